@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
-namespace notp {
+namespace notp::agent {
 namespace {
 
-Result<std::vector<LedgerId>> ledgers_of(const config::Section& root) {
-  std::vector<LedgerId> ledgers;
+Result<std::vector<model::LedgerId>> ledgers_of(const config::Section& root) {
+  std::vector<model::LedgerId> ledgers;
   for (const std::string& entry : root.texts("ledgers")) {
-    NOTP_ASSIGN(LedgerId ledger, LedgerId::parse(entry));
+    NOTP_ASSIGN(model::LedgerId ledger, model::LedgerId::parse(entry));
     if (std::ranges::find(ledgers, ledger) != ledgers.end())
       return fail(ErrorCode::kConfig, "ledgers: " + ledger.text() + " stands twice");
     ledgers.push_back(std::move(ledger));
@@ -36,10 +36,11 @@ Result<AgentHostOptions> load_agent_host(const config::Section& root,
   NOTP_ASSIGN(const http::ProxyConfig proxy, http::load_proxy(root));
   NOTP_ASSIGN(const HostPort target, HostPort::parse(out.registry));
   NOTP_ASSIGN(out.route, http::choose_proxy(proxy, environment, target));
-  auto registry = IdentityPattern::parse(root.text("registry_identity"), root.text("trust_domain"));
+  auto registry =
+      session::IdentityPattern::parse(root.text("registry_identity"), root.text("trust_domain"));
   if (!registry) return std::unexpected(std::move(registry).error().in("registry_identity"));
   out.registry_identity = *std::move(registry);
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::agent

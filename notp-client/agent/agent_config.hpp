@@ -5,7 +5,7 @@
 #include "common/config_section.hpp"
 #include "notp-client/agent/host/agent_host.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 // Both read the whole configuration. kConfig.
 Result<AgentOptions> load_agent(const config::Section& root);
@@ -13,4 +13,4 @@ Result<AgentOptions> load_agent(const config::Section& root);
 Result<AgentHostOptions> load_agent_host(const config::Section& root,
                                          const Environment& environment);
 
-}  // namespace notp
+}  // namespace notp::agent

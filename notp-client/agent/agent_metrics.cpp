@@ -1,6 +1,6 @@
 #include "notp-client/agent/agent_metrics.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 AgentMetrics::AgentMetrics(prometheus::Registry& registry)
     : registry_(registry),
@@ -41,4 +41,4 @@ prometheus::Family<prometheus::Gauge>& AgentMetrics::gauge(const char* name, con
   return prometheus::BuildGauge().Name(name).Help(help).Register(registry_);
 }
 
-}  // namespace notp
+}  // namespace notp::agent

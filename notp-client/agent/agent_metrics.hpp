@@ -6,7 +6,7 @@
 
 #include "notp-client/agent/core/agent_status.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 // Thread-safe.
 class AgentMetrics {
@@ -30,4 +30,4 @@ class AgentMetrics {
   prometheus::Gauge& sequence_;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

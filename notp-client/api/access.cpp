@@ -9,7 +9,7 @@
 #include "notp-client/api/api_limits.hpp"
 #include "protocol/model/spiffe_id.hpp"
 
-namespace notp {
+namespace notp::api {
 namespace {
 
 constexpr std::string_view kScheme = "spiffe://";
@@ -74,7 +74,7 @@ Result<void> check_identity_pattern(std::string_view text, std::string_view trus
     if (front == fmt::format("{}{}/", kScheme, trust_domain)) return {};
     if (front.ends_with('/')) front.remove_suffix(1);
   }
-  const auto id = SpiffeId::parse(front);
+  const auto id = model::SpiffeId::parse(front);
   if (!id || id->trust_domain != trust_domain) return refuse_pattern();
   return {};
 }
@@ -133,7 +133,7 @@ std::expected<Caller, Refusal> Access::by_certificate(const http::PeerCertificat
                               utc_time(certificate.not_before_ms),
                               utc_time(certificate.not_after_ms), utc_time(wall_ms)));
   const std::string uri = certificate.uris.size() == 1 ? certificate.uris.front() : std::string();
-  const auto id = SpiffeId::parse(uri);
+  const auto id = model::SpiffeId::parse(uri);
   if (!id || id->trust_domain != rules_.trust_domain)
     return refuse(kForbidden, "identity_denied",
                   fmt::format("the client certificate names '{}', and has to name one SPIFFE id of "
@@ -200,4 +200,4 @@ uint64_t RefusalLog::count(std::string_view peer, std::string_view code, TimeMs 
   return since;
 }
 
-}  // namespace notp
+}  // namespace notp::api

@@ -17,7 +17,7 @@
 #include "notp-client/api/api_limits.hpp"
 #include "notp-client/api/api_tokens.hpp"
 
-namespace notp {
+namespace notp::api {
 
 // A pattern of data paths, by segments. "payments/allow": that document and everything in it.
 // "payments/*": everything below payments, but not payments itself. "*": everything, including what
@@ -115,4 +115,4 @@ class RefusalLog {
   std::map<std::string, Entry, std::less<>> entries_;
 };
 
-}  // namespace notp
+}  // namespace notp::api

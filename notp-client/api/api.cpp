@@ -1,6 +1,6 @@
 #include "notp-client/api/api.hpp"
 
-namespace notp {
+namespace notp::api {
 
 Api::Api(Access access, ApiParts parts, boost::asio::thread_pool& pool)
     : gate_(std::move(access), *parts.health.metrics),
@@ -18,4 +18,4 @@ Api::Api(Access access, ApiParts parts, boost::asio::thread_pool& pool)
   opa_->add_to(router_);
 }
 
-}  // namespace notp
+}  // namespace notp::api

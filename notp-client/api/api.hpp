@@ -11,10 +11,10 @@
 #include "notp-client/api/opa_routes.hpp"
 #include "notp-client/api/status_routes.hpp"
 
-namespace notp {
+namespace notp::api {
 
 struct ApiParts {
-  DecisionService& decisions;
+  decision::DecisionService& decisions;
   std::function<std::string()> engine_version;  // of OPA, from any thread; empty: unknown
   HealthParts health;
   StatusParts status;
@@ -44,4 +44,4 @@ class Api {
   http::Router router_, health_router_;
 };
 
-}  // namespace notp
+}  // namespace notp::api

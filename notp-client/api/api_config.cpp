@@ -7,7 +7,7 @@
 #include "notp-client/pdp/pdp.hpp"
 #include "protocol/transport/endpoint.hpp"
 
-namespace notp {
+namespace notp::api {
 namespace {
 
 // Collects all mistakes, a line each.
@@ -111,8 +111,8 @@ Result<ApiConfig> ApiConfig::load(const config::Section& root, const std::string
   out.gzip_body_bytes_max =
       root.has("limits.gzip_body_bytes") ? root.size("limits.gzip_body_bytes") : out.body_bytes_max;
   out.connections_max = root.size("limits.connections");
-  out.default_decision = path_segments(root.text("default_decision"));
-  out.authzen_path = path_segments(root.text("authzen.path"));
+  out.default_decision = pdp::path_segments(root.text("default_decision"));
+  out.authzen_path = pdp::path_segments(root.text("authzen.path"));
   check_together(root, out, mistakes);
   if (!mistakes.none()) return fail(ErrorCode::kConfig, mistakes.take_text());
   return out;
@@ -129,4 +129,4 @@ Result<AccessRules> ApiConfig::access_rules(const std::string& trust_domain) con
   return rules;
 }
 
-}  // namespace notp
+}  // namespace notp::api

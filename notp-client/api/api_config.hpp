@@ -11,7 +11,7 @@
 #include "common/http/endpoint.hpp"
 #include "notp-client/api/access.hpp"
 
-namespace notp {
+namespace notp::api {
 
 struct ApiConfig {
   std::optional<http::TcpEndpoint> listen;         // nullopt: "none"
@@ -38,4 +38,4 @@ struct ApiConfig {
   Result<AccessRules> access_rules(const std::string& trust_domain) const;
 };
 
-}  // namespace notp
+}  // namespace notp::api

@@ -15,7 +15,7 @@
 #include "common/storage/files.hpp"
 #include "notp-client/api/api_limits.hpp"
 
-namespace notp {
+namespace notp::api {
 namespace {
 
 constexpr std::string_view kHashPrefix = "sha256:";
@@ -161,4 +161,4 @@ Result<std::string> read_or_make_secret(const std::filesystem::path& file) {
   return read_secret(file);
 }
 
-}  // namespace notp
+}  // namespace notp::api

@@ -14,7 +14,7 @@
 #include "common/bytes.hpp"
 #include "common/crypto/digest.hpp"
 
-namespace notp {
+namespace notp::api {
 
 // Immutable; shared between threads.
 class ApiTokens {
@@ -56,4 +56,4 @@ Result<std::string> read_secret(const std::filesystem::path& file);
 // read_secret().
 Result<std::string> read_or_make_secret(const std::filesystem::path& file);
 
-}  // namespace notp
+}  // namespace notp::api

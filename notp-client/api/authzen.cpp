@@ -8,7 +8,7 @@
 #include "common/json/json_members.hpp"
 #include "notp-client/api/data_api.hpp"
 
-namespace notp {
+namespace notp::api {
 namespace {
 
 using Members = std::vector<JsonMember>;
@@ -202,10 +202,10 @@ std::expected<AuthzenRequest, http::Response> AuthzenRequest::parse(std::string_
   return out;
 }
 
-http::Response AuthzenRequest::respond(const Decisions& decisions) const {
+http::Response AuthzenRequest::respond(const pdp::Decisions& decisions) const {
   if (!several_) {
     if (!decisions) return evaluation_error_response(decisions.error());
-    const Result<Decision>& one = decisions->front();
+    const Result<pdp::Decision>& one = decisions->front();
     return one ? json_text_response(decision_of(one->value), /*pretty=*/false)
                : evaluation_error_response(one.error());
   }
@@ -217,7 +217,7 @@ http::Response AuthzenRequest::respond(const Decisions& decisions) const {
     } else if (!decisions) {
       decision = denial(kInternalError, decisions.error().message);
     } else {
-      const Result<Decision>& one = (*decisions)[std::get<size_t>(member)];
+      const Result<pdp::Decision>& one = (*decisions)[std::get<size_t>(member)];
       decision = one ? decision_of(one->value) : denial(kInternalError, one.error().message);
     }
     const bool permitted = permits(decision);
@@ -235,4 +235,4 @@ json::value authzen_configuration(std::string_view base_url) {
           {"access_evaluations_endpoint", fmt::format("{}/access/v1/evaluations", base_url)}};
 }
 
-}  // namespace notp
+}  // namespace notp::api

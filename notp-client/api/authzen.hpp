@@ -9,7 +9,7 @@
 #include "common/json/json.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
-namespace notp {
+namespace notp::api {
 
 enum class AuthzenSemantic : uint8_t { kExecuteAll, kDenyOnFirstDeny, kPermitOnFirstPermit };
 
@@ -24,11 +24,11 @@ class AuthzenRequest {
                                                              ByteView body, bool several);
 
   // One for each question: an object of subject, action, resource and context.
-  const std::vector<InputText>& inputs() const { return inputs_; }
+  const std::vector<pdp::InputText>& inputs() const { return inputs_; }
 
   // {"decision": …, "context": …}, or an array of them. The rule may return a boolean, or an object
   // with the boolean "decision" and an optional "context"; undefined and anything else denies.
-  http::Response respond(const Decisions& decisions) const;
+  http::Response respond(const pdp::Decisions& decisions) const;
 
  private:
   // For one member: the index of its question, or a denial (JSON) without a question.
@@ -40,7 +40,7 @@ class AuthzenRequest {
   bool several_ = false;
   AuthzenSemantic semantic_ = AuthzenSemantic::kExecuteAll;
   std::vector<Member> members_;
-  std::vector<InputText> inputs_;
+  std::vector<pdp::InputText> inputs_;
 };
 
 // §9: the metadata document for the base URL that clients use.
@@ -50,4 +50,4 @@ inline constexpr size_t kEvaluationsMax = 1'000;
 // The total size of the inputs of one request: every evaluation includes the defaults.
 inline constexpr size_t kEvaluationsInputBytesMax = 16 << 20;
 
-}  // namespace notp
+}  // namespace notp::api

@@ -6,7 +6,7 @@
 #include "notp-client/api/data_api.hpp"
 #include "notp-client/api/pool_work.hpp"
 
-namespace notp {
+namespace notp::api {
 
 namespace asio = boost::asio;
 
@@ -46,10 +46,10 @@ AuthzenRoutes::Answer AuthzenRoutes::evaluate(const http::Request& request, bool
   Parsed asked = co_await work_on(pool_, request.body.size() <= kSmallBodyBytes, parse);
   http::Response response;
   if (asked) {
-    Question question{
+    pdp::Question question{
         .path = rules->authzen_path, .inputs = asked->inputs(), .caller = admitted->caller.name};
-    const DecisionOutcome outcome =
-        co_await decisions_.decide({DecisionApi::kAuthzen, std::move(question)});
+    const decision::DecisionOutcome outcome =
+        co_await decisions_.decide({decision::DecisionApi::kAuthzen, std::move(question)});
     response = asked->respond(outcome.decisions);
   } else {
     response = std::move(asked).error();
@@ -60,4 +60,4 @@ AuthzenRoutes::Answer AuthzenRoutes::evaluate(const http::Request& request, bool
   co_return response;
 }
 
-}  // namespace notp
+}  // namespace notp::api

@@ -10,13 +10,14 @@
 #include "notp-client/api/request_gate.hpp"
 #include "notp-client/decision/decision_service.hpp"
 
-namespace notp {
+namespace notp::api {
 
 // Thread-safe. Gate, service and pool outlive it. Large bodies are parsed on `pool`, so that they
 // do not delay other requests.
 class AuthzenRoutes {
  public:
-  AuthzenRoutes(RequestGate& gate, DecisionService& decisions, boost::asio::thread_pool& pool)
+  AuthzenRoutes(RequestGate& gate, decision::DecisionService& decisions,
+                boost::asio::thread_pool& pool)
       : gate_(gate), decisions_(decisions), pool_(pool) {}
 
   // After this call the router calls this object.
@@ -28,8 +29,8 @@ class AuthzenRoutes {
   Answer evaluate(const http::Request& request, bool several);
 
   RequestGate& gate_;
-  DecisionService& decisions_;
+  decision::DecisionService& decisions_;
   boost::asio::thread_pool& pool_;
 };
 
-}  // namespace notp
+}  // namespace notp::api

@@ -1,6 +1,6 @@
 #include "notp-client/api/callers_at_once.hpp"
 
-namespace notp {
+namespace notp::api {
 
 std::optional<CallersAtOnce::Place> CallersAtOnce::enter(const std::string& caller,
                                                          size_t at_once) {
@@ -18,4 +18,4 @@ void CallersAtOnce::leave(const std::string& caller) {
   if (--entry->second == 0) under_way_.erase(entry);
 }
 
-}  // namespace notp
+}  // namespace notp::api

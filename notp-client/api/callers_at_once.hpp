@@ -8,7 +8,7 @@
 
 #include "common/mutex.hpp"
 
-namespace notp {
+namespace notp::api {
 
 // Thread-safe.
 class CallersAtOnce {
@@ -41,4 +41,4 @@ class CallersAtOnce {
   std::unordered_map<std::string, size_t> under_way_ NOTP_GUARDED_BY(mutex_);
 };
 
-}  // namespace notp
+}  // namespace notp::api

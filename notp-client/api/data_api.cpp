@@ -10,7 +10,7 @@
 #include "common/json/json_indent.hpp"
 #include "common/json/json_members.hpp"
 
-namespace notp {
+namespace notp::api {
 namespace {
 
 constexpr std::string_view kPrefix = "/v1/data", kPlainPrefix = "/v0/data";
@@ -24,16 +24,16 @@ bool is_yaml(const http::Request& request) {
   return request.header("Content-Type").contains("yaml");
 }
 
-ExplainMode explain_of(const http::Request& request) {
-  constexpr std::array<std::pair<std::string_view, ExplainMode>, 4> kModes = {
-      {{"notes", ExplainMode::kNotes},
-       {"fails", ExplainMode::kFails},
-       {"full", ExplainMode::kFull},
-       {"debug", ExplainMode::kDebug}}};
+pdp::ExplainMode explain_of(const http::Request& request) {
+  constexpr std::array<std::pair<std::string_view, pdp::ExplainMode>, 4> kModes = {
+      {{"notes", pdp::ExplainMode::kNotes},
+       {"fails", pdp::ExplainMode::kFails},
+       {"full", pdp::ExplainMode::kFull},
+       {"debug", pdp::ExplainMode::kDebug}}};
   for (const std::string& value : request.parameters("explain"))
     for (const auto& [name, mode] : kModes)
       if (value == name) return mode;
-  return ExplainMode::kOff;
+  return pdp::ExplainMode::kOff;
 }
 
 uint32_t flags_of(const http::Request& request) {
@@ -50,7 +50,7 @@ uint32_t flags_of(const http::Request& request) {
 }
 
 // The versions are those of the engine, which OPA's clients expect under these names.
-std::string provenance_text(const Decision& decision, const std::string& version) {
+std::string provenance_text(const pdp::Decision& decision, const std::string& version) {
   const std::string revision = decision.active ? decision.active->revision() : std::string();
   return json::serialize(json::object{{"version", version},
                                       {"build_commit", ""},
@@ -100,12 +100,12 @@ DataQuestion parse_data_question(const http::Request& request) {
   asked.pretty = flag_parameter(request, "pretty");
   asked.provenance = flag_parameter(request, "provenance");
   asked.is_post = request.method == "POST";
-  Question& question = asked.question;
+  pdp::Question& question = asked.question;
   question.path = request.segments_below(kPrefix);
   question.flags = flags_of(request);
   question.explain = explain_of(request);
   if (asked.is_post) {
-    question.form = is_yaml(request) ? InputForm::kBodyYaml : InputForm::kBody;
+    question.form = is_yaml(request) ? pdp::InputForm::kBodyYaml : pdp::InputForm::kBody;
     question.inputs.emplace_back(request.body);
     return asked;
   }
@@ -123,7 +123,8 @@ DataQuestion parse_plain_question(const http::Request& request) {
   asked.is_post = true;
   if (request.path.starts_with(kPlainPrefix))
     asked.question.path = request.segments_below(kPlainPrefix);
-  asked.question.form = is_yaml(request) ? InputForm::kPlainBodyYaml : InputForm::kPlainBody;
+  asked.question.form =
+      is_yaml(request) ? pdp::InputForm::kPlainBodyYaml : pdp::InputForm::kPlainBody;
   asked.question.inputs.emplace_back(request.body);
   return asked;
 }
@@ -136,7 +137,7 @@ http::Response json_text_response(Bytes body, bool pretty) {
   return response;
 }
 
-http::Response data_answer(const AnswerOptions& options, const Result<Decision>& decision) {
+http::Response data_answer(const AnswerOptions& options, const Result<pdp::Decision>& decision) {
   if (!decision) return evaluation_error_response(decision.error());
   const auto extras = json_members(decision->extras).value_or(std::vector<JsonMember>());
   Members members;
@@ -151,13 +152,13 @@ http::Response data_answer(const AnswerOptions& options, const Result<Decision>&
   return json_text_response(std::move(members).take(), options.pretty);
 }
 
-http::Response plain_answer(const std::vector<std::string>& path, const Result<Decision>& decision,
-                            bool pretty) {
+http::Response plain_answer(const std::vector<std::string>& path,
+                            const Result<pdp::Decision>& decision, bool pretty) {
   if (!decision) return evaluation_error_response(decision.error());
   if (decision->value) return json_text_response(*decision->value, pretty);
   const std::string_view what = decision->rule_exists ? "document undefined" : "document missing";
   return http::error_response(kNotFound, "undefined_document",
-                              fmt::format("{}: {}", what, reference_text(path)));
+                              fmt::format("{}: {}", what, pdp::reference_text(path)));
 }
 
 http::Response evaluation_error_response(const Error& error) {
@@ -182,4 +183,4 @@ http::Response evaluation_error_response(const Error& error) {
   }
 }
 
-}  // namespace notp
+}  // namespace notp::api

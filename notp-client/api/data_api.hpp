@@ -7,10 +7,10 @@
 #include "common/http/message.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
-namespace notp {
+namespace notp::api {
 
 struct DataQuestion {
-  Question question;        // with one input; without a caller
+  pdp::Question question;   // with one input; without a caller
   bool pretty = false;      // indent the answer for a person
   bool provenance = false;  // with versions and revisions
   bool is_post = false;     // then a missing `input` gets a warning
@@ -35,10 +35,10 @@ struct AnswerOptions {
 // {"decision_id", "provenance", "explanation", "metrics", "result", "rule_labels", "warning"}, in
 // OPA's order, each if present. Without `result` the value is undefined, which a PEP must treat as
 // a denial.
-http::Response data_answer(const AnswerOptions& options, const Result<Decision>& decision);
+http::Response data_answer(const AnswerOptions& options, const Result<pdp::Decision>& decision);
 // The value alone; if undefined: 404 with OPA's message.
-http::Response plain_answer(const std::vector<std::string>& path, const Result<Decision>& decision,
-                            bool pretty);
+http::Response plain_answer(const std::vector<std::string>& path,
+                            const Result<pdp::Decision>& decision, bool pretty);
 
 // A body composed of JSON texts, with a line break at its end as in OPA; `pretty` indents it.
 http::Response json_text_response(Bytes body, bool pretty);
@@ -48,4 +48,4 @@ http::Response json_text_response(Bytes body, bool pretty);
 // wait.
 http::Response evaluation_error_response(const Error& error);
 
-}  // namespace notp
+}  // namespace notp::api

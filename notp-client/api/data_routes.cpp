@@ -1,17 +1,19 @@
 #include "notp-client/api/data_routes.hpp"
 
-namespace notp {
+namespace notp::api {
 
-DataRoutes::DataRoutes(RequestGate& gate, DecisionService& decisions,
+DataRoutes::DataRoutes(RequestGate& gate, decision::DecisionService& decisions,
                        std::function<std::string()> engine_version)
     : gate_(gate), decisions_(decisions), engine_version_(std::move(engine_version)) {}
 
 void DataRoutes::add_to(http::Router& router) {
   router.add("GET POST", "/v1/data/*", [this](const http::Request& r) { return data(r); });
-  router.add("POST", "/v0/data/*",
-             [this](const http::Request& r) { return plain_data(r, DecisionApi::kPlainData); });
-  router.add("POST", "/",
-             [this](const http::Request& r) { return plain_data(r, DecisionApi::kDefault); });
+  router.add("POST", "/v0/data/*", [this](const http::Request& r) {
+    return plain_data(r, decision::DecisionApi::kPlainData);
+  });
+  router.add("POST", "/", [this](const http::Request& r) {
+    return plain_data(r, decision::DecisionApi::kDefault);
+  });
 }
 
 DataRoutes::Answer DataRoutes::data(const http::Request& request) {
@@ -21,8 +23,8 @@ DataRoutes::Answer DataRoutes::data(const http::Request& request) {
   if (auto refused = gate_.refuse_path(request, admitted->caller, asked.question.path))
     co_return *std::move(refused);
   asked.question.caller = admitted->caller.name;
-  DecisionOutcome outcome =
-      co_await decisions_.decide({DecisionApi::kData, std::move(asked.question)});
+  decision::DecisionOutcome outcome =
+      co_await decisions_.decide({decision::DecisionApi::kData, std::move(asked.question)});
   const std::string id = std::move(outcome.id);
   std::optional<std::string> version;
   if (asked.provenance) version = engine_version_();
@@ -33,17 +35,18 @@ DataRoutes::Answer DataRoutes::data(const http::Request& request) {
                         std::move(outcome).only());
 }
 
-DataRoutes::Answer DataRoutes::plain_data(const http::Request& request, DecisionApi api) {
+DataRoutes::Answer DataRoutes::plain_data(const http::Request& request, decision::DecisionApi api) {
   const auto admitted = gate_.admit(request);
   if (!admitted) co_return admitted.error();
   DataQuestion asked = parse_plain_question(request);
-  if (api == DecisionApi::kDefault) asked.question.path = decisions_.rules()->default_path;
+  if (api == decision::DecisionApi::kDefault)
+    asked.question.path = decisions_.rules()->default_path;
   const auto path = asked.question.path;
   if (auto refused = gate_.refuse_path(request, admitted->caller, path))
     co_return *std::move(refused);
   asked.question.caller = admitted->caller.name;
-  DecisionOutcome outcome = co_await decisions_.decide({api, std::move(asked.question)});
+  decision::DecisionOutcome outcome = co_await decisions_.decide({api, std::move(asked.question)});
   co_return plain_answer(path, std::move(outcome).only(), asked.pretty);
 }
 
-}  // namespace notp
+}  // namespace notp::api

@@ -11,13 +11,13 @@
 #include "notp-client/api/request_gate.hpp"
 #include "notp-client/decision/decision_service.hpp"
 
-namespace notp {
+namespace notp::api {
 
 // Thread-safe. Gate and service outlive it.
 class DataRoutes {
  public:
   // `engine_version`: of OPA, from any thread; empty: unknown.
-  DataRoutes(RequestGate& gate, DecisionService& decisions,
+  DataRoutes(RequestGate& gate, decision::DecisionService& decisions,
              std::function<std::string()> engine_version);
 
   // After this call the router calls this object.
@@ -27,11 +27,11 @@ class DataRoutes {
   using Answer = boost::asio::awaitable<http::Response>;
 
   Answer data(const http::Request& request);
-  Answer plain_data(const http::Request& request, DecisionApi api);
+  Answer plain_data(const http::Request& request, decision::DecisionApi api);
 
   RequestGate& gate_;
-  DecisionService& decisions_;
+  decision::DecisionService& decisions_;
   const std::function<std::string()> engine_version_;
 };
 
-}  // namespace notp
+}  // namespace notp::api

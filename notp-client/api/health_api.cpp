@@ -7,7 +7,7 @@
 
 #include "notp-client/api/data_api.hpp"
 
-namespace notp {
+namespace notp::api {
 namespace {
 
 constexpr unsigned kUnavailable = 503;
@@ -70,12 +70,12 @@ Bytes health_rule_input(const Health& health) {
 }
 
 http::Response health_rule_response(const std::vector<std::string>& path,
-                                    const Result<Decision>& decision) {
+                                    const Result<pdp::Decision>& decision) {
   if (!decision) return health_answer(decision.error().message);
   if (decision->value == "true") return health_answer({});
   return health_answer(
-      fmt::format("health check ({}) {}", reference_text(path),
+      fmt::format("health check ({}) {}", pdp::reference_text(path),
                   decision->value ? "returned unexpected value" : "was undefined"));
 }
 
-}  // namespace notp
+}  // namespace notp::api

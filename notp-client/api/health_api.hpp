@@ -5,7 +5,7 @@
 #include "common/json/json.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
-namespace notp {
+namespace notp::api {
 
 enum class Readiness : uint8_t {
   kCurrent,  // decides with models that the registry attests
@@ -38,6 +38,6 @@ http::Response health_response(const http::Request& request, const Health& healt
 Bytes health_rule_input(const Health& health);
 // The response for the result of such a rule: 200 only for true.
 http::Response health_rule_response(const std::vector<std::string>& path,
-                                    const Result<Decision>& decision);
+                                    const Result<pdp::Decision>& decision);
 
-}  // namespace notp
+}  // namespace notp::api

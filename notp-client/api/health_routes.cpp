@@ -2,7 +2,7 @@
 
 #include <prometheus/text_serializer.h>
 
-namespace notp {
+namespace notp::api {
 namespace {
 
 boost::asio::awaitable<http::Response> live(const http::Request&) {
@@ -35,9 +35,10 @@ HealthRoutes::Answer HealthRoutes::health_rule(const http::Request& request) {
   for (std::string& segment : request.segments_below("/health")) path.push_back(std::move(segment));
   const Health now = parts_.health();
   if (path.size() == 2) co_return health_response(request, now);
-  Question question{.path = path, .inputs = {}, .caller = "probes"};
+  pdp::Question question{.path = path, .inputs = {}, .caller = "probes"};
   question.inputs.emplace_back(health_rule_input(now));
-  DecisionOutcome outcome = co_await decisions_.decide({DecisionApi::kHealth, std::move(question)});
+  decision::DecisionOutcome outcome =
+      co_await decisions_.decide({decision::DecisionApi::kHealth, std::move(question)});
   co_return health_rule_response(path, std::move(outcome).only());
 }
 
@@ -53,4 +54,4 @@ HealthRoutes::Answer HealthRoutes::metrics(const http::Request& request, bool fo
   co_return response;
 }
 
-}  // namespace notp
+}  // namespace notp::api

@@ -14,7 +14,7 @@
 #include "notp-client/api/request_gate.hpp"
 #include "notp-client/decision/decision_service.hpp"
 
-namespace notp {
+namespace notp::api {
 
 // Called from the servers' threads.
 struct HealthParts {
@@ -26,7 +26,7 @@ struct HealthParts {
 // Thread-safe. Gate and service outlive it.
 class HealthRoutes {
  public:
-  HealthRoutes(RequestGate& gate, DecisionService& decisions, HealthParts parts)
+  HealthRoutes(RequestGate& gate, decision::DecisionService& decisions, HealthParts parts)
       : gate_(gate), decisions_(decisions), parts_(std::move(parts)) {}
 
   // After this call the router calls this object. With `for_anyone` access is not checked and no
@@ -43,8 +43,8 @@ class HealthRoutes {
   Answer metrics(const http::Request& request, bool for_anyone);
 
   RequestGate& gate_;
-  DecisionService& decisions_;
+  decision::DecisionService& decisions_;
   const HealthParts parts_;
 };
 
-}  // namespace notp
+}  // namespace notp::api

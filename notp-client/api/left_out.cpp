@@ -5,7 +5,7 @@
 #include "common/json/json.hpp"
 #include "notp-client/api/data_api.hpp"
 
-namespace notp {
+namespace notp::api {
 namespace {
 
 constexpr unsigned kNotImplemented = 501;
@@ -45,4 +45,4 @@ http::Response left_out_response(const LeftOut& route) {
   return response;
 }
 
-}  // namespace notp
+}  // namespace notp::api

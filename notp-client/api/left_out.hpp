@@ -6,7 +6,7 @@
 
 #include "common/http/message.hpp"
 
-namespace notp {
+namespace notp::api {
 
 struct LeftOut {
   std::string_view methods, pattern;  // as in http::Router::add()
@@ -26,4 +26,4 @@ inline constexpr std::string_view kOpaSecretHint =
     "that "
     "'notp-client opa-config --config FILE' prints, and start it again";
 
-}  // namespace notp
+}  // namespace notp::api

@@ -2,7 +2,7 @@
 
 #include "notp-client/api/left_out.hpp"
 
-namespace notp {
+namespace notp::api {
 namespace {
 
 constexpr unsigned kUnauthorized = 401;
@@ -34,4 +34,4 @@ boost::asio::awaitable<http::Response> OpaRoutes::guarded(const http::Request& r
   co_return gate_.refuse(request, {kUnauthorized, "unauthorized", std::string(kOpaSecretHint)});
 }
 
-}  // namespace notp
+}  // namespace notp::api

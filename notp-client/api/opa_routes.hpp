@@ -9,7 +9,7 @@
 #include "common/http/router.hpp"
 #include "notp-client/api/request_gate.hpp"
 
-namespace notp {
+namespace notp::api {
 
 // Called from the servers' threads.
 struct OpaParts {
@@ -36,4 +36,4 @@ class OpaRoutes {
   const OpaParts parts_;
 };
 
-}  // namespace notp
+}  // namespace notp::api

@@ -6,7 +6,7 @@
 #include "notp-client/api/data_api.hpp"
 #include "protocol/model/validate.hpp"
 
-namespace notp {
+namespace notp::api {
 namespace {
 
 constexpr unsigned kNotFound = 404;
@@ -16,9 +16,9 @@ http::Response lost(const Error& error) {
   return http::error_response(503, "unavailable", error.message);
 }
 
-Result<Bytes> policy_text(const PolicySource& source, const Tree& tree, const std::string& path,
-                          const std::string& id) {
-  NOTP_ASSIGN(const Content content, source.load(tree.find(path)->hash));
+Result<Bytes> policy_text(const PolicySource& source, const model::Tree& tree,
+                          const std::string& path, const std::string& id) {
+  NOTP_ASSIGN(const model::Content content, source.load(tree.find(path)->hash));
   return json::serialize(json::object{{"id", id}, {"raw", *content}});
 }
 
@@ -29,7 +29,7 @@ http::Response policies_response(const PolicySource& source, std::string_view id
   if (source.active)
     for (const auto& [ledger, release] : source.active->ledgers) {
       if (release.freshness_status.denies()) continue;
-      for (const std::string& path : rego_paths(*release.tree, /*with_tests=*/false)) {
+      for (const std::string& path : model::rego_paths(*release.tree, /*with_tests=*/false)) {
         const std::string name = fmt::format("{}/{}", ledger.text(), path);
         if (!id.empty() && id != name) continue;
         const auto policy = policy_text(source, *release.tree, path, name);
@@ -46,4 +46,4 @@ http::Response policies_response(const PolicySource& source, std::string_view id
       fmt::format("storage_not_found_error: policy id \"{}\"", printable(id)));
 }
 
-}  // namespace notp
+}  // namespace notp::api

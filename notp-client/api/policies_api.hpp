@@ -4,12 +4,12 @@
 #include "common/http/message.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
-namespace notp {
+namespace notp::api {
 
 // The set that the PDP has confirmed, and the loader of its contents.
 struct PolicySource {
-  ActiveSetPtr active;  // null: none yet
-  BlobLoader load;
+  pdp::ActiveSetPtr active;  // null: none yet
+  model::BlobLoader load;
 };
 
 // All policies except tests, or the one with the id "zone/ledger/path/of/file.rego". {"result":
@@ -17,4 +17,4 @@ struct PolicySource {
 // Denied ledgers have no policies. Blocking.
 http::Response policies_response(const PolicySource& source, std::string_view id, bool pretty);
 
-}  // namespace notp
+}  // namespace notp::api

@@ -7,7 +7,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <functional>
 
-namespace notp {
+namespace notp::api {
 
 // Returns the result of `work`, called here if the work is little, else on the pool. The caller
 // resumes on its own executor.
@@ -22,4 +22,4 @@ boost::asio::awaitable<T> work_on(boost::asio::thread_pool& pool, bool is_little
                                            boost::asio::use_awaitable);
 }
 
-}  // namespace notp
+}  // namespace notp::api

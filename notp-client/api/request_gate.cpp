@@ -5,7 +5,7 @@
 #include "common/limits.hpp"
 #include "common/log.hpp"
 
-namespace notp {
+namespace notp::api {
 namespace {
 
 constexpr unsigned kUnauthorized = 401, kTooManyRequests = 429;
@@ -99,4 +99,4 @@ http::Response RequestGate::refuse(const http::Request& request, const Refusal& 
   return response;
 }
 
-}  // namespace notp
+}  // namespace notp::api

@@ -12,7 +12,7 @@
 #include "notp-client/api/access.hpp"
 #include "notp-client/api/callers_at_once.hpp"
 
-namespace notp {
+namespace notp::api {
 
 // Thread-safe. Every refusal is counted, and logged according to RefusalLog.
 class RequestGate {
@@ -51,4 +51,4 @@ class RequestGate {
   RefusalLog refusals_ NOTP_GUARDED_BY(refusals_mutex_);
 };
 
-}  // namespace notp
+}  // namespace notp::api

@@ -6,7 +6,7 @@
 #include "notp-client/api/data_api.hpp"
 #include "notp-client/api/pool_work.hpp"
 
-namespace notp {
+namespace notp::api {
 namespace {
 
 constexpr std::string_view kWelcome =
@@ -55,4 +55,4 @@ StatusRoutes::Answer StatusRoutes::left_out(const http::Request& request, const 
   co_return left_out_response(route);
 }
 
-}  // namespace notp
+}  // namespace notp::api

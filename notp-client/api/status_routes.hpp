@@ -15,7 +15,7 @@
 #include "notp-client/api/policies_api.hpp"
 #include "notp-client/api/request_gate.hpp"
 
-namespace notp {
+namespace notp::api {
 
 // Called from the servers' threads.
 struct StatusParts {
@@ -44,4 +44,4 @@ class StatusRoutes {
   boost::asio::thread_pool& pool_;
 };
 
-}  // namespace notp
+}  // namespace notp::api

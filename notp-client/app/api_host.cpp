@@ -5,13 +5,13 @@
 #include "common/log.hpp"
 #include "notp-client/api/left_out.hpp"
 
-namespace notp {
+namespace notp::client {
 
 namespace asio = boost::asio;
 
 namespace {
 
-DecisionRules decision_rules(const ApiConfig& config) {
+decision::DecisionRules decision_rules(const api::ApiConfig& config) {
   return {.default_path = config.default_decision,
           .authzen_path = config.authzen_path,
           .input_bytes_max = std::max(config.body_bytes_max, config.gzip_body_bytes_max)};
@@ -27,11 +27,11 @@ ApiHost::ApiHost(ApiHostOptions options, ApiHostParts parts)
   if (parts_.engine_status) engine_metrics_.emplace(*parts_.metrics);
 }
 
-Result<void> ApiHost::open(const ApiConfig& config) {
+Result<void> ApiHost::open(const api::ApiConfig& config) {
   if (parts_.opa) {
-    NOTP_ASSIGN(opa_secret_, read_or_make_secret(options_.opa_secret));
+    NOTP_ASSIGN(opa_secret_, api::read_or_make_secret(options_.opa_secret));
   }
-  NOTP_ASSIGN(Access first, access(config));
+  NOTP_ASSIGN(api::Access first, access(config));
   decisions_.set_rules(decision_rules(config));
   api_.emplace(std::move(first), api_parts(), parts_.pool);
   listeners_.emplace(parts_.http, *api_, parts_.metrics);
@@ -39,8 +39,8 @@ Result<void> ApiHost::open(const ApiConfig& config) {
   return listeners_->open(config);
 }
 
-Result<void> ApiHost::change(const ApiConfig& config) {
-  NOTP_ASSIGN(Access next, access(config));
+Result<void> ApiHost::change(const api::ApiConfig& config) {
+  NOTP_ASSIGN(api::Access next, access(config));
   config_ = config;
   decisions_.set_rules(decision_rules(config));
   api_->set(std::move(next));
@@ -75,13 +75,13 @@ void ApiHost::stop() {
   if (listeners_) listeners_->stop();
 }
 
-Result<Access> ApiHost::access(const ApiConfig& config) const {
-  NOTP_ASSIGN(AccessRules rules, config.access_rules(options_.trust_domain));
-  return Access(std::move(rules));
+Result<api::Access> ApiHost::access(const api::ApiConfig& config) const {
+  NOTP_ASSIGN(api::AccessRules rules, config.access_rules(options_.trust_domain));
+  return api::Access(std::move(rules));
 }
 
-ApiParts ApiHost::api_parts() {
-  ApiParts parts{
+api::ApiParts ApiHost::api_parts() {
+  api::ApiParts parts{
       .decisions = decisions_,
       .engine_version =
           [this] {
@@ -98,7 +98,7 @@ ApiParts ApiHost::api_parts() {
               [this] { return status_document(*parts_.host.status(), api_status(), read_clock()); },
           .policies =
               [this] {
-                return PolicySource{parts_.host.confirmed(), parts_.host.stored_contents()};
+                return api::PolicySource{parts_.host.confirmed(), parts_.host.stored_contents()};
               }},
       .opa = {}};
   if (parts_.engine_status)
@@ -115,14 +115,14 @@ ApiParts ApiHost::api_parts() {
 void ApiHost::opa_showed(bool accepted) {
   if (opa_refused_.exchange(!accepted) == !accepted) return;
   asio::post(parts_.agent, [this] {
-    parts_.host.pdp_trouble(opa_refused_ ? std::string(kOpaSecretHint) : std::string());
+    parts_.host.pdp_trouble(opa_refused_ ? std::string(api::kOpaSecretHint) : std::string());
   });
 }
 
 ApiStatus ApiHost::api_status() const {
   return {.pdp = std::string(parts_.pdp.kind()),
           .node = parts_.node(),
-          .opa_hint = opa_refused_ ? std::string(kOpaSecretHint) : std::string(),
+          .opa_hint = opa_refused_ ? std::string(api::kOpaSecretHint) : std::string(),
           .route = parts_.route,
           .engine_up = engine_up(),
           .is_volatile = parts_.is_volatile};
@@ -135,4 +135,4 @@ bool ApiHost::engine_up() const {
   return status.serving || (status.last_error.empty() && !parts_.host.confirmed());
 }
 
-}  // namespace notp
+}  // namespace notp::client

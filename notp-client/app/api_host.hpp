@@ -11,16 +11,16 @@
 #include "notp-client/pdp/engine_metrics.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
 
-namespace notp {
+namespace notp::client {
 
 // All of it outlives the host.
 struct ApiHostParts {
   boost::asio::any_io_executor agent;  // one thread: that of `host`
   boost::asio::any_io_executor http;   // any threads
   boost::asio::thread_pool& pool;
-  AgentHost& host;
-  Pdp& pdp;
-  OpaPdp* opa = nullptr;                              // `pdp`, if it is one
+  agent::AgentHost& host;
+  pdp::Pdp& pdp;
+  pdp::OpaPdp* opa = nullptr;                         // `pdp`, if it is one
   std::function<rego::EngineStatus()> engine_status;  // empty: the PDP is not an embedded engine
   std::function<std::string()> node;                  // this node's identity
   bool is_volatile = false;                           // what the node stores ends with the process
@@ -40,9 +40,9 @@ class ApiHost {
   ApiHost(ApiHostOptions options, ApiHostParts parts);
 
   // Opens the listeners. kConfig, kIo: a listener cannot be opened.
-  Result<void> open(const ApiConfig& config);
+  Result<void> open(const api::ApiConfig& config);
   // Applies the configuration of the API anew. On an error nothing has changed.
-  Result<void> change(const ApiConfig& config);
+  Result<void> change(const api::ApiConfig& config);
   // Starts watching the files of tokens and certificates.
   void watch();
   void stop();
@@ -52,8 +52,8 @@ class ApiHost {
   std::vector<std::string> addresses() const { return listeners_->addresses(); }
 
  private:
-  ApiParts api_parts();
-  Result<Access> access(const ApiConfig& config) const;
+  api::ApiParts api_parts();
+  Result<api::Access> access(const api::ApiConfig& config) const;
   ApiStatus api_status() const;
   bool engine_up() const;
   void opa_showed(bool accepted);
@@ -61,15 +61,15 @@ class ApiHost {
 
   const ApiHostOptions options_;
   const ApiHostParts parts_;
-  DecisionService decisions_;
-  std::optional<EngineMetrics> engine_metrics_;
+  decision::DecisionService decisions_;
+  std::optional<pdp::EngineMetrics> engine_metrics_;
   std::string opa_secret_;
   std::atomic<bool> opa_refused_ = false;  // by its last request
-  ApiConfig config_;
-  std::optional<Api> api_;
+  api::ApiConfig config_;
+  std::optional<api::Api> api_;
   std::optional<ApiListeners> listeners_;  // ends before api_
   FileWatch files_;
   std::string token_error_;  // logged once while it lasts
 };
 
-}  // namespace notp
+}  // namespace notp::client

@@ -4,7 +4,7 @@
 
 #include "common/log.hpp"
 
-namespace notp {
+namespace notp::client {
 namespace {
 
 constexpr int64_t kGraceMs = 1'000;
@@ -15,7 +15,7 @@ std::optional<http::Endpoint> as_endpoint(const std::optional<T>& endpoint) {
   return endpoint ? std::optional<http::Endpoint>(*endpoint) : std::nullopt;
 }
 
-std::array<std::optional<http::Endpoint>, 4> endpoints_of(const ApiConfig& config) {
+std::array<std::optional<http::Endpoint>, 4> endpoints_of(const api::ApiConfig& config) {
   return {as_endpoint(config.listen), as_endpoint(config.listen_unix),
           as_endpoint(config.listen_tls), as_endpoint(config.health_listen)};
 }
@@ -43,7 +43,7 @@ bool is_same_file(const http::Endpoint& a, const http::Endpoint& b) {
 
 }  // namespace
 
-ApiListeners::ApiListeners(boost::asio::any_io_executor executor, const Api& api,
+ApiListeners::ApiListeners(boost::asio::any_io_executor executor, const api::Api& api,
                            std::shared_ptr<prometheus::Registry> metrics)
     : executor_(std::move(executor)), api_(api), metrics_(std::move(metrics)) {
   slots_[0].name = "loopback";
@@ -53,7 +53,7 @@ ApiListeners::ApiListeners(boost::asio::any_io_executor executor, const Api& api
   slots_[3].health_only = true;
 }
 
-void ApiListeners::take_limits(const ApiConfig& config) {
+void ApiListeners::take_limits(const api::ApiConfig& config) {
   admission_->set_options({.connections_max = config.connections_max});
   common_.hosts = config.hosts;
   common_.body_bytes_max = config.body_bytes_max;
@@ -78,7 +78,7 @@ Result<std::unique_ptr<http::Server>> ApiListeners::listen(const Slot& slot,
                               slot.health_only ? api_.health_handler() : api_.handler());
 }
 
-Result<void> ApiListeners::open(const ApiConfig& config) {
+Result<void> ApiListeners::open(const api::ApiConfig& config) {
   take_limits(config);
   const auto endpoints = endpoints_of(config);
   for (size_t i = 0; i < slots_.size(); ++i) {
@@ -91,7 +91,7 @@ Result<void> ApiListeners::open(const ApiConfig& config) {
   return {};
 }
 
-void ApiListeners::change(const ApiConfig& config) {
+void ApiListeners::change(const api::ApiConfig& config) {
   take_limits(config);
   auto endpoints = endpoints_of(config);
   for (size_t i = 0; i < slots_.size(); ++i)
@@ -164,4 +164,4 @@ std::vector<std::string> ApiListeners::addresses() const {
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::client

@@ -13,20 +13,20 @@
 #include "notp-client/api/api.hpp"
 #include "notp-client/api/api_config.hpp"
 
-namespace notp {
+namespace notp::client {
 
 // One thread.
 class ApiListeners {
  public:
   // Servers run on `executor`; they end before `api` does.
-  ApiListeners(boost::asio::any_io_executor executor, const Api& api,
+  ApiListeners(boost::asio::any_io_executor executor, const api::Api& api,
                std::shared_ptr<prometheus::Registry> metrics);
 
   // Opens all listeners, or returns the error of the first that cannot be opened.
-  Result<void> open(const ApiConfig& config);
+  Result<void> open(const api::ApiConfig& config);
   // Unchanged listeners keep their connections; a new one is opened before the one it replaces is
   // closed. A listener that cannot be changed stays as it was, and the error is logged.
-  void change(const ApiConfig& config);
+  void change(const api::ApiConfig& config);
   // Reloads the certificates of the TLS listener, if they have changed.
   void look();
   // Requests under way are still answered.
@@ -50,10 +50,10 @@ class ApiListeners {
   Result<void> replace(Slot& slot, http::Endpoint endpoint);
   void retire(std::unique_ptr<http::Server> server);
   http::ServerOptions options(const Slot& slot) const;
-  void take_limits(const ApiConfig& config);
+  void take_limits(const api::ApiConfig& config);
 
   const boost::asio::any_io_executor executor_;
-  const Api& api_;
+  const api::Api& api_;
   const std::shared_ptr<prometheus::Registry> metrics_;
   const std::shared_ptr<http::Admission> admission_ = std::make_shared<http::Admission>();
   http::ServerOptions common_;
@@ -62,4 +62,4 @@ class ApiListeners {
   std::deque<std::unique_ptr<http::Server>> retired_;
 };
 
-}  // namespace notp
+}  // namespace notp::client

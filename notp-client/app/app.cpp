@@ -26,7 +26,7 @@
 #include "notp-client/store/sqlite_store.hpp"
 #include "notp-client/store/staging_files.hpp"
 
-namespace notp {
+namespace notp::client {
 namespace {
 
 namespace asio = boost::asio;
@@ -50,8 +50,8 @@ class Client {
 
  private:
   Result<void> open();
-  std::unique_ptr<Pdp> make_pdp();
-  std::unique_ptr<Pdp> make_embedded_pdp();
+  std::unique_ptr<pdp::Pdp> make_pdp();
+  std::unique_ptr<pdp::Pdp> make_embedded_pdp();
   Result<void> start_api();
   void reload();
   void await_signal();
@@ -60,51 +60,51 @@ class Client {
   const ClientConfig config_;
   const ConfigLoader load_;
   const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
-  AgentMetrics metrics_{*registry_};
-  std::unique_ptr<TlsSource> tls_;
-  std::unique_ptr<SqliteStore> store_;
-  std::optional<StagingFiles> staging_;
+  agent::AgentMetrics metrics_{*registry_};
+  std::unique_ptr<transport::TlsSource> tls_;
+  std::unique_ptr<store::SqliteStore> store_;
+  std::optional<store::StagingFiles> staging_;
 
   // Destroyed in reverse order: users of a pool or a context before it.
   asio::io_context context_{1};
   asio::io_context http_context_{http_threads()};
   asio::thread_pool pdp_pool_{1};
   asio::thread_pool api_pool_{2};
-  std::optional<OffloadPool> store_worker_, staging_worker_;
+  std::optional<transport::OffloadPool> store_worker_, staging_worker_;
   asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
   std::unique_ptr<rego::ModelChecker> checker_;  // for the PDPs that read files
-  std::unique_ptr<Pdp> pdp_;
+  std::unique_ptr<pdp::Pdp> pdp_;
   // pdp_, if it is one
-  EmbeddedPdp* embedded_ = nullptr;
-  OpaPdp* opa_ = nullptr;
-  std::unique_ptr<AgentHost> host_;
+  pdp::EmbeddedPdp* embedded_ = nullptr;
+  pdp::OpaPdp* opa_ = nullptr;
+  std::unique_ptr<agent::AgentHost> host_;
   SystemRandom random_;
-  std::unique_ptr<CertificateRotator> rotator_;
+  std::unique_ptr<identity::CertificateRotator> rotator_;
   std::optional<ClockWatch> clock_;
   std::optional<ApiHost> api_;
   std::vector<std::thread> http_threads_;
 };
 
-std::unique_ptr<Pdp> Client::make_pdp() {
+std::unique_ptr<pdp::Pdp> Client::make_pdp() {
   const auto executor = context_.get_executor();
-  if (config_.pdp.kind == PdpKind::kEmbedded) return make_embedded_pdp();
+  if (config_.pdp.kind == pdp::PdpKind::kEmbedded) return make_embedded_pdp();
   checker_ = std::make_unique<rego::ProcessChecker>(
       rego::CheckerOptions{.worker = config_.pdp.embedded.engine.worker});
-  if (config_.pdp.kind == PdpKind::kFolder)
-    return std::make_unique<FolderPdp>(executor, pdp_pool_, *checker_, config_.pdp.folder);
-  auto opa = std::make_unique<OpaPdp>(executor, pdp_pool_, *checker_, config_.pdp.opa);
+  if (config_.pdp.kind == pdp::PdpKind::kFolder)
+    return std::make_unique<pdp::FolderPdp>(executor, pdp_pool_, *checker_, config_.pdp.folder);
+  auto opa = std::make_unique<pdp::OpaPdp>(executor, pdp_pool_, *checker_, config_.pdp.opa);
   opa_ = opa.get();
   return opa;
 }
 
-std::unique_ptr<Pdp> Client::make_embedded_pdp() {
-  auto pdp = std::make_unique<EmbeddedPdp>(context_.get_executor(), http_context_.get_executor(),
-                                           pdp_pool_, config_.pdp.embedded);
-  pdp->on_quarantine([this](const PdpQuarantine& quarantine) {
+std::unique_ptr<pdp::Pdp> Client::make_embedded_pdp() {
+  auto pdp = std::make_unique<pdp::EmbeddedPdp>(
+      context_.get_executor(), http_context_.get_executor(), pdp_pool_, config_.pdp.embedded);
+  pdp->on_quarantine([this](const pdp::PdpQuarantine& quarantine) {
     log::warn(
         quarantine.ended ? "path_free_again" : "path_quarantined",
         {{"ledger", quarantine.ledger}, {"path", quarantine.path}, {"reason", quarantine.reason}});
-    if (const auto ledger = LedgerId::parse(quarantine.ledger))
+    if (const auto ledger = model::LedgerId::parse(quarantine.ledger))
       host_->path_quarantined(*ledger, quarantine.path,
                               quarantine.ended ? std::string() : quarantine.reason);
   });
@@ -117,8 +117,8 @@ Result<void> Client::open() {
   NOTP_TRY(setup.may_start());
   setup.log_rest();
   NOTP_ASSIGN(Bytes pinned_root, read_file(config_.root, limits::kEnvelopeBytesMax));
-  NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kClient));
-  NOTP_ASSIGN(store_, SqliteStore::open(config_.data_dir));
+  NOTP_ASSIGN(tls_, transport::TlsSource::open(config_.tls, transport::Side::kClient));
+  NOTP_ASSIGN(store_, store::SqliteStore::open(config_.data_dir));
   if (store_->is_volatile())
     log::warn("store_is_volatile",
               {{"data_dir", config_.data_dir.string()},
@@ -129,22 +129,24 @@ Result<void> Client::open() {
   staging_.emplace(config_.data_dir);
   staging_worker_.emplace(1);
   pdp_ = make_pdp();
-  AgentHostOptions options = config_.host;
+  agent::AgentHostOptions options = config_.host;
   options.on_answer = [this](wire::Response response) { rotator_->on_answer(std::move(response)); };
-  options.on_status = [this](const AgentStatus& status) { metrics_.update(status); };
-  host_ = std::make_unique<AgentHost>(context_.get_executor(), std::move(options), config_.agent,
-                                      AgentParts{.store = *store_,
-                                                 .store_worker = *store_worker_,
-                                                 .staging = *staging_,
-                                                 .staging_worker = *staging_worker_,
-                                                 .pdp = *pdp_,
-                                                 .tls = *tls_,
-                                                 .pinned_root = std::move(pinned_root)});
-  rotator_ = std::make_unique<CertificateRotator>(
+  options.on_status = [this](const agent::AgentStatus& status) { metrics_.update(status); };
+  host_ =
+      std::make_unique<agent::AgentHost>(context_.get_executor(), std::move(options), config_.agent,
+                                         agent::AgentParts{.store = *store_,
+                                                           .store_worker = *store_worker_,
+                                                           .staging = *staging_,
+                                                           .staging_worker = *staging_worker_,
+                                                           .pdp = *pdp_,
+                                                           .tls = *tls_,
+                                                           .pinned_root = std::move(pinned_root)});
+  rotator_ = std::make_unique<identity::CertificateRotator>(
       context_.get_executor(), *tls_, config_.renew, random_,
-      CertificateRotatorHooks{
+      identity::CertificateRotatorHooks{
           .ask = [this](const wire::Request& request) { return host_->ask(request); },
-          .trusts_registry = [this](const TlsContext& tls) { return host_->trusts_registry(tls); },
+          .trusts_registry =
+              [this](const transport::TlsContext& tls) { return host_->trusts_registry(tls); },
           .recheck = [this] { host_->recheck_registry(); }});
   return {};
 }
@@ -261,8 +263,8 @@ Result<std::string> reset_clock(const ClientConfig& config) {
     return fail(ErrorCode::kNotFound,
                 fmt::format("there is no data folder {}: no agent has run with this configuration",
                             config.data_dir.string()));
-  NOTP_ASSIGN(const auto store, SqliteStore::open(config.data_dir));
-  NOTP_ASSIGN(const StoreState before, store->load());
+  NOTP_ASSIGN(const auto store, store::SqliteStore::open(config.data_dir));
+  NOTP_ASSIGN(const store::StoreState before, store->load());
   const TimeMs wall_ms = read_clock().wall_ms;
   NOTP_TRY(store->reset_clock(wall_ms));
   return fmt::format(
@@ -279,9 +281,10 @@ Result<std::string> opa_config_of(const ClientConfig& config) {
   const std::string secret = std::filesystem::absolute(config.opa_secret(), ignored).string();
   const http::TcpEndpoint& at = *config.api.listen;
   if (at.port != 0)
-    return opa_config(at.address.contains(':') ? fmt::format("http://[{}]:{}", at.address, at.port)
-                                               : fmt::format("http://{}:{}", at.address, at.port),
-                      secret);
+    return pdp::opa_config(at.address.contains(':')
+                               ? fmt::format("http://[{}]:{}", at.address, at.port)
+                               : fmt::format("http://{}:{}", at.address, at.port),
+                           secret);
   auto address = config.port_file.empty() ? fail(ErrorCode::kNotFound, "no port_file is configured")
                                           : read_file(config.port_file, kPortFileBytesMax);
   if (!address)
@@ -290,7 +293,7 @@ Result<std::string> opa_config_of(const ClientConfig& config) {
                 "known (" +
                     address.error().message + ")");
   while (address->ends_with('\n')) address->pop_back();
-  return opa_config("http://" + *address, secret);
+  return pdp::opa_config("http://" + *address, secret);
 }
 
-}  // namespace notp
+}  // namespace notp::client

@@ -5,7 +5,7 @@
 
 #include "notp-client/app/app_config.hpp"
 
-namespace notp {
+namespace notp::client {
 
 // Reloads the configuration.
 using ConfigLoader = std::function<Result<ClientConfig>()>;
@@ -22,4 +22,4 @@ Result<std::string> reset_clock(const ClientConfig& config);
 // listen port 0 the actual port is read from the port file: kConfig when there is none.
 Result<std::string> opa_config_of(const ClientConfig& config);
 
-}  // namespace notp
+}  // namespace notp::client

@@ -6,13 +6,13 @@
 #include "protocol/transport/tls_config.hpp"
 #include "schemas/embedded.hpp"
 
-namespace notp {
+namespace notp::client {
 namespace {
 
 // The settings that SIGHUP does not change.
 json::object fixed_part(const json::value& document) {
   json::object fixed = document.as_object();
-  for (const std::string_view key : ApiConfig::kKeys) fixed.erase(key);
+  for (const std::string_view key : api::ApiConfig::kKeys) fixed.erase(key);
   return fixed;
 }
 
@@ -31,14 +31,14 @@ Result<ClientConfig> ClientConfig::load(const std::filesystem::path& file,
   out.port_file = root.text_or_empty("port_file");
   out.fixed = fixed_part(document);
   // One line for each component.
-  NOTP_ASSIGN(out.agent, load_agent(root));
-  NOTP_ASSIGN(out.host, load_agent_host(root, environment));
-  NOTP_ASSIGN(out.tls, load_tls(root, out.agent.trust_domain));
-  NOTP_ASSIGN(out.renew, load_renewal(root, out.tls));
-  NOTP_ASSIGN(out.api, ApiConfig::load(root, out.agent.trust_domain));
-  NOTP_ASSIGN(out.pdp, load_pdp(root.section("pdp")));
+  NOTP_ASSIGN(out.agent, agent::load_agent(root));
+  NOTP_ASSIGN(out.host, agent::load_agent_host(root, environment));
+  NOTP_ASSIGN(out.tls, transport::load_tls(root, out.agent.trust_domain));
+  NOTP_ASSIGN(out.renew, identity::load_renewal(root, out.tls));
+  NOTP_ASSIGN(out.api, api::ApiConfig::load(root, out.agent.trust_domain));
+  NOTP_ASSIGN(out.pdp, pdp::load_pdp(root.section("pdp")));
   NOTP_ASSIGN(out.log, load_log(root.section("log")));
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::client

@@ -12,18 +12,18 @@
 #include "notp-client/pdp/pdp_config.hpp"
 #include "protocol/transport/tls_context.hpp"
 
-namespace notp {
+namespace notp::client {
 
 struct ClientConfig {
-  AgentHostOptions host;
-  AgentOptions agent;
-  TlsFiles tls;
+  agent::AgentHostOptions host;
+  agent::AgentOptions agent;
+  transport::TlsFiles tls;
   bool renew = false;  // renew this node's certificate over the session
   std::filesystem::path data_dir;
   std::filesystem::path root;
   std::filesystem::path port_file;  // empty: none
-  ApiConfig api;
-  PdpConfig pdp;
+  api::ApiConfig api;
+  pdp::PdpConfig pdp;
   LogConfig log;
   // The settings that SIGHUP does not change, as read, by top-level key.
   json::object fixed;
@@ -36,4 +36,4 @@ struct ClientConfig {
                                    const Environment& environment);
 };
 
-}  // namespace notp
+}  // namespace notp::client

@@ -11,7 +11,7 @@
 #include "common/limits.hpp"
 #include "common/storage/files.hpp"
 
-namespace notp {
+namespace notp::client {
 namespace {
 
 Result<std::string> read_token(const std::string& file) {
@@ -43,7 +43,7 @@ Result<void> take_token(EnrollCommand& command) {
 bool is_at_terminal() { return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1; }
 
 // Asks until every name is that of a ledger; an empty answer is valid.
-std::vector<LedgerId> ask_for_ledgers() {
+std::vector<model::LedgerId> ask_for_ledgers() {
   while (true) {
     std::fputs("Which ledgers does this node decide with (zone/name, several between spaces)? ",
                stderr);
@@ -51,10 +51,10 @@ std::vector<LedgerId> ask_for_ledgers() {
     if (!std::getline(std::cin, line)) return {};
     std::ranges::replace(line, ',', ' ');
     std::istringstream words(line);
-    std::vector<LedgerId> ledgers;
+    std::vector<model::LedgerId> ledgers;
     bool is_good = true;
     for (std::string word; is_good && words >> word;) {
-      auto ledger = LedgerId::parse(word);
+      auto ledger = model::LedgerId::parse(word);
       is_good = ledger.has_value();
       if (ledger)
         ledgers.push_back(*std::move(ledger));
@@ -67,11 +67,12 @@ std::vector<LedgerId> ask_for_ledgers() {
 
 Result<void> take_ledgers(EnrollCommand& command) {
   for (const std::string& text : command.ledgers) {
-    NOTP_ASSIGN(LedgerId ledger, LedgerId::parse(text));
+    NOTP_ASSIGN(model::LedgerId ledger, model::LedgerId::parse(text));
     command.options.ledgers.push_back(std::move(ledger));
   }
   std::error_code error;
-  const bool has_config = std::filesystem::exists(config_file_of(command.options.folder), error);
+  const bool has_config =
+      std::filesystem::exists(identity::config_file_of(command.options.folder), error);
   if (command.options.ledgers.empty() && !has_config && is_at_terminal())
     command.options.ledgers = ask_for_ledgers();
   if (command.run && command.options.ledgers.empty() && !has_config)
@@ -79,7 +80,7 @@ Result<void> take_ledgers(EnrollCommand& command) {
   return {};
 }
 
-void print(const EnrollCommand& command, const Enrolled& enrolled) {
+void print(const EnrollCommand& command, const identity::Enrolled& enrolled) {
   std::printf("joined as %s\nconfiguration: %s%s\n", enrolled.identity.c_str(),
               enrolled.config.c_str(),
               enrolled.config_written ? "" : " (was there before, not changed)");
@@ -128,8 +129,8 @@ void add_enroll(CLI::App& app, EnrollCommand& command) {
 
 Result<std::filesystem::path> run_enroll(EnrollCommand& command, const Environment& environment) {
   command.options.folder = command.folder;
-  if (command.run && !command.options.replace && is_joined(command.options.folder)) {
-    std::filesystem::path config = config_file_of(command.options.folder);
+  if (command.run && !command.options.replace && identity::is_joined(command.options.folder)) {
+    std::filesystem::path config = identity::config_file_of(command.options.folder);
     std::printf("this node has joined already; running with %s\n", config.c_str());
     std::fflush(stdout);
     return config;
@@ -139,10 +140,10 @@ Result<std::filesystem::path> run_enroll(EnrollCommand& command, const Environme
   command.options.proxy.password_file = command.proxy_password_file;
   NOTP_TRY(take_token(command));
   NOTP_TRY(take_ledgers(command));
-  NOTP_ASSIGN(const Enrolled enrolled, enroll(command.options));
+  NOTP_ASSIGN(const identity::Enrolled enrolled, identity::enroll(command.options));
   print(command, enrolled);
   std::fflush(stdout);
   return enrolled.config;
 }
 
-}  // namespace notp
+}  // namespace notp::client

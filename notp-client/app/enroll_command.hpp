@@ -9,10 +9,10 @@
 #include "common/config.hpp"
 #include "notp-client/identity/enroll.hpp"
 
-namespace notp {
+namespace notp::client {
 
 struct EnrollCommand {
-  EnrollOptions options;
+  identity::EnrollOptions options;
   std::string folder, token_file, proxy_password_file;
   std::vector<std::string> ledgers;
   bool run = false;             // the caller then runs the agent
@@ -28,4 +28,4 @@ void add_enroll(CLI::App& app, EnrollCommand& command);
 // command line.
 Result<std::filesystem::path> run_enroll(EnrollCommand& command, const Environment& environment);
 
-}  // namespace notp
+}  // namespace notp::client

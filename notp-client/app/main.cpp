@@ -43,8 +43,8 @@ void add_store(CLI::App& app, StoreOptions& options) {
 }
 
 // `config` is null with only --data-dir.
-int run_store(const StoreOptions& options, const notp::ClientConfig* config) {
-  notp::StoreCommandOptions command;
+int run_store(const StoreOptions& options, const notp::client::ClientConfig* config) {
+  notp::client::StoreCommandOptions command;
   command.as_json = options.format == "json";
   if (config) {
     command.data_dir = config->data_dir;
@@ -54,15 +54,15 @@ int run_store(const StoreOptions& options, const notp::ClientConfig* config) {
   if (!options.data_dir.empty()) command.data_dir = options.data_dir;
   // Damage is reported as findings.
   notp::log::configure(notp::log::Level::kError, notp::log::Format::kText);
-  const auto answer =
-      options.verify->parsed() ? notp::verify_store(command) : notp::describe_store(command);
+  const auto answer = options.verify->parsed() ? notp::client::verify_store(command)
+                                               : notp::client::describe_store(command);
   if (!answer) return failed(answer.error());
   std::fputs(answer->text.c_str(), stdout);
   return answer->exit;
 }
 
 struct TokenOptions {
-  notp::TokenOrder order;
+  notp::client::TokenOrder order;
   std::string out, tokens;
   bool remove = false;
   CLI::App* command = nullptr;
@@ -80,7 +80,7 @@ void add_token(CLI::App& app, TokenOptions& options) {
 }
 
 // `config` is null with only --tokens.
-int run_token(TokenOptions& options, const notp::ClientConfig* config) {
+int run_token(TokenOptions& options, const notp::client::ClientConfig* config) {
   if (options.out.empty() == !options.remove)
     return failed({notp::ErrorCode::kUsage, "write either --out FILE or --remove", {}});
   options.order.out = options.out;
@@ -92,8 +92,8 @@ int run_token(TokenOptions& options, const notp::ClientConfig* config) {
                    "the configuration has no api_token: write --tokens FILE, and name that file as "
                    "api_token",
                    {}});
-  const auto text =
-      options.remove ? notp::remove_pep_tokens(options.order) : notp::make_pep_token(options.order);
+  const auto text = options.remove ? notp::client::remove_pep_tokens(options.order)
+                                   : notp::client::make_pep_token(options.order);
   if (!text) return failed(text.error());
   std::fputs(text->c_str(), stdout);
   return notp::exit_code::kOk;
@@ -122,8 +122,8 @@ int main(int argc, char** argv) {
   app.fallthrough();  // inherited by the subcommands added below
   CLI::App* opa_config =
       app.add_subcommand("opa-config", "print the configuration for an OPA beside this agent");
-  notp::EnrollCommand enroll;
-  notp::add_enroll(app, enroll);
+  notp::client::EnrollCommand enroll;
+  notp::client::add_enroll(app, enroll);
   StoreOptions store_options;
   add_store(app, store_options);
   TokenOptions token_options;
@@ -139,7 +139,7 @@ int main(int argc, char** argv) {
   }
   notp::Environment environment = notp::process_environment();
   if (enroll.command->parsed()) {
-    const auto joined = notp::run_enroll(enroll, environment);
+    const auto joined = notp::client::run_enroll(enroll, environment);
     if (!joined) return failed(joined.error());
     if (!enroll.run) return notp::exit_code::kOk;
     config_file = *joined;
@@ -149,13 +149,13 @@ int main(int argc, char** argv) {
   if (token_options.command->parsed() && config_file.empty())
     return run_token(token_options, /*config=*/nullptr);
   environment.erase("NOTP_CLIENT_CONFIG");  // names the file; not a property of the configuration
-  const auto load = [&] { return notp::ClientConfig::load(config_file, environment); };
+  const auto load = [&] { return notp::client::ClientConfig::load(config_file, environment); };
   const auto config = load();
   if (!config) return failed(config.error());
   if (store_options.all->parsed()) return run_store(store_options, &*config);
   if (token_options.command->parsed()) return run_token(token_options, &*config);
   if (opa_config->parsed()) {
-    const auto text = notp::opa_config_of(*config);
+    const auto text = notp::client::opa_config_of(*config);
     if (!text) return failed(text.error());
     std::fputs(text->c_str(), stdout);
     return notp::exit_code::kOk;
@@ -165,19 +165,19 @@ int main(int argc, char** argv) {
     return notp::exit_code::kOk;
   }
   if (check) {
-    const notp::SetupReport report = notp::check_setup(*config, notp::read_clock().wall_ms);
+    const notp::SetupReport report = notp::client::check_setup(*config, notp::read_clock().wall_ms);
     std::fputs(report.text().c_str(), report.errors() == 0 ? stdout : stderr);
     std::printf("registry: %s, %s\n", config->host.registry.c_str(),
                 config->host.route.text().c_str());
     return report.errors() == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
   }
   if (reset_clock) {
-    const auto text = notp::reset_clock(*config);
+    const auto text = notp::client::reset_clock(*config);
     if (!text) return failed(text.error());
     std::fputs(text->c_str(), stdout);
     return notp::exit_code::kOk;
   }
   notp::log::configure(config->log.level, config->log.format);
-  if (auto ended = notp::run_client(*config, load); !ended) return failed(ended.error());
+  if (auto ended = notp::client::run_client(*config, load); !ended) return failed(ended.error());
   return notp::exit_code::kOk;
 }

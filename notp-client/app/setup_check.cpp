@@ -13,7 +13,7 @@
 #include "protocol/transport/tls_check.hpp"
 #include "protocol/trust/verify.hpp"
 
-namespace notp {
+namespace notp::client {
 namespace {
 
 namespace fs = std::filesystem;
@@ -26,9 +26,9 @@ bool may(const fs::path& file, int access) {
 void check_registry(const ClientConfig& config, SetupReport& report) {
   const auto at = HostPort::parse(config.host.registry);
   if (!at) return report.add(Kind::kRefused, "registry", at.error().message, {});
-  const TlsFiles& tls = config.tls;
+  const transport::TlsFiles& tls = config.tls;
   const auto& expected = config.host.registry_identity;
-  if (expected && !tls.identities.may_give(Role::kRegistry, *expected, tls.trust_domain,
+  if (expected && !tls.identities.may_give(session::Role::kRegistry, *expected, tls.trust_domain,
                                            tls.has_built_in_ids()))
     report.add(Kind::kRefused, "registry_identity",
                fmt::format("no certificate can be the registry '{}' here", expected->text()),
@@ -44,17 +44,17 @@ void check_root(const ClientConfig& config, TimeMs wall_ms, SetupReport& report)
   const std::string file = config.root.string();
   const auto envelope = read_file(config.root, limits::kEnvelopeBytesMax);
   if (!envelope) return report.add(Kind::kRefused, envelope.error(), kPutFileThere);
-  const auto root = verify_pinned_root(*envelope, config.agent.trust_domain);
+  const auto root = trust::verify_pinned_root(*envelope, config.agent.trust_domain);
   if (!root) return report.add(Kind::kRefused, file, root.error().message, {});
   if (root->expires_ms == 0 || wall_ms < root->expires_ms) return;
   std::error_code ignored;
-  const bool has_store = fs::exists(config.data_dir / kStoreFile, ignored);
+  const bool has_store = fs::exists(config.data_dir / store::kStoreFile, ignored);
   report.add(has_store ? Kind::kWarning : Kind::kUseless, file,
              fmt::format("root v{} expired at {}", root->version, utc_time(root->expires_ms)),
              "put the newest root there, or set this clock");
 }
 
-void check_folder_pdp(const FolderOptions& folder, SetupReport& report) {
+void check_folder_pdp(const pdp::FolderOptions& folder, SetupReport& report) {
   const fs::path parent = folder.link.has_parent_path() ? folder.link.parent_path() : ".";
   std::error_code ignored;
   if (fs::exists(parent, ignored) && !may(parent, W_OK | X_OK))
@@ -74,10 +74,10 @@ void check_pdp(const ClientConfig& config, SetupReport& report) {
   if (const auto started = rego::WorkerProcess::start({.program = program}); !started)
     report.add(Kind::kUseless, "pdp.worker", started.error().message,
                "install notp-pdp there; without it no release is activated");
-  if (config.pdp.kind == PdpKind::kFolder) check_folder_pdp(config.pdp.folder, report);
+  if (config.pdp.kind == pdp::PdpKind::kFolder) check_folder_pdp(config.pdp.folder, report);
   std::error_code ignored;
-  if (config.pdp.kind == PdpKind::kOpa && fs::exists(config.opa_secret(), ignored))
-    if (const auto secret = read_secret(config.opa_secret()); !secret)
+  if (config.pdp.kind == pdp::PdpKind::kOpa && fs::exists(config.opa_secret(), ignored))
+    if (const auto secret = api::read_secret(config.opa_secret()); !secret)
       report.add(Kind::kRefused, secret.error());
 }
 
@@ -92,8 +92,8 @@ void check_api(const ClientConfig& config, TimeMs wall_ms, SetupReport& report) 
                  "make that folder, for the user of the agent");
   }
   if (const auto& tls = config.api.listen_tls) {
-    check_key_pair(tls->certificate, tls->private_key, wall_ms, report);
-    check_authorities(tls->client_authorities, report);
+    transport::check_key_pair(tls->certificate, tls->private_key, wall_ms, report);
+    transport::check_authorities(tls->client_authorities, report);
   }
 }
 
@@ -101,7 +101,7 @@ void check_api(const ClientConfig& config, TimeMs wall_ms, SetupReport& report) 
 
 SetupReport check_setup(const ClientConfig& config, TimeMs wall_ms) {
   SetupReport report;
-  check_tls(config.tls, Side::kClient, wall_ms, report);
+  transport::check_tls(config.tls, transport::Side::kClient, wall_ms, report);
   check_registry(config, report);
   check_root(config, wall_ms, report);
   check_data_folder(config.data_dir.string(), report);
@@ -110,4 +110,4 @@ SetupReport check_setup(const ClientConfig& config, TimeMs wall_ms) {
   return report;
 }
 
-}  // namespace notp
+}  // namespace notp::client

@@ -4,11 +4,11 @@
 #include "common/setup_report.hpp"
 #include "notp-client/app/app_config.hpp"
 
-namespace notp {
+namespace notp::client {
 
 // Read-only: an agent may run with the same configuration meanwhile. A start refuses what is
 // refused here, and logs the other findings: a node whose certificate no registry accepts still
 // decides with what it has stored.
 SetupReport check_setup(const ClientConfig& config, TimeMs wall_ms);
 
-}  // namespace notp
+}  // namespace notp::client

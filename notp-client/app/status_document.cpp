@@ -6,22 +6,22 @@
 
 #include "protocol/trust/root_expiry.hpp"
 
-namespace notp {
+namespace notp::client {
 namespace {
 
 // A status is as of its last event; ages have grown since.
-TimeMs trusted_now(const AgentStatus& status, Now now) {
+TimeMs trusted_now(const agent::AgentStatus& status, Now now) {
   return status.as_of_ms + std::max<TimeMs>(0, now.boot_ms - status.as_of_boot_ms);
 }
 
-json::object quarantine_json(const LedgerStatus& ledger) {
+json::object quarantine_json(const agent::LedgerStatus& ledger) {
   json::object paths;
   for (const auto& [path, reason] : ledger.quarantined_paths) paths[path] = reason;
   return paths;
 }
 
-json::object ledger_json(const LedgerStatus& ledger, TimeMs trusted_ms) {
-  const FreshnessStatus& freshness_status = ledger.freshness_status;
+json::object ledger_json(const agent::LedgerStatus& ledger, TimeMs trusted_ms) {
+  const trust::FreshnessStatus& freshness_status = ledger.freshness_status;
   json::object row{{"ledger", ledger.ledger.text()},
                    {"stored_version", ledger.stored_version},
                    {"active_version", ledger.active_version},
@@ -29,7 +29,7 @@ json::object ledger_json(const LedgerStatus& ledger, TimeMs trusted_ms) {
                    {"error", ledger.error},
                    {"refusal", ledger.refusal},
                    {"quarantined_paths", quarantine_json(ledger)},
-                   {"state", freshness_state_name(freshness_status.state)},
+                   {"state", trust::freshness_state_name(freshness_status.state)},
                    {"withdrawn", freshness_status.withdrawn},
                    {"withheld", freshness_status.withheld},
                    {"denies", freshness_status.denies()},
@@ -45,24 +45,26 @@ json::object ledger_json(const LedgerStatus& ledger, TimeMs trusted_ms) {
 
 // Whether a session is open does not matter: fresh means that the registry's last statement is
 // recent.
-Readiness readiness_of(const AgentStatus& status) {
-  Readiness readiness = Readiness::kNever;
+api::Readiness readiness_of(const agent::AgentStatus& status) {
+  api::Readiness readiness = api::Readiness::kNever;
   bool denies = false, ages = false;
-  for (const LedgerStatus& ledger : status.ledgers) {
+  for (const agent::LedgerStatus& ledger : status.ledgers) {
     if (ledger.active_version == 0) continue;
-    readiness = Readiness::kCurrent;
+    readiness = api::Readiness::kCurrent;
     denies |= ledger.freshness_status.denies();
-    ages |= ledger.freshness_status.state == FreshnessState::kStale ||
-            ledger.freshness_status.state == FreshnessState::kExpired;
+    ages |= ledger.freshness_status.state == trust::FreshnessState::kStale ||
+            ledger.freshness_status.state == trust::FreshnessState::kExpired;
   }
-  if (readiness == Readiness::kNever) return readiness;
-  return denies ? Readiness::kExpired : ages ? Readiness::kStale : Readiness::kCurrent;
+  if (readiness == api::Readiness::kNever) return readiness;
+  return denies ? api::Readiness::kExpired
+         : ages ? api::Readiness::kStale
+                : api::Readiness::kCurrent;
 }
 
 // The form in which OPA reports one bundle that holds all ledgers.
-json::object opa_bundle_json(const AgentStatus& status) {
+json::object opa_bundle_json(const agent::AgentStatus& status) {
   std::string revision, errors;
-  for (const LedgerStatus& ledger : status.ledgers) {
+  for (const agent::LedgerStatus& ledger : status.ledgers) {
     if (ledger.active_version != 0)
       revision += fmt::format("{}{}@{}", revision.empty() ? "" : ",", ledger.ledger.text(),
                               ledger.active_version);
@@ -79,7 +81,7 @@ json::object opa_bundle_json(const AgentStatus& status) {
   return bundle;
 }
 
-json::object opa_result(const AgentStatus& status, const ApiStatus& api) {
+json::object opa_result(const agent::AgentStatus& status, const ApiStatus& api) {
   const bool ready =
       std::ranges::all_of(status.ledgers, [](const auto& row) { return row.active_version != 0; });
   return {{"labels", {{"id", api.node}, {"version", NOTP_VERSION}}},
@@ -89,24 +91,24 @@ json::object opa_result(const AgentStatus& status, const ApiStatus& api) {
 
 }  // namespace
 
-json::object status_document(const AgentStatus& status, const ApiStatus& api, Now now) {
+json::object status_document(const agent::AgentStatus& status, const ApiStatus& api, Now now) {
   const TimeMs trusted_ms = trusted_now(status, now);
   json::array ledgers;
-  for (const LedgerStatus& ledger : status.ledgers)
+  for (const agent::LedgerStatus& ledger : status.ledgers)
     ledgers.push_back(ledger_json(ledger, trusted_ms));
   json::array alarms;
   for (const std::string& alarm : status.alarms) alarms.emplace_back(alarm);
-  json::object document{
-      {"connected", status.connected},
-      {"last_error", status.last_error},
-      {"now_ms", trusted_ms},
-      {"root_version", status.root_version},
-      {"root_expiry", root_expiry_name(root_expiry(status.root_expires_ms, trusted_ms))},
-      {"root_expires_ms", status.root_expires_ms},
-      {"freshness_sequence", status.freshness_sequence},
-      {"ledgers", std::move(ledgers)},
-      {"alarms", std::move(alarms)},
-      {"pdp", api.pdp}};
+  json::object document{{"connected", status.connected},
+                        {"last_error", status.last_error},
+                        {"now_ms", trusted_ms},
+                        {"root_version", status.root_version},
+                        {"root_expiry", trust::root_expiry_name(trust::root_expiry(
+                                            status.root_expires_ms, trusted_ms))},
+                        {"root_expires_ms", status.root_expires_ms},
+                        {"freshness_sequence", status.freshness_sequence},
+                        {"ledgers", std::move(ledgers)},
+                        {"alarms", std::move(alarms)},
+                        {"pdp", api.pdp}};
   if (!api.route.empty()) document["route"] = api.route;
   if (api.is_volatile) document["volatile"] = true;
   if (!api.opa_hint.empty()) document["opa_hint"] = api.opa_hint;
@@ -114,15 +116,15 @@ json::object status_document(const AgentStatus& status, const ApiStatus& api, No
   return document;
 }
 
-Health health_of(const AgentStatus& status, const ApiStatus& api, Now now) {
-  Health health;
+api::Health health_of(const agent::AgentStatus& status, const ApiStatus& api, Now now) {
+  api::Health health;
   health.readiness = readiness_of(status);
   health.can_evaluate = api.engine_up;
-  for (const LedgerStatus& ledger : status.ledgers)
+  for (const agent::LedgerStatus& ledger : status.ledgers)
     if (ledger.active_version == 0) health.inactive.push_back(ledger.ledger.text());
   health.detail = status_document(status, api, now);
   health.detail.erase("result");
   return health;
 }
 
-}  // namespace notp
+}  // namespace notp::client

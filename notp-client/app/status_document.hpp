@@ -4,7 +4,7 @@
 #include "notp-client/agent/core/agent_status.hpp"
 #include "notp-client/api/health_api.hpp"
 
-namespace notp {
+namespace notp::client {
 
 // The API's share of the status.
 struct ApiStatus {
@@ -18,8 +18,8 @@ struct ApiStatus {
 
 // The agent's own members, and `result` with labels, bundles and plugins for clients of OPA's
 // status. `now` is of the machine's clocks: ages include the time since the status was made.
-json::object status_document(const AgentStatus& status, const ApiStatus& api, Now now);
+json::object status_document(const agent::AgentStatus& status, const ApiStatus& api, Now now);
 
-Health health_of(const AgentStatus& status, const ApiStatus& api, Now now);
+api::Health health_of(const agent::AgentStatus& status, const ApiStatus& api, Now now);
 
-}  // namespace notp
+}  // namespace notp::client

@@ -12,12 +12,12 @@
 #include "notp-client/store/sqlite_store.hpp"
 #include "notp-client/store/staging_files.hpp"
 
-namespace notp {
+namespace notp::client {
 namespace {
 
 // AgentTrust's verdict on a readable store.
 struct TrustCheck {
-  std::vector<StoreFinding> findings;
+  std::vector<store::StoreFinding> findings;
   bool untrusted = false;
 
   void add(std::string part, const Error& error, std::string advice) {
@@ -27,12 +27,12 @@ struct TrustCheck {
 };
 
 Result<std::string> domain_of(ByteView root_envelope) {
-  NOTP_ASSIGN(const Envelope envelope, Envelope::decode(root_envelope));
-  NOTP_ASSIGN(const Root root, Root::decode(envelope.payload));
+  NOTP_ASSIGN(const trust::Envelope envelope, trust::Envelope::decode(root_envelope));
+  NOTP_ASSIGN(const trust::Root root, trust::Root::decode(envelope.payload));
   return root.trust_domain;
 }
 
-Result<AgentTrust> judge(const StoreCommandOptions& options, StoreState& state) {
+Result<agent::AgentTrust> judge(const StoreCommandOptions& options, store::StoreState& state) {
   Bytes pinned;
   if (!options.root.empty()) {
     NOTP_ASSIGN(pinned, read_file(options.root, limits::kEnvelopeBytesMax));
@@ -42,17 +42,17 @@ Result<AgentTrust> judge(const StoreCommandOptions& options, StoreState& state) 
     return fail(ErrorCode::kRootInvalid,
                 "the store holds no root and none was named: nothing says who may sign");
   }
-  AgentTrustOptions trust;
+  agent::AgentTrustOptions trust;
   if (options.trust_domain) {
     trust.trust_domain = *options.trust_domain;
   } else {
     NOTP_ASSIGN(trust.trust_domain, domain_of(pinned));
   }
   for (const auto& [ledger, stored] : state.ledgers) trust.ledgers.push_back(ledger);
-  return AgentTrust::open(std::move(trust), pinned, state, read_clock());
+  return agent::AgentTrust::open(std::move(trust), pinned, state, read_clock());
 }
 
-TrustCheck check_signatures(const StoreCommandOptions& options, SqliteStore& store) {
+TrustCheck check_signatures(const StoreCommandOptions& options, store::SqliteStore& store) {
   TrustCheck check;
   auto state = store.load();
   if (!state) return check;  // check() reports it row by row
@@ -71,9 +71,9 @@ TrustCheck check_signatures(const StoreCommandOptions& options, SqliteStore& sto
   return check;
 }
 
-json::value findings_json(const std::vector<StoreFinding>& findings) {
+json::value findings_json(const std::vector<store::StoreFinding>& findings) {
   json::array rows;
-  for (const StoreFinding& finding : findings)
+  for (const store::StoreFinding& finding : findings)
     rows.push_back(json::object{{"part", finding.part},
                                 {"subject", finding.subject},
                                 {"problem", finding.problem},
@@ -81,11 +81,11 @@ json::value findings_json(const std::vector<StoreFinding>& findings) {
   return rows;
 }
 
-std::string verify_text(const StoreCommandOptions& options, const StoreCheck& check) {
+std::string verify_text(const StoreCommandOptions& options, const store::StoreCheck& check) {
   std::string out =
       fmt::format("{}: {} releases, {} contents, {} segments checked\n", options.data_dir.string(),
                   check.releases, check.blobs, check.segments);
-  for (const StoreFinding& finding : check.findings)
+  for (const store::StoreFinding& finding : check.findings)
     out += fmt::format("\n{} {}: {}\n    what to do: {}\n", finding.part, finding.subject,
                        finding.problem, finding.advice);
   out += check.findings.empty() ? "everything is as it was signed and stored\n"
@@ -104,18 +104,18 @@ std::string size_text(uint64_t bytes) {
 
 std::string time_text(TimeMs time_ms) { return time_ms == 0 ? "never" : utc_time(time_ms); }
 
-std::string_view release_state(const StoredRelease& release) {
+std::string_view release_state(const store::StoredRelease& release) {
   return release.quarantined ? "refused" : release.confirmed ? "confirmed" : "stored";
 }
 
-std::string ledger_text(const LedgerStats& ledger) {
+std::string ledger_text(const store::LedgerStats& ledger) {
   std::string out =
       fmt::format("\n{}: floor v{}, the registry named v{}; {} in {} releases, {} of it shared\n",
                   ledger.ledger.text(), ledger.floor.version, ledger.listed.version,
                   size_text(ledger.bytes), ledger.releases.size(), size_text(ledger.shared_bytes));
   out += fmt::format("  {:>8}  {:>6}  {:>10}  {:>10}  {:9}  {}\n", "RELEASE", "FILES", "SIZE",
                      "OWN", "STATE", "STORED");
-  for (const ReleaseStats& row : ledger.releases)
+  for (const store::ReleaseStats& row : ledger.releases)
     out += fmt::format("  {:>8}  {:>6}  {:>10}  {:>10}  {:9}  {}\n",
                        fmt::format("v{}", row.release.ref.version), row.files, size_text(row.bytes),
                        size_text(row.own_bytes), release_state(row.release),
@@ -123,7 +123,7 @@ std::string ledger_text(const LedgerStats& ledger) {
   return out;
 }
 
-std::string stats_text(const StoreCommandOptions& options, const StoreStats& stats) {
+std::string stats_text(const StoreCommandOptions& options, const store::StoreStats& stats) {
   const auto fact = [](std::string_view name, const std::string& value) {
     return fmt::format("{:<12}{}\n", name, value);
   };
@@ -142,13 +142,13 @@ std::string stats_text(const StoreCommandOptions& options, const StoreStats& sta
                                        time_text(stats.vouched_ms)));
   out += fact("time", "seen up to " + time_text(stats.clock.wall_ms) + ", signed up to " +
                           time_text(stats.clock.signed_ms));
-  for (const LedgerStats& ledger : stats.ledgers) out += ledger_text(ledger);
+  for (const store::LedgerStats& ledger : stats.ledgers) out += ledger_text(ledger);
   return out;
 }
 
-json::value ledger_json(const LedgerStats& ledger) {
+json::value ledger_json(const store::LedgerStats& ledger) {
   json::array releases;
-  for (const ReleaseStats& row : ledger.releases)
+  for (const store::ReleaseStats& row : ledger.releases)
     releases.push_back(json::object{{"version", row.release.ref.version},
                                     {"epoch", row.release.ref.epoch},
                                     {"release", row.release.ref.release_hash.hex()},
@@ -168,9 +168,9 @@ json::value ledger_json(const LedgerStats& ledger) {
                       {"releases", std::move(releases)}};
 }
 
-json::value stats_json(const StoreStats& stats) {
+json::value stats_json(const store::StoreStats& stats) {
   json::array ledgers;
-  for (const LedgerStats& ledger : stats.ledgers) ledgers.push_back(ledger_json(ledger));
+  for (const store::LedgerStats& ledger : stats.ledgers) ledgers.push_back(ledger_json(ledger));
   return json::object{{"ledgers", std::move(ledgers)},
                       {"root_version", stats.root_version},
                       {"roots", stats.roots},
@@ -194,16 +194,16 @@ json::value stats_json(const StoreStats& stats) {
 }  // namespace
 
 Result<StoreAnswer> verify_store(const StoreCommandOptions& options) {
-  StoreCheck check;
+  store::StoreCheck check;
   bool untrusted = false;
-  auto store = SqliteStore::open_to_read(options.data_dir);
+  auto store = store::SqliteStore::open_to_read(options.data_dir);
   if (store) {
     check = (*store)->check();
     TrustCheck trust = check_signatures(options, **store);
     untrusted = trust.untrusted;
     std::ranges::move(trust.findings, std::back_inserter(check.findings));
   } else if (store.error().code == ErrorCode::kCorrupt) {
-    check.findings.push_back({"database", kStoreFile, store.error().message,
+    check.findings.push_back({"database", store::kStoreFile, store.error().message,
                               "move the data folder away and let the agent fetch again"});
   } else {
     return std::unexpected(store.error());
@@ -222,12 +222,12 @@ Result<StoreAnswer> verify_store(const StoreCommandOptions& options) {
 }
 
 Result<StoreAnswer> describe_store(const StoreCommandOptions& options) {
-  NOTP_ASSIGN(const auto store, SqliteStore::open_to_read(options.data_dir));
-  NOTP_ASSIGN(StoreStats stats, store->stats());
-  stats.staged_bytes = StagingFiles(options.data_dir).stored_bytes();
+  NOTP_ASSIGN(const auto store, store::SqliteStore::open_to_read(options.data_dir));
+  NOTP_ASSIGN(store::StoreStats stats, store->stats());
+  stats.staged_bytes = store::StagingFiles(options.data_dir).stored_bytes();
   return StoreAnswer{
       options.as_json ? pretty_json(stats_json(stats)) + "\n" : stats_text(options, stats),
       exit_code::kOk};
 }
 
-}  // namespace notp
+}  // namespace notp::client

@@ -7,7 +7,7 @@
 
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::client {
 
 struct StoreCommandOptions {
   std::filesystem::path data_dir;
@@ -31,4 +31,4 @@ Result<StoreAnswer> verify_store(const StoreCommandOptions& options);
 // Describes what is stored and the space that it takes. The errors of verify_store(); kCorrupt.
 Result<StoreAnswer> describe_store(const StoreCommandOptions& options);
 
-}  // namespace notp
+}  // namespace notp::client

@@ -7,7 +7,7 @@
 #include "notp-client/api/api_limits.hpp"
 #include "notp-client/api/api_tokens.hpp"
 
-namespace notp {
+namespace notp::client {
 namespace {
 
 constexpr unsigned kOwnerOnly = 0600;
@@ -18,7 +18,7 @@ constexpr std::string_view kNewFile =
 Result<Bytes> read_hashes(const std::filesystem::path& file, bool may_be_missing) {
   std::error_code ignored;
   if (may_be_missing && !std::filesystem::exists(file, ignored)) return Bytes(kNewFile);
-  NOTP_TRY(ApiTokens::load(file));
+  NOTP_TRY(api::ApiTokens::load(file));
   return read_file(file, limits::kApiTokenFileBytesMax);
 }
 
@@ -30,13 +30,13 @@ bool is_of(std::string_view line, std::string_view name) {
 }  // namespace
 
 Result<std::string> make_pep_token(const TokenOrder& order) {
-  NOTP_TRY(check_token_name(order.name));
+  NOTP_TRY(api::check_token_name(order.name));
   std::error_code ignored;
   if (std::filesystem::exists(order.out, ignored))
     return fail(ErrorCode::kConflict,
                 fmt::format("{} is there already; name another file", order.out.string()));
   NOTP_ASSIGN(Bytes hashes, read_hashes(order.tokens, /*may_be_missing=*/true));
-  const std::string token = make_token();
+  const std::string token = api::make_token();
   if (!hashes.empty() && !hashes.ends_with('\n')) hashes += '\n';
   hashes += fmt::format("{} sha256:{}\n", order.name, sha256(token).hex());
   // The token is written first: a hash without its token is useless.
@@ -53,7 +53,7 @@ Result<std::string> make_pep_token(const TokenOrder& order) {
 }
 
 Result<std::string> remove_pep_tokens(const TokenOrder& order) {
-  NOTP_TRY(check_token_name(order.name));
+  NOTP_TRY(api::check_token_name(order.name));
   NOTP_ASSIGN(const Bytes hashes, read_hashes(order.tokens, /*may_be_missing=*/false));
   Bytes kept;
   size_t removed = 0;
@@ -73,4 +73,4 @@ Result<std::string> remove_pep_tokens(const TokenOrder& order) {
                      order.name, order.tokens.string());
 }
 
-}  // namespace notp
+}  // namespace notp::client

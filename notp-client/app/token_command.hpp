@@ -6,7 +6,7 @@
 
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::client {
 
 struct TokenOrder {
   std::string name;
@@ -23,4 +23,4 @@ Result<std::string> make_pep_token(const TokenOrder& order);
 // Removes all tokens of the name from the file. kNotFound when there is none.
 Result<std::string> remove_pep_tokens(const TokenOrder& order);
 
-}  // namespace notp
+}  // namespace notp::client

@@ -6,7 +6,7 @@
 #include "common/log.hpp"
 #include "common/uuid.hpp"
 
-namespace notp {
+namespace notp::decision {
 
 namespace asio = boost::asio;
 
@@ -28,37 +28,39 @@ std::string_view name_of(DecisionApi api) {
   return {};
 }
 
-std::string_view outcome_of(const Decisions& decisions, size_t index) {
+std::string_view outcome_of(const pdp::Decisions& decisions, size_t index) {
   if (!decisions) return error_traits(decisions.error().code).name;
-  const Result<Decision>& decision = (*decisions)[index];
+  const Result<pdp::Decision>& decision = (*decisions)[index];
   if (!decision) return error_traits(decision.error().code).name;
   return decision->value ? "defined" : "undefined";
 }
 
 // The revision of the set that decided; empty: none did.
-std::string revision_of(const Decisions& decisions, size_t index) {
-  const Decision* decision = decisions && (*decisions)[index] ? &*(*decisions)[index] : nullptr;
+std::string revision_of(const pdp::Decisions& decisions, size_t index) {
+  const pdp::Decision* decision =
+      decisions && (*decisions)[index] ? &*(*decisions)[index] : nullptr;
   return decision && decision->active ? decision->active->revision() : std::string();
 }
 
 // The input is not read; if present it counts as valid.
-std::vector<Result<Decision>> undefined_for(const Question& question, const ActiveSetPtr& active) {
-  std::vector<Result<Decision>> out;
+std::vector<Result<pdp::Decision>> undefined_for(const pdp::Question& question,
+                                                 const pdp::ActiveSetPtr& active) {
+  std::vector<Result<pdp::Decision>> out;
   out.reserve(question.inputs.size());
-  for (const InputText& input : question.inputs)
-    out.push_back(Decision{.active = active, .has_input = input.has_value()});
+  for (const pdp::InputText& input : question.inputs)
+    out.push_back(pdp::Decision{.active = active, .has_input = input.has_value()});
   return out;
 }
 
 }  // namespace
 
-Result<Decision> DecisionOutcome::only() && {
+Result<pdp::Decision> DecisionOutcome::only() && {
   if (!decisions) return std::unexpected(std::move(decisions).error());
   NOTP_ASSERT(decisions->size() == 1, "a request with one input");
   return std::move(decisions->front());
 }
 
-DecisionService::DecisionService(Pdp& pdp, prometheus::Registry& metrics, bool logs_decisions)
+DecisionService::DecisionService(pdp::Pdp& pdp, prometheus::Registry& metrics, bool logs_decisions)
     : pdp_(pdp), logs_decisions_(logs_decisions) {
   auto& decisions = prometheus::BuildCounter()
                         .Name("notp_decisions_total")
@@ -73,14 +75,14 @@ void DecisionService::set_rules(DecisionRules rules) {
   rules_.set(std::make_shared<const DecisionRules>(std::move(rules)));
 }
 
-std::optional<Decisions> DecisionService::decide_here(const Question& question) const {
-  if (question.inputs.empty()) return Decisions();
+std::optional<pdp::Decisions> DecisionService::decide_here(const pdp::Question& question) const {
+  if (question.inputs.empty()) return pdp::Decisions();
   const size_t bytes_max = rules()->input_bytes_max;
-  for (const InputText& input : question.inputs)
+  for (const pdp::InputText& input : question.inputs)
     if (input && input->size() > bytes_max)
       return fail(ErrorCode::kLimit,
                   fmt::format("the input has {} bytes, {} are allowed", input->size(), bytes_max));
-  const DecisionBasisPtr basis = pdp_.basis();
+  const pdp::DecisionBasisPtr basis = pdp_.basis();
   if (!basis->withheld.cover(question.path)) return std::nullopt;
   return undefined_for(question, basis->active);
 }
@@ -99,13 +101,13 @@ asio::awaitable<DecisionOutcome> DecisionService::decide(DecisionRequest request
 
 void DecisionService::conclude(const DecisionRequest& request, const DecisionOutcome& outcome,
                                Clock::time_point asked) const {
-  const Decisions& decisions = outcome.decisions;
+  const pdp::Decisions& decisions = outcome.decisions;
   const size_t inputs = request.question.inputs.size();
   NOTP_ASSERT(!decisions || decisions->size() == inputs, "one decision for each input");
   if (!decisions) {
     failed_->Increment(static_cast<double>(inputs));
   } else {
-    for (const Result<Decision>& one : *decisions)
+    for (const Result<pdp::Decision>& one : *decisions)
       (!one ? failed_ : one->value ? defined_ : undefined_)->Increment();
   }
   if (logs_decisions_) log_decisions(request, outcome, Clock::now() - asked);
@@ -115,14 +117,15 @@ void DecisionService::log_decisions(const DecisionRequest& request, const Decisi
                                     Clock::duration taken) const {
   const auto taken_us = std::chrono::duration_cast<std::chrono::microseconds>(taken).count();
   for (size_t i = 0; i < request.question.inputs.size(); ++i)
-    log::debug("decision",
-               {{"decision_id", outcome.id},
-                {"api", name_of(request.api)},
-                {"caller", request.question.caller},
-                {"path", printable(reference_text(request.question.path), limits::kPathBytesMax)},
-                {"outcome", outcome_of(outcome.decisions, i)},
-                {"revision", revision_of(outcome.decisions, i)},
-                {"taken_us", taken_us}});
+    log::debug(
+        "decision",
+        {{"decision_id", outcome.id},
+         {"api", name_of(request.api)},
+         {"caller", request.question.caller},
+         {"path", printable(pdp::reference_text(request.question.path), limits::kPathBytesMax)},
+         {"outcome", outcome_of(outcome.decisions, i)},
+         {"revision", revision_of(outcome.decisions, i)},
+         {"taken_us", taken_us}});
 }
 
-}  // namespace notp
+}  // namespace notp::decision

@@ -9,7 +9,7 @@
 #include "common/limits.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
-namespace notp {
+namespace notp::decision {
 
 // The configuration of decisions.
 struct DecisionRules {
@@ -29,17 +29,17 @@ enum class DecisionApi : uint8_t {
 
 struct DecisionRequest {
   DecisionApi api = DecisionApi::kData;
-  Question question;
+  pdp::Question question;
 };
 
 // The result of a request.
 struct DecisionOutcome {
   // A UUID, for the answer of the data API and for the log; empty if neither includes it.
   std::string id;
-  Decisions decisions;  // one for each input, each with the set that decided
+  pdp::Decisions decisions;  // one for each input, each with the set that decided
 
   // For a request with one input.
-  Result<Decision> only() &&;
+  Result<pdp::Decision> only() &&;
 };
 
 // Thread-safe, and takes no lock. The PDP outlives it.
@@ -50,7 +50,7 @@ struct DecisionOutcome {
 class DecisionService {
  public:
   // `logs_decisions`: one line for each, at debug level.
-  DecisionService(Pdp& pdp, prometheus::Registry& metrics, bool logs_decisions = false);
+  DecisionService(pdp::Pdp& pdp, prometheus::Registry& metrics, bool logs_decisions = false);
 
   // Applies to new requests.
   void set_rules(DecisionRules rules);
@@ -65,14 +65,14 @@ class DecisionService {
   using Clock = std::chrono::steady_clock;
 
   // Returns the decisions that need no PDP; nullopt: the PDP has to answer.
-  std::optional<Decisions> decide_here(const Question& question) const;
+  std::optional<pdp::Decisions> decide_here(const pdp::Question& question) const;
   // Counts and logs a request. Every request ends here. `asked`: when it arrived.
   void conclude(const DecisionRequest& request, const DecisionOutcome& outcome,
                 Clock::time_point asked) const;
   void log_decisions(const DecisionRequest& request, const DecisionOutcome& outcome,
                      Clock::duration taken) const;
 
-  Pdp& pdp_;
+  pdp::Pdp& pdp_;
   const bool logs_decisions_;
   AtomicShared<DecisionRules> rules_{std::make_shared<const DecisionRules>()};
   prometheus::Counter* defined_;
@@ -80,4 +80,4 @@ class DecisionService {
   prometheus::Counter* failed_;
 };
 
-}  // namespace notp
+}  // namespace notp::decision

@@ -4,7 +4,7 @@
 
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::identity {
 namespace {
 
 constexpr TimeMs kRetryFirstMs = 10'000, kRetryMaxMs = 60LL * 60 * 1000;
@@ -52,4 +52,4 @@ void CertificateRenewal::tick(const Now& now) {
   if (is_waiting() && now.boot_ms >= answer_by_ms_) failed(now);
 }
 
-}  // namespace notp
+}  // namespace notp::identity

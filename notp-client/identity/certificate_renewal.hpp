@@ -4,7 +4,7 @@
 #include "common/clock.hpp"
 #include "common/random.hpp"
 
-namespace notp {
+namespace notp::identity {
 
 // Requests begin at half of a certificate's life, which leaves the other half for failures, and are
 // repeated after each failure, more often towards the end. One thread.
@@ -44,4 +44,4 @@ class CertificateRenewal {
   int failures_ = 0;
 };
 
-}  // namespace notp
+}  // namespace notp::identity

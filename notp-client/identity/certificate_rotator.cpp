@@ -9,12 +9,12 @@
 #include "common/log.hpp"
 #include "notp-client/identity/identity_files.hpp"
 
-namespace notp {
+namespace notp::identity {
 
 namespace asio = boost::asio;
 
-CertificateRotator::CertificateRotator(asio::any_io_executor executor, TlsSource& tls, bool renew,
-                                       Random& random, CertificateRotatorHooks hooks)
+CertificateRotator::CertificateRotator(asio::any_io_executor executor, transport::TlsSource& tls,
+                                       bool renew, Random& random, CertificateRotatorHooks hooks)
     : tls_(tls),
       renew_(renew),
       hooks_(std::move(hooks)),
@@ -27,7 +27,7 @@ CertificateRotator::CertificateRotator(asio::any_io_executor executor, TlsSource
 
 void CertificateRotator::start() {
   stopped_ = false;
-  const TlsFiles files = tls_.files();
+  const transport::TlsFiles files = tls_.files();
   std::vector<std::filesystem::path> watched = {files.certificate, files.private_key,
                                                 files.authorities};
   if (!files.built_in_authorities.empty()) watched.push_back(files.built_in_authorities);
@@ -105,8 +105,8 @@ void CertificateRotator::on_answer(wire::Response response) {
 Result<void> CertificateRotator::take(wire::Response&& response) {
   NOTP_ASSIGN(const wire::Certificate issued,
               wire::take_response<wire::RenewCertificate>(std::move(response)));
-  NOTP_ASSIGN(const TlsTexts texts, identity_texts(tls_.files(), key_pem_, issued));
-  NOTP_ASSIGN(const auto next, TlsContext::make(texts, Side::kClient));
+  NOTP_ASSIGN(const transport::TlsTexts texts, identity_texts(tls_.files(), key_pem_, issued));
+  NOTP_ASSIGN(const auto next, transport::TlsContext::make(texts, transport::Side::kClient));
   const auto& own = seen_->identity();
   const auto& renewed = next->identity();
   if (!renewed) return std::unexpected(renewed.error());
@@ -121,4 +121,4 @@ Result<void> CertificateRotator::take(wire::Response&& response) {
   return {};
 }
 
-}  // namespace notp
+}  // namespace notp::identity

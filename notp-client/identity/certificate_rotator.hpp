@@ -13,7 +13,7 @@
 #include "protocol/transport/tls_context.hpp"
 #include "protocol/wire/messages.hpp"
 
-namespace notp {
+namespace notp::identity {
 
 // The rotator's calls into the agent, on its executor's thread.
 struct CertificateRotatorHooks {
@@ -21,7 +21,7 @@ struct CertificateRotatorHooks {
   std::function<bool(const wire::Request&)> ask;
   // Whether the registry of the open session would be trusted under this context. Succeeds when
   // there is no session.
-  std::function<Result<void>(const TlsContext&)> trusts_registry;
+  std::function<Result<void>(const transport::TlsContext&)> trusts_registry;
   // Rechecks the open session after the files have changed.
   std::function<void()> recheck;
 };
@@ -30,7 +30,7 @@ struct CertificateRotatorHooks {
 class CertificateRotator {
  public:
   // With `renew`, TlsFiles names one file for certificate and key. `tls` and `random` outlive it.
-  CertificateRotator(boost::asio::any_io_executor executor, TlsSource& tls, bool renew,
+  CertificateRotator(boost::asio::any_io_executor executor, transport::TlsSource& tls, bool renew,
                      Random& random, CertificateRotatorHooks hooks);
 
   // Checks the files and the certificate's life now, and again whenever the files change or the
@@ -48,17 +48,17 @@ class CertificateRotator {
   void ask();
   Result<void> take(wire::Response&& response);
 
-  TlsSource& tls_;
+  transport::TlsSource& tls_;
   const bool renew_;
   const CertificateRotatorHooks hooks_;
   boost::asio::steady_timer timer_;
   FileWatch files_;
   bool stopped_ = true;
   CertificateRenewal renewal_;
-  std::shared_ptr<const TlsContext> seen_;
+  std::shared_ptr<const transport::TlsContext> seen_;
   std::string logged_;   // the last reload's error: logged once while it lasts
   std::string key_pem_;  // of the pending request
   uint64_t request_ = 0;
 };
 
-}  // namespace notp
+}  // namespace notp::identity

@@ -17,7 +17,7 @@
 #include "protocol/trust/verify.hpp"
 #include "protocol/wire/frame.hpp"
 
-namespace notp {
+namespace notp::identity {
 
 namespace asio = boost::asio;
 namespace fs = std::filesystem;
@@ -29,9 +29,9 @@ constexpr const char* kIdentityFile = "node.pem";
 
 struct Reply {
   wire::Joined joined;
-  std::string registry;  // "registry/<name>" of the server that answered
-  Bytes root;            // verified
-  TlsTexts texts;        // verified
+  std::string registry;       // "registry/<name>" of the server that answered
+  Bytes root;                 // verified
+  transport::TlsTexts texts;  // verified
   std::string identity;
 };
 
@@ -44,16 +44,17 @@ Result<wire::Joined> joined_of(Result<wire::Message> message) {
 }
 
 // Verifies everything that a person would check before trusting the files.
-Result<void> check(Reply& reply, Connection& connection, const TlsFiles& files,
-                   const std::string& key_pem) {
+Result<void> check(Reply& reply, transport::Connection& connection,
+                   const transport::TlsFiles& files, const std::string& key_pem) {
   reply.registry = fmt::format("registry/{}", connection.peer_identity().name);
   reply.root = reply.joined.root_chain.front();
-  NOTP_TRY(verify_pinned_root(reply.root, files.trust_domain));
+  NOTP_TRY(trust::verify_pinned_root(reply.root, files.trust_domain));
   NOTP_ASSIGN(reply.texts, identity_texts(files, key_pem, reply.joined.certificate));
-  NOTP_ASSIGN(const auto context, TlsContext::make(reply.texts, Side::kClient));
+  NOTP_ASSIGN(const auto context,
+              transport::TlsContext::make(reply.texts, transport::Side::kClient));
   const auto& identity = context->identity();
   if (!identity) return std::unexpected(identity.error());
-  if (identity->role != Role::kNode || identity->trust_domain != files.trust_domain)
+  if (identity->role != session::Role::kNode || identity->trust_domain != files.trust_domain)
     return fail(ErrorCode::kIdentity, "the registry gave the identity " + identity->text());
   // The node must also trust this registry with the new files.
   NOTP_TRY(connection.verify_peer_again(*context));
@@ -62,9 +63,10 @@ Result<void> check(Reply& reply, Connection& connection, const TlsFiles& files,
 }
 
 asio::awaitable<Result<Reply>> converse(std::string address, const http::ProxyRoute& route,
-                                        std::shared_ptr<const TlsContext> tls, wire::Join join,
-                                        const TlsFiles& files, const std::string& key_pem) {
-  auto connection = co_await connect(address, std::move(tls), kJoinMs, route.proxy);
+                                        std::shared_ptr<const transport::TlsContext> tls,
+                                        wire::Join join, const transport::TlsFiles& files,
+                                        const std::string& key_pem) {
+  auto connection = co_await transport::connect(address, std::move(tls), kJoinMs, route.proxy);
   if (!connection) co_return std::unexpected(std::move(connection).error());
   const auto frame = wire::try_encode_frame(join);
   if (!frame) co_return std::unexpected(frame.error());
@@ -85,8 +87,8 @@ asio::awaitable<Result<Reply>> converse(std::string address, const http::ProxyRo
 }
 
 Result<Reply> run(std::string address, const http::ProxyRoute& route,
-                  std::shared_ptr<const TlsContext> tls, wire::Join join, const TlsFiles& files,
-                  const std::string& key_pem) {
+                  std::shared_ptr<const transport::TlsContext> tls, wire::Join join,
+                  const transport::TlsFiles& files, const std::string& key_pem) {
   asio::io_context io{1};
   Result<Reply> out = fail(ErrorCode::kInternal, "the join did not run");
   asio::co_spawn(
@@ -100,10 +102,12 @@ Result<Reply> run(std::string address, const http::ProxyRoute& route,
 }
 
 // YAML whose strings are JSON strings, which are valid double-quoted YAML.
-std::string config_text(const EnrollOptions& options, const JoinToken& token, const TlsFiles& files,
-                        const fs::path& folder, const Reply& reply) {
+std::string config_text(const EnrollOptions& options, const transport::JoinToken& token,
+                        const transport::TlsFiles& files, const fs::path& folder,
+                        const Reply& reply) {
   std::string ledgers;
-  for (const LedgerId& ledger : options.ledgers) ledgers += "\n  - " + json_string(ledger.text());
+  for (const model::LedgerId& ledger : options.ledgers)
+    ledgers += "\n  - " + json_string(ledger.text());
   if (ledgers.empty())
     ledgers = " []  # name what this node decides with, as in [100000000000/payments]";
   std::string proxy;
@@ -127,7 +131,7 @@ std::string config_text(const EnrollOptions& options, const JoinToken& token, co
 
 // The key of a join that has no answer yet. With it the same token can be presented again: the
 // registry may have used it up for this very key.
-fs::path key_file_of(const fs::path& folder, const JoinToken& token) {
+fs::path key_file_of(const fs::path& folder, const transport::JoinToken& token) {
   return folder / fmt::format("join-{}.key", sha256(token.secret).hex().substr(0, 16));
 }
 
@@ -155,7 +159,7 @@ bool is_joined(const fs::path& folder) {
 }
 
 Result<Enrolled> enroll(const EnrollOptions& options) {
-  NOTP_ASSIGN(const JoinToken token, JoinToken::decode(options.token));
+  NOTP_ASSIGN(const transport::JoinToken token, transport::JoinToken::decode(options.token));
   const std::string address = options.address.empty() ? token.address : options.address;
   NOTP_ASSIGN(const HostPort target, HostPort::parse(address));
   NOTP_ASSIGN(const http::ProxyRoute route,
@@ -164,14 +168,14 @@ Result<Enrolled> enroll(const EnrollOptions& options) {
   const fs::path folder = fs::absolute(options.folder, error);
   if (error)
     return fail(ErrorCode::kIo, fmt::format("{}: {}", options.folder.string(), error.message()));
-  const TlsFiles files{folder / kIdentityFile, folder / kIdentityFile, folder / "ca.crt",
-                       token.trust_domain};
+  const transport::TlsFiles files{folder / kIdentityFile, folder / kIdentityFile, folder / "ca.crt",
+                                  token.trust_domain};
   if (is_there(files.certificate) && !options.replace)
     return fail(ErrorCode::kConflict,
                 fmt::format("{} is there already: this node has an identity; --force replaces it",
                             files.certificate.string()));
   NOTP_TRY(make_folders(folder));
-  NOTP_ASSIGN(auto tls, TlsContext::enroll_caller(token.authority, token.trust_domain));
+  NOTP_ASSIGN(auto tls, transport::TlsContext::enroll_caller(token.authority, token.trust_domain));
   const fs::path key_file = key_file_of(folder, token);
   NOTP_ASSIGN(const KeyAndRequest made, request_with(key_file));
   const auto replied = run(address, route, std::move(tls), wire::Join{token.proof(), made.request},
@@ -189,4 +193,4 @@ Result<Enrolled> enroll(const EnrollOptions& options) {
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::identity

@@ -9,17 +9,17 @@
 #include "common/http/proxy.hpp"
 #include "protocol/model/ledger.hpp"
 
-namespace notp {
+namespace notp::identity {
 
 struct EnrollOptions {
   std::string token;
-  std::filesystem::path folder;   // created if it is missing
-  std::string address;            // of the enrolment; empty: the token's
-  std::string registry;           // of sessions, for the configuration; empty: the token's
-  std::vector<LedgerId> ledgers;  // for the configuration
-  bool replace = false;           // an existing identity
-  http::ProxyConfig proxy;        // for the enrolment; also written to the configuration
-  Environment environment;        // names a proxy where `proxy` does not
+  std::filesystem::path folder;          // created if it is missing
+  std::string address;                   // of the enrolment; empty: the token's
+  std::string registry;                  // of sessions, for the configuration; empty: the token's
+  std::vector<model::LedgerId> ledgers;  // for the configuration
+  bool replace = false;                  // an existing identity
+  http::ProxyConfig proxy;               // for the enrolment; also written to the configuration
+  Environment environment;               // names a proxy where `proxy` does not
 };
 
 struct Enrolled {
@@ -40,4 +40,4 @@ bool is_joined(const std::filesystem::path& folder);
 // kUsage for the token, kJoinRefused, kRevoked, and the codes of connecting and of TLS.
 Result<Enrolled> enroll(const EnrollOptions& options);
 
-}  // namespace notp
+}  // namespace notp::identity

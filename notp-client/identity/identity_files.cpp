@@ -2,17 +2,19 @@
 
 #include "common/storage/files.hpp"
 
-namespace notp {
+namespace notp::identity {
 
-Result<TlsTexts> identity_texts(const TlsFiles& files, const std::string& key_pem,
-                                const wire::Certificate& certificate) {
-  const TlsTexts::Pem pair{files.certificate.string(), key_pem + certificate.certificate};
-  TlsTexts out{.certificate = pair,
-               .private_key = pair,
-               .authorities = {files.authorities.string(), certificate.authorities},
-               .trust_domain = files.trust_domain,
-               .identities = files.identities,
-               .built_in_authorities = {}};
+Result<transport::TlsTexts> identity_texts(const transport::TlsFiles& files,
+                                           const std::string& key_pem,
+                                           const wire::Certificate& certificate) {
+  const transport::TlsTexts::Pem pair{files.certificate.string(),
+                                      key_pem + certificate.certificate};
+  transport::TlsTexts out{.certificate = pair,
+                          .private_key = pair,
+                          .authorities = {files.authorities.string(), certificate.authorities},
+                          .trust_domain = files.trust_domain,
+                          .identities = files.identities,
+                          .built_in_authorities = {}};
   if (files.built_in_authorities == files.authorities) {
     out.built_in_authorities = out.authorities;
   } else if (!files.built_in_authorities.empty()) {
@@ -21,9 +23,9 @@ Result<TlsTexts> identity_texts(const TlsFiles& files, const std::string& key_pe
   return out;
 }
 
-Result<void> write_identity(const TlsFiles& files, const TlsTexts& texts) {
+Result<void> write_identity(const transport::TlsFiles& files, const transport::TlsTexts& texts) {
   NOTP_TRY(write_file(files.authorities, texts.authorities.text));
   return write_file(files.certificate, texts.certificate.text, 0600);
 }
 
-}  // namespace notp
+}  // namespace notp::identity

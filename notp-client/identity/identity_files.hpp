@@ -8,13 +8,14 @@
 #include "protocol/transport/tls_context.hpp"
 #include "protocol/wire/messages.hpp"
 
-namespace notp {
+namespace notp::identity {
 
 // Returns the contents that the files will have.
-Result<TlsTexts> identity_texts(const TlsFiles& files, const std::string& key_pem,
-                                const wire::Certificate& certificate);
+Result<transport::TlsTexts> identity_texts(const transport::TlsFiles& files,
+                                           const std::string& key_pem,
+                                           const wire::Certificate& certificate);
 
 // Writes the files durably. kIo.
-Result<void> write_identity(const TlsFiles& files, const TlsTexts& texts);
+Result<void> write_identity(const transport::TlsFiles& files, const transport::TlsTexts& texts);
 
-}  // namespace notp
+}  // namespace notp::identity

@@ -1,8 +1,8 @@
 #include "notp-client/identity/renewal_config.hpp"
 
-namespace notp {
+namespace notp::identity {
 
-Result<bool> load_renewal(const config::Section& root, const TlsFiles& files) {
+Result<bool> load_renewal(const config::Section& root, const transport::TlsFiles& files) {
   const bool renews = root.flag("tls.renew");
   if (renews && files.certificate != files.private_key)
     return fail(ErrorCode::kConfig,
@@ -11,4 +11,4 @@ Result<bool> load_renewal(const config::Section& root, const TlsFiles& files) {
   return renews;
 }
 
-}  // namespace notp
+}  // namespace notp::identity

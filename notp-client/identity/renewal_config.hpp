@@ -4,10 +4,10 @@
 #include "common/config_section.hpp"
 #include "protocol/transport/tls_context.hpp"
 
-namespace notp {
+namespace notp::identity {
 
 // Whether the agent renews its certificate, from the whole configuration, whose files `files`
 // names. kConfig: certificate and key are not in one file.
-Result<bool> load_renewal(const config::Section& root, const TlsFiles& files);
+Result<bool> load_renewal(const config::Section& root, const transport::TlsFiles& files);
 
-}  // namespace notp
+}  // namespace notp::identity

@@ -4,18 +4,19 @@
 
 #include <algorithm>
 
-namespace notp {
+namespace notp::pdp {
 namespace {
 
-std::string_view revision_mark(const FreshnessStatus& freshness_status) {
+std::string_view revision_mark(const trust::FreshnessStatus& freshness_status) {
   if (freshness_status.withdrawn) return ";withdrawn";
   if (freshness_status.withheld) return ";withheld";
-  if (freshness_status.state == FreshnessState::kStale) return ";stale";
-  return freshness_status.state == FreshnessState::kExpired ? ";expired" : "";
+  if (freshness_status.state == trust::FreshnessState::kStale) return ";stale";
+  return freshness_status.state == trust::FreshnessState::kExpired ? ";expired" : "";
 }
 
-void add_freshness(const FreshnessStatus& freshness_status, TimeMs as_of_ms, json::object& entry) {
-  entry["state"] = freshness_state_name(freshness_status.state);
+void add_freshness(const trust::FreshnessStatus& freshness_status, TimeMs as_of_ms,
+                   json::object& entry) {
+  entry["state"] = trust::freshness_state_name(freshness_status.state);
   entry["withdrawn"] = freshness_status.withdrawn;
   entry["withheld"] = freshness_status.withheld;
   entry["vouched_ms"] = freshness_status.vouched_ms;
@@ -23,7 +24,7 @@ void add_freshness(const FreshnessStatus& freshness_status, TimeMs as_of_ms, jso
   if (freshness_status.vouched_ms != 0) entry["age_s"] = freshness_status.age_s(as_of_ms);
   entry["fresh_s"] = freshness_status.terms.fresh_s;
   entry["hard_s"] = freshness_status.terms.hard_s;
-  entry["on_hard"] = freshness_status.terms.on_hard == OnHard::kDeny ? "deny" : "serve";
+  entry["on_hard"] = freshness_status.terms.on_hard == trust::OnHard::kDeny ? "deny" : "serve";
 }
 
 }  // namespace
@@ -76,4 +77,4 @@ bool gives_denied(const ActiveSet& shown, const ActiveSet& wanted) {
   });
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -12,15 +12,15 @@
 #include "protocol/trust/age.hpp"
 #include "protocol/trust/release_ref.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 struct ActiveRelease {
-  ReleaseRef ref;
+  trust::ReleaseRef ref;
   std::vector<std::string> data_roots;
-  TreePtr tree;
+  model::TreePtr tree;
   // If freshness_status.denies(), no PDP may give a decision of this release: its roots stay
   // reserved, with neither policies nor data, so that every decision under them is undefined.
-  FreshnessStatus freshness_status;
+  trust::FreshnessStatus freshness_status;
   // Equal releases decide alike: same content, same state. The time of the last freshness statement
   // is not compared.
   bool operator==(const ActiveRelease& other) const {
@@ -35,7 +35,7 @@ struct ActiveRelease {
 // All ledgers of a node, at one version each: a PDP activates them and decides with them as a
 // whole. Immutable once shared.
 struct ActiveSet {
-  std::map<LedgerId, ActiveRelease> ledgers;
+  std::map<model::LedgerId, ActiveRelease> ledgers;
   TimeMs as_of_ms = 0;  // trusted time at which the freshness was determined
 
   // The revision that a PDP reports: "zone/name@version" of each ledger, joined by ','; "none"
@@ -54,4 +54,4 @@ using ActiveSetPtr = std::shared_ptr<const ActiveSet>;
 // Whether `shown` gives decisions of a ledger that `wanted` denies: no PDP may go back to it.
 bool gives_denied(const ActiveSet& shown, const ActiveSet& wanted);
 
-}  // namespace notp
+}  // namespace notp::pdp

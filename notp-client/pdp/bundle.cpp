@@ -6,7 +6,7 @@
 
 #include "notp-client/pdp/bundle_layout.hpp"
 
-namespace notp {
+namespace notp::pdp {
 namespace {
 
 struct ArchiveClose {
@@ -61,12 +61,12 @@ class TarGz {
 
 }  // namespace
 
-Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const BlobLoader& load,
+Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const model::BlobLoader& load,
                                       rego::ModelChecker& engine) {
   TarGz tar;
   NOTP_ASSIGN(const BundleLayout layout, bundle_layout(*active, load, engine));
   for (const auto& [path, file] : layout) {
-    NOTP_ASSIGN(const Content content, content_of(path, file, load));
+    NOTP_ASSIGN(const model::Content content, content_of(path, file, load));
     NOTP_TRY(tar.add(path, *content));
   }
   NOTP_ASSIGN(Bytes packed, tar.finish());
@@ -78,4 +78,4 @@ Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const BlobLoader& loa
   return bundle;
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

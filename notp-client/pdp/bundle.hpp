@@ -3,7 +3,7 @@
 
 #include "notp-client/pdp/pdp.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 struct OpaBundle {
   ActiveSetPtr active_set;
@@ -17,7 +17,7 @@ using OpaBundlePtr = std::shared_ptr<const OpaBundle>;
 // paths, data.system.notp, and a manifest whose roots are those of the ledgers (bundle_layout).
 // Equal releases with equal freshness give equal bytes. Blocking, and slow for large data. Errors
 // of `load`; kPdpRejected when ledgers clash.
-Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const BlobLoader& load,
+Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const model::BlobLoader& load,
                                       rego::ModelChecker& engine);
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -9,7 +9,7 @@
 #include "protocol/model/manifest.hpp"
 #include "protocol/model/test_code.hpp"
 
-namespace notp {
+namespace notp::pdp {
 namespace {
 
 constexpr std::string_view kSystemRoot = "system/notp";
@@ -27,11 +27,11 @@ bool merge_objects(json::value& into, json::value&& from) {
 }
 
 Result<Bytes> merged_document(const std::string& path, const BundleFile& file,
-                              const BlobLoader& load) {
+                              const model::BlobLoader& load) {
   json::value merged = json::object();
   for (const Hash& hash : file.contents) {
-    NOTP_ASSIGN(const Content content, load(hash));
-    auto value = parse_data_file(path, *content);
+    NOTP_ASSIGN(const model::Content content, load(hash));
+    auto value = model::parse_data_file(path, *content);
     if (!value || !merge_objects(merged, *std::move(value)))
       return fail(ErrorCode::kPdpRejected, fmt::format("two ledgers clash in {}", path));
   }
@@ -42,14 +42,14 @@ std::vector<std::string> bundle_roots(const ActiveSet& active) {
   std::vector<std::string> roots;
   for (const auto& [ledger, release] : active.ledgers)
     roots.insert(roots.end(), release.data_roots.begin(), release.data_roots.end());
-  if (!roots_contain(roots, kSystemRoot)) roots.emplace_back(kSystemRoot);
+  if (!model::roots_contain(roots, kSystemRoot)) roots.emplace_back(kSystemRoot);
   std::ranges::sort(roots);
   return roots;
 }
 
 }  // namespace
 
-Result<BundleLayout> bundle_layout(const ActiveSet& active, const BlobLoader& load,
+Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoader& load,
                                    rego::ModelChecker& engine) {
   BundleLayout layout;
   json::object old_versions;  // of files that are not Rego v1
@@ -63,7 +63,7 @@ Result<BundleLayout> bundle_layout(const ActiveSet& active, const BlobLoader& lo
       if (version != 1) old_versions[place] = old_versions["/" + place] = version;
     }
     for (const auto& [path, file] : release.tree->files())
-      if (is_data_file(path) && !is_test_data(path, release.data_roots))
+      if (model::is_data_file(path) && !model::is_test_data(path, release.data_roots))
         layout[path].contents.push_back(file.hash);
   }
   NOTP_ASSIGN(auto in_place, stub_functions(active, load, engine));
@@ -77,12 +77,12 @@ Result<BundleLayout> bundle_layout(const ActiveSet& active, const BlobLoader& lo
   return layout;
 }
 
-Result<Content> content_of(const std::string& path, const BundleFile& file,
-                           const BlobLoader& load) {
+Result<model::Content> content_of(const std::string& path, const BundleFile& file,
+                                  const model::BlobLoader& load) {
   if (file.contents.size() == 1) return load(file.contents.front());
   if (file.contents.empty()) return std::make_shared<const Bytes>(file.made);
   NOTP_ASSIGN(Bytes merged, merged_document(path, file, load));
   return std::make_shared<const Bytes>(std::move(merged));
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

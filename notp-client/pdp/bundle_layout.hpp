@@ -3,7 +3,7 @@
 
 #include "notp-client/pdp/pdp.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 struct BundleFile {
   std::vector<Hash> contents;  // several: documents of several ledgers at one path, to be merged
@@ -15,10 +15,11 @@ using BundleLayout = std::map<std::string, BundleFile>;
 // and a manifest whose roots are those of the ledgers. A denied ledger contributes only its roots,
 // and undefined functions in place of its functions that other ledgers call. Errors of `load` and
 // `engine`.
-Result<BundleLayout> bundle_layout(const ActiveSet& active, const BlobLoader& load,
+Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoader& load,
                                    rego::ModelChecker& engine);
 
 // Errors of `load`; kPdpRejected when documents of two ledgers clash.
-Result<Content> content_of(const std::string& path, const BundleFile& file, const BlobLoader& load);
+Result<model::Content> content_of(const std::string& path, const BundleFile& file,
+                                  const model::BlobLoader& load);
 
-}  // namespace notp
+}  // namespace notp::pdp

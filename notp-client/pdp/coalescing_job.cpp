@@ -3,7 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
-namespace notp {
+namespace notp::pdp {
 
 void CoalescingJob::submit(std::function<void()> job) {
   {
@@ -39,4 +39,4 @@ void CoalescingJob::close() {
   while (state_->running) state_->idle.wait(lock);
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -7,7 +7,7 @@
 
 #include "common/mutex.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 // Thread-safe. The pool must outlive it.
 class CoalescingJob {
@@ -37,4 +37,4 @@ class CoalescingJob {
   boost::asio::thread_pool& pool_;
 };
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -7,7 +7,7 @@
 
 #include "common/json/json.hpp"
 
-namespace notp {
+namespace notp::pdp {
 namespace {
 
 bool is_variable(std::string_view text) {
@@ -49,4 +49,4 @@ std::string reference_text(const std::vector<std::string>& path) {
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

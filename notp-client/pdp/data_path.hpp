@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace notp {
+namespace notp::pdp {
 
 // "a/b/c" as segments; empty segments are left out.
 std::vector<std::string> path_segments(std::string_view path);
@@ -13,4 +13,4 @@ std::vector<std::string> path_segments(std::string_view path);
 // "data.shop.allow", "data.shop[\"app/tier\"]": a path as OPA writes a reference.
 std::string reference_text(const std::vector<std::string>& path);
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -1,6 +1,6 @@
 #include "notp-client/pdp/decision_basis.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 void CurrentBasis::want(ActiveSetPtr wanted) {
   wanted_ = std::move(wanted);
@@ -16,4 +16,4 @@ void CurrentBasis::replace(ActiveSetPtr active) {
   basis_.set(std::move(next));
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -4,7 +4,7 @@
 #include "common/atomic_shared.hpp"
 #include "notp-client/pdp/withheld_roots.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 // Immutable.
 struct DecisionBasis {
@@ -34,4 +34,4 @@ class CurrentBasis {
   ActiveSetPtr wanted_;  // used on the agent's executor
 };
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -5,14 +5,14 @@
 #include "protocol/model/manifest.hpp"
 #include "protocol/model/validate.hpp"
 
-namespace notp {
+namespace notp::pdp {
 namespace {
 
-Result<void> add_policies(const LedgerId& ledger, const Tree& tree, const BlobLoader& load,
-                          std::vector<rego::CheckModule>& modules) {
+Result<void> add_policies(const model::LedgerId& ledger, const model::Tree& tree,
+                          const model::BlobLoader& load, std::vector<rego::CheckModule>& modules) {
   NOTP_ASSIGN(const auto versions, rego_versions(tree, load));
   for (const auto& [path, version] : versions) {
-    const FileEntry& entry = *tree.find(path);
+    const model::FileEntry& entry = *tree.find(path);
     modules.push_back(
         {fmt::format("{}/{}", ledger.text(), path), entry.hash, entry.bytes, version});
   }
@@ -21,13 +21,14 @@ Result<void> add_policies(const LedgerId& ledger, const Tree& tree, const BlobLo
 
 }  // namespace
 
-Result<std::map<std::string, uint8_t>> rego_versions(const Tree& tree, const BlobLoader& load) {
+Result<std::map<std::string, uint8_t>> rego_versions(const model::Tree& tree,
+                                                     const model::BlobLoader& load) {
   std::map<std::string, uint8_t> versions;
-  for (const std::string& path : rego_paths(tree, false)) versions[path] = 1;
-  const FileEntry* const entry = tree.find(kManifestPath);
+  for (const std::string& path : model::rego_paths(tree, false)) versions[path] = 1;
+  const model::FileEntry* const entry = tree.find(model::kManifestPath);
   if (entry == nullptr || versions.empty()) return versions;
-  NOTP_ASSIGN(const Content text, load(entry->hash));
-  const auto manifest = Manifest::parse(*text);
+  NOTP_ASSIGN(const model::Content text, load(entry->hash));
+  const auto manifest = model::Manifest::parse(*text);
   // Only a newer registry, which accepts a later manifest format, can have sent it.
   if (!manifest)
     return fail(ErrorCode::kPdpRejected,
@@ -37,7 +38,8 @@ Result<std::map<std::string, uint8_t>> rego_versions(const Tree& tree, const Blo
   return versions;
 }
 
-Result<std::map<std::string, Bytes>> stub_functions(const ActiveSet& active, const BlobLoader& load,
+Result<std::map<std::string, Bytes>> stub_functions(const ActiveSet& active,
+                                                    const model::BlobLoader& load,
                                                     rego::ModelChecker& engine) {
   std::map<std::string, Bytes> files;
   if (active.denied_roots().empty()) return files;
@@ -57,4 +59,4 @@ Result<std::map<std::string, Bytes>> stub_functions(const ActiveSet& active, con
   return files;
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -10,7 +10,7 @@
 #include "notp-client/pdp/coalescing_job.hpp"
 #include "notp-client/pdp/embedded_snapshot.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 namespace asio = boost::asio;
 
@@ -101,7 +101,7 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
   void start(PdpReport report) { report_ = std::move(report); }
   void on_quarantine(PdpQuarantineReport report) { quarantine_report_ = std::move(report); }
 
-  void activate(ActiveSetPtr wanted, BlobLoader load) {
+  void activate(ActiveSetPtr wanted, model::BlobLoader load) {
     basis_.want(wanted);
     job_.submit([this, wanted = std::move(wanted), load = std::move(load)] {
       auto snapshot = embedded_snapshot(wanted, load, builtins_, latest_.get());
@@ -164,7 +164,7 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
   }
 
   const asio::any_io_executor agent_;
-  const BuiltinGrants builtins_;
+  const model::BuiltinGrants builtins_;
   std::vector<std::pair<std::vector<std::string>, int64_t>> deadlines_;  // since the constructor
   PdpReport report_;  // on the agent's executor, as are the two below
   PdpQuarantineReport quarantine_report_;
@@ -188,7 +188,7 @@ void EmbeddedPdp::on_quarantine(PdpQuarantineReport report) {
   state_->on_quarantine(std::move(report));
 }
 
-void EmbeddedPdp::activate(ActiveSetPtr wanted, BlobLoader load) {
+void EmbeddedPdp::activate(ActiveSetPtr wanted, model::BlobLoader load) {
   state_->activate(std::move(wanted), std::move(load));
 }
 
@@ -210,4 +210,4 @@ asio::awaitable<Decisions> EmbeddedPdp::evaluate(Question question) {
   co_return decisions_of(*std::move(decided));
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

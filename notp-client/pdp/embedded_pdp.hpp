@@ -8,11 +8,11 @@
 #include "notp-client/pdp/pdp.hpp"
 #include "protocol/model/builtin_grants.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 struct EmbeddedOptions {
   rego::EngineOptions engine;
-  BuiltinGrants builtins;  // beyond those of every ledger
+  model::BuiltinGrants builtins;  // beyond those of every ledger
   // Soft deadlines below some data paths ("a/b"), in place of the engine's; the longest matching
   // path applies.
   std::map<std::string, int64_t> deadlines_ms;
@@ -40,7 +40,7 @@ class EmbeddedPdp final : public Pdp {
   void start(PdpReport report) override;
   // Called on the agent's executor. Before start().
   void on_quarantine(PdpQuarantineReport report);
-  void activate(ActiveSetPtr wanted, BlobLoader load) override;
+  void activate(ActiveSetPtr wanted, model::BlobLoader load) override;
   DecisionBasisPtr basis() const override;
   // Errors of one input: those of rego::Engine::evaluate(). Decision::active is that of the
   // snapshot that the worker decided with.
@@ -52,4 +52,4 @@ class EmbeddedPdp final : public Pdp {
   const std::shared_ptr<State> state_;
 };
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -9,13 +9,13 @@
 #include "protocol/model/data.hpp"
 #include "protocol/model/test_code.hpp"
 
-namespace notp {
+namespace notp::pdp {
 namespace {
 
 using Versions = std::map<std::string, uint8_t>;
 
 // The versions in `previous`, if it has this very content.
-std::optional<Versions> known_versions(const LedgerId& ledger, const ActiveRelease& release,
+std::optional<Versions> known_versions(const model::LedgerId& ledger, const ActiveRelease& release,
                                        const EmbeddedSnapshot* previous) {
   if (previous == nullptr) return std::nullopt;
   const auto& ledgers = previous->active->ledgers;
@@ -32,8 +32,8 @@ std::optional<Versions> known_versions(const LedgerId& ledger, const ActiveRelea
   return versions;
 }
 
-Result<void> add_ledger(const LedgerId& ledger, const ActiveRelease& release,
-                        const BlobLoader& load, const BuiltinGrants& builtins,
+Result<void> add_ledger(const model::LedgerId& ledger, const ActiveRelease& release,
+                        const model::BlobLoader& load, const model::BuiltinGrants& builtins,
                         const EmbeddedSnapshot* previous, EmbeddedSnapshot& snapshot) {
   const auto index = static_cast<uint16_t>(snapshot.ledgers.size());
   snapshot.ledgers.push_back(
@@ -50,9 +50,9 @@ Result<void> add_ledger(const LedgerId& ledger, const ActiveRelease& release,
         .ledger = index};
   if (release.freshness_status.denies()) return {};
   for (const auto& [path, file] : release.tree->files())
-    if (is_data_file(path) && !is_test_data(path, release.data_roots))
+    if (model::is_data_file(path) && !model::is_test_data(path, release.data_roots))
       snapshot.documents[fmt::format("{}/{}", ledger.text(), path)] = {
-          .mount = data_path_of(path),
+          .mount = model::data_path_of(path),
           .hash = file.hash,
           .format = rego::document_format_of(path),
           .bytes = file.bytes,
@@ -62,8 +62,8 @@ Result<void> add_ledger(const LedgerId& ledger, const ActiveRelease& release,
 
 }  // namespace
 
-Result<EmbeddedSnapshotPtr> embedded_snapshot(ActiveSetPtr active, const BlobLoader& load,
-                                              const BuiltinGrants& builtins,
+Result<EmbeddedSnapshotPtr> embedded_snapshot(ActiveSetPtr active, const model::BlobLoader& load,
+                                              const model::BuiltinGrants& builtins,
                                               const EmbeddedSnapshot* previous) {
   auto snapshot = std::make_shared<EmbeddedSnapshot>();
   for (const auto& [ledger, release] : active->ledgers)
@@ -78,4 +78,4 @@ Result<EmbeddedSnapshotPtr> embedded_snapshot(ActiveSetPtr active, const BlobLoa
   return snapshot;
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -5,7 +5,7 @@
 #include "notp-client/pdp/pdp.hpp"
 #include "protocol/model/builtin_grants.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 struct EmbeddedSnapshot final : rego::Snapshot {
   ActiveSetPtr active;  // that it was made from
@@ -16,8 +16,8 @@ using EmbeddedSnapshotPtr = std::shared_ptr<const EmbeddedSnapshot>;
 // of a denied ledger are included as withheld, without data. Reads only manifests, except those of
 // releases that `previous` (null: none) already has; blocking. Errors of `load`; kPdpRejected for a
 // manifest that this agent cannot read.
-Result<EmbeddedSnapshotPtr> embedded_snapshot(ActiveSetPtr active, const BlobLoader& load,
-                                              const BuiltinGrants& builtins,
+Result<EmbeddedSnapshotPtr> embedded_snapshot(ActiveSetPtr active, const model::BlobLoader& load,
+                                              const model::BuiltinGrants& builtins,
                                               const EmbeddedSnapshot* previous);
 
-}  // namespace notp
+}  // namespace notp::pdp

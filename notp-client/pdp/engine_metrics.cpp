@@ -1,6 +1,6 @@
 #include "notp-client/pdp/engine_metrics.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 EngineMetrics::EngineMetrics(prometheus::Registry& registry)
     : up_(prometheus::BuildGauge()
@@ -44,4 +44,4 @@ void EngineMetrics::count(const char* event, uint64_t rego::EngineStatus::* tota
   counted_.*total = status.*total;
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

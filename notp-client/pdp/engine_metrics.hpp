@@ -8,7 +8,7 @@
 #include "common/mutex.hpp"
 #include "common/rego/host/question.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 // Thread-safe.
 class EngineMetrics {
@@ -29,4 +29,4 @@ class EngineMetrics {
   rego::EngineStatus counted_ NOTP_GUARDED_BY(mutex_);  // the status already added to the counters
 };
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -17,7 +17,7 @@
 #include "notp-client/pdp/coalescing_job.hpp"
 #include "notp-client/pdp/hook.hpp"
 
-namespace notp {
+namespace notp::pdp {
 namespace {
 
 namespace fs = std::filesystem;
@@ -76,7 +76,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
 
   void start(PdpReport report) { report_ = std::move(report); }
 
-  void activate(ActiveSetPtr active, BlobLoader load) {
+  void activate(ActiveSetPtr active, model::BlobLoader load) {
     job_.submit([this, active = std::move(active), load = std::move(load)] {
       const Result<void> done = install(active, load);
       if (!done) log::write(log::Level::kWarn, "folder_not_activated", done.error());
@@ -96,7 +96,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
   }
 
  private:
-  Result<void> install(const ActiveSetPtr& active, const BlobLoader& load) {
+  Result<void> install(const ActiveSetPtr& active, const model::BlobLoader& load) {
     std::error_code none;
     const bool is_link = fs::is_symlink(options_.link, none);
     if (!is_link && fs::exists(options_.link, none))
@@ -126,11 +126,11 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
   }
 
   Result<void> write_folder(const fs::path& folder, const ActiveSet& active,
-                            const BlobLoader& load) {
+                            const model::BlobLoader& load) {
     NOTP_TRY(make_folders(folder));
     NOTP_ASSIGN(const BundleLayout layout, bundle_layout(active, load, engine_));
     for (const auto& [path, file] : layout) {
-      NOTP_ASSIGN(const Content content, content_of(path, file, load));
+      NOTP_ASSIGN(const model::Content content, content_of(path, file, load));
       NOTP_TRY(write_plain(folder / path, *content));
     }
     return flush_all(folder);
@@ -187,7 +187,7 @@ FolderPdp::~FolderPdp() { state_->close(); }
 
 void FolderPdp::start(PdpReport report) { state_->start(std::move(report)); }
 
-void FolderPdp::activate(ActiveSetPtr active, BlobLoader load) {
+void FolderPdp::activate(ActiveSetPtr active, model::BlobLoader load) {
   state_->activate(std::move(active), std::move(load));
 }
 
@@ -203,4 +203,4 @@ boost::asio::awaitable<Decisions> FolderPdp::evaluate(Question) {
       "reads the folder");
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

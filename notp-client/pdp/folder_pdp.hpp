@@ -8,7 +8,7 @@
 
 #include "notp-client/pdp/pdp.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 struct FolderOptions {
   // The link. The folders are beside it, in "<link>.releases/<number>"; the newest two are kept.
@@ -35,7 +35,7 @@ class FolderPdp final : public Pdp {
 
   std::string_view kind() const override { return "folder"; }
   void start(PdpReport report) override;
-  void activate(ActiveSetPtr wanted, BlobLoader load) override;
+  void activate(ActiveSetPtr wanted, model::BlobLoader load) override;
   // Always empty: this PDP answers nothing itself.
   DecisionBasisPtr basis() const override;
   // Always kUnavailable: only the PDP that reads the folder can answer.
@@ -46,4 +46,4 @@ class FolderPdp final : public Pdp {
   const std::shared_ptr<State> state_;
 };
 
-}  // namespace notp
+}  // namespace notp::pdp

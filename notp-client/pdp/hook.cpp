@@ -17,7 +17,7 @@
 #include "common/descriptor.hpp"
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::pdp {
 namespace {
 
 struct Child {
@@ -97,4 +97,4 @@ Result<void> run_hook(const std::vector<std::string>& argv,
   return fail(ErrorCode::kPdpRejected, fmt::format("the hook {} {}: {}", argv[0], how, text));
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

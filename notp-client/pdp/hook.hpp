@@ -6,7 +6,7 @@
 
 #include "common/bytes.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 // Runs `argv` in its own process group, with `environment` ("NAME=value") added to this process's,
 // standard input and output closed, and waits. kPdpRejected when it exits with anything but 0, with
@@ -15,4 +15,4 @@ namespace notp {
 Result<void> run_hook(const std::vector<std::string>& argv,
                       const std::vector<std::string>& environment, int64_t timeout_ms);
 
-}  // namespace notp
+}  // namespace notp::pdp

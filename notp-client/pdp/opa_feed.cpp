@@ -6,7 +6,7 @@
 
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::pdp {
 namespace {
 
 constexpr size_t kInstancesMax = 64;
@@ -227,4 +227,4 @@ std::string opa_config(std::string_view agent_url, std::string_view token_path,
       limits::kLongPollMaxMs / 1000);
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

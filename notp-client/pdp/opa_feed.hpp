@@ -14,7 +14,7 @@
 
 #include "notp-client/pdp/bundle.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 // One thread. No clock: the caller holds requests open.
 class OpaFeed {
@@ -80,4 +80,4 @@ std::string opa_config(std::string_view agent_url, std::string_view token_path,
 
 inline constexpr std::string_view kOpaInstanceHeader = "X-Notp-Instance";
 
-}  // namespace notp
+}  // namespace notp::pdp

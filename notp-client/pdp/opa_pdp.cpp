@@ -14,7 +14,7 @@
 #include "notp-client/pdp/opa_feed.hpp"
 #include "notp-client/pdp/opa_question.hpp"
 
-namespace notp {
+namespace notp::pdp {
 namespace {
 
 namespace asio = boost::asio;
@@ -54,7 +54,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
     if (!options_.url.empty()) spawn(agent_, poll_status(shared_from_this()));
   }
 
-  void activate(ActiveSetPtr wanted, BlobLoader load) {
+  void activate(ActiveSetPtr wanted, model::BlobLoader load) {
     basis_.want(wanted);
     open_ = wanted;
     poll_.cancel();
@@ -178,7 +178,7 @@ OpaPdp::~OpaPdp() { state_->close(); }
 
 void OpaPdp::start(PdpReport report) { state_->start(std::move(report)); }
 
-void OpaPdp::activate(ActiveSetPtr wanted, BlobLoader load) {
+void OpaPdp::activate(ActiveSetPtr wanted, model::BlobLoader load) {
   state_->activate(std::move(wanted), std::move(load));
 }
 
@@ -229,4 +229,4 @@ asio::awaitable<Decisions> OpaPdp::evaluate(Question question) {
   co_return decisions;
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -7,7 +7,7 @@
 #include "common/http/message.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 struct OpaOptions {
   // "http://127.0.0.1:8181", OPA's API; empty: unknown, so decisions cannot be forwarded, and a
@@ -33,7 +33,7 @@ class OpaPdp final : public Pdp {
 
   std::string_view kind() const override { return "opa"; }
   void start(PdpReport report) override;
-  void activate(ActiveSetPtr wanted, BlobLoader load) override;
+  void activate(ActiveSetPtr wanted, model::BlobLoader load) override;
   // The roots of a denied ledger are withheld until OPA confirms a set without it.
   DecisionBasisPtr basis() const override;
   // Forwards to OPA, one input after the other. kUnavailable, kTimeout; kMessage with OPA's message
@@ -50,4 +50,4 @@ class OpaPdp final : public Pdp {
   const std::shared_ptr<State> state_;
 };
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -6,7 +6,7 @@
 
 #include "common/json/json_members.hpp"
 
-namespace notp {
+namespace notp::pdp {
 namespace {
 
 bool is_plain(InputForm form) {
@@ -173,4 +173,4 @@ Result<Decision> opa_decision(InputForm form, const http::Response& answer, Acti
   return decision;
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -4,7 +4,7 @@
 #include "common/http/client.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 // Builds the call to `url` ("http://127.0.0.1:8181") for data.<path> with one of the question's
 // inputs. kMessage: an input of the form kValue is not one JSON value, or OPA's API cannot express
@@ -18,4 +18,4 @@ Result<http::Call> opa_call(std::string_view url, const Question& question, cons
 // request that it refuses; kInvalidModel for an evaluation that failed.
 Result<Decision> opa_decision(InputForm form, const http::Response& answer, ActiveSetPtr active);
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -12,7 +12,7 @@
 #include "notp-client/pdp/data_path.hpp"
 #include "notp-client/pdp/decision_basis.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 using rego::ExplainMode;
 using rego::InputForm;
@@ -67,7 +67,7 @@ class Pdp {
   virtual void start(PdpReport report) = 0;
   // Replaces what the PDP should decide with. Returns at once; the outcome comes through the
   // report. A newer call supersedes an older one that has no outcome yet.
-  virtual void activate(ActiveSetPtr wanted, BlobLoader load) = 0;
+  virtual void activate(ActiveSetPtr wanted, model::BlobLoader load) = 0;
   // The current basis of decisions: from any thread, without a lock.
   virtual DecisionBasisPtr basis() const = 0;
   // OPA's POST /v1/data/<path>, once for each input, all by one ActiveSet. May be called from any
@@ -79,4 +79,4 @@ class Pdp {
   virtual boost::asio::awaitable<Decisions> evaluate(Question question) = 0;
 };
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -1,6 +1,6 @@
 #include "notp-client/pdp/pdp_config.hpp"
 
-namespace notp {
+namespace notp::pdp {
 namespace {
 
 EmbeddedOptions embedded_of(const config::Section& pdp) {
@@ -10,7 +10,7 @@ EmbeddedOptions embedded_of(const config::Section& pdp) {
   out.engine.memory_bytes = pdp.size("embedded.memory_bytes");
   for (const config::Section& entry : pdp.sections("embedded.deadlines"))
     out.deadlines_ms[entry.text("path")] = entry.integer("deadline_ms");
-  out.builtins = BuiltinGrants(pdp.elements("embedded.allow"));
+  out.builtins = model::BuiltinGrants(pdp.elements("embedded.allow"));
   out.engine.has_network = out.builtins.reach_network();
   return out;
 }
@@ -47,4 +47,4 @@ Result<PdpConfig> load_pdp(const config::Section& pdp) {
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

@@ -6,7 +6,7 @@
 #include "notp-client/pdp/folder_pdp.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 enum class PdpKind : uint8_t { kEmbedded, kOpa, kFolder };
 
@@ -22,4 +22,4 @@ struct PdpConfig {
 // kConfig.
 Result<PdpConfig> load_pdp(const config::Section& pdp);
 
-}  // namespace notp
+}  // namespace notp::pdp

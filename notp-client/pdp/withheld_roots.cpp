@@ -4,7 +4,7 @@
 
 #include "notp-client/pdp/data_path.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 WithheldRoots::WithheldRoots(const ActiveSet* active, const ActiveSet* wanted) {
   if (wanted == nullptr || (active != nullptr && !gives_denied(*active, *wanted))) return;
@@ -18,4 +18,4 @@ bool WithheldRoots::cover(std::span<const std::string> path) const {
   });
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

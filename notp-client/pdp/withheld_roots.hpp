@@ -7,7 +7,7 @@
 
 #include "notp-client/pdp/active_set.hpp"
 
-namespace notp {
+namespace notp::pdp {
 
 // The roots of denied ledgers that a PDP has not yet confirmed to have dropped. Immutable.
 class WithheldRoots {
@@ -26,4 +26,4 @@ class WithheldRoots {
   std::vector<std::vector<std::string>> roots_;  // as segments
 };
 
-}  // namespace notp
+}  // namespace notp::pdp

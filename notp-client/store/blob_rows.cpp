@@ -7,7 +7,7 @@
 #include "notp-client/store/columns.hpp"
 #include "notp-client/store/segments.hpp"
 
-namespace notp {
+namespace notp::store {
 namespace {
 
 using sqlite_columns::bind_bytes;
@@ -244,7 +244,7 @@ void BlobRows::recount() {
   )sql");
 }
 
-Result<Content> BlobRows::read(const Hash& hash) {
+Result<model::Content> BlobRows::read(const Hash& hash) {
   SQLite::Statement query(database_,
                           "SELECT bytes, segments, content FROM blobs "
                           "LEFT JOIN blob_contents ON blob = id WHERE hash = ?");
@@ -264,7 +264,7 @@ Result<Content> BlobRows::read(const Hash& hash) {
     return corrupt(hash, "its bytes are missing");
   }
   if (content.size() != bytes) return corrupt(hash, "it has another length");
-  if (blob_hash(content) != hash) return corrupt(hash, "its bytes have another hash");
+  if (model::blob_hash(content) != hash) return corrupt(hash, "its bytes have another hash");
   return std::make_shared<const Bytes>(std::move(content));
 }
 
@@ -316,4 +316,4 @@ std::vector<BlobRows::Damage> BlobRows::check_blobs() {
   return damaged;
 }
 
-}  // namespace notp
+}  // namespace notp::store

@@ -11,7 +11,7 @@
 
 #include "protocol/model/tree.hpp"
 
-namespace notp {
+namespace notp::store {
 
 class BlobRows {
  public:
@@ -46,7 +46,7 @@ class BlobRows {
   std::vector<Damage> check_blobs();
   std::vector<Damage> check_segments();
   // kNotFound; kCorrupt when rows are missing, do not decode, or the bytes do not have the hash.
-  Result<Content> read(const Hash& hash);
+  Result<model::Content> read(const Hash& hash);
 
  private:
   // kRewrite: an existing segment may be the damaged part, so its bytes are written again.
@@ -62,4 +62,4 @@ class BlobRows {
   SQLite::Database& database_;
 };
 
-}  // namespace notp
+}  // namespace notp::store

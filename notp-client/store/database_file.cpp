@@ -7,7 +7,7 @@
 #include "common/storage/sqlite.hpp"
 #include "notp-client/store/sqlite_attempt.hpp"
 
-namespace notp {
+namespace notp::store {
 namespace {
 
 using sqlite_store::refuse;
@@ -107,4 +107,4 @@ void NewDatabaseFile::take_place() {
   require(sync_folder(file_.parent_path()));
 }
 
-}  // namespace notp
+}  // namespace notp::store

@@ -9,7 +9,7 @@
 
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::store {
 
 // Opens or creates the store's file for exclusive use. kCorrupt, kIo.
 Result<std::unique_ptr<SQLite::Database>> open_store_file(const std::filesystem::path& file);
@@ -44,4 +44,4 @@ class NewDatabaseFile {
   const std::filesystem::path file_, new_file_;
 };
 
-}  // namespace notp
+}  // namespace notp::store

@@ -6,7 +6,7 @@
 #include "notp-client/store/sqlite_attempt.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 
-namespace notp {
+namespace notp::store {
 namespace {
 
 using sqlite_columns::bind_bytes;
@@ -27,24 +27,25 @@ const char* FileTables::schema() {
   )sql";
 }
 
-Files FileTables::read(int64_t ledger_row, int64_t install) {
+model::Files FileTables::read(int64_t ledger_row, int64_t install) {
   SQLite::Statement query(database_,
                           "SELECT path, hash, bytes FROM files JOIN blobs ON id = blob "
                           "WHERE ledger = ?1 AND first_install <= ?2 AND +last_install >= ?2 "
                           "ORDER BY path, first_install");  // '+': by the primary key, in order
   query.bind(1, ledger_row);
   query.bind(2, install);
-  Files files;
+  model::Files files;
   while (query.executeStep()) {
     const auto hash = Hash::from_bytes(view(query.getColumn(1))).value_or(Hash{});
-    files.emplace_hint(files.end(), view(query.getColumn(0)),
-                       FileEntry{hash, static_cast<uint64_t>(query.getColumn(2).getInt64())});
+    files.emplace_hint(
+        files.end(), view(query.getColumn(0)),
+        model::FileEntry{hash, static_cast<uint64_t>(query.getColumn(2).getInt64())});
   }
   return files;
 }
 
 // Reads the open rows, unverified: the difference to a verified tree also repairs them.
-Files FileTables::open_files(int64_t ledger_row, int64_t next_install) {
+model::Files FileTables::open_files(int64_t ledger_row, int64_t next_install) {
   if (const auto head = heads_.find(ledger_row); head != heads_.end())
     return head->second.tree->files();
   end_ranges_before(ledger_row, next_install);
@@ -67,7 +68,7 @@ void FileTables::end_ranges_before(int64_t ledger_row, int64_t next_install) {
   end.exec();
 }
 
-int64_t FileTables::blob_row(const std::string& path, const FileEntry& file) {
+int64_t FileTables::blob_row(const std::string& path, const model::FileEntry& file) {
   if (const auto id = blobs_.find(file.hash)) return *id;
   refuse(ErrorCode::kNotFound,
          fmt::format("content {} of {} is neither stored nor received", file.hash.brief(), path));
@@ -88,7 +89,7 @@ void FileTables::write(int64_t ledger_row, int64_t install, const InstallRecord&
     close.exec();
     close.reset();
   };
-  const auto begin_range = [&](const std::string& path, const FileEntry& file) {
+  const auto begin_range = [&](const std::string& path, const model::FileEntry& file) {
     add.bind(1, ledger_row);
     bind_bytes(add, 2, path);
     add.bind(3, install);
@@ -97,8 +98,8 @@ void FileTables::write(int64_t ledger_row, int64_t install, const InstallRecord&
     add.exec();
     add.reset();
   };
-  const Files before = open_files(ledger_row, install);
-  const Files& after = record.tree->files();
+  const model::Files before = open_files(ledger_row, install);
+  const model::Files& after = record.tree->files();
   for (const auto& [path, file] : before)
     if (const auto now = after.find(path); now == after.end() || now->second != file)
       end_range(path);
@@ -125,12 +126,12 @@ bool FileTables::has_open_rows(int64_t ledger_row) {
   return query.executeStep();
 }
 
-TreePtr FileTables::remembered(int64_t ledger_row, int64_t install) const {
+model::TreePtr FileTables::remembered(int64_t ledger_row, int64_t install) const {
   const auto head = heads_.find(ledger_row);
   return head != heads_.end() && head->second.install == install ? head->second.tree : nullptr;
 }
 
-void FileTables::remember(int64_t ledger_row, int64_t install, TreePtr tree) {
+void FileTables::remember(int64_t ledger_row, int64_t install, model::TreePtr tree) {
   heads_[ledger_row] = {install, std::move(tree)};
 }
 
@@ -201,4 +202,4 @@ std::string FileTables::users_of(int64_t blob) {
   return users.empty() ? "no kept release" : users;
 }
 
-}  // namespace notp
+}  // namespace notp::store

@@ -15,7 +15,7 @@
 #include "notp-client/store/blob_rows.hpp"
 #include "notp-client/store/store.hpp"
 
-namespace notp {
+namespace notp::store {
 
 class FileTables {
  public:
@@ -25,7 +25,7 @@ class FileTables {
   static const char* schema();
 
   // Returns the files of one installation as the rows list them, unverified.
-  Files read(int64_t ledger_row, int64_t install);
+  model::Files read(int64_t ledger_row, int64_t install);
 
   // Writes the tree and the new content of installation `install`. kNotFound when content of the
   // tree is neither stored nor in the record.
@@ -37,8 +37,8 @@ class FileTables {
   // The tree of the newest installation, cached so that installations and readers do not read its
   // rows; null when it is not cached. Cache it once it is durable; forget it before a commit that
   // may fail, and when the rows may be damaged.
-  TreePtr remembered(int64_t ledger_row, int64_t install) const;
-  void remember(int64_t ledger_row, int64_t install, TreePtr tree);
+  model::TreePtr remembered(int64_t ledger_row, int64_t install) const;
+  void remember(int64_t ledger_row, int64_t install, model::TreePtr tree);
   void forget(int64_t ledger_row) { heads_.erase(ledger_row); }
 
   // Deletes files that no release has, at most `rows_max`, and the content that only they had;
@@ -53,11 +53,11 @@ class FileTables {
  private:
   struct Head {
     int64_t install = 0;
-    TreePtr tree;
+    model::TreePtr tree;
   };
-  Files open_files(int64_t ledger_row, int64_t next_install);
+  model::Files open_files(int64_t ledger_row, int64_t next_install);
   void end_ranges_before(int64_t ledger_row, int64_t next_install);
-  int64_t blob_row(const std::string& path, const FileEntry& file);
+  int64_t blob_row(const std::string& path, const model::FileEntry& file);
   size_t collect_between(int64_t ledger_row, int64_t after, int64_t before, size_t rows_max);
   void drop_unused(const std::set<int64_t>& blobs);
 
@@ -66,4 +66,4 @@ class FileTables {
   std::map<int64_t, Head> heads_;  // by ledger row
 };
 
-}  // namespace notp
+}  // namespace notp::store

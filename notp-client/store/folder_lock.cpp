@@ -10,7 +10,7 @@
 
 #include "common/storage/read_only_disk.hpp"
 
-namespace notp {
+namespace notp::store {
 namespace {
 
 std::string holder_of(int fd) {
@@ -50,4 +50,4 @@ FolderLock::~FolderLock() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-}  // namespace notp
+}  // namespace notp::store

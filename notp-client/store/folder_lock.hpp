@@ -5,7 +5,7 @@
 
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::store {
 
 // Holds flock(2) on "<folder>/lock" for its lifetime; the kernel releases it when the process ends,
 // however it ends. Movable, not copyable.
@@ -26,4 +26,4 @@ class FolderLock {
   int fd_;
 };
 
-}  // namespace notp
+}  // namespace notp::store

@@ -6,7 +6,7 @@
 #include "notp-client/store/sqlite_attempt.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 
-namespace notp {
+namespace notp::store {
 namespace {
 
 using sqlite_columns::bind_bytes;
@@ -45,7 +45,7 @@ const char* ReleaseTables::schema() {
   )sql";
 }
 
-std::vector<ReleaseRow> ReleaseTables::read(int64_t ledger_row, const LedgerId& ledger) {
+std::vector<ReleaseRow> ReleaseTables::read(int64_t ledger_row, const model::LedgerId& ledger) {
   SQLite::Statement query(
       database_,
       "SELECT install, version, epoch, release, content_root, envelope, confirmed, quarantined, "
@@ -76,7 +76,7 @@ std::vector<ReleaseRow> ReleaseTables::read(int64_t ledger_row, const LedgerId& 
   return rows;
 }
 
-std::optional<ReleaseRow> ReleaseTables::find(int64_t ledger_row, const LedgerId& ledger,
+std::optional<ReleaseRow> ReleaseTables::find(int64_t ledger_row, const model::LedgerId& ledger,
                                               uint64_t version) {
   for (ReleaseRow& row : read(ledger_row, ledger))
     if (row.release.ref.version == version) return std::move(row);
@@ -103,7 +103,7 @@ void ReleaseTables::write(int64_t ledger_row, const ReleaseRow& row) {
   insert.exec();
 }
 
-void ReleaseTables::cap_times(int64_t ledger_row, const LedgerId& ledger, TimeMs wall_ms) {
+void ReleaseTables::cap_times(int64_t ledger_row, const model::LedgerId& ledger, TimeMs wall_ms) {
   for (ReleaseRow& row : read(ledger_row, ledger)) {
     if (row.release.stored_ms <= wall_ms) continue;
     row.release.stored_ms = wall_ms;
@@ -138,7 +138,7 @@ int64_t ReleaseTables::next_install() {
   return last + 1;
 }
 
-void ReleaseTables::drop_except(int64_t ledger_row, const LedgerId& ledger,
+void ReleaseTables::drop_except(int64_t ledger_row, const model::LedgerId& ledger,
                                 const std::set<uint64_t>& versions) {
   std::set<int64_t> kept;
   for (const ReleaseRow& row : read(ledger_row, ledger))
@@ -156,4 +156,4 @@ void ReleaseTables::drop_lost() {
   database_.exec("DELETE FROM releases WHERE ledger NOT IN (SELECT id FROM ledgers)");
 }
 
-}  // namespace notp
+}  // namespace notp::store

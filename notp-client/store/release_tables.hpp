@@ -10,7 +10,7 @@
 
 #include "notp-client/store/store.hpp"
 
-namespace notp {
+namespace notp::store {
 
 // `install` numbers the installations of all ledgers in order; file ranges refer to it.
 struct ReleaseRow {
@@ -26,11 +26,12 @@ class ReleaseTables {
   static const char* schema();
 
   // Newest first. A damaged row is left out and logged.
-  std::vector<ReleaseRow> read(int64_t ledger_row, const LedgerId& ledger);
-  std::optional<ReleaseRow> find(int64_t ledger_row, const LedgerId& ledger, uint64_t version);
+  std::vector<ReleaseRow> read(int64_t ledger_row, const model::LedgerId& ledger);
+  std::optional<ReleaseRow> find(int64_t ledger_row, const model::LedgerId& ledger,
+                                 uint64_t version);
   void write(int64_t ledger_row, const ReleaseRow& row);
   // Caps the acceptance times of releases at `wall_ms`.
-  void cap_times(int64_t ledger_row, const LedgerId& ledger, TimeMs wall_ms);
+  void cap_times(int64_t ledger_row, const model::LedgerId& ledger, TimeMs wall_ms);
 
   // The installs of all rows, including damaged ones; ascending.
   std::vector<int64_t> installs(int64_t ledger_row);
@@ -40,7 +41,8 @@ class ReleaseTables {
   int64_t next_install();
 
   // Deletes all rows of the ledger except those of these versions; damaged rows always.
-  void drop_except(int64_t ledger_row, const LedgerId& ledger, const std::set<uint64_t>& versions);
+  void drop_except(int64_t ledger_row, const model::LedgerId& ledger,
+                   const std::set<uint64_t>& versions);
   // Deletes rows without a ledger, which damage can leave.
   void drop_lost();
 
@@ -48,4 +50,4 @@ class ReleaseTables {
   SQLite::Database& database_;
 };
 
-}  // namespace notp
+}  // namespace notp::store

@@ -7,7 +7,7 @@
 #include "common/limits.hpp"
 #include "common/random.hpp"
 
-namespace notp {
+namespace notp::store {
 namespace {
 
 // One random value for each byte value. The seed is not needed to read the format, but another seed
@@ -52,4 +52,4 @@ std::vector<ByteView> cut_segments(ByteView content) {
   return segments;
 }
 
-}  // namespace notp
+}  // namespace notp::store

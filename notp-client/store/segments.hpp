@@ -6,11 +6,11 @@
 
 #include "common/bytes.hpp"
 
-namespace notp {
+namespace notp::store {
 
 // Cuts `content` into consecutive pieces of kSegmentBytesMin to kSegmentBytesMax (the last may be
 // shorter), at places that depend only on the bytes just before them. Deterministic: equal content
 // gives equal pieces in every build.
 std::vector<ByteView> cut_segments(ByteView content);
 
-}  // namespace notp
+}  // namespace notp::store

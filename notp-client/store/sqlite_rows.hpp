@@ -5,7 +5,7 @@
 #include "notp-client/store/columns.hpp"
 #include "protocol/trust/verify.hpp"
 
-namespace notp::sqlite_store {
+namespace notp::store::sqlite_store {
 
 inline void put_text(Bytes& out, ByteView text) {
   put_varint(out, text.size());
@@ -19,7 +19,8 @@ inline Bytes checksum(std::string_view table, const Bytes& row) {
   return Bytes(sum.finish().view().substr(0, 16));
 }
 
-inline Bytes place_check(std::string_view table, const LedgerId& ledger, const Floor& place) {
+inline Bytes place_check(std::string_view table, const model::LedgerId& ledger,
+                         const trust::Floor& place) {
   Bytes row;
   put_text(row, ledger.text());
   put_varint(row, place.epoch);
@@ -43,4 +44,4 @@ inline constexpr const char* kDamagedTrust =
     "is damaged; nothing stored can be trusted: move the data folder away and let the agent fetch "
     "again";
 
-}  // namespace notp::sqlite_store
+}  // namespace notp::store::sqlite_store

@@ -14,7 +14,7 @@
 #include "notp-client/store/sqlite_rows.hpp"
 #include "notp-client/store/store_tables.hpp"
 
-namespace notp {
+namespace notp::store {
 namespace {
 
 using sqlite_store::attempt;
@@ -35,7 +35,7 @@ Result<T> advised(Result<T> result) {
   return result;
 }
 
-ReleaseRow find_release(StoreTables& tables, const LedgerId& ledger, uint64_t version) {
+ReleaseRow find_release(StoreTables& tables, const model::LedgerId& ledger, uint64_t version) {
   const auto id = tables.trust.find_ledger(ledger);
   auto row = id ? tables.releases.find(*id, ledger, version) : std::nullopt;
   if (!row) refuse(ErrorCode::kNotFound, "it is not kept in the store");
@@ -49,9 +49,9 @@ uint64_t new_bytes(const InstallRecord& record) {
 }
 
 // kRollback when the release is below the floor, or another one at it.
-Floor next_floor(const Floor& floor, const InstallRecord& record) {
-  const Floor next = floor_of(record.ref);
-  const auto order = [](const Floor& f) { return std::pair(f.epoch, f.version); };
+trust::Floor next_floor(const trust::Floor& floor, const InstallRecord& record) {
+  const trust::Floor next = trust::floor_of(record.ref);
+  const auto order = [](const trust::Floor& f) { return std::pair(f.epoch, f.version); };
   if (order(next) < order(floor) ||
       (order(next) == order(floor) && next.release_hash != floor.release_hash))
     refuse(ErrorCode::kRollback,
@@ -77,7 +77,7 @@ struct Installed {
 // Runs inside a transaction.
 Installed write_install(StoreTables& tables, const InstallRecord& record) {
   const int64_t ledger_row = tables.trust.ledger_row(record.ref.ledger);
-  const Floor floor = next_floor(tables.trust.floor(ledger_row), record);
+  const trust::Floor floor = next_floor(tables.trust.floor(ledger_row), record);
   ReleaseRow row{tables.releases.next_install(), release_of(record)};
   if (const auto old = tables.releases.find(ledger_row, record.ref.ledger, record.ref.version);
       old && old->release.ref.release_hash == record.ref.release_hash) {
@@ -198,7 +198,7 @@ Result<StoreState> SqliteStore::load() {
     state.clock = open.trust.clock();
     size_t releases = 0;
     for (const auto& [id, name] : open.trust.ledgers()) {
-      const auto ledger = LedgerId::parse(name);
+      const auto ledger = model::LedgerId::parse(name);
       if (!ledger) refuse(ErrorCode::kCorrupt, fmt::format("a ledger's name {}", kDamagedTrust));
       StoredLedger& stored = state.ledgers[*ledger];
       stored.floor = open.trust.floor(id);
@@ -214,35 +214,35 @@ Result<StoreState> SqliteStore::load() {
   }));
 }
 
-Result<TreePtr> SqliteStore::tree(const LedgerId& ledger, uint64_t version) {
+Result<model::TreePtr> SqliteStore::tree(const model::LedgerId& ledger, uint64_t version) {
   const auto doing = fmt::format("cannot read release {} of {}", version, ledger.text());
-  return attempt(doing, [&]() -> TreePtr {
+  return attempt(doing, [&]() -> model::TreePtr {
     StoreTables& open = tables();
     const ReleaseRow row = find_release(open, ledger, version);
     const int64_t ledger_row = *open.trust.find_ledger(ledger);
-    if (TreePtr head = open.files.remembered(ledger_row, row.install)) return head;
-    Result<Tree> tree = Tree::make(open.files.read(ledger_row, row.install));
+    if (model::TreePtr head = open.files.remembered(ledger_row, row.install)) return head;
+    Result<model::Tree> tree = model::Tree::make(open.files.read(ledger_row, row.install));
     if (!tree || tree->content_root() != row.release.ref.content_root)
       refuse(ErrorCode::kCorrupt,
              "its stored file list does not give its content root; it has to be fetched again");
-    return std::make_shared<const Tree>(*std::move(tree));
+    return std::make_shared<const model::Tree>(*std::move(tree));
   });
 }
 
-Result<Content> SqliteStore::blob(const Hash& hash) {
-  Result<Result<Content>> read =
+Result<model::Content> SqliteStore::blob(const Hash& hash) {
+  Result<Result<model::Content>> read =
       attempt("cannot read stored content", [&] { return tables().blobs.read(hash); });
   if (!read) return std::unexpected(std::move(read).error());
   return *std::move(read);
 }
 
-Result<std::vector<Hash>> SqliteStore::damaged(const LedgerId& ledger, uint64_t version) {
-  NOTP_ASSIGN(const TreePtr tree, this->tree(ledger, version));
+Result<std::vector<Hash>> SqliteStore::damaged(const model::LedgerId& ledger, uint64_t version) {
+  NOTP_ASSIGN(const model::TreePtr tree, this->tree(ledger, version));
   std::vector<Hash> damaged;
   std::set<Hash> seen;
   for (const auto& [path, file] : tree->files()) {
     if (!seen.insert(file.hash).second) continue;
-    const Result<Content> content = blob(file.hash);
+    const Result<model::Content> content = blob(file.hash);
     if (content) continue;
     const ErrorCode code = content.error().code;
     if (code != ErrorCode::kNotFound && code != ErrorCode::kCorrupt)
@@ -292,7 +292,7 @@ void SqliteStore::bulk_load(const InstallRecord& record) {
   tables().files.remember(installed.ledger_row, installed.install, record.tree);
 }
 
-Result<void> SqliteStore::change_release(const LedgerId& ledger, uint64_t version,
+Result<void> SqliteStore::change_release(const model::LedgerId& ledger, uint64_t version,
                                          const std::function<void(StoredRelease&)>& change) {
   const auto doing = fmt::format("cannot mark release {} of {}", version, ledger.text());
   return write(doing, [&](StoreTables& open) {
@@ -302,18 +302,19 @@ Result<void> SqliteStore::change_release(const LedgerId& ledger, uint64_t versio
   });
 }
 
-Result<void> SqliteStore::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {
+Result<void> SqliteStore::quarantine(const model::LedgerId& ledger, uint64_t version,
+                                     const Error& error) {
   return change_release(ledger, version, [&](StoredRelease& release) {
     release.quarantined = true;
     release.error = error.message.substr(0, limits::kErrorTextBytesMax);
   });
 }
 
-Result<void> SqliteStore::confirm(const LedgerId& ledger, uint64_t version) {
+Result<void> SqliteStore::confirm(const model::LedgerId& ledger, uint64_t version) {
   return change_release(ledger, version, [](StoredRelease& release) { release.confirmed = true; });
 }
 
-Result<void> SqliteStore::drop(const LedgerId& ledger) {
+Result<void> SqliteStore::drop(const model::LedgerId& ledger) {
   const auto doing = fmt::format("cannot drop {}", ledger.text());
   const auto row = attempt(doing, [&]() -> std::optional<int64_t> {
     const auto id = tables().trust.find_ledger(ledger);
@@ -345,7 +346,7 @@ Result<void> SqliteStore::keep_freshness(const FreshnessKeep& keep) {
                [&](StoreTables& open) { open.trust.keep_freshness(keep); });
 }
 
-Result<void> SqliteStore::keep_time(const ClockMarks& marks) {
+Result<void> SqliteStore::keep_time(const trust::ClockMarks& marks) {
   return write("cannot store the time", [&](StoreTables& open) { open.trust.raise_clock(marks); });
 }
 
@@ -353,7 +354,8 @@ Result<void> SqliteStore::reset_clock(TimeMs wall_ms) {
   return write("cannot set back the latest time seen", [&](StoreTables& open) {
     open.trust.set_clock({wall_ms, open.trust.clock().signed_ms});
     for (const auto& [id, name] : open.trust.ledgers())
-      if (const auto ledger = LedgerId::parse(name); ledger)  // load() reports a damaged name
+      if (const auto ledger = model::LedgerId::parse(name);
+          ledger)  // load() reports a damaged name
         open.releases.cap_times(id, *ledger, wall_ms);
     open.trust.cap_statements(wall_ms);
   });
@@ -413,4 +415,4 @@ Result<StoreStats> SqliteStore::stats() {
   });
 }
 
-}  // namespace notp
+}  // namespace notp::store

@@ -12,7 +12,7 @@
 #include "notp-client/store/store.hpp"
 #include "notp-client/store/store_report.hpp"
 
-namespace notp {
+namespace notp::store {
 
 struct StoreTables;
 
@@ -47,21 +47,22 @@ class SqliteStore final : public Store {
   // may be trusted then. A damaged release row is left out and logged, and its ledger is fetched
   // again, down to its floor; a damaged statement is left out and logged too.
   Result<StoreState> load() override;
-  Result<TreePtr> tree(const LedgerId& ledger, uint64_t version) override;
-  Result<Content> blob(const Hash& hash) override;
-  Result<std::vector<Hash>> damaged(const LedgerId& ledger, uint64_t version) override;
+  Result<model::TreePtr> tree(const model::LedgerId& ledger, uint64_t version) override;
+  Result<model::Content> blob(const Hash& hash) override;
+  Result<std::vector<Hash>> damaged(const model::LedgerId& ledger, uint64_t version) override;
   // The first large release goes into a new file, which replaces the old one: its bytes are written
   // once. Installing a release that is already stored repairs it: all its content in new_blobs
   // replaces what is stored. kNotFound when content of the tree is neither stored nor in new_blobs.
   Result<void> install(const InstallRecord& record) override;
-  Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) override;
+  Result<void> quarantine(const model::LedgerId& ledger, uint64_t version,
+                          const Error& error) override;
   // kNotFound when the release is not kept.
-  Result<void> confirm(const LedgerId& ledger, uint64_t version) override;
+  Result<void> confirm(const model::LedgerId& ledger, uint64_t version) override;
   Result<void> pin_root(const StoredRoot& root, bool freshness_key_changed) override;
   Result<void> keep_freshness(const FreshnessKeep& keep) override;
-  Result<void> keep_time(const ClockMarks& marks) override;
+  Result<void> keep_time(const trust::ClockMarks& marks) override;
   Result<void> reset_clock(TimeMs wall_ms) override;
-  Result<void> drop(const LedgerId& ledger) override;
+  Result<void> drop(const model::LedgerId& ledger) override;
   Result<bool> collect_garbage() override;
 
  private:
@@ -72,7 +73,7 @@ class SqliteStore final : public Store {
   // Runs `body` with the tables in one transaction; without an error it is durable.
   template <typename Body>
   Result<void> write(std::string_view doing, Body&& body);
-  Result<void> change_release(const LedgerId& ledger, uint64_t version,
+  Result<void> change_release(const model::LedgerId& ledger, uint64_t version,
                               const std::function<void(StoredRelease&)>& change);
   bool is_bulk(const InstallRecord& record);
   void bulk_load(const InstallRecord& record);
@@ -85,4 +86,4 @@ class SqliteStore final : public Store {
   bool counted_ = false;                 // the holders of segments, since the start
 };
 
-}  // namespace notp
+}  // namespace notp::store

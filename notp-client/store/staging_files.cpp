@@ -10,7 +10,7 @@
 #include "common/storage/files.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 
-namespace notp {
+namespace notp::store {
 namespace {
 
 constexpr size_t kLengthBytes = 4, kCheckBytes = 16;
@@ -61,7 +61,7 @@ Result<StagedPiece> parse_header(ByteView in) {
   StagedPiece piece;
   NOTP_ASSIGN(const uint64_t name_bytes, take_varint(in));
   NOTP_ASSIGN(const ByteView name, take_bytes(in, name_bytes));
-  NOTP_ASSIGN(piece.ledger, LedgerId::parse(name));
+  NOTP_ASSIGN(piece.ledger, model::LedgerId::parse(name));
   NOTP_ASSIGN(piece.version, take_varint(in));
   NOTP_ASSIGN(const ByteView artifact, take_bytes(in, Hash{}.view().size()));
   piece.artifact = Hash::from_bytes(artifact).value_or(Hash{});
@@ -88,7 +88,7 @@ Result<std::pair<StagedPiece, size_t>> parse_file(ByteView content) {
 
 }  // namespace
 
-std::filesystem::path StagingFiles::file_of(const LedgerId& ledger) const {
+std::filesystem::path StagingFiles::file_of(const model::LedgerId& ledger) const {
   return folder_ / fmt::format("{}-{}", ledger.zone, ledger.name);
 }
 
@@ -145,7 +145,7 @@ Result<void> StagingFiles::write(const StagedPiece& piece) {
   return {};
 }
 
-void StagingFiles::drop(const LedgerId& ledger) {
+void StagingFiles::drop(const model::LedgerId& ledger) {
   places_.erase(ledger);
   std::error_code gone;
   std::filesystem::remove(file_of(ledger), gone);
@@ -163,4 +163,4 @@ uint64_t StagingFiles::stored_bytes() const {
   return bytes;
 }
 
-}  // namespace notp
+}  // namespace notp::store

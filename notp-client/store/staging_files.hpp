@@ -16,7 +16,7 @@
 
 #include "notp-client/store/store.hpp"
 
-namespace notp {
+namespace notp::store {
 
 class StagingFiles final : public Staging {
  public:
@@ -25,7 +25,7 @@ class StagingFiles final : public Staging {
 
   std::vector<StagedPiece> load() override;
   Result<void> write(const StagedPiece& piece) override;
-  void drop(const LedgerId& ledger) override;
+  void drop(const model::LedgerId& ledger) override;
 
   // The total size of all files, complete or not.
   uint64_t stored_bytes() const;
@@ -35,10 +35,10 @@ class StagingFiles final : public Staging {
     Hash artifact;
     uint64_t bytes = 0;
   };
-  std::filesystem::path file_of(const LedgerId& ledger) const;
+  std::filesystem::path file_of(const model::LedgerId& ledger) const;
 
   const std::filesystem::path folder_;
-  std::map<LedgerId, Place> places_;
+  std::map<model::LedgerId, Place> places_;
 };
 
-}  // namespace notp
+}  // namespace notp::store

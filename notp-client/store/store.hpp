@@ -14,11 +14,11 @@
 #include "protocol/trust/age.hpp"
 #include "protocol/trust/verify.hpp"
 
-namespace notp {
+namespace notp::store {
 
 struct StoredRelease {
-  ReleaseRef ref;
-  ReleaseEnvelope envelope;
+  trust::ReleaseRef ref;
+  trust::ReleaseEnvelope envelope;
   bool confirmed = false;    // a PDP has decided with it
   bool quarantined = false;  // a PDP refused it; error says why
   std::string error;
@@ -28,8 +28,8 @@ struct StoredRelease {
 inline uint64_t version_of(const StoredRelease& release) { return release.ref.version; }
 
 struct StoredLedger {
-  Floor floor;   // never decreases
-  Floor listed;  // head in the last freshness statement; zero: none under this freshness key
+  trust::Floor floor;   // never decreases
+  trust::Floor listed;  // head in the last freshness statement; zero: none under this freshness key
   std::vector<StoredRelease> releases;  // newest first
 };
 
@@ -50,8 +50,8 @@ struct StoreState {
   // Oldest first: the last one, and those before it that were the last to attest a release that is
   // still stored.
   std::vector<StoredStatement> statements;
-  ClockMarks clock;
-  std::map<LedgerId, StoredLedger> ledgers;
+  trust::ClockMarks clock;
+  std::map<model::LedgerId, StoredLedger> ledgers;
   // Damage, for the operator: damaged entries are left out, the others are as they were stored.
   std::vector<Error> findings;
 };
@@ -60,20 +60,20 @@ struct StoreState {
 struct FreshnessKeep {
   uint64_t sequence = 0;
   Bytes envelope;
-  std::map<LedgerId, Floor> listed;
+  std::map<model::LedgerId, trust::Floor> listed;
   // Releases for which the previous statement was the last to attest them.
-  std::vector<std::pair<LedgerId, Hash>> parted;
-  ClockMarks clock;              // its wall_ms: trusted time
+  std::vector<std::pair<model::LedgerId, Hash>> parted;
+  trust::ClockMarks clock;       // its wall_ms: trusted time
   bool sets_clock_back = false;  // sets the stored mark to `clock` even if the mark is later
 };
 
 // A verified release that becomes the head of its ledger, and the older ones that stay.
 struct InstallRecord {
-  ReleaseRef ref;
-  Release release;
-  ReleaseEnvelope envelope;
-  TreePtr tree;
-  BlobMap new_blobs;                  // contents that no stored release has yet
+  trust::ReleaseRef ref;
+  trust::Release release;
+  trust::ReleaseEnvelope envelope;
+  model::TreePtr tree;
+  model::BlobMap new_blobs;           // contents that no stored release has yet
   std::optional<uint64_t> confirmed;  // also marks this older version as confirmed
   // Older versions that stay. All other releases of the ledger are dropped: the store does not
   // choose.
@@ -88,19 +88,20 @@ class Store {
   virtual ~Store() = default;
   virtual Result<StoreState> load() = 0;
   // kNotFound when the release is not kept; kCorrupt when its rows do not give its content root.
-  virtual Result<TreePtr> tree(const LedgerId& ledger, uint64_t version) = 0;
+  virtual Result<model::TreePtr> tree(const model::LedgerId& ledger, uint64_t version) = 0;
   // kNotFound; kCorrupt when the stored bytes do not have that hash.
-  virtual Result<Content> blob(const Hash& hash) = 0;
+  virtual Result<model::Content> blob(const Hash& hash) = 0;
   // Returns the contents of a release that are missing or do not match their hash: each once, in
   // the order of the paths. Reads all of it. The codes of tree() when the file list is unusable;
   // kIo.
-  virtual Result<std::vector<Hash>> damaged(const LedgerId& ledger, uint64_t version) = 0;
+  virtual Result<std::vector<Hash>> damaged(const model::LedgerId& ledger, uint64_t version) = 0;
   // One durable transaction: release, content, floor, mark of trusted time; drops the releases that
   // the record does not keep. kRollback when it would lower the floor (a caller's mistake that must
   // not become durable).
   virtual Result<void> install(const InstallRecord& record) = 0;
-  virtual Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) = 0;
-  virtual Result<void> confirm(const LedgerId& ledger, uint64_t version) = 0;
+  virtual Result<void> quarantine(const model::LedgerId& ledger, uint64_t version,
+                                  const Error& error) = 0;
+  virtual Result<void> confirm(const model::LedgerId& ledger, uint64_t version) = 0;
   // Adds the next root of the chain; the first one may have any version. With
   // `freshness_key_changed` the sequence and the listed heads are reset in the same transaction.
   // kRollback when it does not follow the newest one; a root that is already stored is kept
@@ -110,21 +111,21 @@ class Store {
   // is not above the last (a caller's mistake that must not become durable).
   virtual Result<void> keep_freshness(const FreshnessKeep& keep) = 0;
   // Raises the marks; never lowers one.
-  virtual Result<void> keep_time(const ClockMarks& marks) = 0;
+  virtual Result<void> keep_time(const trust::ClockMarks& marks) = 0;
   // For an operator whose clock was once far ahead: sets the mark of trusted time, and every later
   // acceptance time, to `wall_ms`.
   virtual Result<void> reset_clock(TimeMs wall_ms) = 0;
   // Drops the releases of a ledger that is no longer configured. Its floor and its listed head stay
   // for ever, so that the ledger, if configured again, gets no older release. collect_garbage()
   // deletes the content. A ledger without releases costs no write.
-  virtual Result<void> drop(const LedgerId& ledger) = 0;
+  virtual Result<void> drop(const model::LedgerId& ledger) = 0;
   // Runs one bounded step of deleting what dropped releases have left: call it in idle time,
   // repeatedly while it returns true. install() and drop() leave that work to it.
   virtual Result<bool> collect_garbage() { return false; }
 };
 
 // The changes that a node makes durable besides installing a release: each is one transaction.
-namespace store_change {
+namespace change {
 // Store::pin_root(). Durable before anything that depends on the root.
 struct PinRoot {
   StoredRoot root;
@@ -136,35 +137,34 @@ struct KeepFreshness {
 };
 // Store::keep_time().
 struct KeepTime {
-  ClockMarks marks;
+  trust::ClockMarks marks;
 };
 // Store::quarantine(): a PDP refused the release.
 struct Quarantine {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;
   Error error;
 };
 // Store::confirm(): a PDP has decided with the release.
 struct Confirm {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;
 };
 // Store::drop(): the ledger is not configured any more.
 struct DropLedger {
-  LedgerId ledger;
+  model::LedgerId ledger;
 };
-}  // namespace store_change
+}  // namespace change
 
-using StoreChange =
-    std::variant<store_change::PinRoot, store_change::KeepFreshness, store_change::KeepTime,
-                 store_change::Quarantine, store_change::Confirm, store_change::DropLedger>;
+using StoreChange = std::variant<change::PinRoot, change::KeepFreshness, change::KeepTime,
+                                 change::Quarantine, change::Confirm, change::DropLedger>;
 
 // Makes the change durable. The errors of the method of Store that the change names. Blocking.
 Result<void> apply_change(Store& store, const StoreChange& change);
 
 // A piece of an artifact that has not arrived in full.
 struct StagedPiece {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;
   Hash artifact;        // its id
   uint64_t size = 0;    // of the whole artifact
@@ -183,7 +183,7 @@ class Staging {
   // With offset 0 the artifact replaces the ledger's staged one; any other piece is appended if it
   // follows the staged bytes, and ignored otherwise. kIo: what was staged is unchanged.
   virtual Result<void> write(const StagedPiece& piece) = 0;
-  virtual void drop(const LedgerId& ledger) = 0;
+  virtual void drop(const model::LedgerId& ledger) = 0;
 };
 
-}  // namespace notp
+}  // namespace notp::store

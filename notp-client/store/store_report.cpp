@@ -9,7 +9,7 @@
 #include "notp-client/store/sqlite_store.hpp"
 #include "notp-client/store/store_tables.hpp"
 
-namespace notp {
+namespace notp::store {
 namespace {
 
 using sqlite_columns::view;
@@ -72,12 +72,12 @@ void check_trust(StoreTables& tables, StoreCheck& check) {
   });
 }
 
-void check_ledger(StoreTables& tables, int64_t ledger_row, const LedgerId& ledger,
+void check_ledger(StoreTables& tables, int64_t ledger_row, const model::LedgerId& ledger,
                   StoreCheck& check) {
   const auto subject_of = [&](uint64_t version) {
     return fmt::format("{} v{}", ledger.text(), version);
   };
-  Floor floor;
+  trust::Floor floor;
   look_at(check, "ledger", ledger.text(), kStartAnew, [&] {
     floor = tables.trust.floor(ledger_row);
     tables.trust.listed(ledger_row, ledger);
@@ -98,13 +98,14 @@ void check_ledger(StoreTables& tables, int64_t ledger_row, const LedgerId& ledge
                                 "it is the newest that was stored, and is not there", kFetchHead});
     for (const ReleaseRow& row : rows) {
       const StoredRelease& release = row.release;
-      const Floor place = floor_of(release.ref);
+      const trust::Floor place = trust::floor_of(release.ref);
       const bool newest = place.epoch == floor.epoch && place.version == floor.version;
       if (std::pair(place.epoch, place.version) > std::pair(floor.epoch, floor.version) ||
           (newest && place.release_hash != floor.release_hash))
         check.findings.push_back({"ledger", subject_of(release.ref.version),
                                   "it is not what the floor of its ledger says", kStartAnew});
-      const Result<Tree> tree = Tree::make(tables.files.read(ledger_row, row.install));
+      const Result<model::Tree> tree =
+          model::Tree::make(tables.files.read(ledger_row, row.install));
       if (!tree || tree->content_root() != release.ref.content_root)
         check.findings.push_back({"release", subject_of(release.ref.version),
                                   "its stored file list does not give its content root",
@@ -128,7 +129,7 @@ void check_content(StoreTables& tables, StoreCheck& check) {
   });
 }
 
-LedgerStats ledger_stats(StoreTables& tables, int64_t ledger_row, const LedgerId& ledger) {
+LedgerStats ledger_stats(StoreTables& tables, int64_t ledger_row, const model::LedgerId& ledger) {
   LedgerStats stats;
   stats.ledger = ledger;
   stats.floor = tables.trust.floor(ledger_row);
@@ -171,7 +172,7 @@ StoreCheck check_store(StoreTables& tables) {
   check_trust(tables, check);
   look_at(check, "ledger", "all", kStartAnew, [&] {
     for (const auto& [id, name] : tables.trust.ledgers()) {
-      const auto ledger = LedgerId::parse(name);
+      const auto ledger = model::LedgerId::parse(name);
       if (ledger)
         check_ledger(tables, id, *ledger, check);
       else
@@ -186,7 +187,7 @@ StoreStats measure_store(StoreTables& tables) {
   const auto count = [&](const char* sql) { return number(tables.connection->execAndGet(sql)); };
   StoreStats stats;
   for (const auto& [id, name] : tables.trust.ledgers())
-    if (const auto ledger = LedgerId::parse(name); ledger)
+    if (const auto ledger = model::LedgerId::parse(name); ledger)
       stats.ledgers.push_back(ledger_stats(tables, id, *ledger));
   const std::vector<StoredRoot> roots = tables.trust.roots();
   stats.roots = roots.size();
@@ -212,4 +213,4 @@ StoreStats measure_store(StoreTables& tables) {
   return stats;
 }
 
-}  // namespace notp
+}  // namespace notp::store

@@ -7,7 +7,7 @@
 
 #include "notp-client/store/store.hpp"
 
-namespace notp {
+namespace notp::store {
 
 // One defect of the store.
 struct StoreFinding {
@@ -32,9 +32,9 @@ struct ReleaseStats {
 };
 
 struct LedgerStats {
-  LedgerId ledger;
-  Floor floor;
-  Floor listed;
+  model::LedgerId ledger;
+  trust::Floor floor;
+  trust::Floor listed;
   uint64_t bytes = 0;                  // of the kept releases, each counted in full
   uint64_t shared_bytes = 0;           // of those, stored once for several releases
   std::vector<ReleaseStats> releases;  // newest first
@@ -46,7 +46,7 @@ struct StoreStats {
   uint64_t roots = 0;
   uint64_t freshness_sequence = 0;
   TimeMs vouched_ms = 0;  // when the last statement was accepted; 0: never
-  ClockMarks clock;
+  trust::ClockMarks clock;
   uint64_t blobs = 0;
   uint64_t segments = 0;
   uint64_t segment_bytes = 0;         // before compression
@@ -68,4 +68,4 @@ StoreCheck check_store(StoreTables& tables);
 // Refused.
 StoreStats measure_store(StoreTables& tables);
 
-}  // namespace notp
+}  // namespace notp::store

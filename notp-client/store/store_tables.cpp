@@ -5,7 +5,7 @@
 #include "notp-client/store/sqlite_attempt.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 
-namespace notp {
+namespace notp::store {
 namespace {
 
 using sqlite_store::kDamagedTrust;
@@ -61,4 +61,4 @@ void require_format(StoreTables& tables) {
                        version, kSchemaVersion));
 }
 
-}  // namespace notp
+}  // namespace notp::store

@@ -10,7 +10,7 @@
 #include "notp-client/store/release_tables.hpp"
 #include "notp-client/store/trust_tables.hpp"
 
-namespace notp {
+namespace notp::store {
 
 struct StoreTables {
   explicit StoreTables(std::unique_ptr<SQLite::Database> opened)
@@ -34,4 +34,4 @@ void prepare_format(StoreTables& tables);
 // For a reader, which changes nothing. Throws Refused: kConfig for any other format.
 void require_format(StoreTables& tables);
 
-}  // namespace notp
+}  // namespace notp::store

@@ -8,7 +8,7 @@
 #include "notp-client/store/sqlite_attempt.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 
-namespace notp {
+namespace notp::store {
 namespace {
 
 using sqlite_columns::bind_bytes;
@@ -43,7 +43,7 @@ Bytes statement_check(int64_t id, ByteView envelope, TimeMs accepted_ms) {
   return checksum("statements", row);
 }
 
-Bytes clock_check(const ClockMarks& marks) {
+Bytes clock_check(const trust::ClockMarks& marks) {
   Bytes row;
   put_varint(row, static_cast<uint64_t>(marks.wall_ms));
   put_varint(row, static_cast<uint64_t>(marks.signed_ms));
@@ -111,20 +111,20 @@ std::vector<std::pair<int64_t, std::string>> TrustTables::ledgers() {
   return names;
 }
 
-std::optional<int64_t> TrustTables::find_ledger(const LedgerId& ledger) {
+std::optional<int64_t> TrustTables::find_ledger(const model::LedgerId& ledger) {
   SQLite::Statement query(database_, "SELECT id FROM ledgers WHERE name = ?");
   query.bind(1, ledger.text());
   if (!query.executeStep()) return std::nullopt;
   return query.getColumn(0).getInt64();
 }
 
-int64_t TrustTables::ledger_row(const LedgerId& ledger) {
+int64_t TrustTables::ledger_row(const model::LedgerId& ledger) {
   if (const auto id = find_ledger(ledger)) return *id;
   SQLite::Statement insert(
       database_,
       "INSERT INTO ledgers(name, epoch, version, release, checksum) VALUES(?, 0, 0, ?, ?)");
   const Hash none;
-  const Bytes check = place_check("ledgers", ledger, Floor{});
+  const Bytes check = place_check("ledgers", ledger, trust::Floor{});
   insert.bind(1, ledger.text());
   bind_bytes(insert, 2, none.view());
   bind_bytes(insert, 3, check);
@@ -132,21 +132,22 @@ int64_t TrustTables::ledger_row(const LedgerId& ledger) {
   return database_.getLastInsertRowid();
 }
 
-Floor TrustTables::floor(int64_t ledger_row) {
+trust::Floor TrustTables::floor(int64_t ledger_row) {
   SQLite::Statement query(
       database_, "SELECT name, epoch, version, release, checksum FROM ledgers WHERE id = ?");
   query.bind(1, ledger_row);
   query.executeStep();
   const std::string name = query.getColumn(0).getString();
-  const Floor floor{number(query.getColumn(1)), number(query.getColumn(2)),
-                    hash_column(query.getColumn(3))};
-  const auto ledger = LedgerId::parse(name);
+  const trust::Floor floor{number(query.getColumn(1)), number(query.getColumn(2)),
+                           hash_column(query.getColumn(3))};
+  const auto ledger = model::LedgerId::parse(name);
   if (!ledger || view(query.getColumn(4)) != place_check("ledgers", *ledger, floor))
     refuse(ErrorCode::kCorrupt, fmt::format("the floor of ledger {} {}", name, kDamagedTrust));
   return floor;
 }
 
-void TrustTables::set_floor(int64_t ledger_row, const LedgerId& ledger, const Floor& floor) {
+void TrustTables::set_floor(int64_t ledger_row, const model::LedgerId& ledger,
+                            const trust::Floor& floor) {
   SQLite::Statement update(
       database_,
       "UPDATE ledgers SET epoch = ?, version = ?, release = ?, checksum = ? WHERE id = ?");
@@ -159,20 +160,21 @@ void TrustTables::set_floor(int64_t ledger_row, const LedgerId& ledger, const Fl
   update.exec();
 }
 
-Floor TrustTables::listed(int64_t ledger_row, const LedgerId& ledger) {
+trust::Floor TrustTables::listed(int64_t ledger_row, const model::LedgerId& ledger) {
   SQLite::Statement query(database_,
                           "SELECT epoch, version, release, checksum FROM listed WHERE ledger = ?");
   query.bind(1, ledger_row);
   if (!query.executeStep()) return {};
-  const Floor head{number(query.getColumn(0)), number(query.getColumn(1)),
-                   hash_column(query.getColumn(2))};
+  const trust::Floor head{number(query.getColumn(0)), number(query.getColumn(1)),
+                          hash_column(query.getColumn(2))};
   if (view(query.getColumn(3)) != place_check("listed", ledger, head))
     refuse(ErrorCode::kCorrupt,
            fmt::format("the listed head of {} {}", ledger.text(), kDamagedTrust));
   return head;
 }
 
-void TrustTables::set_listed(int64_t ledger_row, const LedgerId& ledger, const Floor& listed) {
+void TrustTables::set_listed(int64_t ledger_row, const model::LedgerId& ledger,
+                             const trust::Floor& listed) {
   SQLite::Statement write(database_, "INSERT OR REPLACE INTO listed VALUES(?, ?, ?, ?, ?)");
   const Bytes check = place_check("listed", ledger, listed);
   write.bind(1, ledger_row);
@@ -286,7 +288,7 @@ void TrustTables::keep_freshness(const FreshnessKeep& keep) {
     raise_clock(keep.clock);
 }
 
-void TrustTables::keep_attesters(const std::vector<std::pair<LedgerId, Hash>>& parted) {
+void TrustTables::keep_attesters(const std::vector<std::pair<model::LedgerId, Hash>>& parted) {
   SQLite::Statement keep(database_,
                          "INSERT OR REPLACE INTO vouchers "
                          "SELECT ledger, release, (SELECT MAX(id) FROM statements) FROM releases "
@@ -319,17 +321,17 @@ void TrustTables::cap_statements(TimeMs wall_ms) {
 
 // --- time
 
-ClockMarks TrustTables::clock() {
+trust::ClockMarks TrustTables::clock() {
   SQLite::Statement query(database_,
                           "SELECT high_water_ms, signed_ms, checksum, id FROM clock ORDER BY id");
   if (!query.executeStep()) return {};
-  const ClockMarks marks{query.getColumn(0).getInt64(), query.getColumn(1).getInt64()};
+  const trust::ClockMarks marks{query.getColumn(0).getInt64(), query.getColumn(1).getInt64()};
   if (query.getColumn(3).getInt64() != 1 || view(query.getColumn(2)) != clock_check(marks))
     refuse(ErrorCode::kCorrupt, fmt::format("the latest time seen {}", kDamagedTrust));
   return marks;
 }
 
-void TrustTables::set_clock(const ClockMarks& marks) {
+void TrustTables::set_clock(const trust::ClockMarks& marks) {
   SQLite::Statement write(database_,
                           "INSERT OR REPLACE INTO clock(id, high_water_ms, checksum, signed_ms) "
                           "VALUES(1, ?, ?, ?)");
@@ -340,10 +342,10 @@ void TrustTables::set_clock(const ClockMarks& marks) {
   write.exec();
 }
 
-void TrustTables::raise_clock(const ClockMarks& marks) {
-  const ClockMarks before = clock();
-  const ClockMarks after{std::max(before.wall_ms, marks.wall_ms),
-                         std::max(before.signed_ms, marks.signed_ms)};
+void TrustTables::raise_clock(const trust::ClockMarks& marks) {
+  const trust::ClockMarks before = clock();
+  const trust::ClockMarks after{std::max(before.wall_ms, marks.wall_ms),
+                                std::max(before.signed_ms, marks.signed_ms)};
   if (after != before) set_clock(after);
 }
 
@@ -363,4 +365,4 @@ void TrustTables::drop_lost() {
   database_.exec("DELETE FROM vouchers WHERE ledger NOT IN (SELECT id FROM ledgers)");
 }
 
-}  // namespace notp
+}  // namespace notp::store

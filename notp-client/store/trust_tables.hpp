@@ -14,7 +14,7 @@
 
 #include "notp-client/store/store.hpp"
 
-namespace notp {
+namespace notp::store {
 
 class TrustTables {
  public:
@@ -31,13 +31,13 @@ class TrustTables {
 
   // By name, including damaged names.
   std::vector<std::pair<int64_t, std::string>> ledgers();
-  std::optional<int64_t> find_ledger(const LedgerId& ledger);
+  std::optional<int64_t> find_ledger(const model::LedgerId& ledger);
   // Creates the row when there is none.
-  int64_t ledger_row(const LedgerId& ledger);
-  Floor floor(int64_t ledger_row);
-  void set_floor(int64_t ledger_row, const LedgerId& ledger, const Floor& floor);
+  int64_t ledger_row(const model::LedgerId& ledger);
+  trust::Floor floor(int64_t ledger_row);
+  void set_floor(int64_t ledger_row, const model::LedgerId& ledger, const trust::Floor& floor);
   // Zero: no statement under this freshness key has listed it.
-  Floor listed(int64_t ledger_row, const LedgerId& ledger);
+  trust::Floor listed(int64_t ledger_row, const model::LedgerId& ledger);
 
   // --- roots
 
@@ -60,10 +60,10 @@ class TrustTables {
 
   // --- time
 
-  ClockMarks clock();
-  void set_clock(const ClockMarks& marks);
+  trust::ClockMarks clock();
+  void set_clock(const trust::ClockMarks& marks);
   // Raises each mark; lowers none.
-  void raise_clock(const ClockMarks& marks);
+  void raise_clock(const trust::ClockMarks& marks);
 
   // --- after damage
 
@@ -72,13 +72,13 @@ class TrustTables {
   void drop_lost();
 
  private:
-  void set_listed(int64_t ledger_row, const LedgerId& ledger, const Floor& listed);
+  void set_listed(int64_t ledger_row, const model::LedgerId& ledger, const trust::Floor& listed);
   void set_sequence(uint64_t sequence);
   void write_statement(int64_t id, const StoredStatement& statement);
-  void keep_attesters(const std::vector<std::pair<LedgerId, Hash>>& parted);
+  void keep_attesters(const std::vector<std::pair<model::LedgerId, Hash>>& parted);
   void drop_unneeded_statements();
 
   SQLite::Database& database_;
 };
 
-}  // namespace notp
+}  // namespace notp::store

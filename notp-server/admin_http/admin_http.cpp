@@ -4,7 +4,7 @@
 #include "common/http/metrics_route.hpp"
 #include "common/log.hpp"
 
-namespace notp {
+namespace notp::admin_http {
 namespace {
 
 constexpr int64_t kGraceMs = 1'000;
@@ -35,4 +35,4 @@ void AdminHttp::stop() {
   if (server_) server_->stop(kGraceMs);
 }
 
-}  // namespace notp
+}  // namespace notp::admin_http

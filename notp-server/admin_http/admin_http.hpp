@@ -10,7 +10,7 @@
 #include "common/http/server.hpp"
 #include "common/telemetry/metrics_registry.hpp"
 
-namespace notp {
+namespace notp::admin_http {
 
 // Runs on one thread, that of the executor, as do the handlers.
 class AdminHttp {
@@ -34,4 +34,4 @@ class AdminHttp {
   std::unique_ptr<http::Server> server_;  // null until listen()
 };
 
-}  // namespace notp
+}  // namespace notp::admin_http

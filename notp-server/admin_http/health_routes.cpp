@@ -5,7 +5,7 @@
 #include "common/json/json.hpp"
 #include "protocol/trust/root_expiry.hpp"
 
-namespace notp {
+namespace notp::admin_http {
 namespace {
 
 constexpr unsigned kStatusUnavailable = 503;
@@ -20,16 +20,17 @@ void RegistryHealthRoutes::add_to(http::Router& router) const {
 boost::asio::awaitable<http::Response> RegistryHealthRoutes::health(
     const http::Request& request) const {
   json::array damaged;
-  for (const LedgerDamage& damage : parts_.registry.damaged())
+  for (const registry::LedgerDamage& damage : parts_.registry.damaged())
     damaged.emplace_back(damage.ledger.text());
   const bool is_ok = damaged.empty();
   const auto root = parts_.roots.current();
-  const RootExpiry expiry = root_expiry(root->expires_ms, read_clock().wall_ms);
-  json::object body{{"status", is_ok ? "ok" : "damaged"},
-                    {"root_version", root->version},
-                    {"root_expiry", root_expiry_name(expiry)},
-                    {"root_expires_ms", root->expires_ms},
-                    {"freshness_key", freshness_key_state_name(parts_.freshness.key_state())}};
+  const trust::RootExpiry expiry = trust::root_expiry(root->expires_ms, read_clock().wall_ms);
+  json::object body{
+      {"status", is_ok ? "ok" : "damaged"},
+      {"root_version", root->version},
+      {"root_expiry", trust::root_expiry_name(expiry)},
+      {"root_expires_ms", root->expires_ms},
+      {"freshness_key", trust::freshness_key_state_name(parts_.freshness.key_state())}};
   if (parts_.is_volatile) body["volatile"] = true;
   if (!is_ok) body["damaged_ledgers"] = std::move(damaged);
   http::Response response;
@@ -38,4 +39,4 @@ boost::asio::awaitable<http::Response> RegistryHealthRoutes::health(
   co_return response;
 }
 
-}  // namespace notp
+}  // namespace notp::admin_http

@@ -6,12 +6,12 @@
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
 
-namespace notp {
+namespace notp::admin_http {
 
 struct RegistryHealthParts {
-  const RootStore& roots;
-  const Registry& registry;
-  const FreshnessSigner& freshness;
+  const trust::RootStore& roots;
+  const registry::Registry& registry;
+  const trust::FreshnessSigner& freshness;
   bool is_volatile = false;  // the disk takes no writes: nothing can be published or enrolled
 };
 
@@ -34,4 +34,4 @@ class RegistryHealthRoutes {
   const RegistryHealthParts parts_;
 };
 
-}  // namespace notp
+}  // namespace notp::admin_http

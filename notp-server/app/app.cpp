@@ -31,7 +31,7 @@
 #include "notp-server/trust/trust_metrics.hpp"
 #include "protocol/serve/artifact_metrics.hpp"
 
-namespace notp {
+namespace notp::server {
 namespace {
 
 namespace asio = boost::asio;
@@ -48,7 +48,7 @@ class Server {
       : config_(config),
         config_file_(std::move(config_file)),
         environment_(std::move(environment)),
-        rights_(std::make_shared<const RightsTable>(config.rights)),
+        rights_(std::make_shared<const authz::RightsTable>(config.rights)),
         artifacts_(config.artifact_cache_bytes, config.artifact_recompress_level) {
     signals_.add(SIGUSR1);
   }
@@ -57,7 +57,7 @@ class Server {
 
  private:
   Result<void> open();
-  Result<ServiceOptions> options_within_descriptors() const;
+  Result<service::ServiceOptions> options_within_descriptors() const;
   Result<void> open_enrollment();
   Result<void> start_enrollment(const std::string& registry_address);
   void add_metrics();
@@ -73,39 +73,39 @@ class Server {
   void reload_certificates();
   void reload_enrollment();
   void reload_config(bool asked);
-  void reload_freshness(const FreshnessOptions& options);
+  void reload_freshness(const trust::FreshnessOptions& options);
   void reload_root(const std::filesystem::path& file);
 
   const ServerConfig config_;
   const std::filesystem::path config_file_;
   const Environment environment_;
-  AtomicShared<RightsTable> rights_;
-  ArtifactCache artifacts_;
-  std::unique_ptr<GitRegistry> registry_;
-  std::unique_ptr<PendingStore> pending_;
-  std::unique_ptr<UploadBudget> uploads_;
-  std::unique_ptr<RootStore> roots_;
-  std::unique_ptr<FreshnessSigner> freshness_;
-  std::unique_ptr<Fleet> fleet_;
-  std::unique_ptr<TlsSource> tls_;
+  AtomicShared<authz::RightsTable> rights_;
+  serve::ArtifactCache artifacts_;
+  std::unique_ptr<registry::GitRegistry> registry_;
+  std::unique_ptr<publish::PendingStore> pending_;
+  std::unique_ptr<publish::UploadBudget> uploads_;
+  std::unique_ptr<trust::RootStore> roots_;
+  std::unique_ptr<trust::FreshnessSigner> freshness_;
+  std::unique_ptr<fleet::Fleet> fleet_;
+  std::unique_ptr<transport::TlsSource> tls_;
   std::unique_ptr<rego::ModelChecker> engine_;
-  std::unique_ptr<WorkPools> pools_;
-  std::unique_ptr<DenyList> denied_;
-  std::unique_ptr<NodeCa> node_ca_;
-  std::unique_ptr<JoinTokens> tokens_;
-  std::unique_ptr<Enrollment> enrollment_;
-  std::unique_ptr<Service> service_;
+  std::unique_ptr<service::WorkPools> pools_;
+  std::unique_ptr<authz::DenyList> denied_;
+  std::unique_ptr<enroll::NodeCa> node_ca_;
+  std::unique_ptr<enroll::JoinTokens> tokens_;
+  std::unique_ptr<enroll::Enrollment> enrollment_;
+  std::unique_ptr<service::Service> service_;
 
   asio::io_context context_{1};
   asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
   FileWatch files_{context_.get_executor(), [this] { reload(); }};
   std::optional<ClockWatch> clock_;
-  RootExpiryLog root_expiry_;
+  trust::RootExpiryLog root_expiry_;
   asio::steady_timer root_look_{context_};
   MetricsRegistry metrics_;
-  std::optional<RegistryHealthRoutes> health_routes_;
-  std::optional<AdminHttp> admin_http_;
-  std::unique_ptr<EnrollListener> enroll_listener_;
+  std::optional<admin_http::RegistryHealthRoutes> health_routes_;
+  std::optional<admin_http::AdminHttp> admin_http_;
+  std::unique_ptr<enroll::EnrollListener> enroll_listener_;
   bool is_volatile_ = false;                      // the data folder's disk takes no writes
   std::string certificate_error_, config_error_;  // logged once while they last
 };
@@ -115,7 +115,7 @@ Result<void> Server::open() {
   NOTP_TRY(setup.may_start());
   setup.log_rest();
   NOTP_TRY(make_private_folder(config_.data_dir));
-  NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kServer));
+  NOTP_ASSIGN(tls_, transport::TlsSource::open(config_.tls, transport::Side::kServer));
   is_volatile_ = is_on_read_only_disk(config_.data_dir);
   if (is_volatile_)
     log::warn("data_dir_is_read_only",
@@ -123,53 +123,55 @@ Result<void> Server::open() {
                {"message",
                 "this registry serves what is there; nothing can be published, withdrawn or "
                 "enrolled, and the list of nodes ends with the process"}});
-  NOTP_ASSIGN(registry_, GitRegistry::open(config_.data_dir, config_.snapshot_memory_bytes));
-  for (const LedgerDamage& damage : registry_->damaged())
+  NOTP_ASSIGN(registry_,
+              registry::GitRegistry::open(config_.data_dir, config_.snapshot_memory_bytes));
+  for (const registry::LedgerDamage& damage : registry_->damaged())
     log::write(log::Level::kError, "ledger_damaged", damage.error,
                {{"ledger", damage.ledger.text()}});
-  NOTP_ASSIGN(pending_, PendingStore::open(config_.data_dir / "pending"));
-  uploads_ = std::make_unique<UploadBudget>(config_.data_dir / "uploads");
-  NOTP_ASSIGN(roots_, RootStore::open(config_.data_dir / "roots", config_.root,
-                                      config_.trust_domain, read_clock().wall_ms));
-  freshness_ = std::make_unique<FreshnessSigner>(*registry_, *roots_);
+  NOTP_ASSIGN(pending_, publish::PendingStore::open(config_.data_dir / "pending"));
+  uploads_ = std::make_unique<publish::UploadBudget>(config_.data_dir / "uploads");
+  NOTP_ASSIGN(roots_, trust::RootStore::open(config_.data_dir / "roots", config_.root,
+                                             config_.trust_domain, read_clock().wall_ms));
+  freshness_ = std::make_unique<trust::FreshnessSigner>(*registry_, *roots_);
   NOTP_TRY(freshness_->configure(config_.freshness));
   freshness_->log_key_state();
-  NOTP_ASSIGN(fleet_, Fleet::open(config_.data_dir / kFleetFile));
-  pools_ =
-      std::make_unique<WorkPools>(config_.service.workers, config_.service.validations_at_once);
+  NOTP_ASSIGN(fleet_, fleet::Fleet::open(config_.data_dir / kFleetFile));
+  pools_ = std::make_unique<service::WorkPools>(config_.service.workers,
+                                                config_.service.validations_at_once);
   engine_ = std::make_unique<rego::ProcessChecker>(
       rego::CheckerOptions{.worker = config_.validation_worker});
   if (config_.deny_list) {
-    denied_ = std::make_unique<DenyList>(*config_.deny_list);
+    denied_ = std::make_unique<authz::DenyList>(*config_.deny_list);
     NOTP_TRY(denied_->load(*registry_));
   }
   // A used token would be forgotten when this process ends, and could be used again.
   if (config_.enroll && !is_volatile_) NOTP_TRY(open_enrollment());
-  NOTP_ASSIGN(ServiceOptions service_options, options_within_descriptors());
+  NOTP_ASSIGN(service::ServiceOptions service_options, options_within_descriptors());
   service_options.facts.deny_list = config_.deny_list;
-  service_ = std::make_unique<Service>(ServiceParts{.registry = *registry_,
-                                                    .artifacts = artifacts_,
-                                                    .fleet = *fleet_,
-                                                    .tls = *tls_,
-                                                    .pools = *pools_,
-                                                    .engine = *engine_,
-                                                    .rights = rights_,
-                                                    .pending = *pending_,
-                                                    .uploads = *uploads_,
-                                                    .roots = *roots_,
-                                                    .freshness = *freshness_,
-                                                    .denied = denied_.get(),
-                                                    .enrollment = enrollment_.get(),
-                                                    .info = {.server = "notp-server/" NOTP_VERSION,
-                                                             .trust_domain = config_.trust_domain,
-                                                             .peer = {}}},
-                                       service_options);
+  service_ = std::make_unique<service::Service>(
+      service::ServiceParts{.registry = *registry_,
+                            .artifacts = artifacts_,
+                            .fleet = *fleet_,
+                            .tls = *tls_,
+                            .pools = *pools_,
+                            .engine = *engine_,
+                            .rights = rights_,
+                            .pending = *pending_,
+                            .uploads = *uploads_,
+                            .roots = *roots_,
+                            .freshness = *freshness_,
+                            .denied = denied_.get(),
+                            .enrollment = enrollment_.get(),
+                            .info = {.server = "notp-server/" NOTP_VERSION,
+                                     .trust_domain = config_.trust_domain,
+                                     .peer = {}}},
+      service_options);
   return {};
 }
 
-Result<ServiceOptions> Server::options_within_descriptors() const {
+Result<service::ServiceOptions> Server::options_within_descriptors() const {
   NOTP_ASSIGN(const size_t descriptors, raise_descriptor_limit());
-  ServiceOptions options = config_.service;
+  service::ServiceOptions options = config_.service;
   const size_t configured = options.serve.limits.sessions_max;
   options.serve.limits = fit_descriptors(options.serve.limits, descriptors);
   if (options.serve.limits.sessions_max < configured)
@@ -184,14 +186,14 @@ Result<ServiceOptions> Server::options_within_descriptors() const {
 }
 
 Result<void> Server::open_enrollment() {
-  const EnrollConfig& config = *config_.enroll;
-  auto authority = NodeCa::open(config.authority);
+  const enroll::EnrollConfig& config = *config_.enroll;
+  auto authority = enroll::NodeCa::open(config.authority);
   if (!authority) return std::unexpected(std::move(authority).error().in("enroll"));
   node_ca_ = *std::move(authority);
-  NOTP_ASSIGN(tokens_, JoinTokens::open(config_.data_dir / kJoinTokensFile));
-  enrollment_ = std::make_unique<Enrollment>(
+  NOTP_ASSIGN(tokens_, enroll::JoinTokens::open(config_.data_dir / kJoinTokensFile));
+  enrollment_ = std::make_unique<enroll::Enrollment>(
       config_.trust_domain,
-      EnrollmentParts{
+      enroll::EnrollmentParts{
           .tokens = *tokens_,
           .authority = *node_ca_,
           .denied = denied_.get(),
@@ -199,17 +201,17 @@ Result<void> Server::open_enrollment() {
           .roots =
               [this] {
                 std::vector<Bytes> out;
-                for (const CatalogRoot& root : roots_->after(roots_->newest() - 1))
+                for (const session::CatalogRoot& root : roots_->after(roots_->newest() - 1))
                   out.push_back(*root.envelope);
                 return out;
               },
           .replaced =
               [this](const std::string& identity) { service_->recheck_sessions_of(identity); }});
-  TlsFiles tls = config_.tls;
+  transport::TlsFiles tls = config_.tls;
   tls.authorities = config.authority.authorities;
-  auto listener = EnrollListener::open(context_.get_executor(),
-                                       {.listen = config.listen, .tls = std::move(tls)},
-                                       *enrollment_, pools_->orders);
+  auto listener = enroll::EnrollListener::open(context_.get_executor(),
+                                               {.listen = config.listen, .tls = std::move(tls)},
+                                               *enrollment_, pools_->orders);
   if (!listener) return std::unexpected(std::move(listener).error().in("enroll"));
   enroll_listener_ = *std::move(listener);
   return {};
@@ -217,7 +219,7 @@ Result<void> Server::open_enrollment() {
 
 Result<void> Server::start_enrollment(const std::string& registry_address) {
   if (!enroll_listener_) return {};
-  const EnrollConfig& config = *config_.enroll;
+  const enroll::EnrollConfig& config = *config_.enroll;
   const std::string listening = enroll_listener_->address();
   enrollment_->tell({.enroll = config.address.empty() ? listening : config.address,
                      .registry = config.registry.empty() ? registry_address : config.registry,
@@ -257,21 +259,22 @@ Result<void> Server::run() {
 
 // One line for each component.
 void Server::add_metrics() {
-  add_service_metrics(metrics_, *service_);
-  if (denied_) add_deny_list_metrics(metrics_, *denied_);
-  if (enrollment_) add_enrollment_metrics(metrics_, *enrollment_);
-  add_trust_metrics(metrics_, *roots_, *freshness_);
-  add_artifact_metrics(metrics_, artifacts_, [this] { return service_->artifacts_joined(); });
-  add_snapshot_metrics(metrics_, [this] { return registry_->snapshot_counters(); });
+  service::add_service_metrics(metrics_, *service_);
+  if (denied_) authz::add_deny_list_metrics(metrics_, *denied_);
+  if (enrollment_) enroll::add_enrollment_metrics(metrics_, *enrollment_);
+  trust::add_trust_metrics(metrics_, *roots_, *freshness_);
+  serve::add_artifact_metrics(metrics_, artifacts_,
+                              [this] { return service_->artifacts_joined(); });
+  registry::add_snapshot_metrics(metrics_, [this] { return registry_->snapshot_counters(); });
 }
 
 Result<void> Server::start_admin_http() {
   if (config_.health_listen.empty()) return {};
   add_metrics();
-  health_routes_.emplace(RegistryHealthParts{.roots = *roots_,
-                                             .registry = *registry_,
-                                             .freshness = *freshness_,
-                                             .is_volatile = is_volatile_});
+  health_routes_.emplace(admin_http::RegistryHealthParts{.roots = *roots_,
+                                                         .registry = *registry_,
+                                                         .freshness = *freshness_,
+                                                         .is_volatile = is_volatile_});
   admin_http_.emplace(metrics_);
   health_routes_->add_to(admin_http_->router());
   return admin_http_->listen(context_.get_executor(), config_.health_listen);
@@ -319,7 +322,7 @@ void Server::look_at_root() {
   const TimeMs now_ms = read_clock().wall_ms;
   const auto root = roots_->current();
   root_expiry_.look(*root, now_ms);
-  const TimeMs next_ms = next_root_expiry_ms(root->expires_ms, now_ms);
+  const TimeMs next_ms = trust::next_root_expiry_ms(root->expires_ms, now_ms);
   root_look_.expires_after(std::chrono::milliseconds(
       next_ms == kNever ? kRootLookMs : std::min(next_ms - now_ms, kRootLookMs)));
   root_look_.async_wait([this](boost::system::error_code error) {
@@ -368,7 +371,7 @@ void Server::reload_enrollment() {
   auto fresh = node_ca_->reload();
   if (fresh) fresh = enroll_listener_->reload();
   if (!fresh) return log::write(log::Level::kError, "enrollment_not_reloaded", fresh.error());
-  EnrollmentAddresses addresses = enrollment_->addresses();
+  enroll::EnrollmentAddresses addresses = enrollment_->addresses();
   addresses.authority = enroll_listener_->authority();
   enrollment_->tell(std::move(addresses));
 }
@@ -386,7 +389,7 @@ void Server::reload_config(bool asked) {
   reload_root(config->root);
   reload_freshness(config->freshness);
   const bool changed = rights_.get()->rules() != config->rights;
-  rights_.set(std::make_shared<const RightsTable>(config->rights));
+  rights_.set(std::make_shared<const authz::RightsTable>(config->rights));
   if (changed || asked) log::info("rights_reloaded", {{"rules", config->rights.size()}});
   // Sessions that lost a right to an open ledger learn of it with the next statement.
   if (changed) service_->freshness_due();
@@ -401,7 +404,7 @@ void Server::reload_root(const std::filesystem::path& file) {
   service_->roots_changed();
 }
 
-void Server::reload_freshness(const FreshnessOptions& options) {
+void Server::reload_freshness(const trust::FreshnessOptions& options) {
   const auto changed = freshness_->configure(options);
   if (!changed)
     return log::write(log::Level::kError, "freshness_key_not_reloaded", changed.error());
@@ -416,4 +419,4 @@ Result<void> run_server(const ServerConfig& config, const std::filesystem::path&
   return Server(config, config_file, environment).run();
 }
 
-}  // namespace notp
+}  // namespace notp::server

@@ -5,7 +5,7 @@
 
 #include "notp-server/app/app_config.hpp"
 
-namespace notp {
+namespace notp::server {
 
 // Serves until SIGTERM or SIGINT; SIGHUP, or a change of the files, reloads certificates, rights,
 // the freshness key and a root that follows the newest; SIGUSR1 writes backup copies of the
@@ -14,4 +14,4 @@ namespace notp {
 Result<void> run_server(const ServerConfig& config, const std::filesystem::path& config_file,
                         const Environment& environment);
 
-}  // namespace notp
+}  // namespace notp::server

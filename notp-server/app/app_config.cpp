@@ -7,7 +7,7 @@
 #include "protocol/transport/tls_config.hpp"
 #include "schemas/embedded.hpp"
 
-namespace notp {
+namespace notp::server {
 
 Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
                                         const Environment& environment) {
@@ -27,14 +27,14 @@ Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
   out.artifact_recompress_level = static_cast<int>(root.integer("artifact_recompress_level"));
   out.snapshot_memory_bytes = root.size("snapshot_memory_bytes");
   // One line for each component.
-  NOTP_ASSIGN(out.tls, load_tls(root, out.trust_domain));
-  out.service = load_service(root);
+  NOTP_ASSIGN(out.tls, transport::load_tls(root, out.trust_domain));
+  out.service = service::load_service(root);
   NOTP_ASSIGN(out.log, load_log(root.section("log")));
-  NOTP_ASSIGN(out.freshness, load_freshness(root.section("freshness")));
-  NOTP_ASSIGN(out.deny_list, load_deny_list(root));
-  out.enroll = load_enroll(root, out.tls);
-  NOTP_ASSIGN(out.rights, load_rights(root, out.tls));
+  NOTP_ASSIGN(out.freshness, trust::load_freshness(root.section("freshness")));
+  NOTP_ASSIGN(out.deny_list, authz::load_deny_list(root));
+  out.enroll = enroll::load_enroll(root, out.tls);
+  NOTP_ASSIGN(out.rights, authz::load_rights(root, out.tls));
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::server

@@ -16,7 +16,7 @@
 #include "protocol/model/ledger.hpp"
 #include "protocol/transport/tls_context.hpp"
 
-namespace notp {
+namespace notp::server {
 
 struct ServerConfig {
   std::string trust_domain;
@@ -24,21 +24,21 @@ struct ServerConfig {
   std::filesystem::path root;
   std::filesystem::path port_file;  // empty: none
   std::string health_listen;        // empty: not served
-  TlsFiles tls;
-  ServiceOptions service;
-  FreshnessOptions freshness;
-  std::optional<LedgerId> deny_list;
-  std::optional<EnrollConfig> enroll;
+  transport::TlsFiles tls;
+  service::ServiceOptions service;
+  trust::FreshnessOptions freshness;
+  std::optional<model::LedgerId> deny_list;
+  std::optional<enroll::EnrollConfig> enroll;
   std::string validation_worker;  // empty: beside this program
   size_t artifact_cache_bytes = 0;
   int artifact_recompress_level = 0;  // 0: never
   uint64_t snapshot_memory_bytes = 0;
   LogConfig log;
-  std::vector<RightsRule> rights;
+  std::vector<authz::RightsRule> rights;
 
   // kConfig with a line for each mistake.
   static Result<ServerConfig> load(const std::filesystem::path& file,
                                    const Environment& environment);
 };
 
-}  // namespace notp
+}  // namespace notp::server

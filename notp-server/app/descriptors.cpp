@@ -8,7 +8,7 @@
 #include <cstring>
 #include <limits>
 
-namespace notp {
+namespace notp::server {
 namespace {
 
 // For uses other than connections: repositories, databases, workers, the listeners.
@@ -28,7 +28,7 @@ Result<size_t> raise_descriptor_limit() {
   return static_cast<size_t>(limit.rlim_cur);
 }
 
-AdmissionLimits fit_descriptors(AdmissionLimits wanted, size_t descriptors) {
+serve::AdmissionLimits fit_descriptors(serve::AdmissionLimits wanted, size_t descriptors) {
   const size_t usable = descriptors > kDescriptorsKept ? descriptors - kDescriptorsKept : 1;
   wanted.handshakes_max = std::clamp<size_t>(usable / 4, 1, wanted.handshakes_max);
   const size_t rest = usable > wanted.handshakes_max ? usable - wanted.handshakes_max : 1;
@@ -36,4 +36,4 @@ AdmissionLimits fit_descriptors(AdmissionLimits wanted, size_t descriptors) {
   return wanted;
 }
 
-}  // namespace notp
+}  // namespace notp::server

@@ -6,7 +6,7 @@
 #include "common/result.hpp"
 #include "protocol/serve/admission.hpp"
 
-namespace notp {
+namespace notp::server {
 
 // Raises the soft limit of open descriptors (RLIMIT_NOFILE) to the hard limit and returns it.
 // kInternal.
@@ -14,6 +14,6 @@ Result<size_t> raise_descriptor_limit();
 
 // Reduces the configured limits to what `descriptors` allow: sessions and handshakes have separate
 // shares, and repositories, databases and workers get the rest.
-AdmissionLimits fit_descriptors(AdmissionLimits wanted, size_t descriptors);
+serve::AdmissionLimits fit_descriptors(serve::AdmissionLimits wanted, size_t descriptors);
 
-}  // namespace notp
+}  // namespace notp::server

@@ -40,19 +40,19 @@ int main(int argc, char** argv) {
   }
   notp::Environment environment = notp::process_environment();
   environment.erase("NOTP_SERVER_CONFIG");  // names the file; not a property of the configuration
-  const auto config = notp::ServerConfig::load(config_file, environment);
+  const auto config = notp::server::ServerConfig::load(config_file, environment);
   if (!config) return failed(config.error());
   if (check_config) {
     std::puts("the configuration file is valid");
     return notp::exit_code::kOk;
   }
   if (check) {
-    const notp::SetupReport report = notp::check_setup(*config, notp::read_clock().wall_ms);
+    const notp::SetupReport report = notp::server::check_setup(*config, notp::read_clock().wall_ms);
     std::fputs(report.text().c_str(), report.errors() == 0 ? stdout : stderr);
     return report.errors() == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
   }
   notp::log::configure(config->log.level, config->log.format);
-  if (auto ended = notp::run_server(*config, config_file, environment); !ended)
+  if (auto ended = notp::server::run_server(*config, config_file, environment); !ended)
     return failed(ended.error());
   return notp::exit_code::kOk;
 }

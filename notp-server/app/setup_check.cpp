@@ -13,7 +13,7 @@
 #include "protocol/transport/tls_check.hpp"
 #include "protocol/trust/root_expiry.hpp"
 
-namespace notp {
+namespace notp::server {
 namespace {
 
 using Kind = SetupFinding::Kind;
@@ -26,7 +26,8 @@ void check_worker(const std::string& configured, SetupReport& report) {
                "install notp-pdp there; without it nothing can be published");
 }
 
-void check_freshness_key(const FreshnessOptions& options, const Root* root, SetupReport& report) {
+void check_freshness_key(const trust::FreshnessOptions& options, const trust::Root* root,
+                         SetupReport& report) {
   const std::string file = options.private_key.string();
   std::optional<PublicKey> own;
   if (!file.empty()) {
@@ -47,11 +48,11 @@ void check_freshness_key(const FreshnessOptions& options, const Root* root, Setu
                "name the key of that root, or make the next root with this one");
 }
 
-void check_deny_list(const ServerConfig& config, const Root& root, SetupReport& report) {
+void check_deny_list(const ServerConfig& config, const trust::Root& root, SetupReport& report) {
   if (!config.deny_list) return;
   const bool is_delegated =
-      std::ranges::any_of(root.delegations, [&](const Delegation& delegation) {
-        return ledger_matches(delegation.pattern, *config.deny_list);
+      std::ranges::any_of(root.delegations, [&](const trust::Delegation& delegation) {
+        return model::ledger_matches(delegation.pattern, *config.deny_list);
       });
   if (!is_delegated)
     report.add(Kind::kUseless, "deny_list",
@@ -63,7 +64,7 @@ void check_deny_list(const ServerConfig& config, const Root& root, SetupReport& 
 
 void check_root(const ServerConfig& config, TimeMs wall_ms, SetupReport& report) {
   const auto root =
-      RootStore::look(config.data_dir / "roots", config.root, config.trust_domain, wall_ms);
+      trust::RootStore::look(config.data_dir / "roots", config.root, config.trust_domain, wall_ms);
   if (!root) report.add(Kind::kRefused, root.error());
   check_freshness_key(config.freshness, root ? root->get() : nullptr, report);
   if (!root) return;
@@ -73,7 +74,7 @@ void check_root(const ServerConfig& config, TimeMs wall_ms, SetupReport& report)
         fmt::format("root v{}, the newest, expired at {}: no node accepts a release under it",
                     (*root)->version, utc_time((*root)->expires_ms)),
         "publish the next root, or set this clock");
-  else if (const std::string soon = root_expiry_text(**root, wall_ms); !soon.empty())
+  else if (const std::string soon = trust::root_expiry_text(**root, wall_ms); !soon.empty())
     report.add(Kind::kWarning, config.root.string(), soon, {});
   check_deny_list(config, **root, report);
 }
@@ -98,8 +99,8 @@ void check_given_out(const std::string& key, const std::string& configured,
 
 void check_enrollment(const ServerConfig& config, TimeMs wall_ms, SetupReport& report) {
   if (!config.enroll) return;
-  const EnrollConfig& enroll = *config.enroll;
-  check_listen_address("enroll.listen", enroll.listen, report);
+  const enroll::EnrollConfig& enroll = *config.enroll;
+  transport::check_listen_address("enroll.listen", enroll.listen, report);
   check_given_out("enroll.address", enroll.address, "enroll.listen", enroll.listen, report);
   check_given_out("enroll.registry", enroll.registry, "listen", config.service.serve.listen,
                   report);
@@ -108,44 +109,45 @@ void check_enrollment(const ServerConfig& config, TimeMs wall_ms, SetupReport& r
                "nodes that join get ids of the built-in form, which count nowhere while "
                "'identities' has entries and identity.builtin_ca is absent",
                "name the authority of such ids as identity.builtin_ca");
-  const auto own = TlsContext::load(config.tls, Side::kServer);
+  const auto own = transport::TlsContext::load(config.tls, transport::Side::kServer);
   if (own && (*own)->identity() && !(*own)->identity()->is_built_in())
     report.add(Kind::kRefused, "enroll",
                fmt::format("a node that joins knows no 'identities' and would not accept {} as its "
                            "registry",
                            (*own)->identity()->text()),
                "give this registry a certificate with an id of the built-in form");
-  const NodeCaOptions& authority = enroll.authority;
+  const enroll::NodeCaOptions& authority = enroll.authority;
   const auto certificate = read_file(authority.certificate, limits::kPemBytesMax);
   const auto key = read_file(authority.private_key, limits::kPemBytesMax);
   if (!certificate) report.add(Kind::kRefused, certificate.error(), kPutFileThere);
   if (!key) report.add(Kind::kRefused, key.error(), kPutFileThere);
   if (authority.authorities != config.tls.authorities &&
       authority.authorities != config.tls.built_in_authorities)
-    check_authorities(authority.authorities, report);
+    transport::check_authorities(authority.authorities, report);
   if (!certificate || !key) return;
   if (const auto pair = CertificateAuthority::read(*certificate, *key); !pair)
     return report.add(Kind::kRefused, authority.certificate.string(), pair.error().message, {});
-  check_key_pair(authority.certificate, authority.private_key, wall_ms, report);
-  const TlsFiles& tls = config.tls;
-  check_leads_to(authority.certificate,
-                 tls.built_in_authorities.empty() ? tls.authorities : tls.built_in_authorities,
-                 "this registry would refuse the certificates that it issues", report);
+  transport::check_key_pair(authority.certificate, authority.private_key, wall_ms, report);
+  const transport::TlsFiles& tls = config.tls;
+  transport::check_leads_to(
+      authority.certificate,
+      tls.built_in_authorities.empty() ? tls.authorities : tls.built_in_authorities,
+      "this registry would refuse the certificates that it issues", report);
 }
 
 }  // namespace
 
 SetupReport check_setup(const ServerConfig& config, TimeMs wall_ms) {
   SetupReport report;
-  check_tls(config.tls, Side::kServer, wall_ms, report);
+  transport::check_tls(config.tls, transport::Side::kServer, wall_ms, report);
   check_data_folder(config.data_dir.string(), report);
   check_root(config, wall_ms, report);
-  check_listen_address("listen", config.service.serve.listen, report);
+  transport::check_listen_address("listen", config.service.serve.listen, report);
   if (!config.health_listen.empty() && !config.health_listen.starts_with("localhost:"))
-    check_listen_address("health_listen", config.health_listen, report);
+    transport::check_listen_address("health_listen", config.health_listen, report);
   check_enrollment(config, wall_ms, report);
   check_worker(config.validation_worker, report);
   return report;
 }
 
-}  // namespace notp
+}  // namespace notp::server

@@ -4,10 +4,10 @@
 #include "common/setup_report.hpp"
 #include "notp-server/app/app_config.hpp"
 
-namespace notp {
+namespace notp::server {
 
 // Read-only: a registry may run with the same configuration meanwhile. A start refuses what is
 // refused here, and logs the other findings.
 SetupReport check_setup(const ServerConfig& config, TimeMs wall_ms);
 
-}  // namespace notp
+}  // namespace notp::server

@@ -9,12 +9,13 @@
 #include "protocol/model/ledger.hpp"
 #include "protocol/transport/tls_context.hpp"
 
-namespace notp {
+namespace notp::authz {
 
 // Reads the whole configuration; `tls` defines which identities can have which role. kConfig.
-Result<std::vector<RightsRule>> load_rights(const config::Section& root, const TlsFiles& tls);
+Result<std::vector<RightsRule>> load_rights(const config::Section& root,
+                                            const transport::TlsFiles& tls);
 
 // Reads the whole configuration; nullopt: none. kConfig.
-Result<std::optional<LedgerId>> load_deny_list(const config::Section& root);
+Result<std::optional<model::LedgerId>> load_deny_list(const config::Section& root);
 
-}  // namespace notp
+}  // namespace notp::authz

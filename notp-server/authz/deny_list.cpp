@@ -6,7 +6,7 @@
 #include "common/log.hpp"
 #include "protocol/model/spiffe_id.hpp"
 
-namespace notp {
+namespace notp::authz {
 namespace {
 
 using Reasons = std::map<std::string, std::string, std::less<>>;
@@ -16,7 +16,7 @@ constexpr std::string_view kRule = "deny-list";
 
 struct Reading {
   Reasons reasons;
-  std::vector<ModelFinding> findings;
+  std::vector<model::ModelFinding> findings;
 
   void find(std::string message) {
     if (findings.size() >= limits::kFindingsMax) return;
@@ -30,7 +30,7 @@ const json::value* child(const json::value* value, std::string_view name) {
 }
 
 void read_entry(Reading& out, std::string_view identity, const json::value& entry) {
-  if (!SpiffeId::parse(identity)) {
+  if (!model::SpiffeId::parse(identity)) {
     return out.find(fmt::format(
         "'{}' is no identity; write the whole SPIFFE id, as in spiffe://<trust-domain>/node/<name>",
         printable(identity)));
@@ -47,9 +47,9 @@ void read_entry(Reading& out, std::string_view identity, const json::value& entr
   out.reasons.emplace(identity, std::string(reason->get_string()));
 }
 
-Result<Reading> read(const ModelContent& content) {
+Result<Reading> read(const model::ModelContent& content) {
   Reading out;
-  auto data = merge_data(*content.tree, content.loader());
+  auto data = model::merge_data(*content.tree, content.loader());
   if (!data && data.error().code != ErrorCode::kInvalidModel &&
       data.error().code != ErrorCode::kMessage)
     return std::unexpected(std::move(data).error());
@@ -76,12 +76,12 @@ Result<Reading> read(const ModelContent& content) {
 
 }  // namespace
 
-Result<std::vector<ModelFinding>> check_deny_list(const ModelContent& content) {
+Result<std::vector<model::ModelFinding>> check_deny_list(const model::ModelContent& content) {
   NOTP_ASSIGN(Reading reading, read(content));
   return std::move(reading.findings);
 }
 
-Result<void> DenyList::load(Registry& registry) {
+Result<void> DenyList::load(registry::Registry& registry) {
   if (auto damage = registry.damage(ledger_))
     return std::unexpected(Error{
         damage->code,
@@ -91,7 +91,7 @@ Result<void> DenyList::load(Registry& registry) {
         {}}.with("ledger", ledger_.text()));
   const auto head = registry.head(ledger_);
   for (uint64_t version = head ? head->release.version : 0; version > 0; --version) {
-    NOTP_ASSIGN(const SnapshotPtr release, registry.snapshot(ledger_, version));
+    NOTP_ASSIGN(const registry::SnapshotPtr release, registry.snapshot(ledger_, version));
     auto updated = update(*release);
     if (updated) return {};
     if (updated.error().code != ErrorCode::kInvalidModel) return updated;
@@ -102,11 +102,11 @@ Result<void> DenyList::load(Registry& registry) {
   return {};
 }
 
-Result<void> DenyList::update(const Snapshot& release) {
+Result<void> DenyList::update(const registry::Snapshot& release) {
   NOTP_ASSIGN(Reading reading, read(release.content));
   if (!reading.findings.empty())
     return fail(ErrorCode::kInvalidModel,
-                "the deny list cannot be read: " + findings_text(reading.findings));
+                "the deny list cannot be read: " + model::findings_text(reading.findings));
   auto entries = std::make_shared<Entries>();
   entries->epoch = release.release.epoch;
   entries->version = release.release.version;
@@ -141,4 +141,4 @@ Result<void> DenyList::check(const std::string& identity) const {
                           identity, ledger_.text(), printable(*reason)));
 }
 
-}  // namespace notp
+}  // namespace notp::authz

@@ -1,6 +1,6 @@
 #include "notp-server/authz/deny_list_metrics.hpp"
 
-namespace notp {
+namespace notp::authz {
 
 void add_deny_list_metrics(MetricsRegistry& metrics, const DenyList& denied) {
   metrics.add([&denied](MetricFamilies& out) {
@@ -8,4 +8,4 @@ void add_deny_list_metrics(MetricsRegistry& metrics, const DenyList& denied) {
   });
 }
 
-}  // namespace notp
+}  // namespace notp::authz

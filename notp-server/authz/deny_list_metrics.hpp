@@ -4,9 +4,9 @@
 #include "common/telemetry/metrics_registry.hpp"
 #include "notp-server/authz/deny_list.hpp"
 
-namespace notp {
+namespace notp::authz {
 
 // The list outlives the last scrape.
 void add_deny_list_metrics(MetricsRegistry& metrics, const DenyList& denied);
 
-}  // namespace notp
+}  // namespace notp::authz

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 
-namespace notp {
+namespace notp::authz {
 namespace {
 
 // The actions that rules can grant, indexed by Action.
@@ -19,32 +19,33 @@ bool name_matches(std::string_view pattern, std::string_view name) {
   return name.starts_with(pattern.substr(0, pattern.size() - 1));
 }
 
-bool covers(const RightsRule& rule, const LedgerId& ledger) {
-  return std::ranges::any_of(
-      rule.ledgers, [&](const std::string& pattern) { return ledger_matches(pattern, ledger); });
+bool covers(const RightsRule& rule, const model::LedgerId& ledger) {
+  return std::ranges::any_of(rule.ledgers, [&](const std::string& pattern) {
+    return model::ledger_matches(pattern, ledger);
+  });
 }
 
-bool grants(const RightsRule& rule, Action action) {
+bool grants(const RightsRule& rule, wire::Action action) {
   return std::ranges::find(rule.actions, action) != rule.actions.end();
 }
 
 // Describes the denied action for a person.
-std::string deed(Action action, const LedgerId* ledger) {
+std::string deed(wire::Action action, const model::LedgerId* ledger) {
   const std::string name = ledger ? ledger->text() : "a ledger";
   switch (action) {
-    case Action::kRead:
+    case wire::Action::kRead:
       return "read " + name;
-    case Action::kPublish:
+    case wire::Action::kPublish:
       return "publish " + name;
-    case Action::kFleet:
+    case wire::Action::kFleet:
       return "read the state of the fleet";
-    case Action::kTrust:
+    case wire::Action::kTrust:
       return "publish a root";
-    case Action::kEnroll:
+    case wire::Action::kEnroll:
       return "let new nodes in";
-    case Action::kReview:
+    case wire::Action::kReview:
       return "see what waits for signatures of " + name;
-    case Action::kRenew:
+    case wire::Action::kRenew:
       return "renew a certificate here";
   }
   return "do this";
@@ -52,28 +53,28 @@ std::string deed(Action action, const LedgerId* ledger) {
 
 }  // namespace
 
-Result<Action> parse_action(std::string_view name) {
+Result<wire::Action> parse_action(std::string_view name) {
   const auto found = std::ranges::find(kActionNames, name);
   if (found == kActionNames.end())
     return fail(ErrorCode::kConfig, fmt::format("'{}' is no action; use one of {}", name,
                                                 fmt::join(kActionNames, ", ")));
-  return static_cast<Action>(found - kActionNames.begin());
+  return static_cast<wire::Action>(found - kActionNames.begin());
 }
 
-Result<void> RightsTable::may(const Identity& identity, Action action,
-                              const LedgerId* ledger) const {
+Result<void> RightsTable::may(const session::Identity& identity, wire::Action action,
+                              const model::LedgerId* ledger) const {
   const auto refuse = [&](std::string_view why) {
     return fail(ErrorCode::kDenied,
                 fmt::format("{} may not {}; {}", identity.text(), deed(action, ledger), why));
   };
-  const bool node = identity.role == Role::kNode;
-  if (action == Action::kRenew)
+  const bool node = identity.role == session::Role::kNode;
+  if (action == wire::Action::kRenew)
     return node && identity.is_built_in() ? Result<void>{}
                                           : refuse(
                                                 "only nodes with an id of the built-in form have "
                                                 "certificates of this registry");
-  if (node && action != Action::kRead) return refuse("nodes only read");
-  const Action needed = action == Action::kReview ? Action::kRead : action;
+  if (node && action != wire::Action::kRead) return refuse("nodes only read");
+  const wire::Action needed = action == wire::Action::kReview ? wire::Action::kRead : action;
   const bool granted = std::ranges::any_of(rules_, [&](const RightsRule& rule) {
     return grants(rule, needed) && rule.identity.covers(identity) &&
            (!ledger || covers(rule, *ledger));
@@ -82,10 +83,11 @@ Result<void> RightsTable::may(const Identity& identity, Action action,
   return refuse("the registry's configuration grants this under 'rights'");
 }
 
-Result<void> RightsTable::may_enroll(const Identity& identity, std::string_view node) const {
-  NOTP_TRY(may(identity, Action::kEnroll, nullptr));
+Result<void> RightsTable::may_enroll(const session::Identity& identity,
+                                     std::string_view node) const {
+  NOTP_TRY(may(identity, wire::Action::kEnroll, nullptr));
   const bool granted = std::ranges::any_of(rules_, [&](const RightsRule& rule) {
-    return grants(rule, Action::kEnroll) && rule.identity.covers(identity) &&
+    return grants(rule, wire::Action::kEnroll) && rule.identity.covers(identity) &&
            std::ranges::any_of(
                rule.nodes, [&](const std::string& pattern) { return name_matches(pattern, node); });
   });
@@ -96,10 +98,11 @@ Result<void> RightsTable::may_enroll(const Identity& identity, std::string_view 
                           identity.text(), printable(node)));
 }
 
-bool RightsTable::granted_together(const LedgerId& a, const LedgerId& b) const {
+bool RightsTable::granted_together(const model::LedgerId& a, const model::LedgerId& b) const {
   return std::ranges::any_of(rules_, [&](const RightsRule& rule) {
-    return rule.may_be_node && grants(rule, Action::kRead) && covers(rule, a) && covers(rule, b);
+    return rule.may_be_node && grants(rule, wire::Action::kRead) && covers(rule, a) &&
+           covers(rule, b);
   });
 }
 
-}  // namespace notp
+}  // namespace notp::authz

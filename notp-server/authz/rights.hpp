@@ -7,14 +7,14 @@
 #include "protocol/session/identity.hpp"
 #include "protocol/session/ports.hpp"
 
-namespace notp {
+namespace notp::authz {
 
 // One rule grants `actions` on `ledgers` to the identities that match. Rules only add rights.
 struct RightsRule {
-  IdentityPattern identity;
+  session::IdentityPattern identity;
   bool may_be_node = false;          // whether a node could match
   std::vector<std::string> ledgers;  // patterns of ledger_matches()
-  std::vector<Action> actions;
+  std::vector<wire::Action> actions;
   // Names of nodes to which "enroll" applies: "edge-1", "edge-*", "*".
   std::vector<std::string> nodes = {"*"};
   bool operator==(const RightsRule&) const = default;
@@ -22,7 +22,7 @@ struct RightsRule {
 
 // The action of a rule: "read", "publish", "fleet", "trust", "enroll". kConfig with the valid
 // names.
-Result<Action> parse_action(std::string_view name);
+Result<wire::Action> parse_action(std::string_view name);
 
 // Immutable; shared between threads.
 class RightsTable {
@@ -33,18 +33,19 @@ class RightsTable {
   // is null if the action concerns none. A node may only read, and renew its own certificate,
   // whatever a rule says: a stolen edge node must not write, or see what is not published. Any
   // other identity that may read a ledger may review it.
-  Result<void> may(const Identity& identity, Action action, const LedgerId* ledger) const;
+  Result<void> may(const session::Identity& identity, wire::Action action,
+                   const model::LedgerId* ledger) const;
 
   // kDenied when no rule lets the identity enrol a node of this name.
-  Result<void> may_enroll(const Identity& identity, std::string_view node) const;
+  Result<void> may_enroll(const session::Identity& identity, std::string_view node) const;
 
   const std::vector<RightsRule>& rules() const { return rules_; }
 
   // Whether one rule lets nodes read both ledgers. Their data roots must then be disjoint.
-  bool granted_together(const LedgerId& a, const LedgerId& b) const;
+  bool granted_together(const model::LedgerId& a, const model::LedgerId& b) const;
 
  private:
   const std::vector<RightsRule> rules_;
 };
 
-}  // namespace notp
+}  // namespace notp::authz

@@ -2,9 +2,10 @@
 
 #include <utility>
 
-namespace notp {
+namespace notp::enroll {
 
-std::optional<EnrollConfig> load_enroll(const config::Section& root, const TlsFiles& tls) {
+std::optional<EnrollConfig> load_enroll(const config::Section& root,
+                                        const transport::TlsFiles& tls) {
   if (!root.has("enroll")) return std::nullopt;
   constexpr TimeMs kHourMs = 3'600'000;
   const config::Section enroll = root.section("enroll");
@@ -22,4 +23,4 @@ std::optional<EnrollConfig> load_enroll(const config::Section& root, const TlsFi
                                     .lifetime_ms = enroll.integer("certificate_hours") * kHourMs}};
 }
 
-}  // namespace notp
+}  // namespace notp::enroll

@@ -9,7 +9,7 @@
 #include "notp-server/enroll/node_ca.hpp"
 #include "protocol/transport/tls_context.hpp"
 
-namespace notp {
+namespace notp::enroll {
 
 // The listener of enrolment and the addresses that nodes get.
 struct EnrollConfig {
@@ -22,6 +22,7 @@ struct EnrollConfig {
 
 // Reads the whole configuration; nullopt: nodes do not enrol here. `tls` has the authorities that
 // nodes receive to trust if the section names none.
-std::optional<EnrollConfig> load_enroll(const config::Section& root, const TlsFiles& tls);
+std::optional<EnrollConfig> load_enroll(const config::Section& root,
+                                        const transport::TlsFiles& tls);
 
-}  // namespace notp
+}  // namespace notp::enroll

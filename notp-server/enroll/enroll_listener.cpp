@@ -10,7 +10,7 @@
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/wire/frame.hpp"
 
-namespace notp {
+namespace notp::enroll {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
@@ -33,7 +33,8 @@ std::string network_of(const tcp::socket& socket) {
 }  // namespace
 
 EnrollListener::EnrollListener(EnrollListenerOptions options, Enrollment& enrollment,
-                               OffloadPool& workers, std::shared_ptr<const TlsContext> tls,
+                               transport::OffloadPool& workers,
+                               std::shared_ptr<const transport::TlsContext> tls,
                                tcp::acceptor acceptor)
     : options_(std::move(options)),
       enrollment_(enrollment),
@@ -45,9 +46,9 @@ EnrollListener::EnrollListener(EnrollListenerOptions options, Enrollment& enroll
 Result<std::unique_ptr<EnrollListener>> EnrollListener::open(asio::any_io_executor executor,
                                                              EnrollListenerOptions options,
                                                              Enrollment& enrollment,
-                                                             OffloadPool& workers) {
-  NOTP_ASSIGN(auto tls, TlsContext::enroll_listener(options.tls));
-  NOTP_ASSIGN(tcp::acceptor acceptor, listen(executor, options.listen));
+                                                             transport::OffloadPool& workers) {
+  NOTP_ASSIGN(auto tls, transport::TlsContext::enroll_listener(options.tls));
+  NOTP_ASSIGN(tcp::acceptor acceptor, transport::listen(executor, options.listen));
   std::unique_ptr<EnrollListener> out(new EnrollListener(std::move(options), enrollment, workers,
                                                          std::move(tls), std::move(acceptor)));
   spawn(executor, out->accept_loop());
@@ -63,7 +64,7 @@ std::string EnrollListener::address() const {
 }
 
 Result<void> EnrollListener::reload() {
-  NOTP_ASSIGN(tls_, TlsContext::enroll_listener(options_.tls));
+  NOTP_ASSIGN(tls_, transport::TlsContext::enroll_listener(options_.tls));
   return {};
 }
 
@@ -72,12 +73,12 @@ void EnrollListener::stop() {
   boost::system::error_code ignored;
   acceptor_.close(ignored);
   for (const Conversation& open : open_) open.connection->abort();
-  for (Connection* connection : turned_away_) connection->abort();
+  for (transport::Connection* connection : turned_away_) connection->abort();
 }
 
 asio::awaitable<void> EnrollListener::accept_loop() {
   while (!stopping_) {
-    auto socket = co_await accept(acceptor_, acceptor_.get_executor());
+    auto socket = co_await transport::accept(acceptor_, acceptor_.get_executor());
     if (!socket) {
       if (stopping_) co_return;
       log::write(log::Level::kWarn, "accept_failed", socket.error());
@@ -113,7 +114,7 @@ bool EnrollListener::end_silent() {
 }
 
 asio::awaitable<void> EnrollListener::turn_away(tcp::socket socket) {
-  Connection connection(std::move(socket), tls_);
+  transport::Connection connection(std::move(socket), tls_);
   turned_away_.insert(&connection);
   if (auto shaken = co_await connection.handshake(limits::kHandshakeMs); shaken) {
     const Bytes frame = wire::encode_frame(wire::ErrorMessage{
@@ -127,7 +128,7 @@ asio::awaitable<void> EnrollListener::turn_away(tcp::socket socket) {
 }
 
 asio::awaitable<void> EnrollListener::serve(tcp::socket socket, std::string network) {
-  Connection connection(std::move(socket), tls_);
+  transport::Connection connection(std::move(socket), tls_);
   const Place place = open_.insert(open_.end(), Conversation{&connection, network});
   auto ended = co_await converse(connection, place);
   const bool made_room = place->ended;
@@ -143,7 +144,8 @@ asio::awaitable<void> EnrollListener::serve(tcp::socket socket, std::string netw
     log::warn("joins_blocked", {{"peer", network}, {"for_ms", limits::kJoinFailureWindowMs}});
 }
 
-asio::awaitable<Result<void>> EnrollListener::converse(Connection& connection, Place place) {
+asio::awaitable<Result<void>> EnrollListener::converse(transport::Connection& connection,
+                                                       Place place) {
   auto shaken = co_await connection.handshake(limits::kHandshakeMs);
   if (!shaken) co_return shaken;
   auto message =
@@ -164,10 +166,11 @@ asio::awaitable<Result<void>> EnrollListener::converse(Connection& connection, P
   co_return ended;
 }
 
-asio::awaitable<Result<void>> EnrollListener::answer(Connection& connection, wire::Join join) {
+asio::awaitable<Result<void>> EnrollListener::answer(transport::Connection& connection,
+                                                     wire::Join join) {
   std::string node;
   Error why;
-  auto joined = co_await offload(workers_, [this, &join, &node, &why] {
+  auto joined = co_await transport::offload(workers_, [this, &join, &node, &why] {
     return enrollment_.join(join, read_clock().wall_ms, &node, &why);
   });
   Result<Bytes> answered =
@@ -185,4 +188,4 @@ asio::awaitable<Result<void>> EnrollListener::answer(Connection& connection, wir
   co_return Result<void>{};
 }
 
-}  // namespace notp
+}  // namespace notp::enroll

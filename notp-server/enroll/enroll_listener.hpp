@@ -15,11 +15,11 @@
 #include "protocol/transport/connection.hpp"
 #include "protocol/transport/offload.hpp"
 
-namespace notp {
+namespace notp::enroll {
 
 struct EnrollListenerOptions {
-  std::string listen;  // "address:port", port 0 for any
-  TlsFiles tls;        // the registry's own; nodes receive its `authorities` to trust
+  std::string listen;       // "address:port", port 0 for any
+  transport::TlsFiles tls;  // the registry's own; nodes receive its `authorities` to trust
   size_t failures_max = limits::kJoinFailuresMax;  // per address in a window
 };
 
@@ -32,7 +32,8 @@ class EnrollListener {
   // kConfig, kUnavailable. `enrollment` and `workers` outlive the listener.
   static Result<std::unique_ptr<EnrollListener>> open(boost::asio::any_io_executor executor,
                                                       EnrollListenerOptions options,
-                                                      Enrollment& enrollment, OffloadPool& workers);
+                                                      Enrollment& enrollment,
+                                                      transport::OffloadPool& workers);
   // Ends what open() began; the executor must have run to its end before this object is destroyed.
   void stop();
 
@@ -44,11 +45,12 @@ class EnrollListener {
   const Hash& authority() const { return tls_->authority(); }
 
  private:
-  EnrollListener(EnrollListenerOptions options, Enrollment& enrollment, OffloadPool& workers,
-                 std::shared_ptr<const TlsContext> tls, boost::asio::ip::tcp::acceptor acceptor);
+  EnrollListener(EnrollListenerOptions options, Enrollment& enrollment,
+                 transport::OffloadPool& workers, std::shared_ptr<const transport::TlsContext> tls,
+                 boost::asio::ip::tcp::acceptor acceptor);
 
   struct Conversation {
-    Connection* connection;
+    transport::Connection* connection;
     std::string network;
     bool silent = true;  // it has not sent its Join
     bool ended = false;  // to make place for another one
@@ -60,20 +62,20 @@ class EnrollListener {
   size_t under_way() const;
   bool end_silent();
   boost::asio::awaitable<void> serve(boost::asio::ip::tcp::socket socket, std::string network);
-  boost::asio::awaitable<Result<void>> converse(Connection& connection, Place place);
+  boost::asio::awaitable<Result<void>> converse(transport::Connection& connection, Place place);
   // Completes the handshake and sends OVERLOADED.
   boost::asio::awaitable<void> turn_away(boost::asio::ip::tcp::socket socket);
-  boost::asio::awaitable<Result<void>> answer(Connection& connection, wire::Join join);
+  boost::asio::awaitable<Result<void>> answer(transport::Connection& connection, wire::Join join);
 
   const EnrollListenerOptions options_;
   Enrollment& enrollment_;
-  OffloadPool& workers_;
-  std::shared_ptr<const TlsContext> tls_;
+  transport::OffloadPool& workers_;
+  std::shared_ptr<const transport::TlsContext> tls_;
   boost::asio::ip::tcp::acceptor acceptor_;
   JoinRateLimiter limiter_;
   std::list<Conversation> open_;  // oldest first
-  std::unordered_set<Connection*> turned_away_;
+  std::unordered_set<transport::Connection*> turned_away_;
   bool stopping_ = false;
 };
 
-}  // namespace notp
+}  // namespace notp::enroll

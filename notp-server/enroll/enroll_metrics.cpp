@@ -1,6 +1,6 @@
 #include "notp-server/enroll/enroll_metrics.hpp"
 
-namespace notp {
+namespace notp::enroll {
 
 void add_enrollment_metrics(MetricsRegistry& metrics, const Enrollment& enrollment) {
   metrics.add([&enrollment](MetricFamilies& out) {
@@ -11,4 +11,4 @@ void add_enrollment_metrics(MetricsRegistry& metrics, const Enrollment& enrollme
   });
 }
 
-}  // namespace notp
+}  // namespace notp::enroll

@@ -4,9 +4,9 @@
 #include "common/telemetry/metrics_registry.hpp"
 #include "notp-server/enroll/enrollment.hpp"
 
-namespace notp {
+namespace notp::enroll {
 
 // The enrolment outlives the last scrape.
 void add_enrollment_metrics(MetricsRegistry& metrics, const Enrollment& enrollment);
 
-}  // namespace notp
+}  // namespace notp::enroll

@@ -9,12 +9,12 @@
 #include "common/random.hpp"
 #include "protocol/transport/join_token.hpp"
 
-namespace notp {
+namespace notp::enroll {
 namespace {
 
 // Other identities get certificates elsewhere, each time with another key.
-bool is_enrolled_here(const Identity& identity) {
-  return identity.role == Role::kNode && identity.is_built_in();
+bool is_enrolled_here(const session::Identity& identity) {
+  return identity.role == session::Role::kNode && identity.is_built_in();
 }
 
 constexpr uint64_t kDayMs = 24ULL * 3600 * 1000;
@@ -22,7 +22,7 @@ constexpr uint64_t kDayMs = 24ULL * 3600 * 1000;
 Bytes new_secret() {
   SystemRandom random;
   Bytes secret;
-  while (secret.size() < JoinToken::kSecretBytes) {
+  while (secret.size() < transport::JoinToken::kSecretBytes) {
     const uint64_t word = random.next_u64();
     secret.append(reinterpret_cast<const char*>(&word), sizeof word);
   }
@@ -33,8 +33,8 @@ Bytes new_secret() {
 
 Result<std::string> Enrollment::new_token(const wire::NewJoinToken& order,
                                           const std::string& issuer, TimeMs now_ms) {
-  Identity node{trust_domain_, Role::kNode, order.node};
-  if (!Identity::parse(node.text()))
+  session::Identity node{trust_domain_, session::Role::kNode, order.node};
+  if (!session::Identity::parse(node.text()))
     return fail(ErrorCode::kUsage,
                 fmt::format("'{}' is no name of a node: 1 to {} letters, digits, '.', '_' and '-'",
                             printable(order.node), limits::kNameBytesMax));
@@ -49,8 +49,8 @@ Result<std::string> Enrollment::new_token(const wire::NewJoinToken& order,
                             "give this one to another machine and shut the present one out",
                             node.text()));
   const auto addresses = addresses_.get();
-  const JoinToken token{addresses->enroll, addresses->registry, trust_domain_, addresses->authority,
-                        new_secret()};
+  const transport::JoinToken token{addresses->enroll, addresses->registry, trust_domain_,
+                                   addresses->authority, new_secret()};
   NOTP_TRY(parts_.tokens.add({.secret = sha256(token.secret),
                               .node = order.node,
                               .issuer = issuer,
@@ -60,8 +60,8 @@ Result<std::string> Enrollment::new_token(const wire::NewJoinToken& order,
   return token.encode();
 }
 
-Result<wire::Certificate> Enrollment::issue(const CertificateRequest& request, const Identity& node,
-                                            TimeMs now_ms) const {
+Result<wire::Certificate> Enrollment::issue(const CertificateRequest& request,
+                                            const session::Identity& node, TimeMs now_ms) const {
   if (parts_.denied != nullptr) NOTP_TRY(parts_.denied->check(node.text()));
   return parts_.authority.issue(request, node, now_ms);
 }
@@ -69,17 +69,19 @@ Result<wire::Certificate> Enrollment::issue(const CertificateRequest& request, c
 Result<wire::Joined> Enrollment::redeem(const wire::Join& join, TimeMs now_ms, std::string* node) {
   const auto secret = from_hex(join.token);
   NOTP_ASSIGN(const CertificateRequest request, CertificateRequest::read(join.request));
-  NOTP_ASSIGN(const JoinTokens::Used used,
-              parts_.tokens.use(secret ? sha256(*secret) : Hash{}, request.key_hash(), now_ms,
-                                [&](const std::string& name) -> Result<std::string> {
-                                  if (node != nullptr) *node = name;
-                                  NOTP_ASSIGN(
-                                      wire::Certificate made,
-                                      issue(request, {trust_domain_, Role::kNode, name}, now_ms));
-                                  return std::move(made.certificate);
-                                }));
+  NOTP_ASSIGN(
+      const JoinTokens::Used used,
+      parts_.tokens.use(secret ? sha256(*secret) : Hash{}, request.key_hash(), now_ms,
+                        [&](const std::string& name) -> Result<std::string> {
+                          if (node != nullptr) *node = name;
+                          NOTP_ASSIGN(
+                              wire::Certificate made,
+                              issue(request, {trust_domain_, session::Role::kNode, name}, now_ms));
+                          return std::move(made.certificate);
+                        }));
   if (node != nullptr) *node = used.node;
-  const std::string identity = Identity{trust_domain_, Role::kNode, used.node}.text();
+  const std::string identity =
+      session::Identity{trust_domain_, session::Role::kNode, used.node}.text();
   if (parts_.denied != nullptr) NOTP_TRY(parts_.denied->check(identity));
   if (used.has_replaced) {
     log::warn(
@@ -110,7 +112,8 @@ Result<wire::Joined> Enrollment::join(const wire::Join& join, TimeMs now_ms, std
 }
 
 Result<wire::Certificate> Enrollment::renew(const wire::RenewCertificate& order,
-                                            const Identity& node, const Hash& key, TimeMs now_ms) {
+                                            const session::Identity& node, const Hash& key,
+                                            TimeMs now_ms) {
   if (!is_enrolled_here(node))
     return fail(ErrorCode::kDenied,
                 fmt::format("{} has no certificate of this registry: whoever issued it renews it",
@@ -125,20 +128,20 @@ Result<wire::Certificate> Enrollment::renew(const wire::RenewCertificate& order,
 
 // --- keys of nodes
 
-Result<void> Enrollment::check_key(const Identity& identity, const Hash& key) const {
+Result<void> Enrollment::check_key(const session::Identity& identity, const Hash& key) const {
   if (!is_enrolled_here(identity)) return {};
   return parts_.tokens.check(identity.name, key);
 }
 
-bool Enrollment::changes_key(const Identity& identity, const Hash& key) const {
+bool Enrollment::changes_key(const session::Identity& identity, const Hash& key) const {
   return is_enrolled_here(identity) && parts_.tokens.changes_key(identity.name, key);
 }
 
-Result<void> Enrollment::seen_key(const Identity& identity, const Hash& key) {
+Result<void> Enrollment::seen_key(const session::Identity& identity, const Hash& key) {
   if (!is_enrolled_here(identity)) return {};
   NOTP_ASSIGN(const bool former_ended, parts_.tokens.seen(identity.name, key));
   if (former_ended && parts_.replaced) parts_.replaced(identity.text());
   return {};
 }
 
-}  // namespace notp
+}  // namespace notp::enroll

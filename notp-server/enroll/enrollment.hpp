@@ -12,13 +12,13 @@
 #include "notp-server/enroll/node_ca.hpp"
 #include "protocol/transport/tls_context.hpp"
 
-namespace notp {
+namespace notp::enroll {
 
 // All of it outlives the enrolment and is thread-safe.
 struct EnrollmentParts {
   JoinTokens& tokens;
   const NodeCa& authority;
-  const DenyList* denied;  // null: none is configured
+  const authz::DenyList* denied;  // null: none is configured
   // Envelopes of the roots that a node pins, the first one first.
   std::function<std::vector<Bytes>()> roots;
   // The name of this identity was given to another key: sessions of the former key have to end.
@@ -59,24 +59,24 @@ class Enrollment {
                             Error* why = nullptr);
   // Issues the next certificate, with `key`, to a node that is connected under its own identity.
   // kDenied for a peer that is not a node, kRevoked, kMessage.
-  Result<wire::Certificate> renew(const wire::RenewCertificate& order, const Identity& node,
-                                  const Hash& key, TimeMs now_ms);
+  Result<wire::Certificate> renew(const wire::RenewCertificate& order,
+                                  const session::Identity& node, const Hash& key, TimeMs now_ms);
 
   // --- keys of nodes: protocol/session/README.md, "Enrolment". They do not apply to other peers.
 
   // kRevoked when the node's name was given to another key. Does not block.
-  Result<void> check_key(const Identity& identity, const Hash& key) const;
+  Result<void> check_key(const session::Identity& identity, const Hash& key) const;
   // Whether seen_key() is to be called for a peer that proves this key. Does not block.
-  bool changes_key(const Identity& identity, const Hash& key) const;
+  bool changes_key(const session::Identity& identity, const Hash& key) const;
   // A node is connected with this key; ends sessions with the key that it had before.
-  Result<void> seen_key(const Identity& identity, const Hash& key);
+  Result<void> seen_key(const session::Identity& identity, const Hash& key);
 
   uint64_t joined_total() const { return joined_; }
   uint64_t refused_total() const { return refused_; }
   uint64_t renewed_total() const { return renewed_; }
 
  private:
-  Result<wire::Certificate> issue(const CertificateRequest& request, const Identity& node,
+  Result<wire::Certificate> issue(const CertificateRequest& request, const session::Identity& node,
                                   TimeMs now_ms) const;
   Result<wire::Joined> redeem(const wire::Join& join, TimeMs now_ms, std::string* node);
 
@@ -86,4 +86,4 @@ class Enrollment {
   std::atomic<uint64_t> joined_{0}, refused_{0}, renewed_{0};
 };
 
-}  // namespace notp
+}  // namespace notp::enroll

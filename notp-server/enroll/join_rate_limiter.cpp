@@ -1,6 +1,6 @@
 #include "notp-server/enroll/join_rate_limiter.hpp"
 
-namespace notp {
+namespace notp::enroll {
 
 bool JoinRateLimiter::is_blocked(const std::string& address, TimeMs now_boot_ms) const {
   const auto found = windows_.find(address);
@@ -22,4 +22,4 @@ bool JoinRateLimiter::failed(const std::string& address, TimeMs now_boot_ms) {
   return ++found->second.failures == failures_max_;
 }
 
-}  // namespace notp
+}  // namespace notp::enroll

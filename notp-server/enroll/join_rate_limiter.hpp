@@ -9,7 +9,7 @@
 #include "common/clock.hpp"
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::enroll {
 
 // Counts wrong tokens by address, in windows of kJoinFailureWindowMs. A connection that ends before
 // it presents a token, such as a health check's, does not count. Pure; one thread.
@@ -33,4 +33,4 @@ class JoinRateLimiter {
   std::deque<std::string> order_;  // oldest window first: the first to be dropped
 };
 
-}  // namespace notp
+}  // namespace notp::enroll

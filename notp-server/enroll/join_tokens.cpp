@@ -11,7 +11,7 @@
 #include "common/storage/sqlite.hpp"
 #include "notp-server/enroll/identity_limits.hpp"
 
-namespace notp {
+namespace notp::enroll {
 namespace {
 
 constexpr int kSchemaVersion = 2;
@@ -281,4 +281,4 @@ Result<void> JoinTokens::renewed(const std::string& node, const Hash& from, cons
   return {};
 }
 
-}  // namespace notp
+}  // namespace notp::enroll

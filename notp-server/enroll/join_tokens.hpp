@@ -15,7 +15,7 @@ namespace SQLite {
 class Database;
 }
 
-namespace notp {
+namespace notp::enroll {
 
 // The known key of a node, as SHA-256 of its SubjectPublicKeyInfo.
 struct NodeKey {
@@ -90,4 +90,4 @@ class JoinTokens {
   std::unordered_map<std::string, NodeKey> nodes_ NOTP_GUARDED_BY(nodes_mutex_);
 };
 
-}  // namespace notp
+}  // namespace notp::enroll

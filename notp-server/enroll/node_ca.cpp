@@ -3,7 +3,7 @@
 #include "common/limits.hpp"
 #include "common/storage/files.hpp"
 
-namespace notp {
+namespace notp::enroll {
 namespace {
 
 // A node whose clock is slightly behind must accept its own certificate at once.
@@ -39,8 +39,8 @@ Result<void> NodeCa::reload() {
   return {};
 }
 
-Result<wire::Certificate> NodeCa::issue(const CertificateRequest& request, const Identity& node,
-                                        TimeMs now_ms) const {
+Result<wire::Certificate> NodeCa::issue(const CertificateRequest& request,
+                                        const session::Identity& node, TimeMs now_ms) const {
   const auto files = files_.get();
   NOTP_ASSIGN(std::string certificate,
               files->authority.issue(request, node.text(), node.name, now_ms - kBackdatedMs,
@@ -52,4 +52,4 @@ wire::Certificate NodeCa::certificate_of(std::string issued) const {
   return {std::move(issued), files_.get()->authorities};
 }
 
-}  // namespace notp
+}  // namespace notp::enroll

@@ -9,7 +9,7 @@
 #include "protocol/session/identity.hpp"
 #include "protocol/wire/messages.hpp"
 
-namespace notp {
+namespace notp::enroll {
 
 struct NodeCaOptions {
   std::filesystem::path certificate;  // PEM; an intermediate is followed by its chain to the root
@@ -28,7 +28,7 @@ class NodeCa {
 
   // Issues a certificate for the identity and the key in the request, with the authorities that the
   // node has to trust from now on. kCertificateExpired when the CA has expired.
-  Result<wire::Certificate> issue(const CertificateRequest& request, const Identity& node,
+  Result<wire::Certificate> issue(const CertificateRequest& request, const session::Identity& node,
                                   TimeMs now_ms) const;
   // Returns an earlier certificate with the authorities that the node has to trust from now on.
   wire::Certificate certificate_of(std::string issued) const;
@@ -45,4 +45,4 @@ class NodeCa {
   AtomicShared<Files> files_{nullptr};
 };
 
-}  // namespace notp
+}  // namespace notp::enroll

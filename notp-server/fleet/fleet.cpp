@@ -12,7 +12,7 @@
 #include "common/log.hpp"
 #include "common/storage/sqlite.hpp"
 
-namespace notp {
+namespace notp::fleet {
 namespace {
 
 constexpr int kSchemaVersion = 4;
@@ -122,12 +122,12 @@ void forget_nodes(SQLite::Database& database, size_t nodes_max) {
 }
 
 void keep_subscriptions(SQLite::Database& database, const std::string& identity,
-                        const std::vector<LedgerId>& ledgers) {
+                        const std::vector<model::LedgerId>& ledgers) {
   SQLite::Statement forget(database, "DELETE FROM subscriptions WHERE identity = ?");
   forget.bind(1, identity);
   forget.exec();
   SQLite::Statement add(database, "INSERT OR IGNORE INTO subscriptions VALUES (?, ?, ?)");
-  for (const LedgerId& ledger : ledgers) {
+  for (const model::LedgerId& ledger : ledgers) {
     SQLite::bind(add, identity, static_cast<int64_t>(ledger.zone), ledger.name);
     add.exec();
     add.reset();
@@ -161,7 +161,7 @@ wire::NodeLedger ledger_row(SQLite::Statement& row) {
   ledger.code = row.getColumn(5).getUInt();
   ledger.message = row.getColumn(6).getString();
   ledger.since_ms = row.getColumn(7).getInt64();
-  ledger.freshness = static_cast<FreshnessState>(row.getColumn(8).getInt());
+  ledger.freshness = static_cast<trust::FreshnessState>(row.getColumn(8).getInt());
   ledger.vouched_ms = row.getColumn(9).getInt64();
   return ledger;
 }
@@ -201,7 +201,7 @@ Fleet::Page read_page(SQLite::Database& database, const std::string& after, size
 }
 
 // "1/payments v2" does not name "1/pay".
-bool names_ledger(std::string_view text, const LedgerId& ledger) {
+bool names_ledger(std::string_view text, const model::LedgerId& ledger) {
   const std::string name = ledger.text();
   for (size_t at = text.find(name); at != text.npos; at = text.find(name, at + 1)) {
     const size_t end = at + name.size();
@@ -270,7 +270,8 @@ Result<void> Fleet::node_seen(const std::string& identity, const std::string& us
   return {};
 }
 
-Result<void> Fleet::subscribed(const std::string& identity, const std::vector<LedgerId>& ledgers) {
+Result<void> Fleet::subscribed(const std::string& identity,
+                               const std::vector<model::LedgerId>& ledgers) {
   const MutexLock lock(mutex_);
   NOTP_ASSIGN(PendingNode * node, pending_node(identity));
   node->subscriptions = ledgers;
@@ -279,10 +280,10 @@ Result<void> Fleet::subscribed(const std::string& identity, const std::vector<Le
   return {};
 }
 
-void Fleet::attested(const std::string& identity, const Freshness& statement) {
+void Fleet::attested(const std::string& identity, const trust::Freshness& statement) {
   const MutexLock lock(mutex_);
   auto& of_node = attested_[identity];
-  for (const FreshHead& head : statement.heads) {
+  for (const trust::FreshHead& head : statement.heads) {
     if (head.version == 0) continue;
     Attestation& attestation = of_node[head.ledger];
     // The node may stay on the previous release; its attestation must not be lost.
@@ -300,7 +301,7 @@ void Fleet::attested(const std::string& identity, const Freshness& statement) {
   }
 }
 
-void Fleet::keep_attestation(const std::string& identity, const LedgerId& ledger,
+void Fleet::keep_attestation(const std::string& identity, const model::LedgerId& ledger,
                              const Attestation& attestation) {
   const auto node = pending_node(identity);
   if (!node || (*node)->attested.size() >= kPendingAttestationsMax) return;
@@ -365,13 +366,14 @@ Result<void> Fleet::write(const Pending& pending) {
       nodes.reset();
       if (node.subscriptions) keep_subscriptions(*database_, identity, *node.subscriptions);
       for (const auto& [id, ledger] : node.ledgers) {
-        SQLite::bind(ledgers, identity, static_cast<int64_t>(id.zone), id.name,
-                     static_cast<int64_t>(ledger.last.version), static_cast<int>(ledger.last.state),
-                     static_cast<int64_t>(ledger.active_version.value_or(0)), ledger.last.code,
-                     ledger.last.message, ledger.since_ms,
-                     static_cast<int>(ledger.active_version.has_value()),
-                     static_cast<int>(ledger.last.freshness.value_or(FreshnessState::kUntracked)),
-                     ledger.reported_ms);
+        SQLite::bind(
+            ledgers, identity, static_cast<int64_t>(id.zone), id.name,
+            static_cast<int64_t>(ledger.last.version), static_cast<int>(ledger.last.state),
+            static_cast<int64_t>(ledger.active_version.value_or(0)), ledger.last.code,
+            ledger.last.message, ledger.since_ms,
+            static_cast<int>(ledger.active_version.has_value()),
+            static_cast<int>(ledger.last.freshness.value_or(trust::FreshnessState::kUntracked)),
+            ledger.reported_ms);
         ledgers.exec();
         ledgers.reset();
       }
@@ -486,8 +488,8 @@ Result<Fleet::Page> Fleet::list(const std::string& after, size_t rows_max) {
   return page;
 }
 
-Result<std::optional<std::string>> Fleet::subscribed_together(const LedgerId& a,
-                                                              const LedgerId& b) {
+Result<std::optional<std::string>> Fleet::subscribed_together(const model::LedgerId& a,
+                                                              const model::LedgerId& b) {
   std::optional<std::string> node;
   NOTP_TRY(after_flush([&](SQLite::Database& database) {
     SQLite::Statement row(database,
@@ -536,4 +538,4 @@ Result<void> Fleet::flush() {
   return after_flush([](SQLite::Database&) {});
 }
 
-}  // namespace notp
+}  // namespace notp::fleet

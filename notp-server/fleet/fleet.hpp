@@ -20,7 +20,7 @@ namespace SQLite {
 class Database;
 }
 
-namespace notp {
+namespace notp::fleet {
 
 // Reports are merged in memory, one entry for each node and ledger, and the thread that owns the
 // database writes them in one transaction every kFlushMs: a fleet that reconnects at once costs a
@@ -64,7 +64,7 @@ class Fleet {
 
   // Sets what a node wants in the session that it has just opened; earlier subscriptions no longer
   // count. At most kLedgersPerSessionMax are kept. kOverloaded as above.
-  Result<void> subscribed(const std::string& identity, const std::vector<LedgerId>& ledgers);
+  Result<void> subscribed(const std::string& identity, const std::vector<model::LedgerId>& ledgers);
 
   // A node ended its session because of what this registry sent, for example after the registry was
   // restored from an older copy. list() shows it in the rows of the ledgers that `why` names, or in
@@ -75,7 +75,7 @@ class Fleet {
 
   // A statement was sent to a connected node: if the node decides with one of these heads, that
   // head was the newest when the statement was issued.
-  void attested(const std::string& identity, const Freshness& statement);
+  void attested(const std::string& identity, const trust::Freshness& statement);
 
   // Nodes by identity, after `after`, with all reports so far; head_version is left 0, `freshness`
   // is as the node last reported, `vouched_ms` that of its active release; 0: never attested.
@@ -88,7 +88,8 @@ class Fleet {
   Result<Page> list(const std::string& after, size_t rows_max);
   // A node that subscribes to both, by its last session; nullopt: none does. Blocks on the disk.
   // kIo, kCorrupt.
-  Result<std::optional<std::string>> subscribed_together(const LedgerId& a, const LedgerId& b);
+  Result<std::optional<std::string>> subscribed_together(const model::LedgerId& a,
+                                                         const model::LedgerId& b);
   // Waits until everything reported so far is durable. Blocks on the disk. kIo, kCorrupt.
   Result<void> flush();
   // copy_database() of everything reported so far.
@@ -106,9 +107,9 @@ class Fleet {
     std::string user_agent;
     bool connected = false;
     TimeMs seen_ms = 0;
-    std::optional<std::vector<LedgerId>> subscriptions;  // if they are known
-    std::map<LedgerId, PendingLedger> ledgers;
-    std::map<std::pair<LedgerId, uint64_t>, TimeMs> attested;  // by ledger and version
+    std::optional<std::vector<model::LedgerId>> subscriptions;  // if they are known
+    std::map<model::LedgerId, PendingLedger> ledgers;
+    std::map<std::pair<model::LedgerId, uint64_t>, TimeMs> attested;  // by ledger and version
   };
   // The last head attested on an open session.
   struct Attestation {
@@ -136,7 +137,7 @@ class Fleet {
   Result<void> write(const Pending& pending);
   void take_back(Pending unwritten) NOTP_REQUIRES(mutex_);
   Result<PendingNode*> pending_node(const std::string& identity) NOTP_REQUIRES(mutex_);
-  void keep_attestation(const std::string& identity, const LedgerId& ledger,
+  void keep_attestation(const std::string& identity, const model::LedgerId& ledger,
                         const Attestation& attestation) NOTP_REQUIRES(mutex_);
   void keep_attestations(const std::string& identity) NOTP_REQUIRES(mutex_);
   void show_refusal(wire::NodeRow& row) const NOTP_REQUIRES(mutex_);
@@ -154,7 +155,7 @@ class Fleet {
   Pending pending_ NOTP_GUARDED_BY(mutex_);
   size_t pending_bytes_ NOTP_GUARDED_BY(mutex_) = 0;  // of the messages in it
   // Of nodes that are connected.
-  std::map<std::string, std::map<LedgerId, Attestation>> attested_ NOTP_GUARDED_BY(mutex_);
+  std::map<std::string, std::map<model::LedgerId, Attestation>> attested_ NOTP_GUARDED_BY(mutex_);
   std::map<std::string, Refusal> refusals_ NOTP_GUARDED_BY(mutex_);
   Requests requests_ NOTP_GUARDED_BY(mutex_);
   bool stopping_ NOTP_GUARDED_BY(mutex_) = false;
@@ -164,4 +165,4 @@ class Fleet {
   std::thread owner_;
 };
 
-}  // namespace notp
+}  // namespace notp::fleet

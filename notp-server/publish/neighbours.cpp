@@ -8,17 +8,17 @@
 #include "common/limits.hpp"
 #include "protocol/model/manifest.hpp"
 
-namespace notp {
+namespace notp::publish {
 namespace {
 
 wire::Finding on_manifest(std::string rule, std::string message) {
-  return {std::string(kManifestPath), 0, std::move(rule), std::move(message)};
+  return {std::string(model::kManifestPath), 0, std::move(rule), std::move(message)};
 }
 
 }  // namespace
 
-Neighbours::Neighbours(Registry& registry, const AtomicShared<RightsTable>& rights,
-                       rego::ModelChecker& engine, const BuiltinGrants& builtins,
+Neighbours::Neighbours(registry::Registry& registry, const AtomicShared<authz::RightsTable>& rights,
+                       rego::ModelChecker& engine, const model::BuiltinGrants& builtins,
                        SubscribedTogether subscribed)
     : registry_(registry),
       rights_(rights),
@@ -26,14 +26,14 @@ Neighbours::Neighbours(Registry& registry, const AtomicShared<RightsTable>& righ
       builtins_(builtins),
       subscribed_(std::move(subscribed)) {}
 
-Result<std::vector<wire::Finding>> Neighbours::check_roots(const Release& release) const {
+Result<std::vector<wire::Finding>> Neighbours::check_roots(const trust::Release& release) const {
   std::vector<wire::Finding> warnings;
   const auto rights = rights_.get();
-  for (const LedgerId& other : registry_.ledgers()) {
+  for (const model::LedgerId& other : registry_.ledgers()) {
     if (other == release.ledger) continue;
     const auto head = registry_.head(other);
     if (!head) continue;
-    const std::string pair = roots_overlap(release.data_roots, head->release.data_roots);
+    const std::string pair = model::roots_overlap(release.data_roots, head->release.data_roots);
     if (pair.empty()) continue;
     NOTP_ASSIGN(const std::optional<std::string> node,
                 subscribed_ ? subscribed_(release.ledger, other) : std::nullopt);
@@ -52,46 +52,50 @@ Result<std::vector<wire::Finding>> Neighbours::check_roots(const Release& releas
   return warnings;
 }
 
-Result<UsedModel> Neighbours::head_of(const LedgerId& ledger) const {
+Result<model::UsedModel> Neighbours::head_of(const model::LedgerId& ledger) const {
   if (auto damage = registry_.damage(ledger)) return std::unexpected(*std::move(damage));
   const auto head = registry_.head(ledger);
   if (!head)
     return fail(ErrorCode::kNotFound,
                 fmt::format("{} has no release in this registry", ledger.text()));
-  NOTP_ASSIGN(const SnapshotPtr snapshot, registry_.snapshot(ledger, head->release.version));
-  return UsedModel{.ledger = ledger,
-                   .version = snapshot->release.version,
-                   .data_roots = snapshot->release.data_roots,
-                   .uses = snapshot->release.uses,
-                   .allow = builtins_.of(ledger),
-                   .tree = snapshot->content.tree,
-                   .load = snapshot->content.loader()};
+  NOTP_ASSIGN(const registry::SnapshotPtr snapshot,
+              registry_.snapshot(ledger, head->release.version));
+  return model::UsedModel{.ledger = ledger,
+                          .version = snapshot->release.version,
+                          .data_roots = snapshot->release.data_roots,
+                          .uses = snapshot->release.uses,
+                          .allow = builtins_.of(ledger),
+                          .tree = snapshot->content.tree,
+                          .load = snapshot->content.loader()};
 }
 
-ResolvedUses Neighbours::uses_of(const Release& release, const Identity* reader) const {
+model::ResolvedUses Neighbours::uses_of(const trust::Release& release,
+                                        const session::Identity* reader) const {
   const auto rights = rights_.get();
-  const auto find = [&](const LedgerId& ledger) -> Result<UsedModel> {
+  const auto find = [&](const model::LedgerId& ledger) -> Result<model::UsedModel> {
     const bool is_direct =
-        std::ranges::find(release.uses, ledger, &LedgerUse::ledger) != release.uses.end();
-    if (is_direct && reader != nullptr) NOTP_TRY(rights->may(*reader, Action::kRead, &ledger));
+        std::ranges::find(release.uses, ledger, &model::LedgerUse::ledger) != release.uses.end();
+    if (is_direct && reader != nullptr)
+      NOTP_TRY(rights->may(*reader, wire::Action::kRead, &ledger));
     return head_of(ledger);
   };
-  return resolve_uses(release.ledger, release.data_roots, release.uses, find);
+  return model::resolve_uses(release.ledger, release.data_roots, release.uses, find);
 }
 
 // Breadth first, so that each dependant is visited once.
-std::vector<ReleaseInfoPtr> Neighbours::dependants(const LedgerId& ledger) const {
-  std::vector<ReleaseInfoPtr> heads;
-  for (const LedgerId& other : registry_.ledgers())
+std::vector<registry::ReleaseInfoPtr> Neighbours::dependants(const model::LedgerId& ledger) const {
+  std::vector<registry::ReleaseInfoPtr> heads;
+  for (const model::LedgerId& other : registry_.ledgers())
     if (auto head = registry_.head(other); head && !head->release.uses.empty())
       heads.push_back(std::move(head));
-  std::vector<ReleaseInfoPtr> out;
-  std::set<LedgerId> affected{ledger};
+  std::vector<registry::ReleaseInfoPtr> out;
+  std::set<model::LedgerId> affected{ledger};
   for (size_t level = 0; level < limits::kUsesDepthMax; ++level) {
     const size_t before = out.size();
-    for (const ReleaseInfoPtr& head : heads) {
-      const bool uses = std::ranges::any_of(
-          head->release.uses, [&](const LedgerUse& use) { return affected.contains(use.ledger); });
+    for (const registry::ReleaseInfoPtr& head : heads) {
+      const bool uses = std::ranges::any_of(head->release.uses, [&](const model::LedgerUse& use) {
+        return affected.contains(use.ledger);
+      });
       if (uses && affected.insert(head->release.ledger).second) out.push_back(head);
     }
     if (out.size() == before) break;
@@ -99,42 +103,42 @@ std::vector<ReleaseInfoPtr> Neighbours::dependants(const LedgerId& ledger) const
   return out;
 }
 
-Result<rego::CheckReport> Neighbours::compile(const ReleaseInfo& dependant,
-                                              const UsedModel& changed) const {
-  const Release& release = dependant.release;
-  NOTP_ASSIGN(const UsedModel own, head_of(release.ledger));
-  const auto find = [&](const LedgerId& ledger) -> Result<UsedModel> {
+Result<rego::CheckReport> Neighbours::compile(const registry::ReleaseInfo& dependant,
+                                              const model::UsedModel& changed) const {
+  const trust::Release& release = dependant.release;
+  NOTP_ASSIGN(const model::UsedModel own, head_of(release.ledger));
+  const auto find = [&](const model::LedgerId& ledger) -> Result<model::UsedModel> {
     if (ledger == changed.ledger) return changed;
     return head_of(ledger);
   };
-  const ResolvedUses resolved =
-      resolve_uses(release.ledger, release.data_roots, release.uses, find);
+  const model::ResolvedUses resolved =
+      model::resolve_uses(release.ledger, release.data_roots, release.uses, find);
   rego::CheckReport report;
   for (const std::string& problem : resolved.problems)
     report.findings.push_back(
-        {.path = used_path(release.ledger, kManifestPath), .message = problem});
+        {.path = model::used_path(release.ledger, model::kManifestPath), .message = problem});
   if (!report.findings.empty()) return report;
   rego::CheckRequest request;
   request.run_tests = request.strict = false;
-  NOTP_TRY(add_used(own, request));
-  for (const UsedModel& used : resolved.models) NOTP_TRY(add_used(used, request));
+  NOTP_TRY(model::add_used(own, request));
+  for (const model::UsedModel& used : resolved.models) NOTP_TRY(model::add_used(used, request));
   for (const auto& model : resolved.models)
     request.allow.insert(request.allow.end(), model.allow.begin(), model.allow.end());
   request.allow.insert(request.allow.end(), own.allow.begin(), own.allow.end());
   return engine_.check(request);
 }
 
-Result<std::vector<wire::Finding>> Neighbours::broken_by(const Release& release,
-                                                         const ModelContent& content) const {
-  const std::vector<ReleaseInfoPtr> users = dependants(release.ledger);
+Result<std::vector<wire::Finding>> Neighbours::broken_by(const trust::Release& release,
+                                                         const model::ModelContent& content) const {
+  const std::vector<registry::ReleaseInfoPtr> users = dependants(release.ledger);
   std::vector<wire::Finding> out;
-  const UsedModel changed{.ledger = release.ledger,
-                          .version = release.version,
-                          .data_roots = release.data_roots,
-                          .uses = release.uses,
-                          .allow = builtins_.of(release.ledger),
-                          .tree = content.tree,
-                          .load = content.loader()};
+  const model::UsedModel changed{.ledger = release.ledger,
+                                 .version = release.version,
+                                 .data_roots = release.data_roots,
+                                 .uses = release.uses,
+                                 .allow = builtins_.of(release.ledger),
+                                 .tree = content.tree,
+                                 .load = content.loader()};
   if (users.size() > kDependantsMax)
     out.push_back(on_manifest(
         "breaks-dependant", fmt::format("{} ledgers use this one; only {} can be compiled with it",
@@ -151,4 +155,4 @@ Result<std::vector<wire::Finding>> Neighbours::broken_by(const Release& release,
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::publish

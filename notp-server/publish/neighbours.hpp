@@ -14,45 +14,46 @@
 #include "protocol/model/uses.hpp"
 #include "protocol/wire/messages.hpp"
 
-namespace notp {
+namespace notp::publish {
 
 // Thread-safe. Blocking: content may be read from Git, and models are compiled.
 class Neighbours {
  public:
   // A node of the fleet that subscribes to both ledgers; nullopt: none does. Blocking. kIo.
-  using SubscribedTogether =
-      std::function<Result<std::optional<std::string>>(const LedgerId&, const LedgerId&)>;
+  using SubscribedTogether = std::function<Result<std::optional<std::string>>(
+      const model::LedgerId&, const model::LedgerId&)>;
 
-  Neighbours(Registry& registry, const AtomicShared<RightsTable>& rights,
-             rego::ModelChecker& engine, const BuiltinGrants& builtins,
+  Neighbours(registry::Registry& registry, const AtomicShared<authz::RightsTable>& rights,
+             rego::ModelChecker& engine, const model::BuiltinGrants& builtins,
              SubscribedTogether subscribed);
 
   // Checks for heads whose data roots overlap with the release's: kRootsOverlap if a node has both,
   // a warning if a right lets nodes have both.
-  Result<std::vector<wire::Finding>> check_roots(const Release& release) const;
+  Result<std::vector<wire::Finding>> check_roots(const trust::Release& release) const;
 
   // Resolves what the release uses to the current heads. A ledger that `reader` may not read is a
   // problem; null: the right was checked before.
-  ResolvedUses uses_of(const Release& release, const Identity* reader) const;
+  model::ResolvedUses uses_of(const trust::Release& release, const session::Identity* reader) const;
 
   // Checks heads that use the release's ledger, directly or indirectly, and returns why they do not
   // compile with it: paths as in used_path(). More than kDependantsMax of them are a finding as
   // well. Errors of the engine and the registry.
-  Result<std::vector<wire::Finding>> broken_by(const Release& release,
-                                               const ModelContent& content) const;
+  Result<std::vector<wire::Finding>> broken_by(const trust::Release& release,
+                                               const model::ModelContent& content) const;
 
  private:
   static constexpr size_t kDependantsMax = 256;
 
-  Result<UsedModel> head_of(const LedgerId& ledger) const;
-  std::vector<ReleaseInfoPtr> dependants(const LedgerId& ledger) const;
-  Result<rego::CheckReport> compile(const ReleaseInfo& dependant, const UsedModel& changed) const;
+  Result<model::UsedModel> head_of(const model::LedgerId& ledger) const;
+  std::vector<registry::ReleaseInfoPtr> dependants(const model::LedgerId& ledger) const;
+  Result<rego::CheckReport> compile(const registry::ReleaseInfo& dependant,
+                                    const model::UsedModel& changed) const;
 
-  Registry& registry_;
-  const AtomicShared<RightsTable>& rights_;
+  registry::Registry& registry_;
+  const AtomicShared<authz::RightsTable>& rights_;
   rego::ModelChecker& engine_;
-  const BuiltinGrants& builtins_;
+  const model::BuiltinGrants& builtins_;
   const SubscribedTogether subscribed_;
 };
 
-}  // namespace notp
+}  // namespace notp::publish

@@ -10,7 +10,7 @@
 #include "common/storage/read_only_disk.hpp"
 #include "notp-server/publish/record.hpp"
 
-namespace notp {
+namespace notp::publish {
 namespace {
 
 namespace fs = std::filesystem;
@@ -58,7 +58,7 @@ bool is_leftover(const fs::path& file) {
          !fs::exists(fs::path(file).replace_extension(kRecord), error) && !error;
 }
 
-std::unexpected<Error> not_pending(const LedgerId& ledger, const Hash& hash) {
+std::unexpected<Error> not_pending(const model::LedgerId& ledger, const Hash& hash) {
   return fail(ErrorCode::kNotFound,
               fmt::format("no release {} of {} waits for signatures", hash.brief(), ledger.text()));
 }
@@ -76,7 +76,7 @@ Result<std::unique_ptr<PendingStore>> PendingStore::open(fs::path folder, Pendin
   return store;
 }
 
-fs::path PendingStore::folder_of(const LedgerId& ledger) const {
+fs::path PendingStore::folder_of(const model::LedgerId& ledger) const {
   return folder_ / std::to_string(ledger.zone) / ledger.name;
 }
 
@@ -94,7 +94,7 @@ Result<void> PendingStore::load() {
       continue;
     }
     for (const fs::path& folder : *ledgers) {
-      const auto ledger = LedgerId::parse(
+      const auto ledger = model::LedgerId::parse(
           fmt::format("{}/{}", zone.filename().string(), folder.filename().string()));
       Result<void> loaded;
       if (ledger)
@@ -107,7 +107,7 @@ Result<void> PendingStore::load() {
   return {};
 }
 
-Result<void> PendingStore::load_ledger(const LedgerId& ledger, const fs::path& folder) {
+Result<void> PendingStore::load_ledger(const model::LedgerId& ledger, const fs::path& folder) {
   NOTP_ASSIGN(const std::vector<fs::path> files, list_folder(folder));
   for (const fs::path& file : files) {
     if (file.extension() == kRecord)
@@ -118,7 +118,7 @@ Result<void> PendingStore::load_ledger(const LedgerId& ledger, const fs::path& f
   return {};
 }
 
-void PendingStore::load_record(const LedgerId& ledger, const fs::path& file) {
+void PendingStore::load_record(const model::LedgerId& ledger, const fs::path& file) {
   const auto read = [&]() -> Result<PendingRelease> {
     NOTP_ASSIGN(const Bytes text, read_file(file, kRecordBytesMax));
     NOTP_ASSIGN(PendingRelease release, parse_record(text));
@@ -148,7 +148,7 @@ void PendingStore::remember(PendingRelease release) {
   releases_[release.ledger][release.release_hash] = std::move(release);
 }
 
-std::vector<PendingRelease> PendingStore::list(const std::optional<LedgerId>& ledger) const {
+std::vector<PendingRelease> PendingStore::list(const std::optional<model::LedgerId>& ledger) const {
   const MutexLock lock(mutex_);
   std::vector<PendingRelease> out;
   for (const auto& [id, releases] : releases_) {
@@ -158,7 +158,8 @@ std::vector<PendingRelease> PendingStore::list(const std::optional<LedgerId>& le
   return out;
 }
 
-std::optional<PendingRelease> PendingStore::find(const LedgerId& ledger, const Hash& hash) const {
+std::optional<PendingRelease> PendingStore::find(const model::LedgerId& ledger,
+                                                 const Hash& hash) const {
   const MutexLock lock(mutex_);
   const auto releases = releases_.find(ledger);
   if (releases == releases_.end()) return std::nullopt;
@@ -166,7 +167,7 @@ std::optional<PendingRelease> PendingStore::find(const LedgerId& ledger, const H
   return found == releases->second.end() ? std::nullopt : std::optional(found->second);
 }
 
-Result<void> PendingStore::make_ledger_folder(const LedgerId& ledger) const {
+Result<void> PendingStore::make_ledger_folder(const model::LedgerId& ledger) const {
   const fs::path folder = folder_of(ledger);
   NOTP_TRY(make_folders(folder));
   NOTP_TRY(sync_folder(folder.parent_path()));
@@ -227,7 +228,8 @@ Result<void> PendingStore::add(PendingRelease release, ByteView artifact) {
   return {};
 }
 
-Result<void> PendingStore::set_envelope(const LedgerId& ledger, const Hash& hash, Bytes envelope) {
+Result<void> PendingStore::set_envelope(const model::LedgerId& ledger, const Hash& hash,
+                                        Bytes envelope) {
   const MutexLock writing(writing_);
   auto release = find(ledger, hash);
   if (!release) return not_pending(ledger, hash);
@@ -238,7 +240,7 @@ Result<void> PendingStore::set_envelope(const LedgerId& ledger, const Hash& hash
   return {};
 }
 
-Result<Bytes> PendingStore::artifact(const LedgerId& ledger, const Hash& hash) const {
+Result<Bytes> PendingStore::artifact(const model::LedgerId& ledger, const Hash& hash) const {
   const auto release = find(ledger, hash);
   if (!release) return not_pending(ledger, hash);
   const fs::path file = artifact_file(folder_of(ledger), hash);
@@ -253,7 +255,7 @@ Result<Bytes> PendingStore::artifact(const LedgerId& ledger, const Hash& hash) c
   return bytes;
 }
 
-Result<void> PendingStore::drop(const LedgerId& ledger, const Hash& hash) {
+Result<void> PendingStore::drop(const model::LedgerId& ledger, const Hash& hash) {
   const MutexLock writing(writing_);
   if (!find(ledger, hash)) return not_pending(ledger, hash);
   const fs::path folder = folder_of(ledger);
@@ -267,4 +269,4 @@ Result<void> PendingStore::drop(const LedgerId& ledger, const Hash& hash) {
   return remove_file(artifact_file(folder, hash));
 }
 
-}  // namespace notp
+}  // namespace notp::publish

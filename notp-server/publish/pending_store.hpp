@@ -15,10 +15,10 @@
 #include "common/mutex.hpp"
 #include "protocol/model/ledger.hpp"
 
-namespace notp {
+namespace notp::publish {
 
 struct PendingRelease {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;
   Hash release_hash;        // of the envelope's payload
   Hash expected_head_hash;  // zero: the ledger had no release
@@ -53,8 +53,8 @@ class PendingStore {
                                                     PendingLimits limits = {});
 
   // Ascending by ledger and hash; of one ledger, or of all.
-  std::vector<PendingRelease> list(const std::optional<LedgerId>& ledger) const;
-  std::optional<PendingRelease> find(const LedgerId& ledger, const Hash& hash) const;
+  std::vector<PendingRelease> list(const std::optional<model::LedgerId>& ledger) const;
+  std::optional<PendingRelease> find(const model::LedgerId& ledger, const Hash& hash) const;
 
   // Stores a release that is not pending yet with its artifact, which holds full content;
   // `artifact` and `artifact_bytes` of `release` are set here. Durable when it returns. kLimit when
@@ -62,11 +62,11 @@ class PendingStore {
   // are reached; kIo.
   Result<void> add(PendingRelease release, ByteView artifact);
   // Replaces the envelope by one with other signatures. kNotFound, kIo.
-  Result<void> set_envelope(const LedgerId& ledger, const Hash& hash, Bytes envelope);
+  Result<void> set_envelope(const model::LedgerId& ledger, const Hash& hash, Bytes envelope);
   // kNotFound; kCorrupt when the bytes are not those that were stored.
-  Result<Bytes> artifact(const LedgerId& ledger, const Hash& hash) const;
+  Result<Bytes> artifact(const model::LedgerId& ledger, const Hash& hash) const;
   // kNotFound, kIo.
-  Result<void> drop(const LedgerId& ledger, const Hash& hash);
+  Result<void> drop(const model::LedgerId& ledger, const Hash& hash);
 
   struct Damage {
     std::filesystem::path file;
@@ -78,12 +78,12 @@ class PendingStore {
   PendingStore(std::filesystem::path folder, PendingLimits limits)
       : folder_(std::move(folder)), limits_(limits) {}
 
-  std::filesystem::path folder_of(const LedgerId& ledger) const;
+  std::filesystem::path folder_of(const model::LedgerId& ledger) const;
   Result<void> load();
-  Result<void> load_ledger(const LedgerId& ledger, const std::filesystem::path& folder);
-  void load_record(const LedgerId& ledger, const std::filesystem::path& file);
+  Result<void> load_ledger(const model::LedgerId& ledger, const std::filesystem::path& folder);
+  void load_record(const model::LedgerId& ledger, const std::filesystem::path& file);
   void report(const std::filesystem::path& file, Error error);
-  Result<void> make_ledger_folder(const LedgerId& ledger) const;
+  Result<void> make_ledger_folder(const model::LedgerId& ledger) const;
   void remember(PendingRelease release);
   // kLimit.
   Result<void> check_room(const PendingRelease& release) const NOTP_REQUIRES(mutex_);
@@ -94,7 +94,7 @@ class PendingStore {
 
   Mutex writing_;  // one change of the disk at a time
   mutable Mutex mutex_ NOTP_ACQUIRED_AFTER(writing_);
-  std::map<LedgerId, std::map<Hash, PendingRelease>> releases_ NOTP_GUARDED_BY(mutex_);
+  std::map<model::LedgerId, std::map<Hash, PendingRelease>> releases_ NOTP_GUARDED_BY(mutex_);
 };
 
-}  // namespace notp
+}  // namespace notp::publish

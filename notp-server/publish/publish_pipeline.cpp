@@ -8,10 +8,10 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/model/validate.hpp"
 
-namespace notp {
+namespace notp::publish {
 namespace {
 
-Error moved_head(const LedgerId& ledger, const ReleaseInfoPtr& head) {
+Error moved_head(const model::LedgerId& ledger, const registry::ReleaseInfoPtr& head) {
   if (!head)
     return {ErrorCode::kConflict,
             fmt::format("{} has no release in this registry, but the publish expects one",
@@ -26,10 +26,11 @@ Error moved_head(const LedgerId& ledger, const ReleaseInfoPtr& head) {
 
 }  // namespace
 
-PublishPipeline::PublishPipeline(Registry& registry, PendingStore& waiting, RootSource root,
-                                 const AtomicShared<RightsTable>& rights,
-                                 rego::ModelChecker& engine, BuiltinGrants builtins,
-                                 const DenyList* denied, Neighbours::SubscribedTogether subscribed)
+PublishPipeline::PublishPipeline(registry::Registry& registry, PendingStore& waiting,
+                                 RootSource root, const AtomicShared<authz::RightsTable>& rights,
+                                 rego::ModelChecker& engine, model::BuiltinGrants builtins,
+                                 const authz::DenyList* denied,
+                                 Neighbours::SubscribedTogether subscribed)
     : registry_(registry),
       waiting_(waiting),
       root_(std::move(root)),
@@ -41,10 +42,10 @@ PublishPipeline::PublishPipeline(Registry& registry, PendingStore& waiting, Root
 }
 
 PublishOutcome PublishPipeline::handle(PublishAttempt attempt) {
-  const LedgerId ledger = attempt.publish.ledger;
+  const model::LedgerId ledger = attempt.publish.ledger;
   wire::PublishResult result;
   result.request = attempt.publish.request;
-  auto done = [&]() -> Result<SnapshotPtr> {
+  auto done = [&]() -> Result<registry::SnapshotPtr> {
     NOTP_ASSIGN(const PublishJob job, begin(std::move(attempt)));
     auto passed = publish_verified(job, result);
     const bool short_of_signatures = !passed && passed.error().code == ErrorCode::kSignature;
@@ -53,7 +54,8 @@ PublishOutcome PublishPipeline::handle(PublishAttempt attempt) {
   return outcome_of(std::move(done), ledger, std::move(result));
 }
 
-PublishOutcome PublishPipeline::outcome_of(Result<SnapshotPtr> done, const LedgerId& ledger,
+PublishOutcome PublishPipeline::outcome_of(Result<registry::SnapshotPtr> done,
+                                           const model::LedgerId& ledger,
                                            wire::PublishResult result) {
   PublishOutcome outcome{std::move(result), nullptr};
   const bool conflict = !done && done.error().code == ErrorCode::kConflict;
@@ -80,7 +82,7 @@ PublishOutcome PublishPipeline::outcome_of(Result<SnapshotPtr> done, const Ledge
 Result<PublishPipeline::PublishJob> PublishPipeline::begin(PublishAttempt attempt) const {
   const wire::Publish& publish = attempt.publish;
   if (auto damage = registry_.damage(publish.ledger)) return std::unexpected(*std::move(damage));
-  SnapshotPtr base;
+  registry::SnapshotPtr base;
   if (publish.base) {
     NOTP_ASSIGN(base, registry_.snapshot(publish.ledger, publish.base->version));
     if (base->release.content_root != publish.base->content_root)
@@ -88,8 +90,9 @@ Result<PublishPipeline::PublishJob> PublishPipeline::begin(PublishAttempt attemp
                   fmt::format("{} v{} has another content root here than the publish was made on",
                               publish.ledger.text(), publish.base->version));
   }
-  NOTP_ASSIGN(ReleaseEnvelope envelope,
-              read_envelope(attempt.artifact, base ? base->envelope : ReleaseEnvelope()));
+  NOTP_ASSIGN(
+      trust::ReleaseEnvelope envelope,
+      delta::read_envelope(attempt.artifact, base ? base->envelope : trust::ReleaseEnvelope()));
   if (publish.pending && envelope.open()) {
     const auto known = waiting_.find(publish.ledger, envelope.hash());
     if (known) envelope = with_signatures(publish.ledger, envelope, known->envelope);
@@ -103,29 +106,30 @@ Result<PublishPipeline::PublishJob> PublishPipeline::begin(PublishAttempt attemp
                     std::move(attempt.publisher)};
 }
 
-Result<SnapshotPtr> PublishPipeline::publish_verified(const PublishJob& job,
-                                                      wire::PublishResult& result) {
+Result<registry::SnapshotPtr> PublishPipeline::publish_verified(const PublishJob& job,
+                                                                wire::PublishResult& result) {
   const wire::Publish& publish = job.publish;
   const auto head = registry_.head(publish.ledger);
-  NOTP_ASSIGN(const VerifiedRelease verified,
-              verify_release(job.envelope, publish.ledger, trusted_for(publish, head), job.now_ms));
+  NOTP_ASSIGN(
+      const trust::VerifiedRelease verified,
+      trust::verify_release(job.envelope, publish.ledger, trusted_for(publish, head), job.now_ms));
   if (head && verified.ref.release_hash == head->ref.release_hash)
     return registry_.snapshot(publish.ledger, head->release.version);
-  NOTP_ASSIGN(ModelContent content, validate_content(job, verified.release(), head, result));
-  return registry_.publish(NewRelease{.ref = verified.ref,
-                                      .expected_head_hash = publish.expected_head_hash,
-                                      .release = verified.release(),
-                                      .envelope = verified.envelope,
-                                      .content = std::move(content),
-                                      .publisher = job.publisher,
-                                      .message = publish.message});
+  NOTP_ASSIGN(model::ModelContent content, validate_content(job, verified.release(), head, result));
+  return registry_.publish(registry::NewRelease{.ref = verified.ref,
+                                                .expected_head_hash = publish.expected_head_hash,
+                                                .release = verified.release(),
+                                                .envelope = verified.envelope,
+                                                .content = std::move(content),
+                                                .publisher = job.publisher,
+                                                .message = publish.message});
 }
 
 // A stale expectation is reported as such, not as a forged release: if the head has moved, the
 // compare-and-set refuses the release, not the floor.
-Trusted PublishPipeline::trusted_for(const wire::Publish& publish,
-                                     const ReleaseInfoPtr& head) const {
-  Trusted trusted;
+trust::Trusted PublishPipeline::trusted_for(const wire::Publish& publish,
+                                            const registry::ReleaseInfoPtr& head) const {
+  trust::Trusted trusted;
   trusted.root = root_();
   if (head && publish.expected_head_hash == head->ref.release_hash)
     trusted.ledgers[publish.ledger].floor = {head->release.epoch, head->release.version,
@@ -133,10 +137,10 @@ Trusted PublishPipeline::trusted_for(const wire::Publish& publish,
   return trusted;
 }
 
-Result<ModelContent> PublishPipeline::validate_content(const PublishJob& job,
-                                                       const Release& release,
-                                                       const ReleaseInfoPtr& head,
-                                                       wire::PublishResult& result) const {
+Result<model::ModelContent> PublishPipeline::validate_content(const PublishJob& job,
+                                                              const trust::Release& release,
+                                                              const registry::ReleaseInfoPtr& head,
+                                                              wire::PublishResult& result) const {
   const wire::Publish& publish = job.publish;
   if (auto damage = registry_.damage(publish.ledger)) return std::unexpected(*std::move(damage));
   if (publish.expected_head_hash != (head ? head->ref.release_hash : Hash{}))
@@ -150,25 +154,27 @@ Result<ModelContent> PublishPipeline::validate_content(const PublishJob& job,
     return fail(ErrorCode::kConflict,
                 fmt::format("{}: the signed release is v{}, the next one here is v{}",
                             publish.ledger.text(), release.version, next));
-  NOTP_ASSIGN(ModelContent content, rebuild(job, release));
+  NOTP_ASSIGN(model::ModelContent content, rebuild(job, release));
   NOTP_TRY(check_model(job, content, release, result));
   NOTP_TRY(check_neighbours(publish, content, release, result));
   return content;
 }
 
-Result<ModelContent> PublishPipeline::rebuild(const PublishJob& job, const Release& release) const {
-  const SnapshotPtr& base = job.base;
-  std::optional<ReleaseContent> side;
+Result<model::ModelContent> PublishPipeline::rebuild(const PublishJob& job,
+                                                     const trust::Release& release) const {
+  const registry::SnapshotPtr& base = job.base;
+  std::optional<delta::ReleaseContent> side;
   if (base) side = base->side();
-  NOTP_ASSIGN(AppliedArtifact applied, apply_artifact(job.artifact, side ? &*side : nullptr,
-                                                      {release.total_bytes, release.file_count}));
+  NOTP_ASSIGN(delta::AppliedArtifact applied,
+              delta::apply_artifact(job.artifact, side ? &*side : nullptr,
+                                    {release.total_bytes, release.file_count}));
   if (applied.tree->content_root() != release.content_root ||
       applied.tree->total_bytes() != release.total_bytes ||
       applied.tree->files().size() != release.file_count)
     return fail(ErrorCode::kContentRoot,
                 fmt::format("{} v{}: the content sent is not the content signed",
                             release.ledger.text(), release.version));
-  ModelContent content{std::move(applied.tree), std::move(applied.new_blobs)};
+  model::ModelContent content{std::move(applied.tree), std::move(applied.new_blobs)};
   for (const auto& [path, file] : content.tree->files()) {
     if (content.blobs.contains(file.hash)) continue;
     if (!base) return fail(ErrorCode::kArtifact, path + " came without its content");
@@ -177,33 +183,34 @@ Result<ModelContent> PublishPipeline::rebuild(const PublishJob& job, const Relea
   return content;
 }
 
-Result<void> PublishPipeline::check_model(const PublishJob& job, const ModelContent& content,
-                                          const Release& release,
+Result<void> PublishPipeline::check_model(const PublishJob& job, const model::ModelContent& content,
+                                          const trust::Release& release,
                                           wire::PublishResult& result) const {
-  const SnapshotPtr& base = job.base;
+  const registry::SnapshotPtr& base = job.base;
   // A large document is compared with the one before it, which only the base has.
-  const BlobLoader load = [&](const Hash& hash) -> Result<Content> {
+  const model::BlobLoader load = [&](const Hash& hash) -> Result<model::Content> {
     const auto own = content.blobs.find(hash);
     if (own != content.blobs.end()) return own->second;
     if (base) return base->content.loader()(hash);
     return fail(ErrorCode::kNotFound, fmt::format("no content {}", hash.brief()));
   };
-  const ResolvedUses uses = neighbours_.uses_of(release, job.reader ? &*job.reader : nullptr);
-  NOTP_ASSIGN(ModelReport report,
-              validate_model(*content.tree, load, &engine_,
-                             {.known = &documents_,
-                              .before = base ? base->content.tree.get() : nullptr,
-                              .allow = builtins_.of(release.ledger),
-                              .uses = &uses}));
+  const model::ResolvedUses uses =
+      neighbours_.uses_of(release, job.reader ? &*job.reader : nullptr);
+  NOTP_ASSIGN(model::ModelReport report,
+              model::validate_model(*content.tree, load, &engine_,
+                                    {.known = &documents_,
+                                     .before = base ? base->content.tree.get() : nullptr,
+                                     .allow = builtins_.of(release.ledger),
+                                     .uses = &uses}));
   if (report.valid() && denied_ != nullptr && denied_->ledger() == release.ledger) {
-    NOTP_ASSIGN(report.findings, check_deny_list(content));
+    NOTP_ASSIGN(report.findings, authz::check_deny_list(content));
   }
-  for (const ModelFinding& finding : report.findings)
+  for (const model::ModelFinding& finding : report.findings)
     result.findings.push_back({finding.path, finding.line, finding.rule, finding.message});
   if (!report.valid())
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("{} v{} is not a valid model:\n{}", release.ledger.text(),
-                            release.version, findings_text(report.findings)));
+                            release.version, model::findings_text(report.findings)));
   const auto is_not = [&](std::string_view what) {
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("{} v{}: the signed {} are not those of manifest.json",
@@ -215,7 +222,8 @@ Result<void> PublishPipeline::check_model(const PublishJob& job, const ModelCont
 }
 
 Result<void> PublishPipeline::check_neighbours(const wire::Publish& publish,
-                                               const ModelContent& content, const Release& release,
+                                               const model::ModelContent& content,
+                                               const trust::Release& release,
                                                wire::PublishResult& result) const {
   NOTP_ASSIGN(result.warnings, neighbours_.check_roots(release));
   NOTP_ASSIGN(std::vector<wire::Finding> broken, neighbours_.broken_by(release, content));
@@ -233,4 +241,4 @@ Result<void> PublishPipeline::check_neighbours(const wire::Publish& publish,
                           release.ledger.text(), release.version));
 }
 
-}  // namespace notp
+}  // namespace notp::publish

@@ -21,12 +21,12 @@
 #include "protocol/trust/verify.hpp"
 #include "protocol/wire/messages.hpp"
 
-namespace notp {
+namespace notp::publish {
 
 struct PublishAttempt {
   wire::Publish publish;
   Bytes artifact;
-  Identity publisher;
+  session::Identity publisher;
   TimeMs now_ms = 0;
 };
 
@@ -34,20 +34,20 @@ struct PublishAttempt {
 // result.threshold is not 0.
 struct PublishOutcome {
   wire::PublishResult result;
-  SnapshotPtr published;  // null when it was refused or is pending
+  registry::SnapshotPtr published;  // null when it was refused or is pending
 };
 
 // Blocking, except pending_entry(): runs on the offload pool. Thread-safe.
 class PublishPipeline {
  public:
   // Returns the newest root, never null. Thread-safe.
-  using RootSource = std::function<std::shared_ptr<const Root>()>;
+  using RootSource = std::function<std::shared_ptr<const trust::Root>()>;
 
   // Drops pending releases whose expected head is no longer their ledger's head. A release of
   // `denied`'s ledger (null: there is none) must be a valid deny list in addition.
-  PublishPipeline(Registry& registry, PendingStore& waiting, RootSource root,
-                  const AtomicShared<RightsTable>& rights, rego::ModelChecker& engine,
-                  BuiltinGrants builtins = {}, const DenyList* denied = nullptr,
+  PublishPipeline(registry::Registry& registry, PendingStore& waiting, RootSource root,
+                  const AtomicShared<authz::RightsTable>& rights, rego::ModelChecker& engine,
+                  model::BuiltinGrants builtins = {}, const authz::DenyList* denied = nullptr,
                   Neighbours::SubscribedTogether subscribed = {});
 
   // Checks in this order: envelope and signatures, expected head, version and predecessor, content
@@ -64,19 +64,21 @@ class PublishPipeline {
   // after `after`, as many as a Response can hold. `more`: rows were left out.
   using PendingPage = wire::PendingPage;
   PendingPage pending(
-      const std::optional<LedgerId>& ledger, const std::optional<wire::PendingPlace>& after = {},
-      const std::function<bool(const LedgerId&)>& may_see = [](const LedgerId&) {
+      const std::optional<model::LedgerId>& ledger,
+      const std::optional<wire::PendingPlace>& after = {},
+      const std::function<bool(const model::LedgerId&)>& may_see = [](const model::LedgerId&) {
         return true;
       }) const;
   // From memory; nullopt when it is not pending.
-  std::optional<ReleaseRef> pending_entry(const LedgerId& ledger, uint64_t version,
-                                          const Hash& hash) const;
+  std::optional<trust::ReleaseRef> pending_entry(const model::LedgerId& ledger, uint64_t version,
+                                                 const Hash& hash) const;
   // Returns the release against `base` (null: full content); its envelope has at least the
   // signatures that it came with. It must not enter the artifact cache: its id is that of the
   // published release's artifact, and nodes would get an envelope with too few signatures.
   // kNotFound, kCorrupt.
-  Result<ArtifactPtr> pending_artifact(const LedgerId& ledger, uint64_t version, const Hash& hash,
-                                       const HeldReleasePtr& base) const;
+  Result<serve::ArtifactPtr> pending_artifact(const model::LedgerId& ledger, uint64_t version,
+                                              const Hash& hash,
+                                              const delta::HeldReleasePtr& base) const;
   // Adds a signature by a key of the delegation (else kSignature); a signature that is already
   // there counts once. With enough signatures the release passes the same checks as in handle(),
   // and is published in the name of its first publisher. kNotFound; kConflict when the head has
@@ -90,54 +92,56 @@ class PublishPipeline {
   struct PublishJob {
     wire::Publish publish;
     Bytes artifact;
-    ReleaseEnvelope envelope;
+    trust::ReleaseEnvelope envelope;
     std::string publisher;
-    SnapshotPtr base;  // null: full content
+    registry::SnapshotPtr base;  // null: full content
     TimeMs now_ms = 0;
     // The identity that must be allowed to read what the release uses; nullopt: this was checked
     // when the release became pending.
-    std::optional<Identity> reader = {};
+    std::optional<session::Identity> reader = {};
   };
 
-  PublishOutcome outcome_of(Result<SnapshotPtr> done, const LedgerId& ledger,
+  PublishOutcome outcome_of(Result<registry::SnapshotPtr> done, const model::LedgerId& ledger,
                             wire::PublishResult result);
   Result<PublishJob> begin(PublishAttempt attempt) const;
   // The steps for a release with enough signatures.
-  Result<SnapshotPtr> publish_verified(const PublishJob& job, wire::PublishResult& result);
-  Trusted trusted_for(const wire::Publish& publish, const ReleaseInfoPtr& head) const;
+  Result<registry::SnapshotPtr> publish_verified(const PublishJob& job,
+                                                 wire::PublishResult& result);
+  trust::Trusted trusted_for(const wire::Publish& publish,
+                             const registry::ReleaseInfoPtr& head) const;
   // Runs all checks that do not depend on signatures.
-  Result<ModelContent> validate_content(const PublishJob& job, const Release& release,
-                                        const ReleaseInfoPtr& head,
-                                        wire::PublishResult& result) const;
-  Result<ModelContent> rebuild(const PublishJob& job, const Release& release) const;
-  Result<void> check_model(const PublishJob& job, const ModelContent& content,
-                           const Release& release, wire::PublishResult& result) const;
-  Result<void> check_neighbours(const wire::Publish& publish, const ModelContent& content,
-                                const Release& release, wire::PublishResult& result) const;
+  Result<model::ModelContent> validate_content(const PublishJob& job, const trust::Release& release,
+                                               const registry::ReleaseInfoPtr& head,
+                                               wire::PublishResult& result) const;
+  Result<model::ModelContent> rebuild(const PublishJob& job, const trust::Release& release) const;
+  Result<void> check_model(const PublishJob& job, const model::ModelContent& content,
+                           const trust::Release& release, wire::PublishResult& result) const;
+  Result<void> check_neighbours(const wire::Publish& publish, const model::ModelContent& content,
+                                const trust::Release& release, wire::PublishResult& result) const;
 
   // The steps for a release with too few signatures. Null: it is pending.
-  Result<SnapshotPtr> keep(const PublishJob& job, wire::PublishResult& result);
-  Result<void> store(const PublishJob& job, const WaitingRelease& release,
-                     const ModelContent& content);
-  Result<SnapshotPtr> add_signature(const wire::Cosign& cosign, TimeMs now_ms,
-                                    wire::PublishResult& result);
+  Result<registry::SnapshotPtr> keep(const PublishJob& job, wire::PublishResult& result);
+  Result<void> store(const PublishJob& job, const trust::WaitingRelease& release,
+                     const model::ModelContent& content);
+  Result<registry::SnapshotPtr> add_signature(const wire::Cosign& cosign, TimeMs now_ms,
+                                              wire::PublishResult& result);
   // Publishes a pending release when it has enough signatures. Null: it has not.
-  Result<SnapshotPtr> publish_if_complete(const LedgerId& ledger, const Hash& hash, TimeMs now_ms,
-                                          wire::PublishResult& result);
-  Bytes with_signatures(const LedgerId& ledger, ByteView envelope, ByteView other) const;
+  Result<registry::SnapshotPtr> publish_if_complete(const model::LedgerId& ledger, const Hash& hash,
+                                                    TimeMs now_ms, wire::PublishResult& result);
+  Bytes with_signatures(const model::LedgerId& ledger, ByteView envelope, ByteView other) const;
   bool has_moved(const PendingRelease& release) const;
-  void drop_moved(const std::optional<LedgerId>& ledger);
+  void drop_moved(const std::optional<model::LedgerId>& ledger);
 
-  Registry& registry_;
+  registry::Registry& registry_;
   PendingStore& waiting_;
   const RootSource root_;
   rego::ModelChecker& engine_;
-  const BuiltinGrants builtins_;
-  const DenyList* const denied_;
+  const model::BuiltinGrants builtins_;
+  const authz::DenyList* const denied_;
   const Neighbours neighbours_;
   mutable ValidatedDocuments documents_;
   // Held from reading pending releases, or the head they wait for, until the change is durable.
   Mutex waiting_mutex_;
 };
 
-}  // namespace notp
+}  // namespace notp::publish

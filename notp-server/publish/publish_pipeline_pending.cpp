@@ -9,14 +9,14 @@
 #include "notp-server/publish/publish_pipeline.hpp"
 #include "protocol/delta/artifact.hpp"
 
-namespace notp {
+namespace notp::publish {
 namespace {
 
-Result<Envelope> stored_envelope(const PendingRelease& release) {
-  return Envelope::decode(release.envelope);
+Result<trust::Envelope> stored_envelope(const PendingRelease& release) {
+  return trust::Envelope::decode(release.envelope);
 }
 
-void announce_waiting(const WaitingRelease& release, wire::PublishResult& result) {
+void announce_waiting(const trust::WaitingRelease& release, wire::PublishResult& result) {
   result.version = release.release().version;
   result.release_hash = release.ref.release_hash;
   result.signers = release.signers;
@@ -36,7 +36,7 @@ wire::Publish publish_of(const PendingRelease& release) {
   return publish;
 }
 
-std::unexpected<Error> not_waiting(const LedgerId& ledger, const Hash& hash) {
+std::unexpected<Error> not_waiting(const model::LedgerId& ledger, const Hash& hash) {
   return fail(ErrorCode::kNotFound,
               fmt::format("no release {} of {} waits for signatures: it was dropped, or another "
                           "one was published in its place",
@@ -65,42 +65,45 @@ Result<void> check_message(const std::string& message) {
 
 // Both envelopes have the same payload. Only valid signatures are kept, because an envelope holds
 // few.
-Bytes PublishPipeline::with_signatures(const LedgerId& ledger, ByteView envelope,
+Bytes PublishPipeline::with_signatures(const model::LedgerId& ledger, ByteView envelope,
                                        ByteView other) const {
   const auto root = root_();
-  const Delegation* delegation = root->delegation_for(ledger);
-  auto merged = Envelope::decode(envelope);
-  auto added = Envelope::decode(other);
+  const trust::Delegation* delegation = root->delegation_for(ledger);
+  auto merged = trust::Envelope::decode(envelope);
+  auto added = trust::Envelope::decode(other);
   if (delegation == nullptr || !merged || !added) return Bytes(envelope);
   std::ranges::move(added->signatures, std::back_inserter(merged->signatures));
-  merged->signatures = valid_signatures(*merged, delegation->keys);
+  merged->signatures = trust::valid_signatures(*merged, delegation->keys);
   if (merged->signatures.size() > limits::kSignaturesMax)
     merged->signatures.resize(limits::kSignaturesMax);
   return merged->encode();
 }
 
-Result<SnapshotPtr> PublishPipeline::keep(const PublishJob& job, wire::PublishResult& result) {
+Result<registry::SnapshotPtr> PublishPipeline::keep(const PublishJob& job,
+                                                    wire::PublishResult& result) {
   const wire::Publish& publish = job.publish;
   const auto head = registry_.head(publish.ledger);
-  NOTP_ASSIGN(const WaitingRelease release,
-              verify_waiting(job.envelope, publish.ledger, trusted_for(publish, head), job.now_ms));
+  NOTP_ASSIGN(
+      const trust::WaitingRelease release,
+      trust::verify_waiting(job.envelope, publish.ledger, trusted_for(publish, head), job.now_ms));
   if (head && release.ref.release_hash == head->ref.release_hash)
     return registry_.snapshot(publish.ledger, head->release.version);
   NOTP_TRY(check_message(publish.message));
-  NOTP_ASSIGN(const ModelContent content, validate_content(job, release.release(), head, result));
+  NOTP_ASSIGN(const model::ModelContent content,
+              validate_content(job, release.release(), head, result));
   NOTP_TRY(store(job, release, content));
   return publish_if_complete(publish.ledger, release.ref.release_hash, job.now_ms, result);
 }
 
-Result<void> PublishPipeline::store(const PublishJob& job, const WaitingRelease& release,
-                                    const ModelContent& content) {
-  const LedgerId& ledger = job.publish.ledger;
+Result<void> PublishPipeline::store(const PublishJob& job, const trust::WaitingRelease& release,
+                                    const model::ModelContent& content) {
+  const model::LedgerId& ledger = job.publish.ledger;
   const Bytes envelope = release.valid.encode();
   // Full content, because the next signer does not have the publisher's base.
   Bytes artifact;
   if (!waiting_.find(ledger, release.ref.release_hash)) {
     NOTP_ASSIGN(artifact,
-                encode_artifact(nullptr, {envelope, content.tree.get(), content.loader()}));
+                delta::encode_artifact(nullptr, {envelope, content.tree.get(), content.loader()}));
   }
   const MutexLock lock(waiting_mutex_);
   if (const auto known = waiting_.find(ledger, release.ref.release_hash)) {
@@ -125,9 +128,9 @@ Result<void> PublishPipeline::store(const PublishJob& job, const WaitingRelease&
   return waiting_.add(std::move(waiting), artifact);
 }
 
-Result<SnapshotPtr> PublishPipeline::publish_if_complete(const LedgerId& ledger, const Hash& hash,
-                                                         TimeMs now_ms,
-                                                         wire::PublishResult& result) {
+Result<registry::SnapshotPtr> PublishPipeline::publish_if_complete(const model::LedgerId& ledger,
+                                                                   const Hash& hash, TimeMs now_ms,
+                                                                   wire::PublishResult& result) {
   const auto waiting = waiting_.find(ledger, hash);
   const auto head = registry_.head(ledger);
   // The answer to the last signer may have been lost.
@@ -140,10 +143,10 @@ Result<SnapshotPtr> PublishPipeline::publish_if_complete(const LedgerId& ledger,
                             "head again",
                             ledger.text(), head->release.version, waiting->version));
   PublishJob job{publish_of(*waiting), {}, waiting->envelope, waiting->publisher, nullptr, now_ms};
-  NOTP_ASSIGN(const WaitingRelease release,
-              verify_waiting(job.envelope, ledger, trusted_for(job.publish, head), now_ms));
+  NOTP_ASSIGN(const trust::WaitingRelease release,
+              trust::verify_waiting(job.envelope, ledger, trusted_for(job.publish, head), now_ms));
   announce_waiting(release, result);
-  if (release.signers < release.threshold) return SnapshotPtr();
+  if (release.signers < release.threshold) return registry::SnapshotPtr();
   NOTP_ASSIGN(job.artifact, waiting_.artifact(ledger, hash));
   return publish_verified(job, result);
 }
@@ -154,18 +157,19 @@ PublishOutcome PublishPipeline::cosign(const wire::Cosign& cosign, TimeMs now_ms
   return outcome_of(std::move(done), cosign.ledger, std::move(result));
 }
 
-Result<SnapshotPtr> PublishPipeline::add_signature(const wire::Cosign& cosign, TimeMs now_ms,
-                                                   wire::PublishResult& result) {
+Result<registry::SnapshotPtr> PublishPipeline::add_signature(const wire::Cosign& cosign,
+                                                             TimeMs now_ms,
+                                                             wire::PublishResult& result) {
   {
     const MutexLock lock(waiting_mutex_);
     if (const auto waiting = waiting_.find(cosign.ledger, cosign.release_hash)) {
-      NOTP_ASSIGN(Envelope signature, stored_envelope(*waiting));
+      NOTP_ASSIGN(trust::Envelope signature, stored_envelope(*waiting));
       signature.signatures = {{cosign.signature, {}}};
       // Refuses a signature by a key outside the delegation, and one for a release that cannot be
       // published now.
-      NOTP_TRY(verify_waiting(signature.encode(), cosign.ledger,
-                              trusted_for(publish_of(*waiting), registry_.head(cosign.ledger)),
-                              now_ms));
+      NOTP_TRY(trust::verify_waiting(
+          signature.encode(), cosign.ledger,
+          trusted_for(publish_of(*waiting), registry_.head(cosign.ledger)), now_ms));
       Bytes envelope = with_signatures(cosign.ledger, waiting->envelope, signature.encode());
       NOTP_TRY(check_envelope_bytes(envelope, *waiting));
       if (envelope != waiting->envelope)
@@ -186,7 +190,7 @@ bool PublishPipeline::has_moved(const PendingRelease& release) const {
   return head && head->ref.release_hash != release.expected_head_hash;
 }
 
-void PublishPipeline::drop_moved(const std::optional<LedgerId>& ledger) {
+void PublishPipeline::drop_moved(const std::optional<model::LedgerId>& ledger) {
   const MutexLock lock(waiting_mutex_);
   for (const PendingRelease& release : waiting_.list(ledger)) {
     if (!has_moved(release)) continue;
@@ -202,8 +206,8 @@ void PublishPipeline::drop_moved(const std::optional<LedgerId>& ledger) {
 }
 
 PublishPipeline::PendingPage PublishPipeline::pending(
-    const std::optional<LedgerId>& ledger, const std::optional<wire::PendingPlace>& after,
-    const std::function<bool(const LedgerId&)>& may_see) const {
+    const std::optional<model::LedgerId>& ledger, const std::optional<wire::PendingPlace>& after,
+    const std::function<bool(const model::LedgerId&)>& may_see) const {
   const auto root = root_();
   PendingPage page;
   size_t bytes = 0;
@@ -218,7 +222,7 @@ PublishPipeline::PendingPage PublishPipeline::pending(
       page.more = true;
       break;
     }
-    const Delegation* delegation = root->delegation_for(release.ledger);
+    const trust::Delegation* delegation = root->delegation_for(release.ledger);
     wire::PendingRow row{.ledger = release.ledger,
                          .version = release.version,
                          .release_hash = release.release_hash,
@@ -227,7 +231,7 @@ PublishPipeline::PendingPage PublishPipeline::pending(
                          .received_ms = release.received_ms,
                          .envelope = std::move(release.envelope)};
     if (delegation != nullptr) {
-      row.signers = static_cast<uint32_t>(count_signers(*envelope, delegation->keys));
+      row.signers = static_cast<uint32_t>(trust::count_signers(*envelope, delegation->keys));
       row.threshold = delegation->threshold;
     }
     page.rows.push_back(std::move(row));
@@ -235,35 +239,38 @@ PublishPipeline::PendingPage PublishPipeline::pending(
   return page;
 }
 
-std::optional<ReleaseRef> PublishPipeline::pending_entry(const LedgerId& ledger, uint64_t version,
-                                                         const Hash& hash) const {
+std::optional<trust::ReleaseRef> PublishPipeline::pending_entry(const model::LedgerId& ledger,
+                                                                uint64_t version,
+                                                                const Hash& hash) const {
   const auto waiting = waiting_.find(ledger, hash);
   if (!waiting || waiting->version != version || has_moved(*waiting)) return std::nullopt;
   const auto envelope = stored_envelope(*waiting);
   if (!envelope) return std::nullopt;
-  const auto release = Release::decode(envelope->payload);
+  const auto release = trust::Release::decode(envelope->payload);
   if (!release) return std::nullopt;
-  return ref_of(*release, hash);
+  return trust::ref_of(*release, hash);
 }
 
-Result<ArtifactPtr> PublishPipeline::pending_artifact(const LedgerId& ledger, uint64_t version,
-                                                      const Hash& hash,
-                                                      const HeldReleasePtr& base) const {
+Result<serve::ArtifactPtr> PublishPipeline::pending_artifact(
+    const model::LedgerId& ledger, uint64_t version, const Hash& hash,
+    const delta::HeldReleasePtr& base) const {
   const auto waiting = waiting_.find(ledger, hash);
   if (!waiting || waiting->version != version) return not_waiting(ledger, hash);
   NOTP_ASSIGN(Bytes bytes, waiting_.artifact(ledger, hash));
-  if (!base) return std::make_shared<const Artifact>(artifact_id({}, hash), std::move(bytes));
-  ReleaseEnvelope envelope(waiting->envelope);
+  if (!base)
+    return std::make_shared<const serve::Artifact>(delta::artifact_id({}, hash), std::move(bytes));
+  trust::ReleaseEnvelope envelope(waiting->envelope);
   NOTP_TRY(envelope.open());
   NOTP_TRY(envelope.read());
-  const Release& release = envelope.release();
-  NOTP_ASSIGN(const AppliedArtifact whole,
-              apply_artifact(bytes, nullptr, {release.total_bytes, release.file_count}));
-  const ModelContent content{whole.tree, whole.new_blobs};
-  const ReleaseContent from = base->side();
-  NOTP_ASSIGN(bytes, encode_artifact(&from, {envelope, content.tree.get(), content.loader()}));
-  return std::make_shared<const Artifact>(artifact_id(base->ref.release_hash, hash),
-                                          std::move(bytes));
+  const trust::Release& release = envelope.release();
+  NOTP_ASSIGN(const delta::AppliedArtifact whole,
+              delta::apply_artifact(bytes, nullptr, {release.total_bytes, release.file_count}));
+  const model::ModelContent content{whole.tree, whole.new_blobs};
+  const delta::ReleaseContent from = base->side();
+  NOTP_ASSIGN(bytes,
+              delta::encode_artifact(&from, {envelope, content.tree.get(), content.loader()}));
+  return std::make_shared<const serve::Artifact>(delta::artifact_id(base->ref.release_hash, hash),
+                                                 std::move(bytes));
 }
 
-}  // namespace notp
+}  // namespace notp::publish

@@ -5,7 +5,7 @@
 #include "common/json/json.hpp"
 #include "protocol/trust/statements.hpp"
 
-namespace notp {
+namespace notp::publish {
 namespace {
 
 constexpr std::string_view kChecksum = "\nsha256 ";
@@ -54,11 +54,11 @@ class Members {
 };
 
 Result<void> check_envelope(const PendingRelease& release) {
-  auto envelope = Envelope::decode(release.envelope);
-  if (!envelope || envelope->payload_type != kReleaseType ||
-      release_hash(envelope->payload) != release.release_hash)
+  auto envelope = trust::Envelope::decode(release.envelope);
+  if (!envelope || envelope->payload_type != trust::kReleaseType ||
+      trust::release_hash(envelope->payload) != release.release_hash)
     return fail(ErrorCode::kCorrupt, "its envelope is of another release");
-  const auto statement = Release::decode(envelope->payload);
+  const auto statement = trust::Release::decode(envelope->payload);
   if (!statement || statement->ledger != release.ledger || statement->version != release.version)
     return fail(ErrorCode::kCorrupt, "its envelope is of another ledger or version");
   return {};
@@ -99,7 +99,7 @@ Result<PendingRelease> parse_record(std::string_view text) {
   if (!value || !value->is_object()) return fail(ErrorCode::kCorrupt, "it is not a JSON object");
   Members members(value->get_object());
   PendingRelease release;
-  const auto ledger = LedgerId::parse(members.text("ledger"));
+  const auto ledger = model::LedgerId::parse(members.text("ledger"));
   release.version = members.number("version");
   release.release_hash = members.hash("release");
   release.expected_head_hash = members.hash("expected_head");
@@ -118,4 +118,4 @@ Result<PendingRelease> parse_record(std::string_view text) {
   return release;
 }
 
-}  // namespace notp
+}  // namespace notp::publish

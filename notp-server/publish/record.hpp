@@ -3,10 +3,10 @@
 
 #include "notp-server/publish/pending_store.hpp"
 
-namespace notp {
+namespace notp::publish {
 
 std::string record_text(const PendingRelease& release);
 // kCorrupt unless record_text() wrote the text, and its envelope is of that release.
 Result<PendingRelease> parse_record(std::string_view text);
 
-}  // namespace notp
+}  // namespace notp::publish

@@ -13,10 +13,10 @@
 #include "common/descriptor.hpp"
 #include "common/storage/files.hpp"
 
-namespace notp {
+namespace notp::publish {
 
 // An upload that holds its share of the budget.
-class UploadBudget::Share final : public Upload {
+class UploadBudget::Share final : public session::Upload {
  public:
   Share(UploadBudget& budget, std::string identity, Held held)
       : budget_(budget), identity_(std::move(identity)), held_(held) {}
@@ -27,7 +27,7 @@ class UploadBudget::Share final : public Upload {
   Share(const Share&) = delete;
   Share& operator=(const Share&) = delete;
 
-  void hold(std::unique_ptr<Upload> upload) { upload_ = std::move(upload); }
+  void hold(std::unique_ptr<session::Upload> upload) { upload_ = std::move(upload); }
   Result<void> append(ByteView bytes) override { return upload_->append(bytes); }
   Result<Bytes> take() override { return upload_->take(); }
 
@@ -35,7 +35,7 @@ class UploadBudget::Share final : public Upload {
   UploadBudget& budget_;
   const std::string identity_;
   const Held held_;
-  std::unique_ptr<Upload> upload_;
+  std::unique_ptr<session::Upload> upload_;
 };
 
 namespace {
@@ -45,11 +45,11 @@ std::unexpected<Error> io_error(std::string_view doing, const std::filesystem::p
                                           where.string(), std::strerror(errno)));
 }
 
-class FileUpload final : public Upload {
+class FileUpload final : public session::Upload {
  public:
   // Uses a file of `folder` without a name: from the start, or, if the file system does not support
   // that, unlinked right after its creation.
-  static Result<std::unique_ptr<Upload>> make(const std::filesystem::path& folder) {
+  static Result<std::unique_ptr<session::Upload>> make(const std::filesystem::path& folder) {
     NOTP_TRY(make_folders(folder));
     Descriptor file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     if (!file.is_open()) {
@@ -133,11 +133,12 @@ void UploadBudget::give_back(const std::string& identity, Held share) {
   if (own->second.small == 0 && own->second.large == 0) of_.erase(own);
 }
 
-Result<std::unique_ptr<Upload>> UploadBudget::open(const std::string& identity, uint64_t bytes) {
+Result<std::unique_ptr<session::Upload>> UploadBudget::open(const std::string& identity,
+                                                            uint64_t bytes) {
   NOTP_ASSIGN(std::unique_ptr<Share> share, reserve(identity, bytes));
-  NOTP_ASSIGN(std::unique_ptr<Upload> upload, bytes <= limits_.small
-                                                  ? MemoryUploads().open(identity, bytes)
-                                                  : FileUpload::make(folder_));
+  NOTP_ASSIGN(std::unique_ptr<session::Upload> upload,
+              bytes <= limits_.small ? session::MemoryUploads().open(identity, bytes)
+                                     : FileUpload::make(folder_));
   share->hold(std::move(upload));
   return share;
 }
@@ -147,4 +148,4 @@ UploadBudget::Held UploadBudget::held() const {
   return held_;
 }
 
-}  // namespace notp
+}  // namespace notp::publish

@@ -11,7 +11,7 @@
 #include "common/mutex.hpp"
 #include "protocol/session/server/upload.hpp"
 
-namespace notp {
+namespace notp::publish {
 
 // Bytes as announced. Small uploads are kept in memory, large ones in files, with separate budgets.
 // An identity can always send one artifact of the largest size.
@@ -25,13 +25,14 @@ struct UploadLimits {
 };
 
 // Thread-safe; outlives its uploads.
-class UploadBudget final : public UploadSpace {
+class UploadBudget final : public session::UploadSpace {
  public:
   // Files in `folder` have no name, so a crash leaves none. The folder is created on demand.
   explicit UploadBudget(std::filesystem::path folder, UploadLimits limits = {})
       : folder_(std::move(folder)), limits_(limits) {}
 
-  Result<std::unique_ptr<Upload>> open(const std::string& identity, uint64_t bytes) override;
+  Result<std::unique_ptr<session::Upload>> open(const std::string& identity,
+                                                uint64_t bytes) override;
 
   struct Held {
     uint64_t small = 0, large = 0;
@@ -52,4 +53,4 @@ class UploadBudget final : public UploadSpace {
   std::map<std::string, Held> of_ NOTP_GUARDED_BY(mutex_);  // by identity, if it holds anything
 };
 
-}  // namespace notp
+}  // namespace notp::publish

@@ -1,6 +1,6 @@
 #include "notp-server/publish/validated_documents.hpp"
 
-namespace notp {
+namespace notp::publish {
 
 bool ValidatedDocuments::knows(std::string_view path, const Hash& content) {
   const MutexLock lock(mutex_);
@@ -21,4 +21,4 @@ void ValidatedDocuments::keep(std::string_view path, const Hash& content) {
   order_.pop_back();
 }
 
-}  // namespace notp
+}  // namespace notp::publish

@@ -12,11 +12,11 @@
 #include "common/mutex.hpp"
 #include "protocol/model/validate.hpp"
 
-namespace notp {
+namespace notp::publish {
 
 // The contents found well-formed at their paths, evicted least recently used first; everything that
 // depends on the rest of a model is checked each time. Thread-safe.
-class ValidatedDocuments final : public DocumentMemory {
+class ValidatedDocuments final : public model::DocumentMemory {
  public:
   explicit ValidatedDocuments(size_t entries_max = limits::kValidatedDocumentsMax)
       : entries_max_(entries_max) {}
@@ -33,4 +33,4 @@ class ValidatedDocuments final : public DocumentMemory {
   std::map<Key, std::list<Key>::iterator> places_ NOTP_GUARDED_BY(mutex_);
 };
 
-}  // namespace notp
+}  // namespace notp::publish

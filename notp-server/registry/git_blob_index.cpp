@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-namespace notp {
+namespace notp::registry {
 
-void GitBlobIndex::add(const GitId& id, const Hash& hash, const Content& content) {
+void GitBlobIndex::add(const GitId& id, const Hash& hash, const model::Content& content) {
   const MutexLock lock(mutex_);
   by_id_[id] = {hash, content};
   by_hash_[hash] = id;
@@ -22,12 +22,12 @@ std::optional<GitBlobIndex::Known> GitBlobIndex::find(const GitId& id) const {
   const MutexLock lock(mutex_);
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return std::nullopt;
-  Content content = found->second.content.lock();
+  model::Content content = found->second.content.lock();
   if (!content) return std::nullopt;
   return Known{found->second.hash, std::move(content)};
 }
 
-Content GitBlobIndex::content_of(const Hash& hash) const {
+model::Content GitBlobIndex::content_of(const Hash& hash) const {
   const MutexLock lock(mutex_);
   const auto found = by_hash_.find(hash);
   return found == by_hash_.end() ? nullptr : by_id_.at(found->second).content.lock();
@@ -43,4 +43,4 @@ void GitBlobIndex::forget_expired() {
   swept_at_ = std::max<size_t>(1024, 2 * by_id_.size());
 }
 
-}  // namespace notp
+}  // namespace notp::registry

@@ -8,7 +8,7 @@
 #include "notp-server/registry/git_library.hpp"
 #include "protocol/model/tree.hpp"
 
-namespace notp {
+namespace notp::registry {
 
 // Snapshots keep content alive, not this index: a blob that two releases share is found here, and
 // neither read again nor held twice. Thread-safe.
@@ -16,17 +16,17 @@ class GitBlobIndex {
  public:
   struct Known {
     Hash hash;
-    Content content;
+    model::Content content;
   };
 
   // Adds a blob that is in the repository.
-  void add(const GitId& id, const Hash& hash, const Content& content);
+  void add(const GitId& id, const Hash& hash, const model::Content& content);
   // The object of a content, if this index has seen it.
   std::optional<GitId> id_of(const Hash& hash) const;
   // The content of an object, while a snapshot holds it.
   std::optional<Known> find(const GitId& id) const;
   // The content with that hash, while a snapshot holds it; else nullptr.
-  Content content_of(const Hash& hash) const;
+  model::Content content_of(const Hash& hash) const;
 
  private:
   struct Entry {
@@ -41,4 +41,4 @@ class GitBlobIndex {
   size_t swept_at_ NOTP_GUARDED_BY(mutex_) = 1024;
 };
 
-}  // namespace notp
+}  // namespace notp::registry

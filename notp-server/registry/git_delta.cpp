@@ -4,7 +4,7 @@
 
 #include "protocol/delta/blob_match.hpp"
 
-namespace notp {
+namespace notp::registry {
 namespace {
 
 // The limit of one instruction.
@@ -124,4 +124,4 @@ Bytes GitDelta::encode() const {
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::registry

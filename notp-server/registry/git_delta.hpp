@@ -6,7 +6,7 @@
 
 #include "common/bytes.hpp"
 
-namespace notp {
+namespace notp::registry {
 
 // Immutable except for assignment. Contents have at most kBlobBytesMax.
 class GitDelta {
@@ -42,4 +42,4 @@ class GitDelta {
   Bytes literals_;
 };
 
-}  // namespace notp
+}  // namespace notp::registry

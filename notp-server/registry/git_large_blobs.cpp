@@ -11,7 +11,7 @@
 #include "notp-server/registry/git_pack_format.hpp"
 #include "protocol/delta/blob_match.hpp"
 
-namespace notp {
+namespace notp::registry {
 namespace {
 
 namespace format = git_pack_format;
@@ -75,7 +75,7 @@ void GitLargeBlobs::remember(const Hash& hash, Version version) {
 }
 
 Result<bool> GitLargeBlobs::write_change(const std::filesystem::path& folder,
-                                         const FileEntry& earlier_entry, ByteView earlier,
+                                         const model::FileEntry& earlier_entry, ByteView earlier,
                                          const Hash& target_hash, const GitId& id,
                                          ByteView target) {
   const auto known = versions_.find(earlier_entry.hash);
@@ -104,4 +104,4 @@ Result<bool> GitLargeBlobs::write_change(const std::filesystem::path& folder,
   return true;
 }
 
-}  // namespace notp
+}  // namespace notp::registry

@@ -14,7 +14,7 @@
 #include "notp-server/registry/git_library.hpp"
 #include "protocol/model/tree.hpp"
 
-namespace notp {
+namespace notp::registry {
 
 // The place where a pack holds a blob whole.
 struct PackedBlob {
@@ -35,9 +35,9 @@ class GitLargeBlobs {
   // Writes `target`, whose id is `id`, as a change of `earlier`, durable when it returns. False,
   // and nothing is written, when `earlier` is not known here, its pack is gone or damaged, or the
   // two differ too much. kIo: a crash leaves a temporary file, an index without its pack, or both.
-  Result<bool> write_change(const std::filesystem::path& folder, const FileEntry& earlier_entry,
-                            ByteView earlier, const Hash& target_hash, const GitId& id,
-                            ByteView target);
+  Result<bool> write_change(const std::filesystem::path& folder,
+                            const model::FileEntry& earlier_entry, ByteView earlier,
+                            const Hash& target_hash, const GitId& id, ByteView target);
 
  private:
   struct Version {
@@ -50,4 +50,4 @@ class GitLargeBlobs {
   std::deque<Hash> order_;                                  // oldest first
 };
 
-}  // namespace notp
+}  // namespace notp::registry

@@ -12,17 +12,17 @@
 #include "notp-server/registry/git_text.hpp"
 #include "notp-server/registry/git_write.hpp"
 
-namespace notp {
+namespace notp::registry {
 namespace {
 
-std::unexpected<Error> conflict(const LedgerId& ledger, const ReleaseInfoPtr& head) {
+std::unexpected<Error> conflict(const model::LedgerId& ledger, const ReleaseInfoPtr& head) {
   if (!head)
     return std::unexpected(
         Error{ErrorCode::kConflict,
               fmt::format("{} has no release yet: publish version 1, with no release before it",
                           ledger.text()),
               {{"ledger", ledger.text()}, {"head_version", "0"}}});
-  const Release& release = head->release;
+  const trust::Release& release = head->release;
   return std::unexpected(
       Error{ErrorCode::kConflict,
             fmt::format("the head of {} moved to v{} (by {} at {}): run `notp plan` against it, "
@@ -50,8 +50,8 @@ Result<void> check_follows(const NewRelease& release, const ReleaseInfoPtr& head
 }
 
 // The envelope is read here, once for all artifacts that are made of the snapshot.
-Result<SnapshotPtr> make_snapshot(const ReleaseInfo& info, ModelContent content) {
-  ReleaseEnvelope envelope(info.envelope);
+Result<SnapshotPtr> make_snapshot(const ReleaseInfo& info, model::ModelContent content) {
+  trust::ReleaseEnvelope envelope(info.envelope);
   NOTP_TRY(envelope.open());
   NOTP_TRY(envelope.read());
   return std::make_shared<const Snapshot>(
@@ -73,7 +73,7 @@ ReleaseInfo info_of(const Snapshot& snapshot) {
 
 }  // namespace
 
-GitLedger::GitLedger(LedgerId id, std::filesystem::path folder, SnapshotMemory& memory)
+GitLedger::GitLedger(model::LedgerId id, std::filesystem::path folder, SnapshotMemory& memory)
     : id_(std::move(id)), folder_(std::move(folder)), memory_(memory) {}
 
 Result<void> GitLedger::load() {
@@ -165,13 +165,13 @@ Result<SnapshotPtr> GitLedger::snapshot(uint64_t version) {
   if (SnapshotPtr known = memory_.find(id_, version, wanted->ref.release_hash)) return known;
   memory_.count_load();
   NOTP_ASSIGN(const OpenRepository repository, open_repository(folder_));
-  NOTP_ASSIGN(ModelContent content, read_content(repository, *wanted, blobs_));
+  NOTP_ASSIGN(model::ModelContent content, read_content(repository, *wanted, blobs_));
   NOTP_ASSIGN(SnapshotPtr snapshot, make_snapshot(*wanted, std::move(content)));
   memory_.keep(snapshot, newest());
   return snapshot;
 }
 
-std::vector<std::pair<uint64_t, TreePtr>> GitLedger::recent_trees() const {
+std::vector<std::pair<uint64_t, model::TreePtr>> GitLedger::recent_trees() const {
   return memory_.recent_trees(id_, newest());
 }
 
@@ -181,9 +181,9 @@ void GitLedger::append(const SnapshotPtr& snapshot) {
   releases_.push_back(std::make_shared<const ReleaseInfo>(info_of(*snapshot)));
 }
 
-void GitLedger::share_content(ModelContent& content) const {
+void GitLedger::share_content(model::ModelContent& content) const {
   for (auto& [hash, blob] : content.blobs)
-    if (Content known = blobs_.content_of(hash)) blob = std::move(known);
+    if (model::Content known = blobs_.content_of(hash)) blob = std::move(known);
 }
 
 Result<OpenRepository> GitLedger::open_or_create() const {
@@ -277,4 +277,4 @@ std::vector<Hash> GitLedger::withdrawn() const {
   return hashes;
 }
 
-}  // namespace notp
+}  // namespace notp::registry

@@ -14,14 +14,14 @@
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/registry/snapshot_memory.hpp"
 
-namespace notp {
+namespace notp::registry {
 
 // Thread-safe. Readers of facts share a lock for the duration of a copy; a publish holds a separate
 // lock while it writes, and readers do not wait for it.
 class GitLedger {
  public:
   // `folder` is the path of the repository, which need not exist. `memory` outlives the ledger.
-  GitLedger(LedgerId id, std::filesystem::path folder, SnapshotMemory& memory);
+  GitLedger(model::LedgerId id, std::filesystem::path folder, SnapshotMemory& memory);
 
   // Clears what a crash left, then checks and reads the history. After an error the ledger is
   // damaged: every later call except head() returns damage(). Call it once, before other calls.
@@ -33,7 +33,7 @@ class GitLedger {
   Result<ReleaseInfoPtr> info(uint64_t version) const;
   Result<std::vector<ReleaseInfoPtr>> history(uint64_t below_version, size_t rows_max) const;
   Result<SnapshotPtr> snapshot(uint64_t version);
-  std::vector<std::pair<uint64_t, TreePtr>> recent_trees() const;
+  std::vector<std::pair<uint64_t, model::TreePtr>> recent_trees() const;
   // The release's own fields have been checked against each other. A release that is already the
   // head is answered as published: its publisher retries after a lost answer.
   Result<SnapshotPtr> publish(NewRelease release);
@@ -49,9 +49,9 @@ class GitLedger {
   Result<OpenRepository> open_or_create() const;
   uint64_t newest() const;
   void append(const SnapshotPtr& snapshot);
-  void share_content(ModelContent& content) const;
+  void share_content(model::ModelContent& content) const;
 
-  const LedgerId id_;
+  const model::LedgerId id_;
   const std::filesystem::path folder_;
   SnapshotMemory& memory_;
   GitBlobIndex blobs_;
@@ -71,4 +71,4 @@ class GitLedger {
   std::map<uint64_t, Hash> withdrawn_ NOTP_GUARDED_BY(state_mutex_);    // by version
 };
 
-}  // namespace notp
+}  // namespace notp::registry

@@ -4,7 +4,7 @@
 
 #include "common/bytes.hpp"
 
-namespace notp {
+namespace notp::registry {
 namespace {
 
 // A ledger of thousands of releases has thousands of packs: without a limit each open repository
@@ -64,4 +64,4 @@ std::unexpected<Error> git_failed(std::string_view doing) {
                           error == nullptr ? "libgit2 gives no reason" : error->message));
 }
 
-}  // namespace notp
+}  // namespace notp::registry

@@ -12,7 +12,7 @@
 #include "common/c_ptr.hpp"
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::registry {
 
 using GitRepositoryPtr = CPointer<git_repository, git_repository_free>;
 using GitOdbPtr = CPointer<git_odb, git_odb_free>;
@@ -49,4 +49,4 @@ Result<void> start_git_library();
 // The library's last error of this thread: kIo for failures of the operating system, else kCorrupt.
 std::unexpected<Error> git_failed(std::string_view doing);
 
-}  // namespace notp
+}  // namespace notp::registry

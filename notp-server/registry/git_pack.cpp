@@ -5,7 +5,7 @@
 #include "common/limits.hpp"
 #include "notp-server/registry/git_pack_format.hpp"
 
-namespace notp {
+namespace notp::registry {
 namespace {
 
 using git_pack_format::Deflater;
@@ -126,4 +126,4 @@ Result<void> remove_unfinished_packs(const std::filesystem::path& folder) {
   return {};
 }
 
-}  // namespace notp
+}  // namespace notp::registry

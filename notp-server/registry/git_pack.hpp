@@ -16,7 +16,7 @@
 #include "notp-server/registry/git_large_blobs.hpp"
 #include "notp-server/registry/git_library.hpp"
 
-namespace notp {
+namespace notp::registry {
 
 // The id of an object: SHA-1 of "<type> <size>\0" and the content.
 GitId git_object_id(git_object_t type, ByteView content);
@@ -51,4 +51,4 @@ class GitPack {
 // whose pack was never renamed into place. Only for the sole owner of the repository. kIo.
 Result<void> remove_unfinished_packs(const std::filesystem::path& folder);
 
-}  // namespace notp
+}  // namespace notp::registry

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-namespace notp::git_pack_format {
+namespace notp::registry::git_pack_format {
 namespace {
 
 Bytes big_endian(uint32_t value) {
@@ -77,4 +77,4 @@ Result<void> Deflater::start(int level) {
   return {};
 }
 
-}  // namespace notp::git_pack_format
+}  // namespace notp::registry::git_pack_format

@@ -12,7 +12,7 @@
 #include "common/bytes.hpp"
 #include "notp-server/registry/git_library.hpp"
 
-namespace notp::git_pack_format {
+namespace notp::registry::git_pack_format {
 
 // Entry types besides those of objects.
 inline constexpr unsigned kOffsetDelta = 6;
@@ -79,4 +79,4 @@ class Deflater {
   Bytes output_ = Bytes(kOutputBytes, '\0');
 };
 
-}  // namespace notp::git_pack_format
+}  // namespace notp::registry::git_pack_format

@@ -9,7 +9,7 @@
 #include "notp-server/registry/git_text.hpp"
 #include "protocol/trust/envelope.hpp"
 
-namespace notp {
+namespace notp::registry {
 namespace {
 
 // `git fetch` and `git push` leave small objects loose: below a folder for the first byte of their
@@ -99,15 +99,16 @@ Result<GitTagPtr> find_tag(const OpenRepository& repository, const std::string& 
 }
 
 // Reads the statement in a tag, which must be the release `version` of the ledger.
-Result<ReleaseInfo> read_statement(const git_tag* tag, const LedgerId& ledger, uint64_t version) {
+Result<ReleaseInfo> read_statement(const git_tag* tag, const model::LedgerId& ledger,
+                                   uint64_t version) {
   const char* message = git_tag_message(tag);
   ReleaseInfo info;
   NOTP_ASSIGN(info.envelope, parse_tag_envelope(message == nullptr ? "" : message));
-  NOTP_ASSIGN(const Envelope envelope, Envelope::decode(info.envelope));
-  if (envelope.payload_type != kReleaseType)
+  NOTP_ASSIGN(const trust::Envelope envelope, trust::Envelope::decode(info.envelope));
+  if (envelope.payload_type != trust::kReleaseType)
     return fail(ErrorCode::kCorrupt, "the envelope is not of a release");
-  NOTP_ASSIGN(info.release, Release::decode(envelope.payload));
-  info.ref = ref_of(info.release, release_hash(envelope.payload));
+  NOTP_ASSIGN(info.release, trust::Release::decode(envelope.payload));
+  info.ref = trust::ref_of(info.release, trust::release_hash(envelope.payload));
   if (info.release.ledger != ledger || info.release.version != version)
     return fail(ErrorCode::kCorrupt, fmt::format("the envelope is of {} v{}",
                                                  info.release.ledger.text(), info.release.version));
@@ -140,7 +141,7 @@ Result<void> check_chain(const git_commit* commit, const ReleaseInfo& info,
   return {};
 }
 
-Result<ReleaseInfo> read_release(const OpenRepository& repository, const LedgerId& ledger,
+Result<ReleaseInfo> read_release(const OpenRepository& repository, const model::LedgerId& ledger,
                                  uint64_t version, const ReleaseInfo* previous) {
   NOTP_ASSIGN(const GitTagPtr tag, find_tag(repository, tag_ref(version)));
   const auto in_tag = [&](const Error& error) {
@@ -188,7 +189,8 @@ Result<uint64_t> head_version(const OpenRepository& repository) {
 // Walks a Git tree into files, reading what is not in memory.
 class ContentReader {
  public:
-  ContentReader(const OpenRepository& repository, const Release& release, GitBlobIndex& known)
+  ContentReader(const OpenRepository& repository, const trust::Release& release,
+                GitBlobIndex& known)
       : repository_(repository), known_(known), bytes_left_(release.total_bytes) {}
 
   // Recursion is bounded by kPathDepthMax.
@@ -215,30 +217,31 @@ class ContentReader {
     return {};
   }
 
-  Result<ModelContent> finish() {
-    auto tree = Tree::make(std::move(files_));
+  Result<model::ModelContent> finish() {
+    auto tree = model::Tree::make(std::move(files_));
     if (!tree) return corrupt(repository_, tree.error().message);
-    return ModelContent{std::make_shared<const Tree>(*std::move(tree)), std::move(blobs_)};
+    return model::ModelContent{std::make_shared<const model::Tree>(*std::move(tree)),
+                               std::move(blobs_)};
   }
 
  private:
   Result<void> add(const std::string& path, const git_oid& oid) {
     auto known = known_.find(git_id(oid));
     if (!known) {
-      NOTP_ASSIGN(Content content, load(path, oid));
-      known = GitBlobIndex::Known{blob_hash(*content), std::move(content)};
+      NOTP_ASSIGN(model::Content content, load(path, oid));
+      known = GitBlobIndex::Known{model::blob_hash(*content), std::move(content)};
       known_.add(git_id(oid), known->hash, known->content);
     }
     const uint64_t bytes = known->content->size();
     if (bytes > bytes_left_)
       return corrupt(repository_, fmt::format("at '{}' it holds more than was signed", path));
     bytes_left_ -= bytes;
-    files_.emplace(path, FileEntry{known->hash, bytes});
+    files_.emplace(path, model::FileEntry{known->hash, bytes});
     blobs_.emplace(known->hash, std::move(known->content));
     return {};
   }
 
-  Result<Content> load(const std::string& path, const git_oid& oid) {
+  Result<model::Content> load(const std::string& path, const git_oid& oid) {
     size_t bytes = 0;
     git_object_t type = GIT_OBJECT_INVALID;
     git_odb_object* raw = nullptr;
@@ -254,13 +257,14 @@ class ContentReader {
   const OpenRepository& repository_;
   GitBlobIndex& known_;
   uint64_t bytes_left_;
-  Files files_;
-  BlobMap blobs_;
+  model::Files files_;
+  model::BlobMap blobs_;
 };
 
 }  // namespace
 
-Result<StoredHistory> read_history(const OpenRepository& repository, const LedgerId& ledger) {
+Result<StoredHistory> read_history(const OpenRepository& repository,
+                                   const model::LedgerId& ledger) {
   NOTP_ASSIGN(const uint64_t head, head_version(repository));
   NOTP_ASSIGN(const std::set<uint64_t> tagged, tagged_versions(repository, tag_ref));
   if (!tagged.empty() && *tagged.rbegin() > head + 1)
@@ -280,13 +284,13 @@ Result<StoredHistory> read_history(const OpenRepository& repository, const Ledge
   return history;
 }
 
-Result<ModelContent> read_content(const OpenRepository& repository, const ReleaseInfo& release,
-                                  GitBlobIndex& known) {
+Result<model::ModelContent> read_content(const OpenRepository& repository,
+                                         const ReleaseInfo& release, GitBlobIndex& known) {
   NOTP_ASSIGN(const GitId id, git_id_from_hex(release.commit));
   NOTP_ASSIGN(const GitCommitPtr commit, find_commit(repository, to_oid(id)));
   ContentReader reader(repository, release.release, known);
   NOTP_TRY(reader.read(*git_commit_tree_id(commit.get()), "", 0));
-  NOTP_ASSIGN(ModelContent content, reader.finish());
+  NOTP_ASSIGN(model::ModelContent content, reader.finish());
   if (content.tree->content_root() != release.release.content_root)
     return corrupt(
         repository,
@@ -295,4 +299,4 @@ Result<ModelContent> read_content(const OpenRepository& repository, const Releas
   return content;
 }
 
-}  // namespace notp
+}  // namespace notp::registry

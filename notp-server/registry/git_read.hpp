@@ -7,7 +7,7 @@
 #include "notp-server/registry/git_repository.hpp"
 #include "notp-server/registry/registry.hpp"
 
-namespace notp {
+namespace notp::registry {
 
 // Versions 1 to the head, in order. A tag one above the head is left by a crash before main was
 // moved: it is not part of the history.
@@ -20,11 +20,11 @@ struct StoredHistory {
 // it, a tag whose envelope is of another ledger, version or content than its commit states, a
 // commit whose parent is not the previous release, a withdrawal of another release than the tagged
 // one.
-Result<StoredHistory> read_history(const OpenRepository& repository, const LedgerId& ledger);
+Result<StoredHistory> read_history(const OpenRepository& repository, const model::LedgerId& ledger);
 
 // Returns the content of one release. Blobs that `known` still finds in memory are shared, others
 // are read and added to it. kCorrupt when the content does not match the release's content root.
-Result<ModelContent> read_content(const OpenRepository& repository, const ReleaseInfo& release,
-                                  GitBlobIndex& known);
+Result<model::ModelContent> read_content(const OpenRepository& repository,
+                                         const ReleaseInfo& release, GitBlobIndex& known);
 
-}  // namespace notp
+}  // namespace notp::registry

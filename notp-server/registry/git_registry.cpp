@@ -16,12 +16,12 @@
 #include "notp-server/registry/git_library.hpp"
 #include "notp-server/registry/git_text.hpp"
 
-namespace notp {
+namespace notp::registry {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::unexpected<Error> no_ledger(const LedgerId& id) {
+std::unexpected<Error> no_ledger(const model::LedgerId& id) {
   return fail(ErrorCode::kNotFound, fmt::format("there is no ledger {}", id.text()));
 }
 
@@ -29,14 +29,14 @@ std::unexpected<Error> no_ledger(const LedgerId& id) {
 Result<void> check_release(const NewRelease& release) {
   NOTP_TRY(release.ref.ledger.check());
   NOTP_TRY(check_publisher(release.publisher));
-  const Release& statement = release.release;
+  const trust::Release& statement = release.release;
   if (statement.ledger != release.ref.ledger)
     return fail(ErrorCode::kWrongTarget,
                 fmt::format("the release is of {}, not of {}", statement.ledger.text(),
                             release.ref.ledger.text()));
   if (statement.issued_ms < 0 || statement.issued_ms > kTimeTextMaxMs)
     return fail(ErrorCode::kStatement, "the release was issued outside the years 1970 to 9999");
-  const Tree& tree = *release.content.tree;
+  const model::Tree& tree = *release.content.tree;
   if (tree.content_root() != statement.content_root ||
       tree.total_bytes() != statement.total_bytes || tree.files().size() != statement.file_count)
     return fail(
@@ -45,7 +45,7 @@ Result<void> check_release(const NewRelease& release) {
                     "{} ({} files, {} bytes)",
                     tree.content_root().brief(), tree.files().size(), tree.total_bytes(),
                     statement.content_root.brief(), statement.file_count, statement.total_bytes));
-  if (release.ref != ref_of(statement, release.ref.release_hash))
+  if (release.ref != trust::ref_of(statement, release.ref.release_hash))
     return fail(ErrorCode::kStatement,
                 fmt::format("{} v{} is not the release that its reference names",
                             statement.ledger.text(), statement.version));
@@ -134,8 +134,8 @@ Result<void> GitRegistry::load_zone(const fs::path& zone) {
       return fail(ErrorCode::kIo,
                   fmt::format("cannot remove {}: {}", path.string(), error.message()));
     if (path.extension() != ".git") continue;
-    const auto id =
-        LedgerId::parse(fmt::format("{}/{}", zone.filename().string(), path.stem().string()));
+    const auto id = model::LedgerId::parse(
+        fmt::format("{}/{}", zone.filename().string(), path.stem().string()));
     if (id)
       load_ledger(*id, path);
     else
@@ -144,19 +144,19 @@ Result<void> GitRegistry::load_zone(const fs::path& zone) {
   return {};
 }
 
-void GitRegistry::load_ledger(const LedgerId& id, const fs::path& folder) {
+void GitRegistry::load_ledger(const model::LedgerId& id, const fs::path& folder) {
   auto ledger = std::make_unique<GitLedger>(id, folder, snapshots_);
   if (auto loaded = ledger->load(); !loaded) damaged_.push_back({id, std::move(loaded).error()});
   ledgers_.emplace(id, std::move(ledger));
 }
 
-GitLedger* GitRegistry::find(const LedgerId& id) const {
+GitLedger* GitRegistry::find(const model::LedgerId& id) const {
   const ReaderLock lock(mutex_);
   const auto found = ledgers_.find(id);
   return found == ledgers_.end() ? nullptr : found->second.get();
 }
 
-Result<GitLedger*> GitRegistry::find_or_add(const LedgerId& id) {
+Result<GitLedger*> GitRegistry::find_or_add(const model::LedgerId& id) {
   if (GitLedger* ledger = find(id)) return ledger;
   const WriterLock lock(mutex_);
   auto found = ledgers_.find(id);
@@ -177,9 +177,9 @@ Result<GitLedger*> GitRegistry::find_or_add(const LedgerId& id) {
   return found->second.get();
 }
 
-std::vector<LedgerId> GitRegistry::ledgers() const {
+std::vector<model::LedgerId> GitRegistry::ledgers() const {
   const ReaderLock lock(mutex_);
-  std::vector<LedgerId> ids;
+  std::vector<model::LedgerId> ids;
   for (const auto& [id, ledger] : ledgers_)
     if (ledger->head()) ids.push_back(id);
   return ids;
@@ -190,32 +190,33 @@ std::vector<LedgerDamage> GitRegistry::damaged() const {
   return damaged_;
 }
 
-std::optional<Error> GitRegistry::damage(const LedgerId& ledger) const {
+std::optional<Error> GitRegistry::damage(const model::LedgerId& ledger) const {
   const GitLedger* found = find(ledger);
   return found ? found->damage() : std::nullopt;
 }
 
-ReleaseInfoPtr GitRegistry::head(const LedgerId& ledger) const {
+ReleaseInfoPtr GitRegistry::head(const model::LedgerId& ledger) const {
   const GitLedger* found = find(ledger);
   return found ? found->head() : nullptr;
 }
 
-Result<ReleaseInfoPtr> GitRegistry::info(const LedgerId& ledger, uint64_t version) const {
+Result<ReleaseInfoPtr> GitRegistry::info(const model::LedgerId& ledger, uint64_t version) const {
   const GitLedger* found = find(ledger);
   return found ? found->info(version) : no_ledger(ledger);
 }
 
-Result<SnapshotPtr> GitRegistry::snapshot(const LedgerId& ledger, uint64_t version) {
+Result<SnapshotPtr> GitRegistry::snapshot(const model::LedgerId& ledger, uint64_t version) {
   GitLedger* found = find(ledger);
   return found ? found->snapshot(version) : no_ledger(ledger);
 }
 
-std::vector<std::pair<uint64_t, TreePtr>> GitRegistry::recent_trees(const LedgerId& ledger) const {
+std::vector<std::pair<uint64_t, model::TreePtr>> GitRegistry::recent_trees(
+    const model::LedgerId& ledger) const {
   const GitLedger* found = find(ledger);
-  return found ? found->recent_trees() : std::vector<std::pair<uint64_t, TreePtr>>();
+  return found ? found->recent_trees() : std::vector<std::pair<uint64_t, model::TreePtr>>();
 }
 
-Result<std::vector<ReleaseInfoPtr>> GitRegistry::history(const LedgerId& ledger,
+Result<std::vector<ReleaseInfoPtr>> GitRegistry::history(const model::LedgerId& ledger,
                                                          uint64_t below_version,
                                                          size_t rows_max) const {
   const GitLedger* found = find(ledger);
@@ -228,7 +229,7 @@ Result<SnapshotPtr> GitRegistry::publish(NewRelease release) {
   return ledger->publish(std::move(release));
 }
 
-Result<ReleaseInfoPtr> GitRegistry::withdraw(const LedgerId& ledger, uint64_t version,
+Result<ReleaseInfoPtr> GitRegistry::withdraw(const model::LedgerId& ledger, uint64_t version,
                                              std::string_view reason, std::string_view identity,
                                              TimeMs now_ms) {
   GitLedger* found = find(ledger);
@@ -237,9 +238,9 @@ Result<ReleaseInfoPtr> GitRegistry::withdraw(const LedgerId& ledger, uint64_t ve
   return found->withdraw(version, withdrawal, now_ms);
 }
 
-std::vector<Hash> GitRegistry::withdrawn(const LedgerId& ledger) const {
+std::vector<Hash> GitRegistry::withdrawn(const model::LedgerId& ledger) const {
   const GitLedger* found = find(ledger);
   return found ? found->withdrawn() : std::vector<Hash>{};
 }
 
-}  // namespace notp
+}  // namespace notp::registry

@@ -17,7 +17,7 @@
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/registry/snapshot_memory.hpp"
 
-namespace notp {
+namespace notp::registry {
 
 class GitLedger;
 
@@ -33,25 +33,27 @@ class GitRegistry final : public Registry {
       const std::filesystem::path& data, uint64_t snapshot_bytes = limits::kSnapshotMemoryBytes);
   ~GitRegistry() override;
 
-  std::vector<LedgerId> ledgers() const override;
-  ReleaseInfoPtr head(const LedgerId& ledger) const override;
-  Result<ReleaseInfoPtr> info(const LedgerId& ledger, uint64_t version) const override;
-  Result<SnapshotPtr> snapshot(const LedgerId& ledger, uint64_t version) override;
-  std::vector<std::pair<uint64_t, TreePtr>> recent_trees(const LedgerId& ledger) const override;
-  Result<std::vector<ReleaseInfoPtr>> history(const LedgerId& ledger, uint64_t below_version,
+  std::vector<model::LedgerId> ledgers() const override;
+  ReleaseInfoPtr head(const model::LedgerId& ledger) const override;
+  Result<ReleaseInfoPtr> info(const model::LedgerId& ledger, uint64_t version) const override;
+  Result<SnapshotPtr> snapshot(const model::LedgerId& ledger, uint64_t version) override;
+  std::vector<std::pair<uint64_t, model::TreePtr>> recent_trees(
+      const model::LedgerId& ledger) const override;
+  Result<std::vector<ReleaseInfoPtr>> history(const model::LedgerId& ledger, uint64_t below_version,
                                               size_t rows_max) const override;
   // kConflict has the context head_version, head_publisher, head_issued_ms. A release that is
   // already the head is answered as published. kStatement: it does not follow the head.
   // kContentRoot: the content does not match the release.
   Result<SnapshotPtr> publish(NewRelease release) override;
-  Result<ReleaseInfoPtr> withdraw(const LedgerId& ledger, uint64_t version, std::string_view reason,
-                                  std::string_view identity, TimeMs now_ms) override;
-  std::vector<Hash> withdrawn(const LedgerId& ledger) const override;
+  Result<ReleaseInfoPtr> withdraw(const model::LedgerId& ledger, uint64_t version,
+                                  std::string_view reason, std::string_view identity,
+                                  TimeMs now_ms) override;
+  std::vector<Hash> withdrawn(const model::LedgerId& ledger) const override;
 
   SnapshotMemory::Counters snapshot_counters() const { return snapshots_.counters(); }
 
   std::vector<LedgerDamage> damaged() const override;
-  std::optional<Error> damage(const LedgerId& ledger) const override;
+  std::optional<Error> damage(const model::LedgerId& ledger) const override;
 
  private:
   class Lock;
@@ -59,17 +61,18 @@ class GitRegistry final : public Registry {
   GitRegistry(std::filesystem::path ledgers, std::unique_ptr<Lock> lock, uint64_t snapshot_bytes);
   Result<void> load_all();
   Result<void> load_zone(const std::filesystem::path& zone) NOTP_REQUIRES(mutex_);
-  void load_ledger(const LedgerId& id, const std::filesystem::path& folder) NOTP_REQUIRES(mutex_);
-  GitLedger* find(const LedgerId& id) const;
-  Result<GitLedger*> find_or_add(const LedgerId& id);
+  void load_ledger(const model::LedgerId& id, const std::filesystem::path& folder)
+      NOTP_REQUIRES(mutex_);
+  GitLedger* find(const model::LedgerId& id) const;
+  Result<GitLedger*> find_or_add(const model::LedgerId& id);
 
   const std::filesystem::path folder_;  // <data>/ledgers
   const std::unique_ptr<Lock> lock_;
   SnapshotMemory snapshots_;
   mutable SharedMutex mutex_;
   // A ledger is never removed; a damaged one stays damaged until the next start.
-  std::map<LedgerId, std::unique_ptr<GitLedger>> ledgers_ NOTP_GUARDED_BY(mutex_);
+  std::map<model::LedgerId, std::unique_ptr<GitLedger>> ledgers_ NOTP_GUARDED_BY(mutex_);
   std::vector<LedgerDamage> damaged_ NOTP_GUARDED_BY(mutex_);
 };
 
-}  // namespace notp
+}  // namespace notp::registry

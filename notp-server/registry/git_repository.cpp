@@ -7,7 +7,7 @@
 #include "common/storage/files.hpp"
 #include "notp-server/registry/git_pack.hpp"
 
-namespace notp {
+namespace notp::registry {
 namespace {
 
 namespace fs = std::filesystem;
@@ -192,4 +192,4 @@ Result<void> remove_tag(const OpenRepository& repository, uint64_t version) {
   return {};
 }
 
-}  // namespace notp
+}  // namespace notp::registry

@@ -10,7 +10,7 @@
 
 #include "notp-server/registry/git_library.hpp"
 
-namespace notp {
+namespace notp::registry {
 
 inline constexpr const char* kMainRef = "refs/heads/main";
 std::string tag_ref(uint64_t version);        // "refs/tags/v<version>"
@@ -58,4 +58,4 @@ Result<void> set_tag(const OpenRepository& repository, const std::string& ref, c
 // No error when there is no such tag.
 Result<void> remove_tag(const OpenRepository& repository, uint64_t version);
 
-}  // namespace notp
+}  // namespace notp::registry

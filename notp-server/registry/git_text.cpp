@@ -9,7 +9,7 @@
 
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::registry {
 namespace {
 
 constexpr size_t kBase64Columns = 76;
@@ -128,7 +128,7 @@ Result<CommitText> parse_commit_text(std::string_view text) {
 }
 
 std::string tag_text(const NewRelease& release) {
-  const Release& statement = release.release;
+  const trust::Release& statement = release.release;
   std::string text = fmt::format(
       "{} v{}\n\nRelease: {}\nPrevious: {}\nContent root: {}\nContent: {} files, {} bytes\n"
       "Roots: {}\nPublisher: {}\nIssued: {}\n\n",
@@ -176,7 +176,7 @@ Result<Withdrawal> make_withdrawal(std::string_view reason, std::string_view ide
   return withdrawal;
 }
 
-std::string withdrawal_text(const Release& release, const Hash& hash,
+std::string withdrawal_text(const trust::Release& release, const Hash& hash,
                             const Withdrawal& withdrawal) {
   return fmt::format(
       "{} v{} is withdrawn\n\n{}\n\nNotp-Version: {}\nNotp-Release: {}\n"
@@ -206,4 +206,4 @@ Result<Withdrawal> parse_withdrawal_text(std::string_view text, uint64_t version
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::registry

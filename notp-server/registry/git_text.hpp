@@ -7,7 +7,7 @@
 #include "common/crypto/digest.hpp"
 #include "notp-server/registry/registry.hpp"
 
-namespace notp {
+namespace notp::registry {
 
 // Returns the publisher's message as stored: line ends are "\n", other control characters are
 // spaces, no blank lines around. Empty text becomes "Release v<version>". kLimit over
@@ -60,8 +60,9 @@ Result<Withdrawal> make_withdrawal(std::string_view reason, std::string_view ide
                                    TimeMs now_ms);
 // A line for people, the reason, then the trailers Notp-Version, Notp-Release, Notp-Withdrawn-By
 // and Notp-Withdrawn-At.
-std::string withdrawal_text(const Release& release, const Hash& hash, const Withdrawal& withdrawal);
+std::string withdrawal_text(const trust::Release& release, const Hash& hash,
+                            const Withdrawal& withdrawal);
 // kCorrupt unless the text is of the release with this version and hash.
 Result<Withdrawal> parse_withdrawal_text(std::string_view text, uint64_t version, const Hash& hash);
 
-}  // namespace notp
+}  // namespace notp::registry

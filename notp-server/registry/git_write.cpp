@@ -10,7 +10,7 @@
 #include "common/limits.hpp"
 #include "notp-server/registry/git_pack.hpp"
 
-namespace notp {
+namespace notp::registry {
 namespace {
 
 // The size in bytes from which a blob is worth looking up in old releases.
@@ -47,8 +47,8 @@ class StoredObjects {
 // Gathers the objects of a release that the repository does not have.
 class ObjectWriter {
  public:
-  ObjectWriter(const OpenRepository& repository, const ModelContent& content,
-               const ModelContent* previous, const GitBlobIndex& known, const GitIds& trees)
+  ObjectWriter(const OpenRepository& repository, const model::ModelContent& content,
+               const model::ModelContent* previous, const GitBlobIndex& known, const GitIds& trees)
       : content_(content),
         previous_(previous),
         known_(known),
@@ -87,9 +87,9 @@ class ObjectWriter {
   // The files under `prefix` are adjacent in the map, and their byte order is the order that Git
   // requires of a tree's entries: both compare a folder's name as if it ended in '/'. Recursion is
   // bounded by kPathDepthMax.
-  GitId add_folder(Files::const_iterator& next, std::string_view prefix) {
+  GitId add_folder(model::Files::const_iterator& next, std::string_view prefix) {
     Bytes tree;
-    const Files& files = content_.tree->files();
+    const model::Files& files = content_.tree->files();
     while (next != files.end() && next->first.starts_with(prefix)) {
       const std::string_view path = next->first;
       const size_t slash = path.find('/', prefix.size());
@@ -109,7 +109,7 @@ class ObjectWriter {
     return id;
   }
 
-  GitId add_blob(std::string_view path, const FileEntry& file) {
+  GitId add_blob(std::string_view path, const model::FileEntry& file) {
     if (const auto known = known_.id_of(file.hash)) {
       blobs_.emplace_back(*known, file.hash);
       return *known;
@@ -121,7 +121,7 @@ class ObjectWriter {
     blobs_.emplace_back(id, file.hash);
     const bool is_looked_for = !previous_ || file.bytes >= kLookedForBytesMin;
     if (is_looked_for && stored_.has(id)) return id;
-    if (const FileEntry* const earlier = earlier_of(path, file))
+    if (const model::FileEntry* const earlier = earlier_of(path, file))
       changes_.push_back({id, *earlier, file});
     else
       pack_.add_view(id, GIT_OBJECT_BLOB, *blob->second);
@@ -129,20 +129,20 @@ class ObjectWriter {
   }
 
   // Returns the file that a large file changes, when its content is in memory.
-  const FileEntry* earlier_of(std::string_view path, const FileEntry& file) const {
+  const model::FileEntry* earlier_of(std::string_view path, const model::FileEntry& file) const {
     if (!previous_ || file.bytes < limits::kLargeBlobBytesMin) return nullptr;
-    const FileEntry* const earlier = previous_->tree->find(path);
+    const model::FileEntry* const earlier = previous_->tree->find(path);
     return earlier && previous_->blobs.contains(earlier->hash) ? earlier : nullptr;
   }
 
   struct Change {
     GitId id;
-    FileEntry earlier;
-    FileEntry target;
+    model::FileEntry earlier;
+    model::FileEntry target;
   };
 
-  const ModelContent& content_;
-  const ModelContent* const previous_;
+  const model::ModelContent& content_;
+  const model::ModelContent* const previous_;
   const GitBlobIndex& known_;
   const GitIds& known_trees_;
   StoredObjects stored_;
@@ -177,7 +177,7 @@ Bytes tag_object(const NewRelease& release, const GitId& commit) {
 }  // namespace
 
 Result<GitId> write_release(const OpenRepository& repository, const NewRelease& release,
-                            const std::optional<GitId>& parent, const ModelContent* previous,
+                            const std::optional<GitId>& parent, const model::ModelContent* previous,
                             GitBlobIndex& known, GitIds& trees, GitLargeBlobs& large) {
   NOTP_TRY(check_main(repository, parent));
   const auto folder = repository.folder / "objects" / "pack";
@@ -195,7 +195,7 @@ Result<GitId> write_release(const OpenRepository& repository, const NewRelease& 
   failpoint("registry.after_main");
   trees = writer.take_trees();
   for (const auto& [id, hash] : writer.blobs()) {
-    const Content& content = release.content.blobs.at(hash);
+    const model::Content& content = release.content.blobs.at(hash);
     known.add(id, hash, content);
     const auto packed = std::ranges::find(whole, id, &PackedBlob::id);
     if (packed != whole.end()) large.add(hash, content->size(), *packed);
@@ -220,4 +220,4 @@ Result<void> write_withdrawal(const OpenRepository& repository, const ReleaseInf
   return {};
 }
 
-}  // namespace notp
+}  // namespace notp::registry

@@ -9,7 +9,7 @@
 #include "notp-server/registry/git_text.hpp"
 #include "notp-server/registry/registry.hpp"
 
-namespace notp {
+namespace notp::registry {
 
 // Writes one pack for each large document that is a change of one in `previous` (the content of the
 // previous release, as far as it is in memory), one with the other new objects, then the tag, then
@@ -22,7 +22,7 @@ namespace notp {
 // With `previous` no pack is opened for small content, so the time does not grow with the history.
 // Content that only an older release has is written again.
 Result<GitId> write_release(const OpenRepository& repository, const NewRelease& release,
-                            const std::optional<GitId>& parent, const ModelContent* previous,
+                            const std::optional<GitId>& parent, const model::ModelContent* previous,
                             GitBlobIndex& known, GitIds& trees, GitLargeBlobs& large);
 
 // Writes one pack with the tag object, then names it withdrawn/v<version>: the name is the commit
@@ -30,4 +30,4 @@ Result<GitId> write_release(const OpenRepository& repository, const NewRelease& 
 Result<void> write_withdrawal(const OpenRepository& repository, const ReleaseInfo& release,
                               const Withdrawal& withdrawal, TimeMs now_ms);
 
-}  // namespace notp
+}  // namespace notp::registry

@@ -4,7 +4,7 @@
 
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::registry {
 namespace {
 
 // For a tree: the node of a file, its path beyond that, and a share of the folders. For a snapshot:
@@ -13,8 +13,8 @@ constexpr uint64_t kTreeFileBytes = 192;
 constexpr uint64_t kSnapshotFileBytes = 96;
 constexpr uint64_t kContentBytes = 80;  // per content, besides its bytes
 
-uint64_t tree_bytes(const Tree& tree) {
-  uint64_t bytes = sizeof(Tree);
+uint64_t tree_bytes(const model::Tree& tree) {
+  uint64_t bytes = sizeof(model::Tree);
   for (const auto& [path, file] : tree.files()) bytes += kTreeFileBytes + path.size();
   return bytes;
 }
@@ -34,7 +34,8 @@ uint64_t whole_bytes(const Snapshot& snapshot) {
 
 }  // namespace
 
-SnapshotPtr SnapshotMemory::find(const LedgerId& ledger, uint64_t version, const Hash& hash) {
+SnapshotPtr SnapshotMemory::find(const model::LedgerId& ledger, uint64_t version,
+                                 const Hash& hash) {
   const MutexLock lock(mutex_);
   const auto shelf = shelves_.find(ledger);
   if (shelf == shelves_.end()) return nullptr;
@@ -47,7 +48,7 @@ SnapshotPtr SnapshotMemory::find(const LedgerId& ledger, uint64_t version, const
 
 void SnapshotMemory::keep(const SnapshotPtr& snapshot, uint64_t head) {
   const bool fits = whole_bytes(*snapshot) <= budget_bytes_;
-  std::vector<std::pair<SnapshotPtr, TreePtr>> left;
+  std::vector<std::pair<SnapshotPtr, model::TreePtr>> left;
   const MutexLock lock(mutex_);
   const uint64_t version = snapshot->release.version;
   Shelf& shelf = shelf_of(snapshot->ref.ledger);
@@ -59,9 +60,9 @@ void SnapshotMemory::keep(const SnapshotPtr& snapshot, uint64_t head) {
   left.swap(left_);
 }
 
-std::vector<std::pair<uint64_t, TreePtr>> SnapshotMemory::recent_trees(const LedgerId& ledger,
-                                                                       uint64_t head) {
-  std::vector<std::pair<uint64_t, TreePtr>> out;
+std::vector<std::pair<uint64_t, model::TreePtr>> SnapshotMemory::recent_trees(
+    const model::LedgerId& ledger, uint64_t head) {
+  std::vector<std::pair<uint64_t, model::TreePtr>> out;
   const MutexLock lock(mutex_);
   const auto found = shelves_.find(ledger);
   if (found == shelves_.end()) return out;
@@ -85,7 +86,7 @@ SnapshotMemory::Counters SnapshotMemory::counters() const {
 
 // --- with the mutex held
 
-SnapshotMemory::Shelf& SnapshotMemory::shelf_of(const LedgerId& ledger) {
+SnapshotMemory::Shelf& SnapshotMemory::shelf_of(const model::LedgerId& ledger) {
   const auto [found, is_new] = shelves_.try_emplace(ledger);
   if (is_new)
     found->second.place = ledgers_.insert(ledgers_.begin(), ledger);
@@ -119,7 +120,7 @@ void SnapshotMemory::hold(Shelf& shelf, const SnapshotPtr& snapshot) {
   count(*snapshot);
 }
 
-void SnapshotMemory::hold_tree(Shelf& shelf, uint64_t version, const TreePtr& tree) {
+void SnapshotMemory::hold_tree(Shelf& shelf, uint64_t version, const model::TreePtr& tree) {
   if (const auto old = shelf.trees.find(version); old != shelf.trees.end()) {
     if (old->second == tree) return;
     drop_tree(shelf, old);
@@ -141,7 +142,7 @@ void SnapshotMemory::drop(Shelf& shelf, std::map<uint64_t, Held>::iterator held)
   shelf.held.erase(held);
 }
 
-void SnapshotMemory::drop_tree(Shelf& shelf, std::map<uint64_t, TreePtr>::iterator tree) {
+void SnapshotMemory::drop_tree(Shelf& shelf, std::map<uint64_t, model::TreePtr>::iterator tree) {
   counters_.bytes -= tree_bytes(*tree->second);
   --counters_.trees;
   left_.emplace_back(nullptr, std::move(tree->second));
@@ -189,4 +190,4 @@ void SnapshotMemory::discount(const Snapshot& snapshot) {
   --counters_.snapshots;
 }
 
-}  // namespace notp
+}  // namespace notp::registry

@@ -11,7 +11,7 @@
 #include "common/mutex.hpp"
 #include "notp-server/registry/registry.hpp"
 
-namespace notp {
+namespace notp::registry {
 
 // Thread-safe. A caller that got a snapshot keeps its content alive; content that only callers hold
 // is not counted.
@@ -28,11 +28,12 @@ class SnapshotMemory {
   explicit SnapshotMemory(uint64_t budget_bytes) : budget_bytes_(budget_bytes) {}
 
   // Null when it is not in memory, or is not the release with that hash.
-  SnapshotPtr find(const LedgerId& ledger, uint64_t version, const Hash& hash);
+  SnapshotPtr find(const model::LedgerId& ledger, uint64_t version, const Hash& hash);
   // `head` is the ledger's newest version. A snapshot larger than the budget is not kept.
   void keep(const SnapshotPtr& snapshot, uint64_t head);
   // The trees in memory of the last kSnapshotsPerLedger releases up to `head`, newest first.
-  std::vector<std::pair<uint64_t, TreePtr>> recent_trees(const LedgerId& ledger, uint64_t head);
+  std::vector<std::pair<uint64_t, model::TreePtr>> recent_trees(const model::LedgerId& ledger,
+                                                                uint64_t head);
 
   // A snapshot had to be read from Git.
   void count_load();
@@ -48,11 +49,11 @@ class SnapshotMemory {
 
  private:
   struct Place {
-    LedgerId ledger;
+    model::LedgerId ledger;
     uint64_t version = 0;
   };
   using Snapshots = std::list<Place>;  // most recently used first
-  using Ledgers = std::list<LedgerId>;
+  using Ledgers = std::list<model::LedgerId>;
   struct Held {
     SnapshotPtr snapshot;
     bool preferred = false;
@@ -61,22 +62,23 @@ class SnapshotMemory {
   struct Shelf {
     uint64_t head = 0;
     std::map<uint64_t, Held> held;
-    std::map<uint64_t, TreePtr> trees;
+    std::map<uint64_t, model::TreePtr> trees;
     Ledgers::iterator place;
   };
-  using Shelves = std::map<LedgerId, Shelf>;
+  using Shelves = std::map<model::LedgerId, Shelf>;
 
   Snapshots& list_of(bool preferred) NOTP_REQUIRES(mutex_) {
     return preferred ? preferred_ : others_;
   }
-  Shelf& shelf_of(const LedgerId& ledger) NOTP_REQUIRES(mutex_);
+  Shelf& shelf_of(const model::LedgerId& ledger) NOTP_REQUIRES(mutex_);
   // The last two versions of the ledger are preferred, and trees of the last few are kept.
   void grow(Shelf& shelf, uint64_t head) NOTP_REQUIRES(mutex_);
   void hold(Shelf& shelf, const SnapshotPtr& snapshot) NOTP_REQUIRES(mutex_);
-  void hold_tree(Shelf& shelf, uint64_t version, const TreePtr& tree) NOTP_REQUIRES(mutex_);
+  void hold_tree(Shelf& shelf, uint64_t version, const model::TreePtr& tree) NOTP_REQUIRES(mutex_);
   void use(Held& held) NOTP_REQUIRES(mutex_);
   void drop(Shelf& shelf, std::map<uint64_t, Held>::iterator held) NOTP_REQUIRES(mutex_);
-  void drop_tree(Shelf& shelf, std::map<uint64_t, TreePtr>::iterator tree) NOTP_REQUIRES(mutex_);
+  void drop_tree(Shelf& shelf, std::map<uint64_t, model::TreePtr>::iterator tree)
+      NOTP_REQUIRES(mutex_);
   void make_room() NOTP_REQUIRES(mutex_);
   void evict(const Place& place) NOTP_REQUIRES(mutex_);
   void count(const Snapshot& snapshot) NOTP_REQUIRES(mutex_);
@@ -91,8 +93,8 @@ class SnapshotMemory {
   // The number of snapshots that hold each content.
   std::unordered_map<const Bytes*, size_t> holders_ NOTP_GUARDED_BY(mutex_);
   // Evicted entries, kept until the lock is released, because freeing many contents takes time.
-  std::vector<std::pair<SnapshotPtr, TreePtr>> left_ NOTP_GUARDED_BY(mutex_);
+  std::vector<std::pair<SnapshotPtr, model::TreePtr>> left_ NOTP_GUARDED_BY(mutex_);
   Counters counters_ NOTP_GUARDED_BY(mutex_);
 };
 
-}  // namespace notp
+}  // namespace notp::registry

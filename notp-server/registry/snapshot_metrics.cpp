@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace notp {
+namespace notp::registry {
 
 void add_snapshot_metrics(MetricsRegistry& metrics,
                           std::function<SnapshotMemory::Counters()> counters) {
@@ -17,4 +17,4 @@ void add_snapshot_metrics(MetricsRegistry& metrics,
   });
 }
 
-}  // namespace notp
+}  // namespace notp::registry

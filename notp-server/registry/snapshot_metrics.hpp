@@ -6,10 +6,10 @@
 #include "common/telemetry/metrics_registry.hpp"
 #include "notp-server/registry/snapshot_memory.hpp"
 
-namespace notp {
+namespace notp::registry {
 
 // `counters` is thread-safe, and the data that it reads outlives the last scrape.
 void add_snapshot_metrics(MetricsRegistry& metrics,
                           std::function<SnapshotMemory::Counters()> counters);
 
-}  // namespace notp
+}  // namespace notp::registry

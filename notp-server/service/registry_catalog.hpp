@@ -6,42 +6,45 @@
 #include "notp-server/trust/root_store.hpp"
 #include "protocol/session/ports.hpp"
 
-namespace notp {
+namespace notp::service {
 
-class RegistryCatalog final : public Catalog, public TargetSource {
+class RegistryCatalog final : public session::Catalog, public session::TargetSource {
  public:
   // All of them outlive the catalog.
-  RegistryCatalog(const Registry& registry, const RootStore& roots, const PublishPipeline& pipeline)
+  RegistryCatalog(const registry::Registry& registry, const trust::RootStore& roots,
+                  const publish::PublishPipeline& pipeline)
       : registry_(registry), roots_(roots), pipeline_(pipeline) {}
 
   // Returns the head: no reader is held below it.
-  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
+  std::optional<trust::ReleaseRef> target(const model::LedgerId& ledger,
+                                          std::string_view) const override {
     const auto info = registry_.head(ledger);
     return info ? std::optional(info->ref) : std::nullopt;
   }
 
-  std::optional<Error> damage(const LedgerId& ledger) const override {
+  std::optional<Error> damage(const model::LedgerId& ledger) const override {
     return registry_.damage(ledger);
   }
-  std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override {
+  std::optional<trust::ReleaseRef> release(const model::LedgerId& ledger,
+                                           uint64_t version) const override {
     const auto info = registry_.info(ledger, version);
     return info ? std::optional((*info)->ref) : std::nullopt;
   }
 
-  std::optional<ReleaseRef> pending(const LedgerId& ledger, uint64_t version,
-                                    const Hash& hash) const override {
+  std::optional<trust::ReleaseRef> pending(const model::LedgerId& ledger, uint64_t version,
+                                           const Hash& hash) const override {
     return pipeline_.pending_entry(ledger, version, hash);
   }
 
-  std::vector<CatalogRoot> roots_after(uint64_t version) const override {
+  std::vector<session::CatalogRoot> roots_after(uint64_t version) const override {
     return roots_.after(version);
   }
   uint64_t newest_root() const override { return roots_.newest(); }
 
  private:
-  const Registry& registry_;
-  const RootStore& roots_;
-  const PublishPipeline& pipeline_;
+  const registry::Registry& registry_;
+  const trust::RootStore& roots_;
+  const publish::PublishPipeline& pipeline_;
 };
 
-}  // namespace notp
+}  // namespace notp::service

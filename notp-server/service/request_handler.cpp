@@ -7,12 +7,12 @@
 #include "common/log.hpp"
 #include "protocol/trust/age.hpp"
 
-namespace notp {
+namespace notp::service {
 namespace {
 
 size_t rows_of(uint32_t wanted) { return std::clamp<size_t>(wanted, 1, limits::kQueryRowsMax); }
 
-wire::HistoryRow history_row(const ReleaseInfo& info) {
+wire::HistoryRow history_row(const registry::ReleaseInfo& info) {
   wire::HistoryRow row;
   row.version = info.release.version;
   row.release_hash = info.ref.release_hash;
@@ -58,13 +58,13 @@ Result<wire::HistoryPage> RequestHandler::on(const wire::HistoryRequest& query, 
   wire::HistoryPage out;
   out.more = releases.size() > rows_max;
   if (out.more) releases.resize(rows_max);
-  for (const ReleaseInfoPtr& info : releases) out.rows.push_back(history_row(*info));
+  for (const registry::ReleaseInfoPtr& info : releases) out.rows.push_back(history_row(*info));
   return out;
 }
 
 Result<wire::NodesPage> RequestHandler::on(const wire::NodesRequest& query, const Caller& caller,
                                            Effects&) {
-  NOTP_ASSIGN(Fleet::Page page, parts_.fleet.list(query.after, rows_of(query.rows_max)));
+  NOTP_ASSIGN(fleet::Fleet::Page page, parts_.fleet.list(query.after, rows_of(query.rows_max)));
   for (wire::NodeRow& node : page.nodes)
     for (wire::NodeLedger& ledger : node.ledgers)
       complete_node_row(ledger, node.connected, caller.now_ms);
@@ -80,11 +80,11 @@ void RequestHandler::complete_node_row(wire::NodeLedger& ledger, bool connected,
   if (ledger.active_version == 0) return;
   const auto active = parts_.registry.info(ledger.ledger, ledger.active_version);
   if (!active) return;
-  const Release& release = (*active)->release;
+  const trust::Release& release = (*active)->release;
   ledger.vouched_ms = std::max(ledger.vouched_ms, release.issued_ms);
   if (connected || !parts_.freshness.enabled()) return;
-  const Age age =
-      age_of({release.fresh_s, release.hard_s, release.on_hard}, ledger.vouched_ms, now_ms);
+  const trust::Age age =
+      trust::age_of({release.fresh_s, release.hard_s, release.on_hard}, ledger.vouched_ms, now_ms);
   ledger.freshness = std::max(ledger.freshness, age.state);
 }
 
@@ -92,14 +92,14 @@ Result<wire::LedgersPage> RequestHandler::on(const wire::LedgersRequest& query,
                                              const Caller& caller, Effects&) {
   const auto rights = parts_.rights.get();
   wire::LedgersPage out;
-  for (const LedgerId& ledger : parts_.registry.ledgers()) {
+  for (const model::LedgerId& ledger : parts_.registry.ledgers()) {
     if (query.after && ledger <= *query.after) continue;
-    if (!rights->may(caller.identity, Action::kRead, &ledger)) continue;
+    if (!rights->may(caller.identity, wire::Action::kRead, &ledger)) continue;
     if (const auto head = parts_.registry.head(ledger)) out.heads.push_back(head->ref);
   }
   if (query.after) return out;  // damage is on the first page
-  for (const LedgerDamage& damage : parts_.registry.damaged())
-    if (rights->may(caller.identity, Action::kRead, &damage.ledger))
+  for (const registry::LedgerDamage& damage : parts_.registry.damaged())
+    if (rights->may(caller.identity, wire::Action::kRead, &damage.ledger))
       if (const auto error = parts_.registry.damage(damage.ledger))
         out.damaged.push_back({damage.ledger, error->code, error->message});
   return out;
@@ -110,7 +110,7 @@ Result<wire::LedgersPage> RequestHandler::on(const wire::LedgersRequest& query,
 Result<wire::RootsPage> RequestHandler::on(const wire::RootsRequest& query, const Caller&,
                                            Effects&) {
   wire::RootsPage out;
-  for (const CatalogRoot& root : parts_.roots.after(query.after_version))
+  for (const session::CatalogRoot& root : parts_.roots.after(query.after_version))
     out.root_chain.push_back(*root.envelope);
   out.more = out.root_chain.size() == limits::kRootStepsMax;
   return out;
@@ -129,7 +129,7 @@ Result<wire::Done> RequestHandler::on(const wire::PublishRoot& order, const Call
 
 Result<wire::HistoryPage> RequestHandler::on(const wire::Withdraw& order, const Caller& caller,
                                              Effects& effects) {
-  NOTP_ASSIGN(const ReleaseInfoPtr info,
+  NOTP_ASSIGN(const registry::ReleaseInfoPtr info,
               parts_.registry.withdraw(order.ledger, order.version, order.reason,
                                        caller.identity.text(), caller.now_ms));
   log::warn("release_withdrawn", {{"identity", caller.identity.text()},
@@ -145,7 +145,7 @@ Result<wire::TrustRow> RequestHandler::on(const wire::TrustRequest&, const Calle
   wire::TrustRow row;
   row.root_version = parts_.roots.newest();
   row.deny_list = parts_.facts.deny_list;
-  if (parts_.freshness.key_state() == FreshnessKeyState::kSigning)
+  if (parts_.freshness.key_state() == trust::FreshnessKeyState::kSigning)
     row.freshness_interval_ms = static_cast<uint64_t>(parts_.freshness.interval_ms());
   row.enroll_address = parts_.facts.enroll_address;
   return row;
@@ -156,14 +156,14 @@ Result<wire::TrustRow> RequestHandler::on(const wire::TrustRequest&, const Calle
 Result<wire::PendingPage> RequestHandler::on(const wire::PendingRequest& query,
                                              const Caller& caller, Effects&) {
   const auto rights = parts_.rights.get();
-  return parts_.pipeline.pending(query.ledger, query.after, [&](const LedgerId& ledger) {
-    return rights->may(caller.identity, Action::kReview, &ledger).has_value();
+  return parts_.pipeline.pending(query.ledger, query.after, [&](const model::LedgerId& ledger) {
+    return rights->may(caller.identity, wire::Action::kReview, &ledger).has_value();
   });
 }
 
 Result<wire::PublishResult> RequestHandler::on(const wire::Cosign& order, const Caller& caller,
                                                Effects& effects) {
-  PublishOutcome outcome = parts_.pipeline.cosign(order, caller.now_ms);
+  publish::PublishOutcome outcome = parts_.pipeline.cosign(order, caller.now_ms);
   const wire::PublishResult& result = outcome.result;
   log::write(result.code == 0 ? log::Level::kInfo : log::Level::kWarn,
              result.code != 0    ? "cosign_refused"
@@ -212,4 +212,4 @@ Result<wire::Certificate> RequestHandler::on(const wire::RenewCertificate& order
   return certificate;
 }
 
-}  // namespace notp
+}  // namespace notp::service

@@ -13,23 +13,23 @@
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
 
-namespace notp {
+namespace notp::service {
 
 // The part of a registry's configuration that it discloses.
 struct RegistryFacts {
-  std::optional<LedgerId> deny_list;
+  std::optional<model::LedgerId> deny_list;
   std::string enroll_address;  // "host:port"; empty: no enrolment
 };
 
 // The dependencies of the handler; all of them outlive it and are thread-safe.
 struct RequestHandlerParts {
-  Registry& registry;
-  PublishPipeline& pipeline;
-  Fleet& fleet;
-  RootStore& roots;
-  const FreshnessSigner& freshness;
-  const AtomicShared<RightsTable>& rights;
-  Enrollment* enrollment = nullptr;  // null: none here
+  registry::Registry& registry;
+  publish::PublishPipeline& pipeline;
+  fleet::Fleet& fleet;
+  trust::RootStore& roots;
+  const trust::FreshnessSigner& freshness;
+  const AtomicShared<authz::RightsTable>& rights;
+  enroll::Enrollment* enrollment = nullptr;  // null: none here
   RegistryFacts facts;
 };
 
@@ -37,7 +37,7 @@ struct RequestHandlerParts {
 struct RequestEffects {
   bool roots_changed = false;
   bool freshness_due = false;
-  std::optional<LedgerId> new_head;
+  std::optional<model::LedgerId> new_head;
 };
 
 struct RequestOutcome {
@@ -50,7 +50,7 @@ wire::Response error_response(const wire::Request& request, const Error& error);
 
 // The peer of the session that a request came in.
 struct Caller {
-  const Identity& identity;
+  const session::Identity& identity;
   const Hash& key;  // Connection::peer_key()
   TimeMs now_ms;    // wall time of the request
 };
@@ -87,4 +87,4 @@ class RequestHandler {
   RequestHandlerParts parts_;
 };
 
-}  // namespace notp
+}  // namespace notp::service

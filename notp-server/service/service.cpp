@@ -7,13 +7,14 @@
 #include "common/log.hpp"
 #include "protocol/serve/peer_error.hpp"
 
-namespace notp {
+namespace notp::service {
 
 namespace asio = boost::asio;
 
 namespace {
 
-void log_publish(const Peer& peer, const LedgerId& ledger, const wire::PublishResult& result) {
+void log_publish(const serve::Peer& peer, const model::LedgerId& ledger,
+                 const wire::PublishResult& result) {
   log::write(result.code == 0 ? log::Level::kInfo : log::Level::kWarn,
              result.code != 0        ? "publish_refused"
              : result.threshold != 0 ? "publish_waits"
@@ -28,12 +29,12 @@ void log_publish(const Peer& peer, const LedgerId& ledger, const wire::PublishRe
 }
 
 // Logs an internal error of the registry; the peer gets only its code.
-void hide_own_matter(const Peer& peer, uint32_t code, std::string& message) {
+void hide_own_matter(const serve::Peer& peer, uint32_t code, std::string& message) {
   const ErrorCode known = error_code_from_wire(code);
-  if (code == 0 || !is_own_matter(known)) return;
+  if (code == 0 || !serve::is_own_matter(known)) return;
   log::write(log::Level::kError, "query_failed", Error{known, message, {}},
              {{"identity", peer.name}});
-  message = peer_message(known, std::move(message), "");
+  message = serve::peer_message(known, std::move(message), "");
 }
 
 }  // namespace
@@ -44,14 +45,14 @@ Service::Service(ServiceParts parts, ServiceOptions options)
       pipeline_(
           parts_.registry, parts_.pending, [&roots = parts_.roots] { return roots.current(); },
           parts_.rights, parts_.engine, options_.builtins, parts_.denied,
-          [&fleet = parts_.fleet](const LedgerId& a, const LedgerId& b) {
+          [&fleet = parts_.fleet](const model::LedgerId& a, const model::LedgerId& b) {
             return fleet.subscribed_together(a, b);
           }),
       work_(parts_.pools, options_.workers, options_.validations_at_once),
       releases_(parts_.registry),
       artifacts_(releases_, parts_.artifacts, work_.artifacts,
-                 [this](const LedgerId& ledger, uint64_t version, const Hash& release,
-                        const HeldReleasePtr& base) {
+                 [this](const model::LedgerId& ledger, uint64_t version, const Hash& release,
+                        const delta::HeldReleasePtr& base) {
                    return pipeline_.pending_artifact(ledger, version, release, base);
                  }),
       catalog_(parts_.registry, parts_.roots, pipeline_),
@@ -90,12 +91,12 @@ void Service::stop() {
   server_.join();
 }
 
-void Service::announce(const LedgerId& ledger) {
+void Service::announce(const model::LedgerId& ledger) {
   server_.target_changed(ledger);
   if (parts_.denied != nullptr && parts_.denied->ledger() == ledger) recheck_sessions();
 }
 
-void Service::take_in(const LedgerId& ledger) {
+void Service::take_in(const model::LedgerId& ledger) {
   artifacts_.prepare(ledger);
   if (parts_.denied == nullptr || parts_.denied->ledger() != ledger) return;
   if (const auto updated = update_deny_list(ledger); !updated)
@@ -103,28 +104,31 @@ void Service::take_in(const LedgerId& ledger) {
                {{"ledger", ledger.text()}});
 }
 
-Result<void> Service::update_deny_list(const LedgerId& ledger) {
+Result<void> Service::update_deny_list(const model::LedgerId& ledger) {
   const auto head = parts_.registry.head(ledger);
   if (!head) return {};
-  NOTP_ASSIGN(const SnapshotPtr release, parts_.registry.snapshot(ledger, head->ref.version));
+  NOTP_ASSIGN(const registry::SnapshotPtr release,
+              parts_.registry.snapshot(ledger, head->ref.version));
   return parts_.denied->update(*release);
 }
 
-asio::awaitable<wire::PublishResult> Service::publish(PeerPtr peer,
-                                                      server_event::PublishArrived arrived) {
-  const LedgerId ledger = arrived.publish.ledger;
+asio::awaitable<wire::PublishResult> Service::publish(
+    serve::PeerPtr peer, session::server_event::PublishArrived arrived) {
+  const model::LedgerId ledger = arrived.publish.ledger;
   const uint64_t request = arrived.publish.request, version = arrived.publish.version;
-  PublishAttempt attempt{std::move(arrived.publish), {}, peer->identity, read_clock().wall_ms};
+  publish::PublishAttempt attempt{
+      std::move(arrived.publish), {}, peer->identity, read_clock().wall_ms};
   // An identity that the deny list names must be disconnected at once.
   const bool is_order = options_.facts.deny_list == ledger;
-  auto handled = co_await offload(is_order ? work_.now_publishes : work_.validations, peer->name,
-                                  [this, &attempt, &arrived]() -> Result<PublishOutcome> {
-                                    // Its share of the budget is returned when the publish is done.
-                                    NOTP_ASSIGN(attempt.artifact, arrived.artifact->take());
-                                    PublishOutcome outcome = pipeline_.handle(std::move(attempt));
-                                    if (outcome.published) take_in(outcome.published->ref.ledger);
-                                    return outcome;
-                                  });
+  auto handled = co_await serve::offload(
+      is_order ? work_.now_publishes : work_.validations, peer->name,
+      [this, &attempt, &arrived]() -> Result<publish::PublishOutcome> {
+        // Its share of the budget is returned when the publish is done.
+        NOTP_ASSIGN(attempt.artifact, arrived.artifact->take());
+        publish::PublishOutcome outcome = pipeline_.handle(std::move(attempt));
+        if (outcome.published) take_in(outcome.published->ref.ledger);
+        return outcome;
+      });
   wire::PublishResult result;
   if (handled) {
     result = std::move(handled->result);
@@ -139,20 +143,20 @@ asio::awaitable<wire::PublishResult> Service::publish(PeerPtr peer,
   }
   if (result.code != 0) ++counters_.publishes_refused;
   log_publish(*peer, ledger, result);
-  result.message = peer_message(error_code_from_wire(result.code), std::move(result.message),
-                                fmt::format("{} v{}", ledger.text(), version));
+  result.message = serve::peer_message(error_code_from_wire(result.code), std::move(result.message),
+                                       fmt::format("{} v{}", ledger.text(), version));
   co_return result;
 }
 
-asio::awaitable<wire::Response> Service::answer(PeerPtr peer, wire::Request request) {
-  auto handled =
-      co_await offload(work_.lane_of(wire::kind_of(request)), peer->name,
-                       [this, &request, &peer]() -> Result<RequestOutcome> {
-                         const Caller caller{peer->identity, peer->key, read_clock().wall_ms};
-                         RequestOutcome outcome = requests_.handle(request, caller);
-                         if (outcome.effects.new_head) take_in(*outcome.effects.new_head);
-                         return outcome;
-                       });
+asio::awaitable<wire::Response> Service::answer(serve::PeerPtr peer, wire::Request request) {
+  auto handled = co_await serve::offload(
+      work_.lane_of(wire::kind_of(request)), peer->name,
+      [this, &request, &peer]() -> Result<RequestOutcome> {
+        const Caller caller{peer->identity, peer->key, read_clock().wall_ms};
+        RequestOutcome outcome = requests_.handle(request, caller);
+        if (outcome.effects.new_head) take_in(*outcome.effects.new_head);
+        return outcome;
+      });
   RequestOutcome outcome =
       handled ? std::move(*handled) : RequestOutcome{error_response(request, handled.error()), {}};
   if (outcome.effects.roots_changed) roots_changed();
@@ -168,4 +172,4 @@ asio::awaitable<wire::Response> Service::answer(PeerPtr peer, wire::Request requ
   co_return std::move(outcome.response);
 }
 
-}  // namespace notp
+}  // namespace notp::service

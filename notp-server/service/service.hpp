@@ -22,32 +22,32 @@
 #include "protocol/serve/session_artifacts.hpp"
 #include "protocol/serve/session_server.hpp"
 
-namespace notp {
+namespace notp::service {
 
 // The dependencies of the service; all of them outlive it and are thread-safe.
 struct ServiceParts {
-  Registry& registry;
-  ArtifactCache& artifacts;
-  Fleet& fleet;
-  TlsSource& tls;
+  registry::Registry& registry;
+  serve::ArtifactCache& artifacts;
+  fleet::Fleet& fleet;
+  transport::TlsSource& tls;
   WorkPools& pools;
   rego::ModelChecker& engine;
-  const AtomicShared<RightsTable>& rights;
-  PendingStore& pending;
-  UploadSpace& uploads;
-  RootStore& roots;
-  const FreshnessSigner& freshness;
-  DenyList* denied = nullptr;        // null: none is configured
-  Enrollment* enrollment = nullptr;  // null: nodes cannot join or renew here
-  ServerInfo info;                   // without the peer
+  const AtomicShared<authz::RightsTable>& rights;
+  publish::PendingStore& pending;
+  session::UploadSpace& uploads;
+  trust::RootStore& roots;
+  const trust::FreshnessSigner& freshness;
+  authz::DenyList* denied = nullptr;         // null: none is configured
+  enroll::Enrollment* enrollment = nullptr;  // null: nodes cannot join or renew here
+  session::ServerInfo info;                  // without the peer
 };
 
 struct ServiceOptions {
-  ServeOptions serve;
+  serve::ServeOptions serve;
   size_t workers = 1;  // as in the pools
   size_t validations_at_once = 1;
-  BuiltinGrants builtins;  // in addition to those of every ledger
-  RegistryFacts facts;     // open to any peer
+  model::BuiltinGrants builtins;  // in addition to those of every ledger
+  RegistryFacts facts;            // open to any peer
 };
 
 // Totals since the start.
@@ -57,7 +57,7 @@ struct ServiceCounters {
 };
 
 // Thread-safe.
-class Service final : private RequestServices {
+class Service final : private serve::RequestServices {
  public:
   Service(ServiceParts parts, ServiceOptions options);
   ~Service();
@@ -71,7 +71,7 @@ class Service final : private RequestServices {
   void stop();
 
   // A ledger has a new head: subscribed sessions offer it.
-  void announce(const LedgerId& ledger);
+  void announce(const model::LedgerId& ledger);
   // As in SessionServer.
   void roots_changed() { server_.roots_changed(); }
   void freshness_due() { server_.freshness_due(); }
@@ -80,7 +80,7 @@ class Service final : private RequestServices {
   void clock_set() { server_.clock_set(); }
 
   const ServiceCounters& counters() const { return counters_; }
-  const ServeCounters& session_counters() const { return server_.counters(); }
+  const serve::ServeCounters& session_counters() const { return server_.counters(); }
   // Sessions that joined an artifact build for another session, since the start.
   uint64_t artifacts_joined() const { return artifacts_.joined_total(); }
   // Blocking tasks that currently wait for their turn.
@@ -88,25 +88,26 @@ class Service final : private RequestServices {
 
  private:
   boost::asio::awaitable<wire::PublishResult> publish(
-      PeerPtr peer, server_event::PublishArrived arrived) override;
-  boost::asio::awaitable<wire::Response> answer(PeerPtr peer, wire::Request request) override;
+      serve::PeerPtr peer, session::server_event::PublishArrived arrived) override;
+  boost::asio::awaitable<wire::Response> answer(serve::PeerPtr peer,
+                                                wire::Request request) override;
 
   // Applies a ledger's new head to the registry itself. Blocking, before announce().
-  void take_in(const LedgerId& ledger);
-  Result<void> update_deny_list(const LedgerId& ledger);
+  void take_in(const model::LedgerId& ledger);
+  Result<void> update_deny_list(const model::LedgerId& ledger);
 
   ServiceParts parts_;
   const ServiceOptions options_;
-  PublishPipeline pipeline_;
+  publish::PublishPipeline pipeline_;
   WorkLanes work_;
   RegistryReleases releases_;
-  SessionArtifacts artifacts_;
+  serve::SessionArtifacts artifacts_;
   const RegistryCatalog catalog_;
   RequestHandler requests_;
   RegistryPeers peers_;
   ServiceCounters counters_;
-  SessionServer server_;
+  serve::SessionServer server_;
   std::atomic<bool> stopped_{false};
 };
 
-}  // namespace notp
+}  // namespace notp::service

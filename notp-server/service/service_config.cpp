@@ -1,6 +1,6 @@
 #include "notp-server/service/service_config.hpp"
 
-namespace notp {
+namespace notp::service {
 
 ServiceOptions load_service(const config::Section& root) {
   ServiceOptions out{
@@ -10,8 +10,8 @@ ServiceOptions load_service(const config::Section& root) {
                            .sessions_per_identity_max = root.size("limits.sessions_per_identity")}},
       .workers = root.size("workers"),
       .validations_at_once = root.size("validation.at_once")};
-  out.builtins = BuiltinGrants(root.elements("validation.allow"));
+  out.builtins = model::BuiltinGrants(root.elements("validation.allow"));
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::service

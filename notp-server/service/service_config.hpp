@@ -4,9 +4,9 @@
 #include "common/config_section.hpp"
 #include "notp-server/service/service.hpp"
 
-namespace notp {
+namespace notp::service {
 
 // Reads the whole configuration.
 ServiceOptions load_service(const config::Section& root);
 
-}  // namespace notp
+}  // namespace notp::service

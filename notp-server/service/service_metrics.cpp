@@ -1,10 +1,10 @@
 #include "notp-server/service/service_metrics.hpp"
 
-namespace notp {
+namespace notp::service {
 
 void add_service_metrics(MetricsRegistry& metrics, const Service& service) {
   metrics.add([&service](MetricFamilies& out) {
-    const ServeCounters& counters = service.session_counters();
+    const serve::ServeCounters& counters = service.session_counters();
     const ServiceCounters& work = service.counters();
     out.gauge("notp_sessions", "Connections open now.", counters.sessions);
     out.counter("notp_connections_total", "Connections accepted.", counters.accepted);
@@ -29,4 +29,4 @@ void add_service_metrics(MetricsRegistry& metrics, const Service& service) {
   });
 }
 
-}  // namespace notp
+}  // namespace notp::service

@@ -2,7 +2,7 @@
 
 #include "notp-server/service/lane_limits.hpp"
 
-namespace notp {
+namespace notp::service {
 WorkPools::WorkPools(size_t workers, size_t validations_at_once)
     : queries(workers),
       artifacts(workers),
@@ -11,7 +11,7 @@ WorkPools::WorkPools(size_t workers, size_t validations_at_once)
       now_publishes(limits::kNowPublishThreads) {}
 
 void WorkPools::join() {
-  for (OffloadPool* pool : {&queries, &artifacts, &validations, &orders, &now_publishes})
+  for (transport::OffloadPool* pool : {&queries, &artifacts, &validations, &orders, &now_publishes})
     pool->join();
 }
 
@@ -47,18 +47,18 @@ WorkLanes::WorkLanes(WorkPools& pools, size_t workers, size_t validations_at_onc
                      .refill_factor = limits::kValidationRefillFactor}) {}
 
 void WorkLanes::close() {
-  for (FairLane* lane : {&queries, &artifacts, &validations, &orders, &now_publishes})
+  for (serve::FairLane* lane : {&queries, &artifacts, &validations, &orders, &now_publishes})
     lane->close();
 }
 
 size_t WorkLanes::waiting() const {
   size_t sum = 0;
-  for (const FairLane* lane : {&queries, &artifacts, &validations, &orders, &now_publishes})
+  for (const serve::FairLane* lane : {&queries, &artifacts, &validations, &orders, &now_publishes})
     sum += lane->waiting();
   return sum;
 }
 
-FairLane& WorkLanes::lane_of(wire::RequestKind kind) {
+serve::FairLane& WorkLanes::lane_of(wire::RequestKind kind) {
   switch (kind) {
     case wire::RequestKind::kQuery:
       return queries;
@@ -70,4 +70,4 @@ FairLane& WorkLanes::lane_of(wire::RequestKind kind) {
   return queries;
 }
 
-}  // namespace notp
+}  // namespace notp::service

@@ -5,7 +5,7 @@
 #include "protocol/serve/fair_lane.hpp"
 #include "protocol/wire/request_traits.hpp"
 
-namespace notp {
+namespace notp::service {
 
 // The threads. Thread-safe; join them before the io_contexts that wait for them end.
 struct WorkPools {
@@ -13,9 +13,9 @@ struct WorkPools {
   WorkPools(size_t workers, size_t validations_at_once);
   void join();
 
-  OffloadPool queries, artifacts, validations;
-  OffloadPool orders;  // also joins
-  OffloadPool now_publishes;
+  transport::OffloadPool queries, artifacts, validations;
+  transport::OffloadPool orders;  // also joins
+  transport::OffloadPool now_publishes;
 };
 
 // The queues in front of the threads. Thread-safe. All are fair by identity.
@@ -25,12 +25,12 @@ struct WorkLanes {
   // Refuses waiting and new work.
   void close();
   size_t waiting() const;
-  FairLane& lane_of(wire::RequestKind kind);
+  serve::FairLane& lane_of(wire::RequestKind kind);
 
-  FairLane queries, artifacts;
-  FairLane validations;    // publishes
-  FairLane orders;         // withdrawals, roots, tokens, renewals, drops
-  FairLane now_publishes;  // cosigned releases and deny lists: urgent, but validated
+  serve::FairLane queries, artifacts;
+  serve::FairLane validations;    // publishes
+  serve::FairLane orders;         // withdrawals, roots, tokens, renewals, drops
+  serve::FairLane now_publishes;  // cosigned releases and deny lists: urgent, but validated
 };
 
-}  // namespace notp
+}  // namespace notp::service

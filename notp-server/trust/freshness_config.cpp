@@ -1,6 +1,6 @@
 #include "notp-server/trust/freshness_config.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 Result<FreshnessOptions> load_freshness(const config::Section& freshness) {
   constexpr TimeMs kSecondMs = 1'000;
@@ -14,4 +14,4 @@ Result<FreshnessOptions> load_freshness(const config::Section& freshness) {
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::trust

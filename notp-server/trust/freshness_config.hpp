@@ -4,9 +4,9 @@
 #include "common/config_section.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 // kConfig.
 Result<FreshnessOptions> load_freshness(const config::Section& freshness);
 
-}  // namespace notp
+}  // namespace notp::trust

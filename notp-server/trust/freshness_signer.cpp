@@ -5,7 +5,7 @@
 #include "common/log.hpp"
 #include "common/storage/files.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 std::string_view freshness_key_state_name(FreshnessKeyState state) {
   switch (state) {
@@ -94,4 +94,4 @@ Result<std::pair<Freshness, Bytes>> FreshnessSigner::sign(std::vector<FreshHead>
   return std::pair{std::move(out), std::move(signature)};
 }
 
-}  // namespace notp
+}  // namespace notp::trust

@@ -11,7 +11,7 @@
 #include "notp-server/trust/root_store.hpp"
 #include "protocol/session/ports.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 struct FreshnessOptions {
   std::filesystem::path private_key;  // Ed25519, PKCS #8 PEM; empty: this registry signs nothing
@@ -30,9 +30,9 @@ enum class FreshnessKeyState : uint8_t {
 std::string_view freshness_key_state_name(FreshnessKeyState state);
 
 // Thread-safe. `registry` and `roots` outlive it.
-class FreshnessSigner final : public FreshnessSource {
+class FreshnessSigner final : public session::FreshnessSource {
  public:
-  FreshnessSigner(const Registry& registry, const RootStore& roots)
+  FreshnessSigner(const registry::Registry& registry, const RootStore& roots)
       : registry_(registry), roots_(roots) {}
 
   // Loads the key and sets the options, also while sessions sign. Returns whether the key changed.
@@ -60,11 +60,11 @@ class FreshnessSigner final : public FreshnessSource {
 
   static FreshnessKeyState state_of(const Root& root, const Using& in_use);
 
-  const Registry& registry_;
+  const registry::Registry& registry_;
   const RootStore& roots_;
   AtomicShared<Using> using_{std::make_shared<const Using>()};
   mutable std::atomic<FreshnessKeyState> logged_{FreshnessKeyState::kOff};
   mutable std::atomic<uint64_t> signed_{0};
 };
 
-}  // namespace notp
+}  // namespace notp::trust

@@ -2,7 +2,7 @@
 
 #include "common/log.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 bool RootExpiryLog::look(const Root& root, TimeMs now_ms) {
   const RootExpiry expiry = root_expiry(root.expires_ms, now_ms);
@@ -22,4 +22,4 @@ bool RootExpiryLog::look(const Root& root, TimeMs now_ms) {
   return true;
 }
 
-}  // namespace notp
+}  // namespace notp::trust

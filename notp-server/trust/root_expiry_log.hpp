@@ -5,7 +5,7 @@
 
 #include "protocol/trust/root_expiry.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 // One thread.
 class RootExpiryLog {
@@ -21,4 +21,4 @@ class RootExpiryLog {
   uint64_t version_ = 0;  // of the root last logged
 };
 
-}  // namespace notp
+}  // namespace notp::trust

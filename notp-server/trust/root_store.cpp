@@ -10,7 +10,7 @@
 #include "common/storage/read_only_disk.hpp"
 #include "protocol/trust/verify.hpp"
 
-namespace notp {
+namespace notp::trust {
 namespace {
 
 namespace fs = std::filesystem;
@@ -199,7 +199,7 @@ Result<std::shared_ptr<const Root>> RootStore::append(ByteView envelope, TimeMs 
 }
 
 Result<bool> RootStore::holds(uint64_t version, ByteView envelope) const {
-  Content stored;
+  model::Content stored;
   {
     const MutexLock lock(mutex_);
     const auto found = chain_.find(version);
@@ -226,13 +226,13 @@ void RootStore::remember(std::shared_ptr<const Root> root, Bytes envelope) {
   current_.set(std::move(root));
 }
 
-std::vector<CatalogRoot> RootStore::after(uint64_t version) const {
+std::vector<session::CatalogRoot> RootStore::after(uint64_t version) const {
   const MutexLock lock(mutex_);
-  std::vector<CatalogRoot> out;
+  std::vector<session::CatalogRoot> out;
   for (auto root = chain_.upper_bound(version);
        root != chain_.end() && out.size() < limits::kRootStepsMax; ++root)
     out.push_back(root->second);
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::trust

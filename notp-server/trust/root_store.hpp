@@ -14,7 +14,7 @@
 #include "protocol/session/ports.hpp"
 #include "protocol/trust/statements.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 // <folder>/<version>.envelope, one file for each root, without gaps. A root is durable before it is
 // current, and is never changed or removed. Thread-safe; current(), newest() and after() answer
@@ -41,7 +41,7 @@ class RootStore {
     return root ? root->version : 0;
   }
   // The roots above `version`, oldest first, at most kRootStepsMax.
-  std::vector<CatalogRoot> after(uint64_t version) const;
+  std::vector<session::CatalogRoot> after(uint64_t version) const;
 
   // Verifies the successor of the current root, stores it and makes it current. The envelope of a
   // root that is already in the chain is accepted again. Errors as of verify_update(); kExpired
@@ -73,8 +73,8 @@ class RootStore {
 
   Mutex writing_;  // one publish at a time
   mutable Mutex mutex_ NOTP_ACQUIRED_AFTER(writing_);
-  std::map<uint64_t, CatalogRoot> chain_ NOTP_GUARDED_BY(mutex_);
+  std::map<uint64_t, session::CatalogRoot> chain_ NOTP_GUARDED_BY(mutex_);
   AtomicShared<Root> current_{nullptr};
 };
 
-}  // namespace notp
+}  // namespace notp::trust

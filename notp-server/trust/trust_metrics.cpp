@@ -1,6 +1,6 @@
 #include "notp-server/trust/trust_metrics.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 void add_trust_metrics(MetricsRegistry& metrics, const RootStore& roots,
                        const FreshnessSigner& freshness) {
@@ -19,4 +19,4 @@ void add_trust_metrics(MetricsRegistry& metrics, const RootStore& roots,
   });
 }
 
-}  // namespace notp
+}  // namespace notp::trust

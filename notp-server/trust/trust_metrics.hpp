@@ -5,10 +5,10 @@
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 // Both outlive the last scrape.
 void add_trust_metrics(MetricsRegistry& metrics, const RootStore& roots,
                        const FreshnessSigner& freshness);
 
-}  // namespace notp
+}  // namespace notp::trust

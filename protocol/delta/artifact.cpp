@@ -7,15 +7,12 @@
 #include "protocol/delta/section.hpp"
 #include "protocol/delta/tree_diff.hpp"
 
-namespace notp {
+namespace notp::delta {
 namespace {
 
-using delta::Section;
-using delta::SectionKind;
-
 // Content loaded by a hash must at least have the size that the tree states.
-Result<Content> load(const ReleaseContent& from, const FileEntry& entry) {
-  NOTP_ASSIGN(Content content, from.load(entry.hash));
+Result<model::Content> load(const ReleaseContent& from, const model::FileEntry& entry) {
+  NOTP_ASSIGN(model::Content content, from.load(entry.hash));
   if (content == nullptr || content->size() != entry.bytes)
     return fail(
         ErrorCode::kCorrupt,
@@ -23,25 +20,26 @@ Result<Content> load(const ReleaseContent& from, const FileEntry& entry) {
   return content;
 }
 
-Result<Bytes> join(const ReleaseContent* base, const std::vector<const FileEntry*>& entries) {
+Result<Bytes> join(const ReleaseContent* base,
+                   const std::vector<const model::FileEntry*>& entries) {
   uint64_t bytes = 0;
-  for (const FileEntry* entry : entries) bytes += entry->bytes;
+  for (const model::FileEntry* entry : entries) bytes += entry->bytes;
   Bytes out;
   out.reserve(bytes);
-  for (const FileEntry* entry : entries) {
-    NOTP_ASSIGN(const Content content, load(*base, *entry));
+  for (const model::FileEntry* entry : entries) {
+    NOTP_ASSIGN(const model::Content content, load(*base, *entry));
     out += *content;
   }
   return out;
 }
 
 // Loads content to compare with or decode against; null when there is none.
-Result<Content> load_reference(const ReleaseContent* base, const FileEntry* entry) {
-  if (entry == nullptr) return Content();
+Result<model::Content> load_reference(const ReleaseContent* base, const model::FileEntry* entry) {
+  if (entry == nullptr) return model::Content();
   return load(*base, *entry);
 }
 
-ByteView view(const Content& content) { return content ? ByteView(*content) : ByteView(); }
+ByteView view(const model::Content& content) { return content ? ByteView(*content) : ByteView(); }
 
 // The sections of an artifact, by kind and in order, not yet decoded.
 struct Sections {
@@ -51,7 +49,7 @@ struct Sections {
 
 Result<void> take_version(ByteView& in) {
   if (in.empty()) return fail(ErrorCode::kArtifact, "an artifact is cut short");
-  if (in.front() != delta::kFormatVersion)
+  if (in.front() != kFormatVersion)
     return fail(ErrorCode::kArtifact, fmt::format("an artifact of unknown format version {}",
                                                   static_cast<uint8_t>(in.front())));
   in.remove_prefix(1);
@@ -59,7 +57,7 @@ Result<void> take_version(ByteView& in) {
 }
 
 Result<Section> take_kind(ByteView& in, SectionKind kind) {
-  NOTP_ASSIGN(const Section section, delta::take_section(in));
+  NOTP_ASSIGN(const Section section, take_section(in));
   if (section.kind != kind)
     return fail(ErrorCode::kArtifact, "sections are missing or out of order");
   return section;
@@ -75,7 +73,7 @@ Result<Sections> split(ByteView artifact, uint64_t file_count) {
   NOTP_ASSIGN(out.envelope, take_kind(artifact, SectionKind::kEnvelope));
   NOTP_ASSIGN(out.program, take_kind(artifact, SectionKind::kProgram));
   for (;;) {
-    NOTP_ASSIGN(const Section section, delta::take_section(artifact));
+    NOTP_ASSIGN(const Section section, take_section(artifact));
     if (section.kind == SectionKind::kEnd) break;
     if (section.kind == SectionKind::kSolid && out.blobs.empty())
       out.solids.push_back(section);
@@ -91,7 +89,7 @@ Result<Sections> split(ByteView artifact, uint64_t file_count) {
 }
 
 // The sections must be exactly those that the program requires; checked before decoding.
-Result<void> match(const Sections& sections, const delta::ContentLayout& layout) {
+Result<void> match(const Sections& sections, const ContentLayout& layout) {
   bool fits = sections.solids.size() == layout.solids.size() &&
               sections.blobs.size() == layout.blobs.size();
   for (size_t i = 0; fits && i < layout.solids.size(); ++i)
@@ -102,37 +100,37 @@ Result<void> match(const Sections& sections, const delta::ContentLayout& layout)
   return fail(ErrorCode::kArtifact, "the sections are not those that the path program calls for");
 }
 
-Result<delta::Program> decode_program(const Section& section, const delta::BaseIndex& base,
-                                      const ApplyLimits& limits) {
-  if (section.raw_bytes > delta::program_bytes_max(base, limits.file_count))
+Result<Program> decode_program(const Section& section, const BaseIndex& base,
+                               const ApplyLimits& limits) {
+  if (section.raw_bytes > program_bytes_max(base, limits.file_count))
     return fail(ErrorCode::kArtifact,
                 "a path program is longer than its base and the files signed "
                 "for can make it");
-  NOTP_ASSIGN(const Bytes bytes, delta::decode_section(section, {}));
-  return delta::parse_program(bytes, base, limits.file_count);
+  NOTP_ASSIGN(const Bytes bytes, decode_section(section, {}));
+  return parse_program(bytes, base, limits.file_count);
 }
 
 struct Decoded {
   std::vector<Hash> hashes;  // of the new contents
-  BlobMap blobs;
+  model::BlobMap blobs;
 
   void keep(size_t content, Bytes bytes) {
-    hashes[content] = blob_hash(bytes);
+    hashes[content] = model::blob_hash(bytes);
     blobs.try_emplace(hashes[content], std::make_shared<const Bytes>(std::move(bytes)));
   }
 };
 
-Result<Decoded> decode_contents(const Sections& sections, const delta::ContentLayout& layout,
+Result<Decoded> decode_contents(const Sections& sections, const ContentLayout& layout,
                                 const ReleaseContent* base) {
   Decoded out;
   out.hashes.resize(layout.contents.size());
   for (size_t i = 0; i < layout.solids.size(); ++i) {
-    const delta::SolidGroup& group = layout.solids[i];
+    const SolidGroup& group = layout.solids[i];
     Bytes reference;
-    if (delta::needs_reference(sections.solids[i].coding)) {
+    if (needs_reference(sections.solids[i].coding)) {
       NOTP_ASSIGN(reference, join(base, group.references));
     }
-    NOTP_ASSIGN(const Bytes raw, delta::decode_section(sections.solids[i], reference));
+    NOTP_ASSIGN(const Bytes raw, decode_section(sections.solids[i], reference));
     size_t at = 0;
     for (const size_t member : group.members) {
       const uint64_t bytes = layout.contents[member].bytes;
@@ -142,36 +140,36 @@ Result<Decoded> decode_contents(const Sections& sections, const delta::ContentLa
   }
   for (size_t i = 0; i < layout.blobs.size(); ++i) {
     const size_t member = layout.blobs[i];
-    Content reference;
-    if (delta::needs_reference(sections.blobs[i].coding)) {
+    model::Content reference;
+    if (needs_reference(sections.blobs[i].coding)) {
       NOTP_ASSIGN(reference, load_reference(base, layout.contents[member].reference));
     }
-    NOTP_ASSIGN(Bytes raw, delta::decode_section(sections.blobs[i], view(reference)));
+    NOTP_ASSIGN(Bytes raw, decode_section(sections.blobs[i], view(reference)));
     out.keep(member, std::move(raw));
   }
   return out;
 }
 
-Result<void> encode_contents(Bytes& out, const delta::TreeDiff& diff,
-                             const delta::ContentLayout& layout, const ReleaseContent* base,
-                             const ReleaseContent& target,
-                             const delta::EncodingTier& encoding_tier) {
+Result<void> encode_contents(Bytes& out, const TreeDiff& diff, const ContentLayout& layout,
+                             const ReleaseContent* base, const ReleaseContent& target,
+                             const EncodingTier& encoding_tier) {
   const auto load_new = [&](size_t i) {
     return load(target, {diff.contents[i], layout.contents[i].bytes});
   };
-  for (const delta::SolidGroup& group : layout.solids) {
+  for (const SolidGroup& group : layout.solids) {
     NOTP_ASSIGN(const Bytes reference, join(base, group.references));
     Bytes raw;
     for (const size_t member : group.members) {
-      NOTP_ASSIGN(const Content content, load_new(member));
+      NOTP_ASSIGN(const model::Content content, load_new(member));
       raw += *content;
     }
-    NOTP_TRY(delta::put_section(out, SectionKind::kSolid, raw, reference, encoding_tier));
+    NOTP_TRY(put_section(out, SectionKind::kSolid, raw, reference, encoding_tier));
   }
   for (const size_t member : layout.blobs) {
-    NOTP_ASSIGN(const Content reference, load_reference(base, layout.contents[member].reference));
-    NOTP_ASSIGN(const Content content, load_new(member));
-    NOTP_TRY(delta::put_section(out, SectionKind::kBlob, *content, view(reference), encoding_tier));
+    NOTP_ASSIGN(const model::Content reference,
+                load_reference(base, layout.contents[member].reference));
+    NOTP_ASSIGN(const model::Content content, load_new(member));
+    NOTP_TRY(put_section(out, SectionKind::kBlob, *content, view(reference), encoding_tier));
   }
   return {};
 }
@@ -195,51 +193,53 @@ Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& 
                               const EncodeOptions& options) {
   if (target.envelope.bytes().size() > limits::kEnvelopeBytesMax)
     return fail(ErrorCode::kLimit, "an envelope is over the limit");
-  const Tree* const base_tree = base ? base->tree : nullptr;
-  const delta::BaseIndex index(base_tree);
-  const delta::TreeDiff diff = delta::diff_trees(base_tree, index, *target.tree);
-  const Bytes program = delta::encode_program(diff.program, index);
+  const model::Tree* const base_tree = base ? base->tree : nullptr;
+  const BaseIndex index(base_tree);
+  const TreeDiff diff = diff_trees(base_tree, index, *target.tree);
+  const Bytes program = encode_program(diff.program, index);
   if (program.size() > limits::kPathProgramBytesMax)
     return fail(ErrorCode::kLimit, "the changed paths of a release are over the limit");
-  const delta::ContentLayout layout = delta::layout_of(diff.program, index);
+  const ContentLayout layout = layout_of(diff.program, index);
 
-  const delta::EncodingTier encoding_tier(options.level,
-                                          options.keep_going ? &options.keep_going : nullptr);
-  Bytes out(1, delta::kFormatVersion);
-  NOTP_TRY(delta::put_envelope_section(out, target.envelope,
-                                       base ? base->envelope : ReleaseEnvelope(), encoding_tier));
-  NOTP_TRY(delta::put_section(out, SectionKind::kProgram, program, {}, encoding_tier));
+  const EncodingTier encoding_tier(options.level,
+                                   options.keep_going ? &options.keep_going : nullptr);
+  Bytes out(1, kFormatVersion);
+  NOTP_TRY(put_envelope_section(out, target.envelope,
+                                base ? base->envelope : trust::ReleaseEnvelope(), encoding_tier));
+  NOTP_TRY(put_section(out, SectionKind::kProgram, program, {}, encoding_tier));
   NOTP_TRY(encode_contents(out, diff, layout, base, target, encoding_tier));
-  delta::put_end(out);
+  put_end(out);
   out.shrink_to_fit();
   return out;
 }
 
-Result<ReleaseEnvelope> read_envelope(ByteView artifact, const ReleaseEnvelope& base_envelope) {
+Result<trust::ReleaseEnvelope> read_envelope(ByteView artifact,
+                                             const trust::ReleaseEnvelope& base_envelope) {
   NOTP_TRY(take_version(artifact));
   NOTP_ASSIGN(const Section section, take_kind(artifact, SectionKind::kEnvelope));
-  return delta::decode_envelope_section(section, base_envelope);
+  return decode_envelope_section(section, base_envelope);
 }
 
 Result<AppliedArtifact> apply_artifact(ByteView artifact, const ReleaseContent* base,
                                        const ApplyLimits& limits) {
   NOTP_ASSIGN(const Sections sections, split(artifact, limits.file_count));
-  const delta::BaseIndex index(base ? base->tree : nullptr);
-  NOTP_ASSIGN(const delta::Program program, decode_program(sections.program, index, limits));
-  NOTP_ASSIGN(delta::Outline outline, delta::run_program(program, index, limits));
-  const delta::ContentLayout layout = delta::layout_of(program, index);
+  const BaseIndex index(base ? base->tree : nullptr);
+  NOTP_ASSIGN(const Program program, decode_program(sections.program, index, limits));
+  NOTP_ASSIGN(Outline outline, run_program(program, index, limits));
+  const ContentLayout layout = layout_of(program, index);
   NOTP_TRY(match(sections, layout));
   NOTP_ASSIGN(Decoded decoded, decode_contents(sections, layout, base));
 
-  Files files;
+  model::Files files;
   for (auto& [path, slot] : outline) {
-    if (slot.content != delta::Slot::kFromBase) slot.entry.hash = decoded.hashes[slot.content];
+    if (slot.content != Slot::kFromBase) slot.entry.hash = decoded.hashes[slot.content];
     files.emplace_hint(files.end(), path, slot.entry);
   }
-  auto tree = Tree::make(std::move(files));
+  auto tree = model::Tree::make(std::move(files));
   if (!tree)
     return fail(ErrorCode::kArtifact, "an artifact makes no model: " + tree.error().message);
-  return AppliedArtifact{std::make_shared<const Tree>(*std::move(tree)), std::move(decoded.blobs)};
+  return AppliedArtifact{std::make_shared<const model::Tree>(*std::move(tree)),
+                         std::move(decoded.blobs)};
 }
 
-}  // namespace notp
+}  // namespace notp::delta

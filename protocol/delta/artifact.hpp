@@ -95,7 +95,7 @@
 #include "protocol/model/tree.hpp"
 #include "protocol/trust/release_envelope.hpp"
 
-namespace notp {
+namespace notp::delta {
 
 inline constexpr uint64_t kCodecVersion = 1;
 
@@ -108,9 +108,9 @@ Hash artifact_id(const Hash& base_release, const Hash& target_release, uint32_t 
 // One side of an artifact: a release's envelope, tree and content. Content is loaded on demand and
 // dropped after use.
 struct ReleaseContent {
-  ReleaseEnvelope envelope;  // verbatim, signed; read: it is not parsed once more
-  const Tree* tree = nullptr;
-  BlobLoader load;
+  trust::ReleaseEnvelope envelope;  // verbatim, signed; read: it is not parsed once more
+  const model::Tree* tree = nullptr;
+  model::BlobLoader load;
 };
 
 struct EncodeOptions {
@@ -132,7 +132,8 @@ Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& 
 // only the front of the artifact: kArtifact with "cut short" when `artifact` does not reach the end
 // of the envelope. An envelope that came as a difference is read, any other is neither read nor
 // open.
-Result<ReleaseEnvelope> read_envelope(ByteView artifact, const ReleaseEnvelope& base_envelope);
+Result<trust::ReleaseEnvelope> read_envelope(ByteView artifact,
+                                             const trust::ReleaseEnvelope& base_envelope);
 
 // Limits of the signed statement on the rest of the artifact.
 struct ApplyLimits {
@@ -141,8 +142,8 @@ struct ApplyLimits {
 };
 
 struct AppliedArtifact {
-  TreePtr tree;
-  BlobMap new_blobs;  // content that the base does not have, by blob hash
+  model::TreePtr tree;
+  model::BlobMap new_blobs;  // content that the base does not have, by blob hash
 };
 
 // Rebuilds the target. kArtifact when the bytes are malformed, refer to files that the base does
@@ -154,4 +155,4 @@ struct AppliedArtifact {
 Result<AppliedArtifact> apply_artifact(ByteView artifact, const ReleaseContent* base,
                                        const ApplyLimits& limits);
 
-}  // namespace notp
+}  // namespace notp::delta

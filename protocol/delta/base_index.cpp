@@ -4,7 +4,7 @@
 
 namespace notp::delta {
 
-BaseIndex::BaseIndex(const Tree* tree) {
+BaseIndex::BaseIndex(const model::Tree* tree) {
   if (tree == nullptr) return;
   files.reserve(tree->files().size());
   for (const BaseFile& file : tree->files()) files.push_back(&file);

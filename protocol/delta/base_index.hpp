@@ -9,14 +9,14 @@
 
 namespace notp::delta {
 
-using BaseFile = Files::value_type;  // path, entry
+using BaseFile = model::Files::value_type;  // path, entry
 
 // Views into a tree, which must outlive the index. Without a tree it has no files and no folders.
 struct BaseIndex {
   std::vector<const BaseFile*> files;     // by path
   std::vector<std::string_view> folders;  // by path; "" is the root of the model
 
-  explicit BaseIndex(const Tree* tree);
+  explicit BaseIndex(const model::Tree* tree);
   // Returns the files below a folder, as a range of indexes in `files`.
   std::pair<size_t, size_t> below(std::string_view folder) const;
 };

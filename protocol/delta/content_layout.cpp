@@ -30,13 +30,13 @@ class Siblings {
   // Announces an added file; all are announced before siblings are requested.
   void announce(std::string_view path) { ++added_at_[place_of(path)]; }
 
-  std::vector<const FileEntry*> of(std::string_view path) {
+  std::vector<const model::FileEntry*> of(std::string_view path) {
     const size_t place = place_of(path);
     const size_t reach =
         std::clamp(kSiblingsPerAdded * added_at_[place], kSiblingsMin, kSiblingsMax);
     const size_t first = place - std::min(place, reach);
     const size_t last = std::min(files_.size(), place + reach);
-    std::vector<const FileEntry*> out;
+    std::vector<const model::FileEntry*> out;
     for (size_t i = first; i < last; ++i)
       if (extension(files_[i]->first) == extension(path)) out.push_back(&files_[i]->second);
     return out;
@@ -67,9 +67,9 @@ class Siblings {
 // kSolidBytesMax.
 class SolidGroups {
  public:
-  void add(size_t member, uint64_t bytes, const std::vector<const FileEntry*>& references) {
+  void add(size_t member, uint64_t bytes, const std::vector<const model::FileEntry*>& references) {
     uint64_t more = 0;
-    for (const FileEntry* entry : references)
+    for (const model::FileEntry* entry : references)
       if (!seen_.contains(entry->hash)) more += entry->bytes;
     if (groups_.empty() || groups_.back().raw_bytes + bytes > limits::kSolidBytesMax ||
         reference_bytes_ + more > limits::kSolidBytesMax)
@@ -77,7 +77,7 @@ class SolidGroups {
     SolidGroup& group = groups_.back();
     group.members.push_back(member);
     group.raw_bytes += bytes;
-    for (const FileEntry* entry : references) {
+    for (const model::FileEntry* entry : references) {
       if (!seen_.insert(entry->hash).second) continue;
       group.references.push_back(entry);
       reference_bytes_ += entry->bytes;

@@ -11,13 +11,13 @@ namespace notp::delta {
 struct NewContent {
   std::string_view path;  // into the program or the base
   uint64_t bytes = 0;
-  const FileEntry* reference = nullptr;  // the old version, or the file it resembles
+  const model::FileEntry* reference = nullptr;  // the old version, or the file it resembles
 };
 
 // Small contents in one frame, concatenated in the order of `members`.
 struct SolidGroup {
-  std::vector<size_t> members;               // indexes in ContentLayout::contents
-  std::vector<const FileEntry*> references;  // concatenated: the reference of the frame
+  std::vector<size_t> members;                      // indexes in ContentLayout::contents
+  std::vector<const model::FileEntry*> references;  // concatenated: the reference of the frame
   uint64_t raw_bytes = 0;
 };
 

@@ -44,26 +44,27 @@ std::unexpected<Error> malformed(std::string_view what) {
   return fail(ErrorCode::kArtifact, fmt::format("the difference of an envelope {}", what));
 }
 
-bool read(ReleaseEnvelope& envelope) { return envelope.open() && envelope.read(); }
+bool read(trust::ReleaseEnvelope& envelope) { return envelope.open() && envelope.read(); }
 
-std::vector<std::string> keyids_of(const ReleaseEnvelope& release) {
+std::vector<std::string> keyids_of(const trust::ReleaseEnvelope& release) {
   std::vector<std::string> out;
-  for (const EnvelopeSignature& entry : release.envelope().signatures) out.push_back(entry.keyid);
+  for (const trust::EnvelopeSignature& entry : release.envelope().signatures)
+    out.push_back(entry.keyid);
   return out;
 }
 
 Bytes check_of(ByteView base) { return Bytes(sha256(base).view().substr(0, kCheckBytes)); }
 
 // Returns the release that costs no bytes: the successor of the base, otherwise like it.
-Release expected_after(const ReleaseEnvelope& base) {
-  Release out = base.release();
+trust::Release expected_after(const trust::ReleaseEnvelope& base) {
+  trust::Release out = base.release();
   ++out.version;
   out.previous_hash = base.hash();
   return out;
 }
 
 // The time from issue to expiry is expected to be that of the base.
-TimeMs expected_expiry(const Release& base, TimeMs issued_ms) {
+TimeMs expected_expiry(const trust::Release& base, TimeMs issued_ms) {
   if (base.expires_ms == 0) return 0;
   const auto lifetime = static_cast<uint64_t>(base.expires_ms - base.issued_ms);
   return static_cast<TimeMs>(static_cast<uint64_t>(issued_ms) + lifetime);
@@ -72,20 +73,20 @@ TimeMs expected_expiry(const Release& base, TimeMs issued_ms) {
 constexpr size_t kSourceTexts = 3;
 
 // All texts but the commit; empty without a source.
-std::vector<std::string> source_texts(const std::optional<Source>& source) {
+std::vector<std::string> source_texts(const std::optional<trust::Source>& source) {
   if (!source) return {};
   return {source->repository, source->ref, source->signer};
 }
 
 // The bytes of the commit's hash; empty without a source.
-Bytes commit_of(const std::optional<Source>& source) {
+Bytes commit_of(const std::optional<trust::Source>& source) {
   return source ? from_hex(source->commit).value_or(Bytes()) : Bytes();
 }
 
 // "<zone>/<ledger>@<version>".
-std::vector<std::string> use_texts(const std::vector<LedgerUse>& uses) {
+std::vector<std::string> use_texts(const std::vector<model::LedgerUse>& uses) {
   std::vector<std::string> out;
-  for (const LedgerUse& use : uses)
+  for (const model::LedgerUse& use : uses)
     out.push_back(fmt::format("{}@{}", use.ledger.text(), use.version));
   return out;
 }
@@ -195,9 +196,10 @@ class Reader {
   ByteView in_;
 };
 
-void write_release(Writer& out, const ReleaseEnvelope& base, const ReleaseEnvelope& target) {
-  const Release expected = expected_after(base);
-  const Release& r = target.release();
+void write_release(Writer& out, const trust::ReleaseEnvelope& base,
+                   const trust::ReleaseEnvelope& target) {
+  const trust::Release expected = expected_after(base);
+  const trust::Release& r = target.release();
   out.hash(Field::kContentRoot, r.content_root, expected.content_root);
   out.time(Field::kIssued, r.issued_ms, expected.issued_ms);
   out.number(Field::kTotalBytes, r.total_bytes, expected.total_bytes);
@@ -218,18 +220,18 @@ void write_release(Writer& out, const ReleaseEnvelope& base, const ReleaseEnvelo
   out.time(Field::kAcceptBy, r.accept_by_ms, expected.accept_by_ms);
 }
 
-Result<void> read_source(Reader& in, const Bytes& commit, std::optional<Source>& source) {
+Result<void> read_source(Reader& in, const Bytes& commit, std::optional<trust::Source>& source) {
   std::vector<std::string> texts = source_texts(source);
   NOTP_TRY(in.texts(Field::kSource, texts, kSourceTexts, limits::kSourceTextBytesMax));
   source.reset();
   if (texts.size() == kSourceTexts)
-    source = Source{texts[0], texts[1], to_hex(commit), texts[2]};
+    source = trust::Source{texts[0], texts[1], to_hex(commit), texts[2]};
   else if (!texts.empty())
     return malformed("has a source with too few texts");
   return {};
 }
 
-Result<void> read_uses(Reader& in, std::vector<LedgerUse>& uses) {
+Result<void> read_uses(Reader& in, std::vector<model::LedgerUse>& uses) {
   // Zone, name, and a version as text.
   constexpr size_t kUseBytesMax = 13 + limits::kNameBytesMax + 16;
   std::vector<std::string> texts = use_texts(uses);
@@ -237,7 +239,7 @@ Result<void> read_uses(Reader& in, std::vector<LedgerUse>& uses) {
   uses.clear();
   for (const std::string& text : texts) {
     const size_t at = text.rfind('@');
-    const auto ledger = LedgerId::parse(std::string_view(text).substr(0, at));
+    const auto ledger = model::LedgerId::parse(std::string_view(text).substr(0, at));
     uint64_t version = 0;
     const char* const end = text.data() + text.size();
     if (at == text.npos || !ledger) return malformed("uses what is no ledger and version");
@@ -248,9 +250,9 @@ Result<void> read_uses(Reader& in, std::vector<LedgerUse>& uses) {
   return {};
 }
 
-Result<Release> read_release(Reader& in, const ReleaseEnvelope& base,
-                             std::vector<std::string>& keyids) {
-  Release r = expected_after(base);
+Result<trust::Release> read_release(Reader& in, const trust::ReleaseEnvelope& base,
+                                    std::vector<std::string>& keyids) {
+  trust::Release r = expected_after(base);
   NOTP_TRY(in.hash(Field::kContentRoot, r.content_root));
   NOTP_TRY(in.time(Field::kIssued, r.issued_ms));
   NOTP_TRY(in.number(Field::kTotalBytes, r.total_bytes));
@@ -268,10 +270,10 @@ Result<Release> read_release(Reader& in, const ReleaseEnvelope& base,
   NOTP_TRY(in.number(Field::kHard, r.hard_s));
   auto on_hard = static_cast<uint64_t>(r.on_hard);
   NOTP_TRY(in.number(Field::kOnHard, on_hard));
-  if (on_hard != static_cast<uint64_t>(OnHard::kDeny) &&
-      on_hard != static_cast<uint64_t>(OnHard::kServe))
+  if (on_hard != static_cast<uint64_t>(trust::OnHard::kDeny) &&
+      on_hard != static_cast<uint64_t>(trust::OnHard::kServe))
     return malformed("has an on_hard that does not exist");
-  r.on_hard = static_cast<OnHard>(on_hard);
+  r.on_hard = static_cast<trust::OnHard>(on_hard);
   NOTP_TRY(read_source(in, commit, r.source));
   NOTP_TRY(read_uses(in, r.uses));
   NOTP_TRY(in.time(Field::kAcceptBy, r.accept_by_ms));
@@ -280,7 +282,8 @@ Result<Release> read_release(Reader& in, const ReleaseEnvelope& base,
 
 }  // namespace
 
-std::optional<Bytes> encode_envelope_diff(ReleaseEnvelope base, ReleaseEnvelope target) {
+std::optional<Bytes> encode_envelope_diff(trust::ReleaseEnvelope base,
+                                          trust::ReleaseEnvelope target) {
   if (!read(base) || !read(target) ||
       base.release().trust_domain != target.release().trust_domain ||
       base.release().ledger != target.release().ledger)
@@ -290,12 +293,12 @@ std::optional<Bytes> encode_envelope_diff(ReleaseEnvelope base, ReleaseEnvelope 
   Bytes out = check_of(base);
   put_varint(out, writer.mask());
   out += writer.entries();
-  for (const EnvelopeSignature& entry : target.envelope().signatures) out += entry.signature;
+  for (const trust::EnvelopeSignature& entry : target.envelope().signatures) out += entry.signature;
   return out;
 }
 
-Result<ReleaseEnvelope> decode_envelope_diff(ByteView coded, ReleaseEnvelope base,
-                                             uint64_t raw_bytes) {
+Result<trust::ReleaseEnvelope> decode_envelope_diff(ByteView coded, trust::ReleaseEnvelope base,
+                                                    uint64_t raw_bytes) {
   if (!coded.starts_with(check_of(base))) return malformed("is for another base");
   coded.remove_prefix(kCheckBytes);
   if (!read(base)) return malformed("is for a base that is no envelope of a release");
@@ -303,14 +306,14 @@ Result<ReleaseEnvelope> decode_envelope_diff(ByteView coded, ReleaseEnvelope bas
   if (!mask || *mask >= bit(Field::kFields)) return malformed("has a wrong mask");
   Reader reader(*mask, coded);
   std::vector<std::string> keyids = keyids_of(base);
-  NOTP_ASSIGN(const Release release, read_release(reader, base, keyids));
-  Envelope envelope = envelope_of(release);
+  NOTP_ASSIGN(const trust::Release release, read_release(reader, base, keyids));
+  trust::Envelope envelope = trust::envelope_of(release);
   for (std::string& keyid : keyids) {
     NOTP_ASSIGN(const ByteView signature, reader.take(kSignatureBytes));
     envelope.signatures.push_back({Bytes(signature), std::move(keyid)});
   }
   if (!reader.done()) return malformed("goes on after its end");
-  ReleaseEnvelope out(envelope.encode());
+  trust::ReleaseEnvelope out(envelope.encode());
   // The parser refuses numbers out of range and other invalid releases.
   if (out.bytes().size() != raw_bytes || !read(out))
     return malformed("makes no envelope of a release");

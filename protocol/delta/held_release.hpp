@@ -8,18 +8,18 @@
 #include "protocol/trust/release_ref.hpp"
 #include "protocol/trust/statements.hpp"
 
-namespace notp {
+namespace notp::delta {
 
 // Immutable, shared between threads.
 struct HeldRelease {
-  ReleaseRef ref;
-  Release release;
-  ReleaseEnvelope envelope;  // verbatim, read
-  ModelContent content;
+  trust::ReleaseRef ref;
+  trust::Release release;
+  trust::ReleaseEnvelope envelope;  // verbatim, read
+  model::ModelContent content;
 
   // Returns it as one side of an artifact. Valid as long as this release.
   ReleaseContent side() const { return {envelope, content.tree.get(), content.loader()}; }
 };
 using HeldReleasePtr = std::shared_ptr<const HeldRelease>;
 
-}  // namespace notp
+}  // namespace notp::delta

@@ -6,7 +6,7 @@
 
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::delta {
 namespace {
 
 using namespace std::string_view_literals;
@@ -37,17 +37,17 @@ std::unexpected<Error> malformed(std::string_view what) {
 }
 
 // For calls that end before the tree is destroyed.
-TreePtr borrowed(const Tree& tree) { return {std::shared_ptr<void>(), &tree}; }
+model::TreePtr borrowed(const model::Tree& tree) { return {std::shared_ptr<void>(), &tree}; }
 
-delta::LeafSketch sketch_of(const LeafIndex& index) {
-  delta::LeafSketch out;
+LeafSketch sketch_of(const LeafIndex& index) {
+  LeafSketch out;
   for (const LeafIndex::Held& each : index.held()) out.add(each.leaf);
   return out;
 }
 
 // Returns the leaves of a sketch of `files` leaves, strictly ascending, if it is near enough to the
 // leaves of `index`.
-std::optional<std::vector<uint64_t>> read_against(const LeafIndex& index, delta::LeafSketch sketch,
+std::optional<std::vector<uint64_t>> read_against(const LeafIndex& index, LeafSketch sketch,
                                                   uint64_t files) {
   sketch.subtract(sketch_of(index));
   const auto difference = sketch.read();
@@ -73,7 +73,7 @@ std::optional<std::vector<uint64_t>> read_against(const LeafIndex& index, delta:
 std::optional<std::vector<uint64_t>> leaves_of(const Inventory& inventory,
                                                std::span<const LeafIndexPtr> candidates) {
   if (inventory.sketch.empty()) return parse_list(inventory.list);
-  const auto sketch = delta::LeafSketch::decode(inventory.sketch);
+  const auto sketch = LeafSketch::decode(inventory.sketch);
   for (const LeafIndexPtr& candidate : candidates)
     if (auto leaves = read_against(*candidate, *sketch, inventory.files)) return leaves;
   return std::nullopt;
@@ -109,7 +109,7 @@ class Search {
 
  private:
   // Returns the tree of a candidate when its files are the found ones, as for a restored backup.
-  TreePtr whole(std::span<const LeafIndexPtr> candidates) const {
+  model::TreePtr whole(std::span<const LeafIndexPtr> candidates) const {
     const size_t count = leaves_.size() - missing_;
     if (count == 0) return nullptr;
     for (const LeafIndexPtr& candidate : candidates) {
@@ -123,28 +123,28 @@ class Search {
   }
 
   // If two files have the same path, the one with the lower leaf stays.
-  TreePtr gather() {
+  model::TreePtr gather() {
     std::vector<std::pair<std::string_view, size_t>> order;
     for (size_t i = 0; i < leaves_.size(); ++i)
       if (found_[i] != nullptr) order.emplace_back(found_[i]->first, i);
     std::ranges::sort(order);
-    Files files;
+    model::Files files;
     for (const auto& [path, i] : order) {
       if (!files.empty() && files.rbegin()->first == path)
         found_[i] = nullptr;
       else
         files.emplace_hint(files.end(), *found_[i]);
     }
-    auto tree = Tree::make(std::move(files));
+    auto tree = model::Tree::make(std::move(files));
     if (!tree) {
       std::ranges::fill(found_, nullptr);
-      tree = Tree::make({});
+      tree = model::Tree::make({});
     }
-    return std::make_shared<const Tree>(*std::move(tree));
+    return std::make_shared<const model::Tree>(*std::move(tree));
   }
 
   std::vector<uint64_t> leaves_;
-  std::vector<const Files::value_type*> found_;  // nullptr: in no tree so far
+  std::vector<const model::Files::value_type*> found_;  // nullptr: in no tree so far
   size_t missing_;
 };
 
@@ -179,7 +179,7 @@ Result<void> check_inventory(const Inventory& inventory) {
   return {};
 }
 
-LeafIndex::LeafIndex(TreePtr tree, const std::set<Hash>& missing_blobs, LeafFunction leaf)
+LeafIndex::LeafIndex(model::TreePtr tree, const std::set<Hash>& missing_blobs, LeafFunction leaf)
     : tree_(std::move(tree)) {
   held_.reserve(tree_->files().size());
   for (const auto& file : tree_->files())
@@ -195,7 +195,7 @@ LeafIndex::LeafIndex(TreePtr tree, const std::set<Hash>& missing_blobs, LeafFunc
   held_.erase(kept, held_.end());
 }
 
-const Files::value_type* LeafIndex::find(uint64_t leaf) const {
+const model::Files::value_type* LeafIndex::find(uint64_t leaf) const {
   const auto found = std::ranges::lower_bound(held_, leaf, {}, &Held::leaf);
   return found == held_.end() || found->leaf != leaf ? nullptr : found->file;
 }
@@ -212,16 +212,16 @@ Inventory take_inventory(const LeafIndex& held, InventoryForm form) {
   return out;
 }
 
-Inventory take_inventory(const Tree& tree, const std::set<Hash>& missing_blobs,
+Inventory take_inventory(const model::Tree& tree, const std::set<Hash>& missing_blobs,
                          InventoryForm form) {
   return take_inventory(LeafIndex(borrowed(tree), missing_blobs), form);
 }
 
-Result<Tree> partial_base(const LeafIndex& held, ByteView excluded_leaves) {
+Result<model::Tree> partial_base(const LeafIndex& held, ByteView excluded_leaves) {
   const auto leaves = parse_list(excluded_leaves);
   if (!leaves)
     return fail(ErrorCode::kArtifact, "a partial base without leaves that are malformed");
-  std::vector<const Files::value_type*> kept;
+  std::vector<const model::Files::value_type*> kept;
   kept.reserve(held.held().size());
   auto next = leaves->begin();
   for (const LeafIndex::Held& each : held.held()) {
@@ -233,13 +233,13 @@ Result<Tree> partial_base(const LeafIndex& held, ByteView excluded_leaves) {
   if (next != leaves->end())
     return fail(ErrorCode::kArtifact, "a partial base without a leaf that is not held");
   std::ranges::sort(kept, {}, [](const auto* file) -> const std::string& { return file->first; });
-  Files files;
+  model::Files files;
   for (const auto* file : kept) files.emplace_hint(files.end(), *file);
-  return Tree::make(std::move(files));
+  return model::Tree::make(std::move(files));
 }
 
-Result<Tree> partial_base(const Tree& held, const std::set<Hash>& missing_blobs,
-                          ByteView excluded_leaves) {
+Result<model::Tree> partial_base(const model::Tree& held, const std::set<Hash>& missing_blobs,
+                                 ByteView excluded_leaves) {
   return partial_base(LeafIndex(borrowed(held), missing_blobs), excluded_leaves);
 }
 
@@ -254,10 +254,11 @@ Result<std::optional<CommonBase>> find_common(const Inventory& inventory,
 }
 
 Result<std::optional<CommonBase>> find_common(const Inventory& inventory,
-                                              std::span<const TreePtr> candidates) {
+                                              std::span<const model::TreePtr> candidates) {
   std::vector<LeafIndexPtr> indexes;
-  for (const TreePtr& tree : candidates) indexes.push_back(std::make_shared<const LeafIndex>(tree));
+  for (const model::TreePtr& tree : candidates)
+    indexes.push_back(std::make_shared<const LeafIndex>(tree));
   return find_common(inventory, indexes);
 }
 
-}  // namespace notp
+}  // namespace notp::delta

@@ -24,7 +24,7 @@
 #include "protocol/delta/leaf_sketch.hpp"
 #include "protocol/model/tree.hpp"
 
-namespace notp {
+namespace notp::delta {
 
 uint64_t leaf_of(std::string_view path, const Hash& blob);
 
@@ -45,23 +45,23 @@ class LeafIndex {
  public:
   struct Held {
     uint64_t leaf;
-    const Files::value_type* file;  // of tree()
+    const model::Files::value_type* file;  // of tree()
   };
   // Tests use a function other than leaf_of to make leaves collide.
   using LeafFunction = uint64_t (*)(std::string_view path, const Hash& blob);
 
   // Files whose content is in `missing_blobs` do not count as held.
-  explicit LeafIndex(TreePtr tree, const std::set<Hash>& missing_blobs = {},
+  explicit LeafIndex(model::TreePtr tree, const std::set<Hash>& missing_blobs = {},
                      LeafFunction leaf = leaf_of);
 
-  const TreePtr& tree() const { return tree_; }
+  const model::TreePtr& tree() const { return tree_; }
   // By leaf, strictly ascending.
   const std::vector<Held>& held() const { return held_; }
   // nullptr when no file, or more than one, has this leaf.
-  const Files::value_type* find(uint64_t leaf) const;
+  const model::Files::value_type* find(uint64_t leaf) const;
 
  private:
-  TreePtr tree_;
+  model::TreePtr tree_;
   std::vector<Held> held_;
 };
 using LeafIndexPtr = std::shared_ptr<const LeafIndex>;
@@ -73,19 +73,21 @@ enum class InventoryForm : uint8_t {
   kListed,    // for a registry that could not read the sketch
 };
 Inventory take_inventory(const LeafIndex& held, InventoryForm form);
-Inventory take_inventory(const Tree& tree, const std::set<Hash>& missing_blobs, InventoryForm form);
+Inventory take_inventory(const model::Tree& tree, const std::set<Hash>& missing_blobs,
+                         InventoryForm form);
 
 // Returns the held files less the leaves in `excluded_leaves`. kArtifact when that is malformed or
 // has a leaf that is not held. The caller compares the content root with the one that the registry
 // named.
-Result<Tree> partial_base(const LeafIndex& held, ByteView excluded_leaves);
-Result<Tree> partial_base(const Tree& held, const std::set<Hash>& missing_blobs,
-                          ByteView excluded_leaves);
+Result<model::Tree> partial_base(const LeafIndex& held, ByteView excluded_leaves);
+Result<model::Tree> partial_base(const model::Tree& held, const std::set<Hash>& missing_blobs,
+                                 ByteView excluded_leaves);
 
 // --- the registry's side
 
 struct CommonBase {
-  TreePtr tree;  // files of the inventory that a candidate has, by path and content; may be empty
+  model::TreePtr
+      tree;  // files of the inventory that a candidate has, by path and content; may be empty
   Bytes excluded_leaves;  // the other leaves of the inventory, as in a listed one
 };
 // Looks for the inventory's leaves in all `candidates`: the registry's trees, best first. nullopt:
@@ -95,6 +97,6 @@ struct CommonBase {
 Result<std::optional<CommonBase>> find_common(const Inventory& inventory,
                                               std::span<const LeafIndexPtr> candidates);
 Result<std::optional<CommonBase>> find_common(const Inventory& inventory,
-                                              std::span<const TreePtr> candidates);
+                                              std::span<const model::TreePtr> candidates);
 
-}  // namespace notp
+}  // namespace notp::delta

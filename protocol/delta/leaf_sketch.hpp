@@ -33,11 +33,9 @@
 
 #include "common/bytes.hpp"
 
-namespace notp {
+namespace notp::delta {
 
 inline constexpr size_t kSketchBytes = 4 * 360 * 12;
-
-namespace delta {
 
 // Leaves that only one of two sets has, ascending.
 struct LeafDifference {
@@ -83,5 +81,4 @@ class LeafSketch {
   std::array<Cell, kPartitions * kPartitionCells> cells_{};
 };
 
-}  // namespace delta
-}  // namespace notp
+}  // namespace notp::delta

@@ -58,7 +58,7 @@ Result<Program> parse_program(ByteView bytes, const BaseIndex& base, uint64_t pa
 // One file of the outcome: content of the base, or the new content number `content`.
 struct Slot {
   static constexpr size_t kFromBase = SIZE_MAX;
-  FileEntry entry;  // the hash is zero for new content until it is decoded
+  model::FileEntry entry;  // the hash is zero for new content until it is decoded
   size_t content = kFromBase;
 };
 using Outline = std::map<std::string, Slot, std::less<>>;

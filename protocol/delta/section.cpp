@@ -160,8 +160,8 @@ Result<Section> take_section(ByteView& in) {
   return out;
 }
 
-Result<ReleaseEnvelope> decode_envelope_section(const Section& section,
-                                                const ReleaseEnvelope& base) {
+Result<trust::ReleaseEnvelope> decode_envelope_section(const Section& section,
+                                                       const trust::ReleaseEnvelope& base) {
   if (section.coding == Coding::kDifference && !base.bytes().empty())
     return decode_envelope_diff(section.coded, base, section.raw_bytes);
   NOTP_ASSIGN(Bytes bytes, decode_section(section, base));
@@ -195,8 +195,9 @@ Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView re
   return put_smallest(out, kind, raw, reference, Coding::kDelta, std::move(delta), encoding_tier);
 }
 
-Result<void> put_envelope_section(Bytes& out, const ReleaseEnvelope& target,
-                                  const ReleaseEnvelope& base, const EncodingTier& encoding_tier) {
+Result<void> put_envelope_section(Bytes& out, const trust::ReleaseEnvelope& target,
+                                  const trust::ReleaseEnvelope& base,
+                                  const EncodingTier& encoding_tier) {
   Bytes difference;
   if (!base.bytes().empty()) difference = encode_envelope_diff(base, target).value_or(Bytes());
   return put_smallest(out, SectionKind::kEnvelope, target, base, Coding::kDifference,

@@ -41,16 +41,17 @@ Result<Section> take_section(ByteView& in);
 // 3 MB.
 Result<Bytes> decode_section(const Section& section, ByteView reference);
 // Decodes an ENVELOPE; `base` may be empty. It is read when it came as a difference. kArtifact.
-Result<ReleaseEnvelope> decode_envelope_section(const Section& section,
-                                                const ReleaseEnvelope& base);
+Result<trust::ReleaseEnvelope> decode_envelope_section(const Section& section,
+                                                       const trust::ReleaseEnvelope& base);
 
 // Appends a section that is no ENVELOPE in the smallest of its codings; `reference` may be empty.
 // kCancelled.
 Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView reference,
                          const EncodingTier& encoding_tier);
 // The same for an ENVELOPE; `base` may be empty.
-Result<void> put_envelope_section(Bytes& out, const ReleaseEnvelope& target,
-                                  const ReleaseEnvelope& base, const EncodingTier& encoding_tier);
+Result<void> put_envelope_section(Bytes& out, const trust::ReleaseEnvelope& target,
+                                  const trust::ReleaseEnvelope& base,
+                                  const EncodingTier& encoding_tier);
 void put_end(Bytes& out);
 
 }  // namespace notp::delta

@@ -31,7 +31,7 @@ uint64_t distance(uint64_t a, uint64_t b) { return a > b ? a - b : b - a; }
 
 class Differ {
  public:
-  Differ(const Tree* base_tree, const BaseIndex& base, const Tree& target)
+  Differ(const model::Tree* base_tree, const BaseIndex& base, const model::Tree& target)
       : base_tree_(base_tree),
         base_(base),
         target_(target),
@@ -89,7 +89,7 @@ class Differ {
     }
   }
 
-  void place_file(const std::string& path, const FileEntry& entry) {
+  void place_file(const std::string& path, const model::FileEntry& entry) {
     const auto here = place_of_.find(path);
     const bool there = here != place_of_.end();
     if (there && base_.files[here->second]->second.hash == entry.hash) {
@@ -221,9 +221,9 @@ class Differ {
     });
   }
 
-  const Tree* const base_tree_;
+  const model::Tree* const base_tree_;
   const BaseIndex& base_;
-  const Tree& target_;
+  const model::Tree& target_;
   TreeDiff out_;
 
   std::unordered_map<Hash, Places, HashOfHash> by_hash_;
@@ -237,14 +237,15 @@ class Differ {
 
   std::unordered_map<Hash, Fresh, HashOfHash> fresh_;
   std::vector<std::pair<Hash, std::string>> twins_;
-  std::vector<std::pair<std::string, FileEntry>> added_;
+  std::vector<std::pair<std::string, model::FileEntry>> added_;
   std::vector<std::pair<Program::AddedLike, Hash>> like_;
   std::vector<Hash> modified_hashes_, added_hashes_;
 };
 
 }  // namespace
 
-TreeDiff diff_trees(const Tree* base_tree, const BaseIndex& base, const Tree& target) {
+TreeDiff diff_trees(const model::Tree* base_tree, const BaseIndex& base,
+                    const model::Tree& target) {
   return Differ(base_tree, base, target).run();
 }
 

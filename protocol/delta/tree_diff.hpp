@@ -14,6 +14,6 @@ struct TreeDiff {
 };
 
 // Deterministic. `base` indexes `base_tree`, which may be null.
-TreeDiff diff_trees(const Tree* base_tree, const BaseIndex& base, const Tree& target);
+TreeDiff diff_trees(const model::Tree* base_tree, const BaseIndex& base, const model::Tree& target);
 
 }  // namespace notp::delta

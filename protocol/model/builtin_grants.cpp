@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-namespace notp {
+namespace notp::model {
 
 BuiltinGrants::BuiltinGrants(const json::array& rules) {
   for (const json::value& entry : rules)
@@ -29,4 +29,4 @@ std::vector<std::string> BuiltinGrants::of(const LedgerId& ledger) const {
   return {builtins.begin(), builtins.end()};
 }
 
-}  // namespace notp
+}  // namespace notp::model

@@ -7,7 +7,7 @@
 #include "common/json/json.hpp"
 #include "protocol/model/ledger.hpp"
 
-namespace notp {
+namespace notp::model {
 
 // The grants of a registry's or an agent's configuration. Immutable.
 class BuiltinGrants {
@@ -30,4 +30,4 @@ class BuiltinGrants {
   std::vector<Rule> rules_;
 };
 
-}  // namespace notp
+}  // namespace notp::model

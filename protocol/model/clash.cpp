@@ -6,7 +6,7 @@
 
 #include "protocol/model/path.hpp"
 
-namespace notp {
+namespace notp::model {
 namespace {
 
 class ClashFinder {
@@ -58,4 +58,4 @@ class ClashFinder {
 
 std::vector<PathClash> find_clashes(const Files& files) { return ClashFinder(files).run(); }
 
-}  // namespace notp
+}  // namespace notp::model

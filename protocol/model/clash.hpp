@@ -6,7 +6,7 @@
 
 #include "protocol/model/tree.hpp"
 
-namespace notp {
+namespace notp::model {
 
 struct PathClash {
   std::string path;     // the later of the two, a file of the tree
@@ -18,4 +18,4 @@ struct PathClash {
 // folder. At most one clash for each file, in the order of `files`.
 std::vector<PathClash> find_clashes(const Files& files);
 
-}  // namespace notp
+}  // namespace notp::model

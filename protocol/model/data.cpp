@@ -8,7 +8,7 @@
 #include "common/json/yaml.hpp"
 #include "protocol/model/validate.hpp"
 
-namespace notp {
+namespace notp::model {
 namespace {
 
 std::string_view file_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
@@ -139,4 +139,4 @@ Result<json::value> merge_data(const Tree& tree, const BlobLoader& load) {
   return merge.take();
 }
 
-}  // namespace notp
+}  // namespace notp::model

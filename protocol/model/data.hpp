@@ -10,7 +10,7 @@
 #include "common/json/json_changes.hpp"
 #include "protocol/model/tree.hpp"
 
-namespace notp {
+namespace notp::model {
 
 using DataPath = std::vector<std::string>;  // segments; a document's names may have any character
 
@@ -55,4 +55,4 @@ class DataMerge {
 Result<std::string> clash_partner(const Tree& tree, const BlobLoader& load, std::string_view file,
                                   const DataPath& at);
 
-}  // namespace notp
+}  // namespace notp::model

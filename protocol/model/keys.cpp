@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-namespace notp {
+namespace notp::model {
 namespace {
 
 // RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2; "priv" of AKP keys.
@@ -77,4 +77,4 @@ std::string key_set_place(std::string_view path) {
   return fmt::format("{}{}/data.json", kFront, issuer);
 }
 
-}  // namespace notp
+}  // namespace notp::model

@@ -7,7 +7,7 @@
 
 #include "common/json/json.hpp"
 
-namespace notp {
+namespace notp::model {
 
 // Whether `path` is the place of a JWK Set, keys/<issuer>/data.json.
 bool is_key_set_path(std::string_view path);
@@ -27,4 +27,4 @@ std::vector<KeyFinding> check_key_set(const json::value& document);
 // below "keys/".
 std::string key_set_place(std::string_view path);
 
-}  // namespace notp
+}  // namespace notp::model

@@ -8,7 +8,7 @@
 #include "common/bytes.hpp"
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::model {
 namespace {
 
 bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
@@ -122,4 +122,4 @@ bool ledger_matches(std::string_view pattern, const LedgerId& ledger) {
          half_matches(pattern.substr(slash + 1), ledger.name);
 }
 
-}  // namespace notp
+}  // namespace notp::model

@@ -7,7 +7,7 @@
 
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::model {
 
 // A ledger within a trust domain. `name` is 1 to kNameBytesMax of [a-z0-9._-], starts with a letter
 // or digit and ends in neither '.' nor ".git"; `zone` lies in [kZoneMin, kZoneMax].
@@ -41,4 +41,4 @@ Result<void> check_trust_domain(std::string_view name);
 // ledger.
 bool ledger_matches(std::string_view pattern, const LedgerId& ledger);
 
-}  // namespace notp
+}  // namespace notp::model

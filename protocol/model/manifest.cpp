@@ -10,7 +10,7 @@
 #include "protocol/model/path.hpp"
 #include "schemas/embedded.hpp"
 
-namespace notp {
+namespace notp::model {
 namespace {
 
 std::unexpected<Error> invalid(std::string message) {
@@ -138,4 +138,4 @@ std::string roots_overlap(const std::vector<std::string>& a, const std::vector<s
   return {};
 }
 
-}  // namespace notp
+}  // namespace notp::model

@@ -8,7 +8,7 @@
 #include "common/bytes.hpp"
 #include "protocol/model/ledger.hpp"
 
-namespace notp {
+namespace notp::model {
 
 inline constexpr std::string_view kManifestPath = "manifest.json";
 
@@ -33,4 +33,4 @@ bool roots_contain(const std::vector<std::string>& roots, std::string_view data_
 // Returns the first pair of roots that overlap, as "a and b"; empty when the two sets are disjoint.
 std::string roots_overlap(const std::vector<std::string>& a, const std::vector<std::string>& b);
 
-}  // namespace notp
+}  // namespace notp::model

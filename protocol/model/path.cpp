@@ -11,7 +11,7 @@
 #include "common/bytes.hpp"
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::model {
 namespace {
 
 bool is_ascii(std::string_view text) {
@@ -141,4 +141,4 @@ std::string fold_path(std::string_view path) {
                             UTF8PROC_IGNORE);
 }
 
-}  // namespace notp
+}  // namespace notp::model

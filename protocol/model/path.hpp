@@ -7,7 +7,7 @@
 
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::model {
 
 // A canonical relative path: UTF-8 in NFC, '/' between segments, no empty, "." or ".." segment, no
 // control, invisible (Unicode Cf, Default_Ignorable) or undefined code point, backslash or colon,
@@ -25,4 +25,4 @@ std::string compose_path(std::string_view path);
 // unchanged.
 std::string fold_path(std::string_view path);
 
-}  // namespace notp
+}  // namespace notp::model

@@ -8,7 +8,7 @@
 #include "common/limits.hpp"
 #include "protocol/model/ledger.hpp"
 
-namespace notp {
+namespace notp::model {
 namespace {
 
 constexpr std::string_view kScheme = "spiffe://";
@@ -85,4 +85,4 @@ bool SpiffePattern::overlaps(const SpiffePattern& other) const {
   return front_.starts_with(other.front_) || other.front_.starts_with(front_);
 }
 
-}  // namespace notp
+}  // namespace notp::model

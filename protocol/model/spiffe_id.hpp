@@ -6,7 +6,7 @@
 
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::model {
 
 // One id, at most kIdentityBytesMax bytes in all. It is not normalised, so that two spellings are
 // never one id.
@@ -44,4 +44,4 @@ class SpiffePattern {
   bool is_prefix_;
 };
 
-}  // namespace notp
+}  // namespace notp::model

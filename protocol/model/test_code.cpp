@@ -5,7 +5,7 @@
 #include "protocol/model/data.hpp"
 #include "protocol/model/manifest.hpp"
 
-namespace notp {
+namespace notp::model {
 namespace {
 
 constexpr std::string_view kTestSuffix = "_test.rego";
@@ -31,4 +31,4 @@ bool is_test_data(std::string_view path, const std::vector<std::string>& data_ro
   return roots_overlap({std::string(folder)}, data_roots).empty();
 }
 
-}  // namespace notp
+}  // namespace notp::model

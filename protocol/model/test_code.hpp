@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace notp {
+namespace notp::model {
 
 inline constexpr std::string_view kRegoSuffix = ".rego";
 
@@ -21,4 +21,4 @@ bool is_test_module(std::string_view path);
 // the data roots ("a/b"). Within the roots a document is data, whatever its folder is called.
 bool is_test_data(std::string_view path, const std::vector<std::string>& data_roots);
 
-}  // namespace notp
+}  // namespace notp::model

@@ -10,7 +10,7 @@
 #include "protocol/model/clash.hpp"
 #include "protocol/model/path.hpp"
 
-namespace notp {
+namespace notp::model {
 namespace {
 
 using namespace std::string_view_literals;
@@ -142,4 +142,4 @@ BlobLoader ModelContent::loader() const {
   };
 }
 
-}  // namespace notp
+}  // namespace notp::model

@@ -13,7 +13,7 @@
 #include "common/crypto/digest.hpp"
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::model {
 
 using Content = std::shared_ptr<const Bytes>;
 using BlobMap = std::unordered_map<Hash, Content, HashOfHash>;
@@ -69,4 +69,4 @@ struct ModelContent {
   BlobLoader loader() const;
 };
 
-}  // namespace notp
+}  // namespace notp::model

@@ -10,7 +10,7 @@
 #include "protocol/model/test_code.hpp"
 #include "protocol/model/validate.hpp"
 
-namespace notp {
+namespace notp::model {
 namespace {
 
 class Resolver {
@@ -129,4 +129,4 @@ std::string used_path(const LedgerId& ledger, std::string_view path) {
 
 bool is_used_path(std::string_view path) { return path.contains(':'); }
 
-}  // namespace notp
+}  // namespace notp::model

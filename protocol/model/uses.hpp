@@ -10,7 +10,7 @@
 #include "protocol/model/ledger.hpp"
 #include "protocol/model/tree.hpp"
 
-namespace notp {
+namespace notp::model {
 
 // A release of another ledger.
 struct UsedModel {
@@ -44,4 +44,4 @@ Result<void> add_used(const UsedModel& used, rego::CheckRequest& request);
 std::string used_path(const LedgerId& ledger, std::string_view path);
 bool is_used_path(std::string_view path);
 
-}  // namespace notp
+}  // namespace notp::model

@@ -14,7 +14,7 @@
 #include "protocol/model/keys.hpp"
 #include "protocol/model/test_code.hpp"
 
-namespace notp {
+namespace notp::model {
 namespace {
 
 // Returns keys["login-orders"] for "keys/login-orders/data.json".
@@ -503,4 +503,4 @@ std::vector<std::string> rego_paths(const Tree& tree, bool with_tests) {
   return paths;
 }
 
-}  // namespace notp
+}  // namespace notp::model

@@ -13,7 +13,7 @@
 #include "protocol/model/tree.hpp"
 #include "protocol/model/uses.hpp"
 
-namespace notp {
+namespace notp::model {
 
 // One broken rule. `line` and `column` count from 1; 0 when the finding is about the whole file.
 struct ModelFinding {
@@ -91,4 +91,4 @@ Result<json::value> merge_data(const Tree& tree, const BlobLoader& load);
 // The *.rego files of a tree, test code (is_test_module()) included only when asked for.
 std::vector<std::string> rego_paths(const Tree& tree, bool with_tests);
 
-}  // namespace notp
+}  // namespace notp::model

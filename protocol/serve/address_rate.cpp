@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace notp {
+namespace notp::serve {
 
 std::string AddressRate::key_of(const boost::asio::ip::address& peer) {
   constexpr size_t kPrefixBytes = 8;
@@ -35,4 +35,4 @@ bool AddressRate::admit(const std::string& key, TimeMs now_boot_ms) {
   return true;
 }
 
-}  // namespace notp
+}  // namespace notp::serve

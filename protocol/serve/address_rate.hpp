@@ -10,7 +10,7 @@
 
 #include "common/clock.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 struct AddressRateLimits {
   // In one burst, and in the long run. A fleet that reconnects from behind one address spreads out
@@ -45,4 +45,4 @@ class AddressRate {
   std::unordered_map<std::string, Buckets::iterator> places_;
 };
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <utility>
 
-namespace notp {
+namespace notp::serve {
 
 void Admission::connection_began() {
   const MutexLock lock(mutex_);
@@ -67,4 +67,4 @@ bool Admission::depart(const std::string& identity) {
   return true;
 }
 
-}  // namespace notp
+}  // namespace notp::serve

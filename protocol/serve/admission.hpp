@@ -13,7 +13,7 @@
 #include "common/mutex.hpp"
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 struct AdmissionLimits {
   size_t sessions_max = 0;
@@ -77,4 +77,4 @@ class Admission {
   uint64_t next_handshake_ NOTP_GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace notp
+}  // namespace notp::serve

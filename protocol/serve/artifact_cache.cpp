@@ -6,23 +6,25 @@
 #include "common/assert.hpp"
 #include "protocol/serve/background_thread.hpp"
 
-namespace notp {
+namespace notp::serve {
 namespace {
 
 constexpr size_t kFirst = 0;
 constexpr size_t kSmaller = 1;
 
-Hash hash_of(const HeldReleasePtr& release) { return release ? release->ref.release_hash : Hash{}; }
-
-Hash key_of(const HeldReleasePtr& base, const HeldReleasePtr& target) {
-  return artifact_id(hash_of(base), target->ref.release_hash);
+Hash hash_of(const delta::HeldReleasePtr& release) {
+  return release ? release->ref.release_hash : Hash{};
 }
 
-Result<Bytes> encode(const HeldReleasePtr& base, const HeldReleasePtr& target,
-                     const EncodeOptions& options) {
-  if (!base) return encode_artifact(nullptr, target->side(), options);
-  const ReleaseContent from = base->side();
-  return encode_artifact(&from, target->side(), options);
+Hash key_of(const delta::HeldReleasePtr& base, const delta::HeldReleasePtr& target) {
+  return delta::artifact_id(hash_of(base), target->ref.release_hash);
+}
+
+Result<Bytes> encode(const delta::HeldReleasePtr& base, const delta::HeldReleasePtr& target,
+                     const delta::EncodeOptions& options) {
+  if (!base) return delta::encode_artifact(nullptr, target->side(), options);
+  const delta::ReleaseContent from = base->side();
+  return delta::encode_artifact(&from, target->side(), options);
 }
 
 }  // namespace
@@ -34,8 +36,8 @@ ArtifactCache::ArtifactCache(size_t budget_bytes, int recompress_level)
 
 ArtifactCache::~ArtifactCache() { stop_recompressing(); }
 
-Result<ArtifactPtr> ArtifactCache::get(const HeldReleasePtr& base, const HeldReleasePtr& target,
-                                       const Hash& resume) {
+Result<ArtifactPtr> ArtifactCache::get(const delta::HeldReleasePtr& base,
+                                       const delta::HeldReleasePtr& target, const Hash& resume) {
   NOTP_ASSERT(!base || base->ref.ledger == target->ref.ledger,
               "an artifact stays within one ledger");
   return get(key_of(base, target), resume,
@@ -47,10 +49,11 @@ Result<ArtifactPtr> ArtifactCache::get(const HeldReleasePtr& base, const HeldRel
              [&] { return encode(base, target, {}); });
 }
 
-Result<ArtifactPtr> ArtifactCache::get(const ReleaseContent& part, const HeldReleasePtr& target) {
-  return get(artifact_id(part.tree->content_root(), target->ref.release_hash), {},
+Result<ArtifactPtr> ArtifactCache::get(const delta::ReleaseContent& part,
+                                       const delta::HeldReleasePtr& target) {
+  return get(delta::artifact_id(part.tree->content_root(), target->ref.release_hash), {},
              {.ledger = target->ref.ledger, .version = target->release.version, .settled = true},
-             [&] { return encode_artifact(&part, target->side()); });
+             [&] { return delta::encode_artifact(&part, target->side()); });
 }
 
 Result<ArtifactPtr> ArtifactCache::get(const Hash& pair, const Hash& resume, Entry fresh,
@@ -85,14 +88,14 @@ Result<ArtifactPtr> ArtifactCache::get(const Hash& pair, const Hash& resume, Ent
 }
 
 ArtifactPtr ArtifactCache::find(const ArtifactPair& pair, const Hash& resume) {
-  const Hash key = artifact_id(pair.base, pair.target);
+  const Hash key = delta::artifact_id(pair.base, pair.target);
   const MutexLock lock(mutex_);
   const auto kept = entries_.find(key);
   return kept == entries_.end() ? nullptr : hand_out(key, kept->second, resume);
 }
 
-ArtifactPtr ArtifactCache::peek(const HeldReleasePtr& base, const HeldReleasePtr& target,
-                                const Hash& resume) const {
+ArtifactPtr ArtifactCache::peek(const delta::HeldReleasePtr& base,
+                                const delta::HeldReleasePtr& target, const Hash& resume) const {
   const MutexLock lock(mutex_);
   const auto kept = entries_.find(key_of(base, target));
   if (kept == entries_.end()) return nullptr;
@@ -247,7 +250,7 @@ Result<ArtifactPtr> ArtifactCache::recompress(const JobPtr& job) {
   if (!job->bytes) return std::unexpected(job->bytes.error());
   const auto encoding_tier = static_cast<uint32_t>(job->options.level);
   return std::make_shared<const Artifact>(
-      artifact_id(hash_of(job->base), job->target->ref.release_hash, encoding_tier),
+      delta::artifact_id(hash_of(job->base), job->target->ref.release_hash, encoding_tier),
       std::move(*job->bytes), encoding_tier);
 }
 
@@ -290,4 +293,4 @@ void ArtifactCache::wait_until(const std::function<bool(const Counters&)>& so) c
   while (!so(counters_)) changed_.wait(lock);
 }
 
-}  // namespace notp
+}  // namespace notp::serve

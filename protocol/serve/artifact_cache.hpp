@@ -17,7 +17,7 @@
 #include "protocol/delta/held_release.hpp"
 #include "protocol/serve/priority_gate.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 // Immutable; a broadcast shares one.
 struct Artifact {
@@ -59,16 +59,16 @@ class ArtifactCache {
   // `base` may be null: full content. Both snapshots are of one ledger. `resume` (zero: none) is
   // the id of an artifact whose front the client has: that encoding is handed out if it is cached.
   // Errors of encode_artifact() go to all waiting callers and are not kept.
-  Result<ArtifactPtr> get(const HeldReleasePtr& base, const HeldReleasePtr& target,
+  Result<ArtifactPtr> get(const delta::HeldReleasePtr& base, const delta::HeldReleasePtr& target,
                           const Hash& resume = {});
   // The same for a base that is not a release; its tree's content root identifies it, and it has no
   // envelope. Such artifacts are not recompressed.
-  Result<ArtifactPtr> get(const ReleaseContent& part, const HeldReleasePtr& target);
+  Result<ArtifactPtr> get(const delta::ReleaseContent& part, const delta::HeldReleasePtr& target);
   // Returns what get() would hand out, if it is cached; null otherwise. Does not block. A hit
   // counts like one of get(); a miss does not count, because get() follows.
   ArtifactPtr find(const ArtifactPair& pair, const Hash& resume = {});
   // The same without counting.
-  ArtifactPtr peek(const HeldReleasePtr& base, const HeldReleasePtr& target,
+  ArtifactPtr peek(const delta::HeldReleasePtr& base, const delta::HeldReleasePtr& target,
                    const Hash& resume = {}) const;
 
   // Ends recompression permanently and at once. A thread inside a step of zstd ends after it (some
@@ -107,9 +107,9 @@ class ArtifactCache {
   // State of a pair while an encoding of it is kept.
   struct Entry {
     std::array<std::optional<Order::iterator>, 2> encodings;  // the first one, the smaller one
-    std::weak_ptr<const HeldRelease> base, target;
+    std::weak_ptr<const delta::HeldRelease> base, target;
     bool full = false;
-    LedgerId ledger;
+    model::LedgerId ledger;
     uint64_t version = 0;
     uint64_t asked = 0;
     size_t first_bytes = 0;
@@ -121,8 +121,8 @@ class ArtifactCache {
     enum State : uint32_t { kRunning, kMade, kAbandoned };
 
     Hash pair;
-    HeldReleasePtr base, target;
-    EncodeOptions options;
+    delta::HeldReleasePtr base, target;
+    delta::EncodeOptions options;
     std::atomic<uint32_t> state{kRunning};
     Result<Bytes> bytes;  // set when done
 
@@ -159,7 +159,7 @@ class ArtifactCache {
   Entries entries_ NOTP_GUARDED_BY(mutex_);
   std::unordered_map<Hash, std::shared_ptr<Flight>, HashOfHash> flights_ NOTP_GUARDED_BY(mutex_);
   std::set<std::pair<uint64_t, Hash>> candidates_ NOTP_GUARDED_BY(mutex_);  // by number of requests
-  std::map<LedgerId, uint64_t> newest_ NOTP_GUARDED_BY(mutex_);             // requested versions
+  std::map<model::LedgerId, uint64_t> newest_ NOTP_GUARDED_BY(mutex_);      // requested versions
   JobPtr job_ NOTP_GUARDED_BY(mutex_);                                      // null: none under way
   Counters counters_ NOTP_GUARDED_BY(mutex_);
 
@@ -167,4 +167,4 @@ class ArtifactCache {
   std::thread keeper_;  // of normal priority: it takes the lock, the encoding does not
 };
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace notp {
+namespace notp::serve {
 
 void add_artifact_metrics(MetricsRegistry& metrics, const ArtifactCache& cache,
                           std::function<uint64_t()> joined) {
@@ -32,4 +32,4 @@ void add_artifact_metrics(MetricsRegistry& metrics, const ArtifactCache& cache,
   });
 }
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -8,7 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
-namespace notp {
+namespace notp::serve {
 
 namespace asio = boost::asio;
 
@@ -31,12 +31,12 @@ asio::awaitable<Result<ArtifactPtr>> ArtifactSource::fetch(std::string asker,
             });
           }});
   };
-  const Hash key = artifact_id(pair->base, pair->target);
+  const Hash key = delta::artifact_id(pair->base, pair->target);
   co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Result<ArtifactPtr>)>(
       std::move(start), asio::use_awaitable, key, std::move(asker), std::move(wanted));
 }
 
-void ArtifactSource::prepare(const LedgerId& ledger) {
+void ArtifactSource::prepare(const model::LedgerId& ledger) {
   const auto newest = releases_.newest(ledger);
   if (!newest || *newest == 1) return;
   static_cast<void>(make({ledger, *newest, *newest - 1, {}}));
@@ -51,11 +51,11 @@ Result<ArtifactPair> ArtifactSource::pair_of(const WantedArtifact& wanted) const
 }
 
 Result<ArtifactPtr> ArtifactSource::make(const WantedArtifact& wanted) {
-  HeldReleasePtr base;
+  delta::HeldReleasePtr base;
   if (wanted.base_version != 0) {
     NOTP_ASSIGN(base, releases_.release(wanted.ledger, wanted.base_version));
   }
-  NOTP_ASSIGN(const HeldReleasePtr target, releases_.release(wanted.ledger, wanted.version));
+  NOTP_ASSIGN(const delta::HeldReleasePtr target, releases_.release(wanted.ledger, wanted.version));
   return cache_.get(base, target, wanted.resume);
 }
 
@@ -94,7 +94,7 @@ void ArtifactSource::fly(const Hash& key) {
     try {
       return make(wanted);
     } catch (...) {
-      return std::unexpected(error_of_current_exception());
+      return std::unexpected(transport::error_of_current_exception());
     }
   }());
 }
@@ -127,4 +127,4 @@ void ArtifactSource::land(const Hash& key, const Result<ArtifactPtr>& outcome) {
   for (Waiter& waiter : waiters) waiter.resume(outcome);
 }
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -14,10 +14,10 @@
 #include "protocol/serve/fair_lane.hpp"
 #include "protocol/serve/release_source.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 struct WantedArtifact {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;
   uint64_t base_version = 0;  // 0: full content
   Hash resume;                // the artifact whose front the client has; zero: none
@@ -41,7 +41,7 @@ class ArtifactSource {
   boost::asio::awaitable<Result<ArtifactPtr>> fetch(std::string asker, WantedArtifact wanted);
   // Makes the artifact that sessions will want first of a new head: against the release before.
   // Blocking: not on a session's thread. A later caller meets the error, if any.
-  void prepare(const LedgerId& ledger);
+  void prepare(const model::LedgerId& ledger);
 
   // Callers of fetch() that waited for an artifact made for another one, since the start.
   uint64_t joined_total() const { return joined_; }
@@ -78,4 +78,4 @@ class ArtifactSource {
   std::unordered_map<Hash, Flight, HashOfHash> flights_ NOTP_GUARDED_BY(mutex_);
 };
 
-}  // namespace notp
+}  // namespace notp::serve

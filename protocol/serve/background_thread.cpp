@@ -8,7 +8,7 @@
 #include <thread>
 #include <utility>
 
-namespace notp {
+namespace notp::serve {
 namespace {
 
 constexpr int kNicest = 19;
@@ -34,4 +34,4 @@ Result<void> start_background(std::function<void()> work) {
   return {};
 }
 
-}  // namespace notp
+}  // namespace notp::serve

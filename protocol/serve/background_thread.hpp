@@ -5,7 +5,7 @@
 
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 // Runs `work` on a new thread with the lowest priority of the system, and does not wait for it: on
 // a busy machine every step can take seconds. The thread may outlive the caller, so `work` owns all
@@ -13,4 +13,4 @@ namespace notp {
 // kInternal when the system cannot start a thread.
 Result<void> start_background(std::function<void()> work);
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -5,7 +5,7 @@
 
 #include "common/clock.hpp"
 
-namespace notp {
+namespace notp::serve {
 namespace {
 
 TimeMs steady_ms() { return read_clock().boot_ms; }
@@ -66,4 +66,4 @@ void FairLane::run(FairQueue::Next next) {
   start_what_may();
 }
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -7,7 +7,7 @@
 #include "protocol/serve/fair_queue.hpp"
 #include "protocol/transport/offload.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 // Thread-safe. Outlives its work: close() it, then join the pool.
 class FairLane {
@@ -15,7 +15,7 @@ class FairLane {
   using Job = FairQueue::Job;
 
   // `pool` outlives the lane; it has running_max threads, or is shared with other lanes.
-  FairLane(OffloadPool& pool, std::string what, FairLimits limits)
+  FairLane(transport::OffloadPool& pool, std::string what, FairLimits limits)
       : pool_(pool), queue_(std::move(what), limits) {}
 
   // Runs `job` on the pool when it is the key's turn. A refused job is called with kOverloaded, at
@@ -33,7 +33,7 @@ class FairLane {
   void start_what_may();
   void run(FairQueue::Next next);
 
-  OffloadPool& pool_;
+  transport::OffloadPool& pool_;
   mutable Mutex mutex_;
   FairQueue queue_ NOTP_GUARDED_BY(mutex_);
   bool is_closed_ NOTP_GUARDED_BY(mutex_) = false;
@@ -41,7 +41,7 @@ class FairLane {
 
 // offload() in a lane: runs `work`, which returns a Result, when it is the key's turn.
 template <typename Work>
-  requires ResultType<std::invoke_result_t<Work&>>
+  requires transport::ResultType<std::invoke_result_t<Work&>>
 boost::asio::awaitable<std::invoke_result_t<Work&>> offload(FairLane& lane, std::string key,
                                                             Work work) {
   using Outcome = std::invoke_result_t<Work&>;
@@ -55,7 +55,7 @@ boost::asio::awaitable<std::invoke_result_t<Work&>> offload(FairLane& lane, std:
         try {
           return work();
         } catch (...) {
-          return std::unexpected(error_of_current_exception());
+          return std::unexpected(transport::error_of_current_exception());
         }
       }();
       asio::post(home.get_executor(),
@@ -68,4 +68,4 @@ boost::asio::awaitable<std::invoke_result_t<Work&>> offload(FairLane& lane, std:
       std::move(start), asio::use_awaitable, std::move(key), std::move(work));
 }
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace notp {
+namespace notp::serve {
 
 int64_t FairQueue::spent(const Entry& entry, TimeMs now_ms) const {
   const int64_t back_ms =
@@ -131,4 +131,4 @@ void FairQueue::make_room_for_key(TimeMs now_ms) {
   if (entries_.size() >= limits_.keys_max && least != entries_.end()) entries_.erase(least);
 }
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -13,7 +13,7 @@
 #include "common/clock.hpp"
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 struct FairLimits {
   size_t running_max = 1;          // at once, for all keys
@@ -81,4 +81,4 @@ class FairQueue {
   size_t waiting_ = 0, running_ = 0;
 };
 
-}  // namespace notp
+}  // namespace notp::serve

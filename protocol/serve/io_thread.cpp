@@ -11,7 +11,7 @@
 #include "common/spawn.hpp"
 #include "protocol/serve/session_host.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 namespace asio = boost::asio;
 
@@ -97,4 +97,4 @@ asio::awaitable<void> IoThread::watch_ends() {
   }
 }
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -15,7 +15,7 @@
 
 #include "common/clock.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 class SessionHost;
 
@@ -63,4 +63,4 @@ class IoThread {
   std::thread thread_;
 };
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -12,7 +12,7 @@
 #include "protocol/serve/release_source.hpp"
 #include "protocol/session/server/server_events.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 // Thread-safe; blocks while it reads and encodes, so it belongs on the offload pool.
 class PartialArtifacts {
@@ -24,19 +24,20 @@ class PartialArtifacts {
   // For a `need` with missing blobs or with an inventory. `base` is the release that it names; null
   // when it names none. nullopt: the inventory is a sketch that cannot be read. Nodes that hold the
   // same files get the same artifact.
-  Result<std::optional<PreparedArtifact>> make(const server_event::ArtifactNeeded& need,
-                                               const HeldReleasePtr& base,
-                                               const HeldReleasePtr& target);
+  Result<std::optional<session::PreparedArtifact>> make(
+      const session::server_event::ArtifactNeeded& need, const delta::HeldReleasePtr& base,
+      const delta::HeldReleasePtr& target);
 
  private:
   // Returns the trees that the registry has in memory, the target first.
-  std::vector<LeafIndexPtr> indexes(const LedgerId& ledger, const HeldReleasePtr& target);
-  LeafIndexPtr index_of(const TreePtr& tree);
+  std::vector<delta::LeafIndexPtr> indexes(const model::LedgerId& ledger,
+                                           const delta::HeldReleasePtr& target);
+  delta::LeafIndexPtr index_of(const model::TreePtr& tree);
 
   ReleaseSource& releases_;
   ArtifactCache& artifacts_;
   Mutex mutex_;
-  std::list<LeafIndexPtr> indexes_ NOTP_GUARDED_BY(mutex_);  // most recently used first
+  std::list<delta::LeafIndexPtr> indexes_ NOTP_GUARDED_BY(mutex_);  // most recently used first
 };
 
-}  // namespace notp
+}  // namespace notp::serve

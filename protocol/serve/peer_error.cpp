@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace notp {
+namespace notp::serve {
 
 bool is_own_matter(ErrorCode code) {
   return code == ErrorCode::kIo || code == ErrorCode::kCorrupt || code == ErrorCode::kInternal;
@@ -18,4 +18,4 @@ std::string peer_message(ErrorCode code, std::string message, std::string_view a
                      about.empty() ? "" : ": ", what, error_traits(code).name);
 }
 
-}  // namespace notp
+}  // namespace notp::serve

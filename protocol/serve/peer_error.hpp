@@ -6,7 +6,7 @@
 
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 // Whether the error concerns the registry's files or internals. The message of such an error
 // contains paths and texts of libraries, which belong in the registry's log.
@@ -16,4 +16,4 @@ bool is_own_matter(ErrorCode code);
 // subject, `about` ("ledger v3"; may be empty).
 std::string peer_message(ErrorCode code, std::string message, std::string_view about);
 
-}  // namespace notp
+}  // namespace notp::serve

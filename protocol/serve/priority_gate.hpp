@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace notp {
+namespace notp::serve {
 
 // Thread-safe and lock-free: a thread of the lowest priority that held a lock would delay others.
 class PriorityGate {
@@ -47,4 +47,4 @@ class PriorityGate {
   std::atomic<uint32_t> state_{0};
 };
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-namespace notp {
+namespace notp::serve {
 
 struct SendBudget::Hold {
-  Hold(SendBudget& owner, Content shared) : budget(owner), artifact(std::move(shared)) {}
+  Hold(SendBudget& owner, model::Content shared) : budget(owner), artifact(std::move(shared)) {}
   ~Hold() {
     const MutexLock lock(budget.mutex_);
     budget.held_.artifact_bytes -= artifact->size();
@@ -19,7 +19,7 @@ struct SendBudget::Hold {
   Hold& operator=(const Hold&) = delete;
 
   SendBudget& budget;
-  const Content artifact;
+  const model::Content artifact;
 };
 
 void SendBudget::set(Account& account, size_t bytes, size_t taken, TimeMs now_boot_ms) {
@@ -63,7 +63,7 @@ bool SendBudget::end_slowest(TimeMs now_boot_ms) {
   return true;
 }
 
-Result<Content> SendBudget::hold(const Content& artifact, TimeMs now_boot_ms) {
+Result<model::Content> SendBudget::hold(const model::Content& artifact, TimeMs now_boot_ms) {
   // Released after the lock, because its destructor takes the lock.
   std::shared_ptr<Hold> hold;
   {
@@ -85,7 +85,7 @@ Result<Content> SendBudget::hold(const Content& artifact, TimeMs now_boot_ms) {
     }
   }
   const Bytes* bytes = hold->artifact.get();
-  return Content(std::move(hold), bytes);
+  return model::Content(std::move(hold), bytes);
 }
 
 SendBudget::Held SendBudget::held() const {
@@ -93,4 +93,4 @@ SendBudget::Held SendBudget::held() const {
   return held_;
 }
 
-}  // namespace notp
+}  // namespace notp::serve

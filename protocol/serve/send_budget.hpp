@@ -13,7 +13,7 @@
 #include "common/mutex.hpp"
 #include "protocol/model/tree.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 struct SendLimits {
   size_t bytes = 256 << 20;  // waiting in queues or being written
@@ -61,7 +61,7 @@ class SendBudget {
 
   // Returns the same content for a transfer; its bytes count while the result lives. kOverloaded
   // when it does not fit: the session of a slow reader ends, and the caller may retry soon.
-  Result<Content> hold(const Content& artifact, TimeMs now_boot_ms);
+  Result<model::Content> hold(const model::Content& artifact, TimeMs now_boot_ms);
 
   struct Held {
     size_t bytes = 0;
@@ -84,4 +84,4 @@ class SendBudget {
   std::unordered_map<const Bytes*, std::weak_ptr<Hold>> artifacts_ NOTP_GUARDED_BY(mutex_);
 };
 
-}  // namespace notp
+}  // namespace notp::serve

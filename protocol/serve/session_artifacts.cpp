@@ -2,38 +2,39 @@
 
 #include <utility>
 
-namespace notp {
+namespace notp::serve {
 
 namespace asio = boost::asio;
 
 namespace {
 
-PreparedArtifact prepared(const ArtifactPtr& artifact) {
+session::PreparedArtifact prepared(const ArtifactPtr& artifact) {
   return {.id = artifact->id,
           .encoding_tier = artifact->encoding_tier,
-          .bytes = Content(artifact, &artifact->bytes),
+          .bytes = model::Content(artifact, &artifact->bytes),
           .partial = {}};
 }
 
 // Whether it is between two published releases, or full content: useful to other sessions.
-bool is_plain(const server_event::ArtifactNeeded& need) {
+bool is_plain(const session::server_event::ArtifactNeeded& need) {
   return need.pending_hash.is_zero() && need.missing_blobs.empty() && !need.inventory;
 }
 
-WantedArtifact wanted(const server_event::ArtifactNeeded& need) {
+WantedArtifact wanted(const session::server_event::ArtifactNeeded& need) {
   return {need.ledger, need.version, need.base_version, need.resume};
 }
 
 }  // namespace
 
-std::optional<PreparedArtifact> SessionArtifacts::cached(const server_event::ArtifactNeeded& need) {
+std::optional<session::PreparedArtifact> SessionArtifacts::cached(
+    const session::server_event::ArtifactNeeded& need) {
   const ArtifactPtr artifact = is_plain(need) ? source_.cached(wanted(need)) : nullptr;
   if (artifact == nullptr) return std::nullopt;
   return prepared(artifact);
 }
 
-asio::awaitable<Result<std::optional<PreparedArtifact>>> SessionArtifacts::obtain(
-    std::string caller, const server_event::ArtifactNeeded& need) {
+asio::awaitable<Result<std::optional<session::PreparedArtifact>>> SessionArtifacts::obtain(
+    std::string caller, const session::server_event::ArtifactNeeded& need) {
   if (!is_plain(need))
     co_return co_await offload(lane_, std::move(caller), [this, &need] { return make(need); });
   const auto artifact = co_await source_.fetch(std::move(caller), wanted(need));
@@ -41,9 +42,9 @@ asio::awaitable<Result<std::optional<PreparedArtifact>>> SessionArtifacts::obtai
   co_return prepared(*artifact);
 }
 
-Result<std::optional<PreparedArtifact>> SessionArtifacts::make(
-    const server_event::ArtifactNeeded& need) {
-  HeldReleasePtr base;
+Result<std::optional<session::PreparedArtifact>> SessionArtifacts::make(
+    const session::server_event::ArtifactNeeded& need) {
+  delta::HeldReleasePtr base;
   if (need.base_version != 0) {
     NOTP_ASSIGN(base, releases_.release(need.ledger, need.base_version));
   }
@@ -52,8 +53,8 @@ Result<std::optional<PreparedArtifact>> SessionArtifacts::make(
                 make_pending_(need.ledger, need.version, need.pending_hash, base));
     return prepared(artifact);
   }
-  NOTP_ASSIGN(const HeldReleasePtr target, releases_.release(need.ledger, need.version));
+  NOTP_ASSIGN(const delta::HeldReleasePtr target, releases_.release(need.ledger, need.version));
   return partials_.make(need, base, target);
 }
 
-}  // namespace notp
+}  // namespace notp::serve

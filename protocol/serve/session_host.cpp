@@ -11,7 +11,7 @@
 #include "protocol/serve/peer_error.hpp"
 #include "protocol/transport/pump.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 namespace asio = boost::asio;
 
@@ -55,13 +55,13 @@ asio::awaitable<void> SessionHost::run() {
 
 asio::awaitable<void> SessionHost::serve() {
   const SessionServices& services = context_.services;
-  const Identity& identity = connection_.peer_identity();
+  const session::Identity& identity = connection_.peer_identity();
   peer_ = std::make_shared<const Peer>(identity, identity.text(), connection_.peer_key());
-  ServerInfo info = services.info;
+  session::ServerInfo info = services.info;
   info.peer = peer_->name;
-  session_.emplace(
-      ServerPorts{services.catalog, services.targets, *this, services.freshness, services.uploads},
-      std::move(info), read_clock());
+  session_.emplace(session::ServerPorts{services.catalog, services.targets, *this,
+                                        services.freshness, services.uploads},
+                   std::move(info), read_clock());
   sends_.emplace(context_.sends, [weak = weak_from_this(), executor = thread_.executor()] {
     asio::post(executor, [weak] {
       if (const auto host = weak.lock()) host->make_room();
@@ -74,12 +74,12 @@ asio::awaitable<void> SessionHost::serve() {
   const auto admitted = checked ? context_.admission.admit(peer_->name) : checked;
   if (checked && !admitted) session_->refuse(admitted.error(), kComeBackMs);
   if (admitted) services.peers.admitted(peer_);
-  co_await pump(connection_, *session_, wake_, [this] { handle_events(); });
+  co_await transport::pump(connection_, *session_, wake_, [this] { handle_events(); });
   handle_events();
   if (admitted && context_.admission.depart(peer_->name)) services.observer.departed(*peer_);
 }
 
-Result<void> SessionHost::may(Action action, const LedgerId* ledger) const {
+Result<void> SessionHost::may(wire::Action action, const model::LedgerId* ledger) const {
   return context_.services.peers.may(*peer_, action, ledger);
 }
 
@@ -101,7 +101,7 @@ void SessionHost::recheck() {
   progress();
 }
 
-void SessionHost::target_changed(const LedgerId& ledger) {
+void SessionHost::target_changed(const model::LedgerId& ledger) {
   if (!session_) return;
   session_->target_changed(ledger);
   progress();
@@ -150,10 +150,10 @@ void SessionHost::progress() {
 
 void SessionHost::handle_events() {
   for (auto events = session_->take_events(); !events.empty(); events = session_->take_events())
-    for (ServerEvent& event : events) std::visit([this](auto& e) { handle(e); }, event);
+    for (session::ServerEvent& event : events) std::visit([this](auto& e) { handle(e); }, event);
 }
 
-void SessionHost::handle(server_event::Greeted& event) {
+void SessionHost::handle(session::server_event::Greeted& event) {
   log::info("session_opened", {{"identity", peer_->name},
                                {"peer", connection_.peer_address()},
                                {"agent", event.user_agent},
@@ -161,7 +161,7 @@ void SessionHost::handle(server_event::Greeted& event) {
   context_.services.observer.greeted(*peer_, event);
 }
 
-void SessionHost::handle(server_event::Refused& event) {
+void SessionHost::handle(session::server_event::Refused& event) {
   ++context_.counters.sessions_refused;
   const bool right = event.error.code == ErrorCode::kDenied;
   log::write(right ? log::Level::kWarn : log::Level::kError,
@@ -169,11 +169,11 @@ void SessionHost::handle(server_event::Refused& event) {
              {{"identity", peer_->name}});
 }
 
-void SessionHost::handle(server_event::Unsendable& event) {
+void SessionHost::handle(session::server_event::Unsendable& event) {
   log::write(log::Level::kError, "message_not_sent", event.error, {{"identity", peer_->name}});
 }
 
-void SessionHost::handle(server_event::Closed& event) {
+void SessionHost::handle(session::server_event::Closed& event) {
   const bool ordinary =
       event.error.code == ErrorCode::kCancelled || event.error.code == ErrorCode::kUnavailable;
   if (!ordinary) ++context_.counters.sessions_refused;
@@ -185,7 +185,7 @@ void SessionHost::handle(server_event::Closed& event) {
   context_.services.observer.closed(*peer_, event.error);
 }
 
-void SessionHost::handle(server_event::Committed& event) {
+void SessionHost::handle(session::server_event::Committed& event) {
   log::info("commit", {{"identity", peer_->name},
                        {"ledger", event.commit.ledger.text()},
                        {"version", event.commit.version},
@@ -194,13 +194,13 @@ void SessionHost::handle(server_event::Committed& event) {
   context_.services.observer.committed(*peer_, event.commit);
 }
 
-void SessionHost::handle(server_event::Attested& event) {
+void SessionHost::handle(session::server_event::Attested& event) {
   context_.services.observer.attested(*peer_, event.freshness);
 }
 
 // --- artifacts
 
-void SessionHost::handle(server_event::ArtifactNeeded& event) {
+void SessionHost::handle(session::server_event::ArtifactNeeded& event) {
   ++context_.counters.offers;
   if (auto artifact = context_.services.artifacts.cached(event))
     return hand_over(event.ticket, *std::move(artifact));
@@ -208,14 +208,14 @@ void SessionHost::handle(server_event::ArtifactNeeded& event) {
 }
 
 // A peer that retries soon will fit, because the slowest reader's session ends.
-void SessionHost::hand_over(uint64_t ticket, PreparedArtifact artifact) {
+void SessionHost::hand_over(uint64_t ticket, session::PreparedArtifact artifact) {
   auto held = context_.sends.hold(artifact.bytes, read_clock().boot_ms);
   if (!held) return session_->refuse(held.error(), kComeBackMs);
   artifact.bytes = *std::move(held);
   session_->artifact_ready(ticket, std::move(artifact));
 }
 
-asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded need) {
+asio::awaitable<void> SessionHost::fetch_artifact(session::server_event::ArtifactNeeded need) {
   const auto self = shared_from_this();
   auto outcome = co_await context_.services.artifacts.obtain(peer_->name, need);
   if (session_->is_closed()) co_return;
@@ -229,7 +229,7 @@ asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded n
 }
 
 // A peer whose request does not fit reconnects later: nothing else would deliver what it waits for.
-void SessionHost::artifact_failed(const server_event::ArtifactNeeded& need, Error error) {
+void SessionHost::artifact_failed(const session::server_event::ArtifactNeeded& need, Error error) {
   if (error.code == ErrorCode::kOverloaded) return session_->refuse(error, kComeBackMs);
   if (is_own_matter(error.code)) {
     log::write(log::Level::kError, "artifact_failed", error, {{"identity", peer_->name}});
@@ -241,18 +241,18 @@ void SessionHost::artifact_failed(const server_event::ArtifactNeeded& need, Erro
 
 // --- publishes and requests
 
-void SessionHost::handle(server_event::PublishArrived& event) {
+void SessionHost::handle(session::server_event::PublishArrived& event) {
   spawn(thread_.executor(), publish(std::move(event)));
 }
 
-asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived) {
+asio::awaitable<void> SessionHost::publish(session::server_event::PublishArrived arrived) {
   const auto self = shared_from_this();
   auto result = co_await context_.services.requests.publish(peer_, std::move(arrived));
   session_->publish_done(std::move(result));
   progress();
 }
 
-void SessionHost::handle(server_event::Asked& event) {
+void SessionHost::handle(session::server_event::Asked& event) {
   spawn(thread_.executor(), answer(std::move(event.request)));
 }
 
@@ -263,4 +263,4 @@ asio::awaitable<void> SessionHost::answer(wire::Request request) {
   progress();
 }
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -16,7 +16,7 @@
 #include "protocol/transport/connection.hpp"
 #include "protocol/transport/signal.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 // State that all hosts of a server share. It outlives them.
 struct HostContext {
@@ -28,8 +28,8 @@ struct HostContext {
 };
 
 // Belongs to its I/O thread. Kept alive by its coroutines.
-class SessionHost final : public SessionRights,
-                          public SendMeter,
+class SessionHost final : public session::SessionRights,
+                          public session::SendMeter,
                           public std::enable_shared_from_this<SessionHost> {
  public:
   SessionHost(const HostContext& context, IoThread& thread, boost::asio::ip::tcp::socket socket);
@@ -38,7 +38,7 @@ class SessionHost final : public SessionRights,
   // Runs handshake and session to the end. Errors are logged, once.
   boost::asio::awaitable<void> run();
 
-  void target_changed(const LedgerId& ledger);
+  void target_changed(const model::LedgerId& ledger);
   void roots_changed();
   void freshness_due();
   // Ends the session if its peer would not be admitted any more: by the policy, or by the current
@@ -51,7 +51,7 @@ class SessionHost final : public SessionRights,
   void say_bye(const std::string& reason, uint32_t retry_after_ms);
   void abort() { connection_.abort(); }
 
-  Result<void> may(Action action, const LedgerId* ledger) const override;
+  Result<void> may(wire::Action action, const model::LedgerId* ledger) const override;
   void sending(size_t bytes, size_t taken) override;
 
  private:
@@ -64,30 +64,30 @@ class SessionHost final : public SessionRights,
   // Called after each call into the session: handles its requests and sends its output.
   void progress();
   void handle_events();
-  void handle(server_event::Greeted& event);
-  void handle(server_event::ArtifactNeeded& event);
-  void handle(server_event::Committed& event);
-  void handle(server_event::Attested& event);
-  void handle(server_event::PublishArrived& event);
-  void handle(server_event::Asked& event);
-  void handle(server_event::Refused& event);
-  void handle(server_event::Unsendable& event);
-  void handle(server_event::Closed& event);
+  void handle(session::server_event::Greeted& event);
+  void handle(session::server_event::ArtifactNeeded& event);
+  void handle(session::server_event::Committed& event);
+  void handle(session::server_event::Attested& event);
+  void handle(session::server_event::PublishArrived& event);
+  void handle(session::server_event::Asked& event);
+  void handle(session::server_event::Refused& event);
+  void handle(session::server_event::Unsendable& event);
+  void handle(session::server_event::Closed& event);
 
-  void hand_over(uint64_t ticket, PreparedArtifact artifact);
-  void artifact_failed(const server_event::ArtifactNeeded& need, Error error);
-  boost::asio::awaitable<void> fetch_artifact(server_event::ArtifactNeeded need);
-  boost::asio::awaitable<void> publish(server_event::PublishArrived arrived);
+  void hand_over(uint64_t ticket, session::PreparedArtifact artifact);
+  void artifact_failed(const session::server_event::ArtifactNeeded& need, Error error);
+  boost::asio::awaitable<void> fetch_artifact(session::server_event::ArtifactNeeded need);
+  boost::asio::awaitable<void> publish(session::server_event::PublishArrived arrived);
   boost::asio::awaitable<void> answer(wire::Request request);
 
   const HostContext& context_;
   IoThread& thread_;
-  std::shared_ptr<const TlsContext> verified_under_;
-  Connection connection_;
-  Signal wake_;
+  std::shared_ptr<const transport::TlsContext> verified_under_;
+  transport::Connection connection_;
+  transport::Signal wake_;
   PeerPtr peer_;  // null before the session
   std::optional<SendBudget::Account> sends_;
-  std::optional<ServerSession> session_;
+  std::optional<session::ServerSession> session_;
 };
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -11,7 +11,7 @@
 #include "protocol/serve/address_rate.hpp"
 #include "protocol/transport/endpoint.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 namespace asio = boost::asio;
 
@@ -35,7 +35,7 @@ SessionServer::~SessionServer() {
 }
 
 Result<std::string> SessionServer::start() {
-  NOTP_ASSIGN(acceptor_, listen(threads_.front()->executor(), options_.listen));
+  NOTP_ASSIGN(acceptor_, transport::listen(threads_.front()->executor(), options_.listen));
   boost::system::error_code error;
   const auto local = acceptor_->local_endpoint(error);
   if (error) return fail(ErrorCode::kUnavailable, "cannot listen: " + error.message());
@@ -49,7 +49,7 @@ asio::awaitable<void> SessionServer::accept_loop() {
   AddressRate rate;
   for (size_t next = 0; !stopping_; ++next) {
     IoThread& thread = *threads_[next % threads_.size()];
-    auto socket = co_await accept(*acceptor_, thread.executor());
+    auto socket = co_await transport::accept(*acceptor_, thread.executor());
     if (!socket) {
       if (stopping_) co_return;
       log::write(log::Level::kWarn, "accept_failed", socket.error());
@@ -88,7 +88,7 @@ void SessionServer::for_each(const std::function<void(SessionHost&)>& what) {
   for (auto& thread : threads_) thread->for_each(what);
 }
 
-void SessionServer::target_changed(const LedgerId& ledger) {
+void SessionServer::target_changed(const model::LedgerId& ledger) {
   for_each([ledger](SessionHost& host) { host.target_changed(ledger); });
 }
 
@@ -133,4 +133,4 @@ void SessionServer::join() {
   for (auto& thread : threads_) thread->join();
 }
 
-}  // namespace notp
+}  // namespace notp::serve

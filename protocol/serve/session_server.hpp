@@ -17,7 +17,7 @@
 #include "protocol/serve/session_host.hpp"
 #include "protocol/serve/session_services.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 struct ServeOptions {
   std::string listen;  // "address:port", port 0 for any
@@ -43,7 +43,7 @@ class SessionServer {
   void join();
 
   // The target of a ledger has moved, for some readers or all: subscribed sessions offer it.
-  void target_changed(const LedgerId& ledger);
+  void target_changed(const model::LedgerId& ledger);
   // The chain of roots has grown: every session sends the new root.
   void roots_changed();
   // The content of statements, or the rights to what they list, has changed: every session sends a
@@ -75,4 +75,4 @@ class SessionServer {
   std::optional<boost::asio::ip::tcp::acceptor> acceptor_;  // on the first thread
 };
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -13,12 +13,12 @@
 #include "protocol/session/server/server_events.hpp"
 #include "protocol/transport/tls_context.hpp"
 
-namespace notp {
+namespace notp::serve {
 
 // The other end of a session after the handshake. Immutable and shared: work for a peer may outlive
 // its session.
 struct Peer {
-  Identity identity;
+  session::Identity identity;
   std::string name;  // identity.text()
   Hash key;          // Connection::peer_key()
 };
@@ -32,7 +32,8 @@ class PeerPolicy {
   // again at each recheck. kDenied, kRevoked.
   virtual Result<void> check(const Peer& peer) const = 0;
   // kDenied. `ledger` is null when the action is not about a ledger.
-  virtual Result<void> may(const Peer& peer, Action action, const LedgerId* ledger) const = 0;
+  virtual Result<void> may(const Peer& peer, wire::Action action,
+                           const model::LedgerId* ledger) const = 0;
   // A session of the peer has begun.
   virtual void admitted(const PeerPtr& peer) = 0;
 };
@@ -42,10 +43,10 @@ class PeerPolicy {
 class SessionObserver {
  public:
   virtual ~SessionObserver() = default;
-  virtual void greeted(const Peer& peer, const server_event::Greeted& event) = 0;
+  virtual void greeted(const Peer& peer, const session::server_event::Greeted& event) = 0;
   virtual void committed(const Peer& peer, const wire::Commit& commit) = 0;
   // A freshness statement was sent to the peer.
-  virtual void attested(const Peer& peer, const Freshness& statement) = 0;
+  virtual void attested(const Peer& peer, const trust::Freshness& statement) = 0;
   virtual void closed(const Peer& peer, const Error& error) = 0;
   // The last session of the peer's identity has ended.
   virtual void departed(const Peer& peer) = 0;
@@ -57,22 +58,22 @@ class RequestServices {
  public:
   virtual ~RequestServices() = default;
   virtual boost::asio::awaitable<wire::PublishResult> publish(
-      PeerPtr peer, server_event::PublishArrived arrived) = 0;
+      PeerPtr peer, session::server_event::PublishArrived arrived) = 0;
   virtual boost::asio::awaitable<wire::Response> answer(PeerPtr peer, wire::Request request) = 0;
 };
 
 // All members outlive the server and are thread-safe.
 struct SessionServices {
-  const Catalog& catalog;
-  const TargetSource& targets;
-  const FreshnessSource* freshness = nullptr;  // null: no statements are sent
-  UploadSpace* uploads = nullptr;              // null: MemoryUploads
-  ServerInfo info;                             // without the peer
-  TlsSource& tls;
+  const session::Catalog& catalog;
+  const session::TargetSource& targets;
+  const session::FreshnessSource* freshness = nullptr;  // null: no statements are sent
+  session::UploadSpace* uploads = nullptr;              // null: MemoryUploads
+  session::ServerInfo info;                             // without the peer
+  transport::TlsSource& tls;
   SessionArtifacts& artifacts;
   PeerPolicy& peers;
   SessionObserver& observer;
   RequestServices& requests;
 };
 
-}  // namespace notp
+}  // namespace notp::serve

@@ -6,15 +6,15 @@
 
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::session {
 namespace {
 
-using Heads = std::map<LedgerId, FreshHead>;
+using Heads = std::map<model::LedgerId, trust::FreshHead>;
 
-Heads heads_of(const Freshness* statement) {
+Heads heads_of(const trust::Freshness* statement) {
   Heads out;
   if (statement == nullptr) return out;
-  for (const FreshHead& head : statement->heads) out.emplace(head.ledger, head);
+  for (const trust::FreshHead& head : statement->heads) out.emplace(head.ledger, head);
   return out;
 }
 
@@ -24,10 +24,10 @@ std::unexpected<Error> impossible(std::string_view why) {
 
 Result<Heads> changed_heads(Heads heads, const wire::FreshnessUpdate& update) {
   if (update.heads.size() > limits::kLedgersPerSessionMax) return impossible("too many heads");
-  for (const LedgerId& ledger : update.gone)
+  for (const model::LedgerId& ledger : update.gone)
     if (heads.erase(ledger) == 0)
       return impossible(fmt::format("{} is gone and was not there", ledger.text()));
-  std::map<LedgerId, bool> seen;
+  std::map<model::LedgerId, bool> seen;
   for (const wire::FreshnessHead& head : update.heads) {
     if (!seen.emplace(head.ledger, true).second)
       return impossible(fmt::format("{} is there twice", head.ledger.text()));
@@ -38,8 +38,8 @@ Result<Heads> changed_heads(Heads heads, const wire::FreshnessUpdate& update) {
 
 }  // namespace
 
-wire::FreshnessUpdate make_freshness_update(const Freshness& next, ByteView signature,
-                                            const Freshness* base) {
+wire::FreshnessUpdate make_freshness_update(const trust::Freshness& next, ByteView signature,
+                                            const trust::Freshness* base) {
   wire::FreshnessUpdate out{
       .sequence = next.sequence,
       .base_sequence = base != nullptr ? base->sequence : 0,
@@ -52,7 +52,7 @@ wire::FreshnessUpdate make_freshness_update(const Freshness& next, ByteView sign
       .signature = Bytes(signature),
   };
   Heads before = heads_of(base);
-  for (const FreshHead& head : next.heads) {
+  for (const trust::FreshHead& head : next.heads) {
     const auto old = before.find(head.ledger);
     const bool same = old != before.end() && old->second == head;
     if (old != before.end()) before.erase(old);
@@ -64,8 +64,10 @@ wire::FreshnessUpdate make_freshness_update(const Freshness& next, ByteView sign
   return out;
 }
 
-Result<Envelope> expand_freshness_update(const wire::FreshnessUpdate& update, const Freshness* base,
-                                         std::string_view trust_domain, std::string_view audience) {
+Result<trust::Envelope> expand_freshness_update(const wire::FreshnessUpdate& update,
+                                                const trust::Freshness* base,
+                                                std::string_view trust_domain,
+                                                std::string_view audience) {
   if (update.base_sequence == 0) base = nullptr;
   if (update.base_sequence != 0 && (base == nullptr || base->sequence != update.base_sequence))
     return fail(ErrorCode::kState,
@@ -75,7 +77,7 @@ Result<Envelope> expand_freshness_update(const wire::FreshnessUpdate& update, co
       update.lifetime_ms > static_cast<uint64_t>(limits::kFreshnessLifetimeMsMax))
     return impossible("issued_ms or lifetime_ms is out of range");
   if (update.signature.size() != kSignatureBytes) return impossible("the signature's length");
-  Freshness statement;
+  trust::Freshness statement;
   statement.trust_domain = trust_domain;
   statement.audience = audience;
   statement.sequence = update.sequence;
@@ -85,11 +87,11 @@ Result<Envelope> expand_freshness_update(const wire::FreshnessUpdate& update, co
   statement.expires_ms = update.issued_ms + static_cast<TimeMs>(update.lifetime_ms);
   NOTP_ASSIGN(Heads heads, changed_heads(heads_of(base), update));
   for (auto& [ledger, head] : heads) statement.heads.push_back(std::move(head));
-  Envelope envelope = envelope_of(statement);
-  if (auto good = Freshness::decode(envelope.payload); !good)
+  trust::Envelope envelope = trust::envelope_of(statement);
+  if (auto good = trust::Freshness::decode(envelope.payload); !good)
     return impossible(good.error().message);
   envelope.signatures.push_back({update.signature, {}});
   return envelope;
 }
 
-}  // namespace notp
+}  // namespace notp::session

@@ -7,16 +7,18 @@
 #include "protocol/trust/statements.hpp"
 #include "protocol/wire/messages.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // Codes `next` as a difference to `base`, the last statement of this session; nullptr: none.
-wire::FreshnessUpdate make_freshness_update(const Freshness& next, ByteView signature,
-                                            const Freshness* base);
+wire::FreshnessUpdate make_freshness_update(const trust::Freshness& next, ByteView signature,
+                                            const trust::Freshness* base);
 
 // Returns the statement in its canonical encoding, with the received signature, not yet verified.
 // kState when the update builds on another statement than `base`; kMessage when the update does not
 // yield a possible statement.
-Result<Envelope> expand_freshness_update(const wire::FreshnessUpdate& update, const Freshness* base,
-                                         std::string_view trust_domain, std::string_view audience);
+Result<trust::Envelope> expand_freshness_update(const wire::FreshnessUpdate& update,
+                                                const trust::Freshness* base,
+                                                std::string_view trust_domain,
+                                                std::string_view audience);
 
-}  // namespace notp
+}  // namespace notp::session

@@ -9,7 +9,7 @@
 #include "common/bytes.hpp"
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::session {
 namespace {
 
 constexpr std::string_view kScheme = "spiffe://";
@@ -39,7 +39,7 @@ std::optional<std::pair<Role, std::string_view>> built_in_parts(std::string_view
   return std::pair(*role, path.substr(slash + 1));
 }
 
-Result<Identity> built_in(const SpiffeId& id) {
+Result<Identity> built_in(const model::SpiffeId& id) {
   const auto parts = built_in_parts(id.path);
   if (!parts) return refuse(id.text(), fmt::format("has an unknown role; {}", kIssueBuiltIn));
   if (parts->second.size() > limits::kNameBytesMax)
@@ -59,11 +59,13 @@ Result<Role> parse_role(std::string_view name) {
 }
 
 Result<Identity> Identity::parse(std::string_view uri) {
-  NOTP_ASSIGN(const SpiffeId id, SpiffeId::parse(uri));
+  NOTP_ASSIGN(const model::SpiffeId id, model::SpiffeId::parse(uri));
   return built_in(id);
 }
 
-bool Identity::is_built_in(const SpiffeId& id) { return built_in_parts(id.path).has_value(); }
+bool Identity::is_built_in(const model::SpiffeId& id) {
+  return built_in_parts(id.path).has_value();
+}
 
 bool Identity::is_built_in() const { return !name.starts_with(kScheme); }
 
@@ -80,7 +82,7 @@ std::string Identity::short_text() const {
 
 Result<void> IdentityRules::add(std::string_view match, std::string_view role,
                                 std::string_view trust_domain) {
-  NOTP_ASSIGN(SpiffePattern pattern, SpiffePattern::parse(match, trust_domain));
+  NOTP_ASSIGN(model::SpiffePattern pattern, model::SpiffePattern::parse(match, trust_domain));
   NOTP_ASSIGN(const Role given, parse_role(role));
   for (const std::string_view name : kRoleNames) {
     const std::string reserved = fmt::format("{}{}/{}/", kScheme, trust_domain, name);
@@ -97,7 +99,7 @@ Result<void> IdentityRules::add(std::string_view match, std::string_view role,
 
 Result<Identity> IdentityRules::identify(std::string_view uri, std::string_view trust_domain,
                                          bool attested) const {
-  NOTP_ASSIGN(const SpiffeId id, SpiffeId::parse(uri));
+  NOTP_ASSIGN(const model::SpiffeId id, model::SpiffeId::parse(uri));
   if (!trust_domain.empty() && id.trust_domain != trust_domain)
     return refuse(uri, fmt::format("is of another trust domain than {}", trust_domain));
   if (Identity::is_built_in(id)) {
@@ -124,7 +126,7 @@ bool IdentityRules::may_give(Role role, const IdentityPattern& pattern,
   };
   if (std::ranges::any_of(rules_, by_rule)) return true;
   if (!has_built_in || !pattern.uri()) return has_built_in;
-  const auto built_in_ids = SpiffePattern::parse(
+  const auto built_in_ids = model::SpiffePattern::parse(
       fmt::format("{}{}/{}/*", kScheme, trust_domain, role_name(role)), trust_domain);
   return built_in_ids && built_in_ids->overlaps(*pattern.uri());
 }
@@ -135,7 +137,7 @@ Result<IdentityPattern> IdentityPattern::parse(std::string_view text,
                                                std::string_view trust_domain) {
   IdentityPattern out(text);
   if (text.starts_with(kScheme)) {
-    NOTP_ASSIGN(out.uri_, SpiffePattern::parse(text, trust_domain));
+    NOTP_ASSIGN(out.uri_, model::SpiffePattern::parse(text, trust_domain));
     return out;
   }
   const size_t slash = text.find('/');
@@ -164,4 +166,4 @@ bool IdentityPattern::covers(const Identity& identity) const {
   return is_prefix_ ? identity.name.starts_with(name_) : identity.name == name_;
 }
 
-}  // namespace notp
+}  // namespace notp::session

@@ -13,7 +13,7 @@
 #include "common/result.hpp"
 #include "protocol/model/spiffe_id.hpp"
 
-namespace notp {
+namespace notp::session {
 
 enum class Role : uint8_t { kNode, kPublisher, kAdmin, kRegistry };
 
@@ -34,7 +34,7 @@ struct Identity {
   // identity.
   static Result<Identity> parse(std::string_view uri);
   // Whether the URI has the path of a built-in id; ignores its certificate.
-  static bool is_built_in(const SpiffeId& id);
+  static bool is_built_in(const model::SpiffeId& id);
 
   bool is_built_in() const;
   // Returns the URI.
@@ -55,7 +55,7 @@ class IdentityPattern {
 
   bool covers(const Identity& identity) const;
   const std::string& text() const { return text_; }
-  const std::optional<SpiffePattern>& uri() const { return uri_; }
+  const std::optional<model::SpiffePattern>& uri() const { return uri_; }
   // The role of the first three forms; nullopt for a URI.
   std::optional<Role> role() const { return role_; }
   // Whether it is "<role>/*".
@@ -66,7 +66,7 @@ class IdentityPattern {
   explicit IdentityPattern(std::string_view text) : text_(text) {}
 
   std::string text_;
-  std::optional<SpiffePattern> uri_;
+  std::optional<model::SpiffePattern> uri_;
   std::optional<Role> role_;
   std::string name_;  // without "*"
   bool is_prefix_ = false;
@@ -74,7 +74,7 @@ class IdentityPattern {
 
 // One entry of a configuration's `identities`.
 struct IdentityRule {
-  SpiffePattern match;
+  model::SpiffePattern match;
   Role role = Role::kNode;
   bool operator==(const IdentityRule&) const = default;
 };
@@ -105,4 +105,4 @@ class IdentityRules {
   std::vector<IdentityRule> rules_;
 };
 
-}  // namespace notp
+}  // namespace notp::session

@@ -6,7 +6,7 @@
 #include "common/bytes.hpp"
 #include "common/clock.hpp"
 
-namespace notp {
+namespace notp::session {
 
 class SessionMachine {
  public:
@@ -35,4 +35,4 @@ class SessionMachine {
   virtual bool is_closed() const = 0;
 };
 
-}  // namespace notp
+}  // namespace notp::session

@@ -14,12 +14,12 @@
 #include "protocol/trust/statements.hpp"
 #include "protocol/wire/request_traits.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // A root with its version. The envelope is verbatim.
 struct CatalogRoot {
   uint64_t version = 0;
-  Content envelope;
+  model::Content envelope;
   // It names another freshness key than the root before it: sequences restart.
   bool new_freshness_key = false;
 };
@@ -28,16 +28,17 @@ struct CatalogRoot {
 class Catalog {
  public:
   virtual ~Catalog() = default;
-  virtual std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const = 0;
+  virtual std::optional<trust::ReleaseRef> release(const model::LedgerId& ledger,
+                                                   uint64_t version) const = 0;
   // Returns a pending release.
-  virtual std::optional<ReleaseRef> pending(const LedgerId& ledger, uint64_t version,
-                                            const Hash& release_hash) const = 0;
+  virtual std::optional<trust::ReleaseRef> pending(const model::LedgerId& ledger, uint64_t version,
+                                                   const Hash& release_hash) const = 0;
   // Returns the roots above `version`, oldest first, at most kRootStepsMax.
   virtual std::vector<CatalogRoot> roots_after(uint64_t version) const = 0;
   virtual uint64_t newest_root() const = 0;
   // Returns why an existing ledger cannot be served, phrased for the peer; nullopt: it can be
   // served, or does not exist.
-  virtual std::optional<Error> damage(const LedgerId&) const { return std::nullopt; }
+  virtual std::optional<Error> damage(const model::LedgerId&) const { return std::nullopt; }
 };
 
 // Decides which release of a ledger a reader shall run. Answers from memory; thread-safe.
@@ -51,8 +52,8 @@ class TargetSource {
   // Identity::text(). For one reader the target never goes back in (epoch, version): neither below
   // an earlier target nor below a release that the reader reported, because a node treats that as
   // ROLLBACK and raises an alarm. nullopt: the ledger has no release, or it is damaged.
-  virtual std::optional<ReleaseRef> target(const LedgerId& ledger,
-                                           std::string_view reader) const = 0;
+  virtual std::optional<trust::ReleaseRef> target(const model::LedgerId& ledger,
+                                                  std::string_view reader) const = 0;
 };
 
 // Signs freshness statements for the registry. Answers from memory; thread-safe.
@@ -67,9 +68,9 @@ class FreshnessSource {
   // `sequence_min`, and returns both. `heads` are targets of that reader, ascending by ledger, each
   // once; the source adds the withdrawn releases. The source logs an error: the session continues
   // without a statement.
-  virtual Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> heads,
-                                                   std::string audience, uint64_t sequence_min,
-                                                   Now now) const = 0;
+  virtual Result<std::pair<trust::Freshness, Bytes>> sign(std::vector<trust::FreshHead> heads,
+                                                          std::string audience,
+                                                          uint64_t sequence_min, Now now) const = 0;
 };
 
 // The rights of the peer of one session, looked up at every use so that a change takes effect at
@@ -79,7 +80,7 @@ class SessionRights {
   virtual ~SessionRights() = default;
   // kDenied names the identity, the action and the person to ask. `ledger` is null when the action
   // is not about a ledger.
-  virtual Result<void> may(Action action, const LedgerId* ledger) const = 0;
+  virtual Result<void> may(wire::Action action, const model::LedgerId* ledger) const = 0;
 };
 
-}  // namespace notp
+}  // namespace notp::session

@@ -7,7 +7,7 @@
 #include "common/limits.hpp"
 #include "protocol/wire/frame.hpp"
 
-namespace notp {
+namespace notp::session {
 
 Result<void> SendQueue::push(const wire::Message& message) {
   NOTP_ASSIGN(const Bytes frame, wire::try_encode_frame(message));
@@ -15,7 +15,7 @@ Result<void> SendQueue::push(const wire::Message& message) {
   return {};
 }
 
-void SendQueue::push_transfer(uint32_t stream, Content content, uint64_t offset) {
+void SendQueue::push_transfer(uint32_t stream, model::Content content, uint64_t offset) {
   NOTP_ASSERT(content && offset <= content->size(), "a transfer starts inside its content");
   NOTP_ASSERT(!transfers_.contains(stream), "one transfer a stream");
   if (offset < content->size()) transfers_.emplace(stream, Transfer{std::move(content), offset});
@@ -45,4 +45,4 @@ void SendQueue::append_chunk(Bytes& out, size_t bytes_max) {
   if (transfer.left() == 0) transfers_.erase(next);
 }
 
-}  // namespace notp
+}  // namespace notp::session

@@ -10,7 +10,7 @@
 #include "protocol/model/tree.hpp"
 #include "protocol/wire/messages.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // Control frames go first, then chunks of the transfer with the fewest bytes left, so that a small
 // urgent release overtakes a large one. One thread.
@@ -20,7 +20,7 @@ class SendQueue {
   Result<void> push(const wire::Message& message);
   // Queues chunks of `content` from `offset` on; the content is shared, not copied. Its Offer or
   // Publish must have been pushed before.
-  void push_transfer(uint32_t stream, Content content, uint64_t offset);
+  void push_transfer(uint32_t stream, model::Content content, uint64_t offset);
   void cancel_transfers() { transfers_.clear(); }
   // Drops all waiting output; take() has only given out whole frames.
   void clear() {
@@ -38,7 +38,7 @@ class SendQueue {
 
  private:
   struct Transfer {
-    Content content;
+    model::Content content;
     uint64_t offset = 0;
     uint64_t left() const { return content->size() - offset; }
   };
@@ -48,4 +48,4 @@ class SendQueue {
   std::map<uint32_t, Transfer> transfers_;
 };
 
-}  // namespace notp
+}  // namespace notp::session

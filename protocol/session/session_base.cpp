@@ -7,7 +7,7 @@
 
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::session {
 
 namespace {
 
@@ -94,7 +94,7 @@ void SessionBase::send(const wire::Message& message) {
                 {}});
 }
 
-void SessionBase::send_transfer(uint32_t stream, Content content, uint64_t offset) {
+void SessionBase::send_transfer(uint32_t stream, model::Content content, uint64_t offset) {
   if (!closed_) queue_.push_transfer(stream, std::move(content), offset);
 }
 
@@ -180,4 +180,4 @@ void SessionBase::close(const Error& error, uint32_t retry_after_ms, Now now) {
   on_closed(error, retry_after_ms, now);
 }
 
-}  // namespace notp
+}  // namespace notp::session

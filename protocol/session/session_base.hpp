@@ -9,7 +9,7 @@
 #include "protocol/session/session_output.hpp"
 #include "protocol/wire/frame.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // Counts the bytes that a session holds for a peer that has not taken them yet. One thread.
 class SendMeter {
@@ -62,7 +62,7 @@ class SessionBase : public SessionMachine, protected SessionOutput {
   virtual void on_unsendable(const Error&) {}
 
   void send(const wire::Message& message) final;
-  void send_transfer(uint32_t stream, Content content, uint64_t offset) final;
+  void send_transfer(uint32_t stream, model::Content content, uint64_t offset) final;
   const SendQueue& queue() const final { return queue_; }
   // The first message of the peer has arrived: its deadline is cancelled.
   void established() { first_message_deadline_ = kNever; }
@@ -92,4 +92,4 @@ class SessionBase : public SessionMachine, protected SessionOutput {
 // kTimeout: bytes that the peer owes did not come in time.
 Error silent_peer();
 
-}  // namespace notp
+}  // namespace notp::session

@@ -6,7 +6,7 @@
 
 #include "protocol/session/send_queue.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // One thread. All output is dropped once the session is closed.
 class SessionOutput {
@@ -16,7 +16,7 @@ class SessionOutput {
   virtual void send(const wire::Message& message) = 0;
   // Queues the content of a transfer from `offset` on. Its Offer or Publish must have been sent
   // before.
-  virtual void send_transfer(uint32_t stream, Content content, uint64_t offset) = 0;
+  virtual void send_transfer(uint32_t stream, model::Content content, uint64_t offset) = 0;
   // Sends Bye and ends the session.
   virtual void say_bye(std::string reason, uint32_t retry_after_ms) = 0;
   // Sends an Error frame and ends the session: this end does not continue.
@@ -28,4 +28,4 @@ class SessionOutput {
   ~SessionOutput() = default;
 };
 
-}  // namespace notp
+}  // namespace notp::session

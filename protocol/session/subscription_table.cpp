@@ -4,14 +4,14 @@
 
 #include <algorithm>
 
-namespace notp {
-std::optional<uint32_t> SubscriptionTable::number_of(const LedgerId& ledger) const {
+namespace notp::session {
+std::optional<uint32_t> SubscriptionTable::number_of(const model::LedgerId& ledger) const {
   const auto found = std::ranges::find(places_, ledger, &Place::ledger);
   if (found == places_.end()) return std::nullopt;
   return static_cast<uint32_t>(found - places_.begin());
 }
 
-Result<LedgerId> SubscriptionTable::ledger_of(uint32_t number) const {
+Result<model::LedgerId> SubscriptionTable::ledger_of(uint32_t number) const {
   if (number < places_.size()) return places_[number].ledger;
   return fail(ErrorCode::kState,
               fmt::format("subscription {}, which this session does not have", number));
@@ -71,4 +71,4 @@ Result<void> SubscriptionTable::expand(wire::Commit& commit) {
   return {};
 }
 
-}  // namespace notp
+}  // namespace notp::session

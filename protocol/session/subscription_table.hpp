@@ -7,7 +7,7 @@
 
 #include "protocol/wire/messages.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // Each end has one. They agree because both count the same wants in the same order, and each
 // direction of a session keeps its order.
@@ -18,9 +18,9 @@ class SubscriptionTable {
   void count(const wire::Want& want);
 
   // The number of a ledger; nullopt: it has none.
-  std::optional<uint32_t> number_of(const LedgerId& ledger) const;
+  std::optional<uint32_t> number_of(const model::LedgerId& ledger) const;
   // kState: no ledger has that number.
-  Result<LedgerId> ledger_of(uint32_t number) const;
+  Result<model::LedgerId> ledger_of(uint32_t number) const;
 
   // Shortens an offer that names its ledger. False: it has no short form.
   bool compact(wire::Offer& offer) const;
@@ -35,10 +35,10 @@ class SubscriptionTable {
 
  private:
   struct Place {
-    LedgerId ledger;
-    FreshnessState freshness = FreshnessState::kUntracked;  // of the last Commit
+    model::LedgerId ledger;
+    trust::FreshnessState freshness = trust::FreshnessState::kUntracked;  // of the last Commit
   };
   std::vector<Place> places_;  // by number
 };
 
-}  // namespace notp
+}  // namespace notp::session

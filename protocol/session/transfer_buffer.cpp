@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace notp {
+namespace notp::session {
 
 Result<void> check_chunk(uint64_t size, uint64_t received, size_t chunk_bytes) {
   if (chunk_bytes <= size - received) return {};
@@ -15,4 +15,4 @@ Result<void> TransferBuffer::append(ByteView chunk) {
   return {};
 }
 
-}  // namespace notp
+}  // namespace notp::session

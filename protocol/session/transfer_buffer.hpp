@@ -6,7 +6,7 @@
 #include "common/bytes.hpp"
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // kState: a chunk of `chunk_bytes` exceeds a transfer of `size` bytes that has `received`.
 Result<void> check_chunk(uint64_t size, uint64_t received, size_t chunk_bytes);
@@ -19,4 +19,4 @@ struct TransferBuffer {
   Result<void> append(ByteView chunk);
 };
 
-}  // namespace notp
+}  // namespace notp::session

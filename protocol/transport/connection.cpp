@@ -24,7 +24,7 @@
 #include "protocol/transport/tls_peer.hpp"
 #include "protocol/wire/frame.hpp"
 
-namespace notp {
+namespace notp::transport {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
@@ -179,8 +179,8 @@ Result<void> Connection::check_peer() {
   return {};
 }
 
-Result<void> Connection::check_identity(const Identity& identity) const {
-  if (context_->side() == Side::kClient && identity.role != Role::kRegistry)
+Result<void> Connection::check_identity(const session::Identity& identity) const {
+  if (context_->side() == Side::kClient && identity.role != session::Role::kRegistry)
     return fail(ErrorCode::kIdentity, fmt::format("{} is {}, not a registry; look at the address",
                                                   peer_address_, identity.text()));
   return {};
@@ -358,4 +358,4 @@ void Connection::abort() {
   socket_.close(ignored);
 }
 
-}  // namespace notp
+}  // namespace notp::transport

@@ -16,7 +16,7 @@
 #include "protocol/transport/tls_context.hpp"
 #include "protocol/wire/messages.hpp"
 
-namespace notp {
+namespace notp::transport {
 
 // Belongs to the thread of its socket's executor. One coroutine may read while another one writes;
 // no two may do the same. The coroutines do not throw and do not support Asio's cancellation slots:
@@ -83,7 +83,7 @@ class Connection {
   const TlsContext& context() const { return *context_; }
 
   // Valid after a handshake without error, in contexts that verify the peer.
-  const Identity& peer_identity() const { return *peer_; }
+  const session::Identity& peer_identity() const { return *peer_; }
   // x509::key_hash() of its certificate, under the same condition.
   const Hash& peer_key() const { return peer_key_; }
   // "address:port" of the peer, or what the constructor was given, for logs.
@@ -104,7 +104,7 @@ class Connection {
   boost::asio::awaitable<Result<void>> wait_for(Step step);
   boost::asio::awaitable<Result<void>> handshake_steps();
   Result<void> check_peer();
-  Result<void> check_identity(const Identity& identity) const;
+  Result<void> check_identity(const session::Identity& identity) const;
   boost::asio::awaitable<void> refuse_peer(const Error& error);
   boost::asio::awaitable<void> drain();
 
@@ -115,11 +115,11 @@ class Connection {
   bool output_finished_ = false;
   bool deadline_passed_ = false;  // of the current Deadline
   tls::SocketIo io_;
-  std::optional<Identity> peer_;
+  std::optional<session::Identity> peer_;
   Hash peer_key_;
   Bytes peer_chain_;  // as shown: TLS's own copy is emptied
   tls::Validity peer_validity_;
   std::string peer_address_;
 };
 
-}  // namespace notp
+}  // namespace notp::transport

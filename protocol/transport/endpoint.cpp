@@ -10,7 +10,7 @@
 #include "common/http/dial.hpp"
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::transport {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
@@ -74,4 +74,4 @@ asio::awaitable<Result<std::unique_ptr<Connection>>> connect(
   co_return connection;
 }
 
-}  // namespace notp
+}  // namespace notp::transport

@@ -9,7 +9,7 @@
 #include "common/http/proxy.hpp"
 #include "protocol/transport/connection.hpp"
 
-namespace notp {
+namespace notp::transport {
 
 // Listens on a numeric address ("0.0.0.0:7420", "[::]:7420", port 0 for any). kConfig for another
 // address; kUnavailable when it cannot be bound.
@@ -29,4 +29,4 @@ boost::asio::awaitable<Result<std::unique_ptr<Connection>>> connect(
     std::string address, std::shared_ptr<const TlsContext> context, TimeMs timeout_ms,
     std::optional<http::ProxyServer> proxy = {});
 
-}  // namespace notp
+}  // namespace notp::transport

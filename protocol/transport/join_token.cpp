@@ -6,7 +6,7 @@
 #include "common/limits.hpp"
 #include "protocol/model/ledger.hpp"
 
-namespace notp {
+namespace notp::transport {
 namespace {
 
 constexpr std::string_view kPrefix = "notp-join-1.";
@@ -52,7 +52,7 @@ Result<JoinToken> parse(ByteView body) {
   out.secret = Bytes(secret);
   NOTP_TRY(HostPort::parse(out.address));
   NOTP_TRY(HostPort::parse(out.registry));
-  NOTP_TRY(check_trust_domain(out.trust_domain));
+  NOTP_TRY(model::check_trust_domain(out.trust_domain));
   if (!body.empty()) return fail(ErrorCode::kMessage, "bytes behind it");
   return out;
 }
@@ -87,4 +87,4 @@ Result<JoinToken> JoinToken::decode(std::string_view text) {
   return token;
 }
 
-}  // namespace notp
+}  // namespace notp::transport

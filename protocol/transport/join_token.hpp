@@ -6,7 +6,7 @@
 
 #include "common/crypto/digest.hpp"
 
-namespace notp {
+namespace notp::transport {
 
 struct JoinToken {
   static constexpr size_t kSecretBytes = 32;
@@ -27,4 +27,4 @@ struct JoinToken {
   std::string proof() const { return to_hex(secret); }
 };
 
-}  // namespace notp
+}  // namespace notp::transport

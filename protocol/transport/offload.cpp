@@ -4,7 +4,7 @@
 
 #include <exception>
 
-namespace notp {
+namespace notp::transport {
 
 OffloadPool::OffloadPool(size_t threads, size_t queue_max)
     : pool_(threads), queue_max_(queue_max) {}
@@ -30,4 +30,4 @@ Error error_of_current_exception() {
   }
 }
 
-}  // namespace notp
+}  // namespace notp::transport

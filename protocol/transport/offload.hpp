@@ -15,7 +15,7 @@
 #include "common/limits.hpp"
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::transport {
 
 // Thread-safe. Destroy it, or join() it, before the io_contexts whose coroutines wait for it: a
 // result returns through their executors.
@@ -79,4 +79,4 @@ boost::asio::awaitable<std::invoke_result_t<Work&>> offload(OffloadPool& pool, W
       std::move(start), asio::use_awaitable, std::move(work));
 }
 
-}  // namespace notp
+}  // namespace notp::transport

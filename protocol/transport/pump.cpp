@@ -11,7 +11,7 @@
 
 #include "common/assert.hpp"
 
-namespace notp {
+namespace notp::transport {
 namespace asio = boost::asio;
 
 namespace {
@@ -27,7 +27,7 @@ constexpr size_t kYieldBytes = 256 << 10;
 // each other's operations: a wake-up is a signal, and the socket is only ever closed.
 class Pump {
  public:
-  Pump(Connection& connection, SessionMachine& machine, Signal& wake,
+  Pump(Connection& connection, session::SessionMachine& machine, Signal& wake,
        const std::function<void()>& after_event, TimeMs stall_ms)
       : connection_(connection),
         machine_(machine),
@@ -215,7 +215,7 @@ class Pump {
   }
 
   Connection& connection_;
-  SessionMachine& machine_;
+  session::SessionMachine& machine_;
   Signal& wake_;
   const std::function<void()>& after_event_;
 
@@ -244,11 +244,12 @@ class Pump {
 
 }  // namespace
 
-asio::awaitable<Result<void>> pump(Connection& connection, SessionMachine& machine, Signal& wake,
-                                   const std::function<void()>& after_event, TimeMs stall_ms) {
+asio::awaitable<Result<void>> pump(Connection& connection, session::SessionMachine& machine,
+                                   Signal& wake, const std::function<void()>& after_event,
+                                   TimeMs stall_ms) {
   Pump pump(connection, machine, wake, after_event, stall_ms);
   auto outcome = co_await pump.run();
   co_return outcome;
 }
 
-}  // namespace notp
+}  // namespace notp::transport

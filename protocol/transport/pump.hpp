@@ -8,7 +8,7 @@
 #include "protocol/transport/connection.hpp"
 #include "protocol/transport/signal.hpp"
 
-namespace notp {
+namespace notp::transport {
 
 // Runs until the session is over, then closes the connection. The machine receives bytes, deadlines
 // and finally on_cut(), unless it closed by itself; its output goes out as fast as the peer reads.
@@ -24,8 +24,8 @@ namespace notp {
 //
 // All objects belong to the thread of the connection's executor and must outlive the call. A peer
 // that takes no byte of the output for `stall_ms`, up to a quarter longer, causes on_stalled().
-boost::asio::awaitable<Result<void>> pump(Connection& connection, SessionMachine& machine,
+boost::asio::awaitable<Result<void>> pump(Connection& connection, session::SessionMachine& machine,
                                           Signal& wake, const std::function<void()>& after_event,
                                           TimeMs stall_ms = limits::kTransferStallMs);
 
-}  // namespace notp
+}  // namespace notp::transport

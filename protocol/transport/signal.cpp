@@ -5,7 +5,7 @@
 
 #include "common/assert.hpp"
 
-namespace notp {
+namespace notp::transport {
 namespace asio = boost::asio;
 
 Signal::Signal(asio::any_io_executor executor)
@@ -26,4 +26,4 @@ asio::awaitable<void> Signal::wait() {
   notified_ = false;
 }
 
-}  // namespace notp
+}  // namespace notp::transport

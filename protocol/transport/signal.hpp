@@ -6,7 +6,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-namespace notp {
+namespace notp::transport {
 
 // Belongs to the thread of its executor: from another thread, post() a notify().
 class Signal {
@@ -23,4 +23,4 @@ class Signal {
   bool waiting_ = false;
 };
 
-}  // namespace notp
+}  // namespace notp::transport

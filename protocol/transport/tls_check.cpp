@@ -17,7 +17,7 @@
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/tls_peer.hpp"
 
-namespace notp {
+namespace notp::transport {
 namespace {
 
 using Context = CPointer<SSL_CTX, SSL_CTX_free>;
@@ -124,11 +124,12 @@ void check_identity(const TlsFiles& files, SSL_CTX* own, X509_STORE* built_in, S
                                             : files.has_built_in_ids();
   const auto identity = files.identities.identify(*uri, files.trust_domain, attested);
   if (!identity) return tell(identity.error());
-  const Role wanted = side == Side::kServer ? Role::kRegistry : Role::kNode;
+  const session::Role wanted =
+      side == Side::kServer ? session::Role::kRegistry : session::Role::kNode;
   if (identity->role == wanted) return;
   report.add(Kind::kUseless, files.certificate.string(),
              fmt::format("the identity '{}' has the role {} where {} is needed", identity->text(),
-                         role_name(identity->role), role_name(wanted)),
+                         session::role_name(identity->role), session::role_name(wanted)),
              "issue a certificate for this program", ErrorCode::kIdentity);
 }
 
@@ -215,4 +216,4 @@ void check_listen_address(const std::string& key, const std::string& address, Se
                "without it the program cannot listen there");
 }
 
-}  // namespace notp
+}  // namespace notp::transport

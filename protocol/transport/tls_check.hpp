@@ -4,7 +4,7 @@
 #include "common/setup_report.hpp"
 #include "protocol/transport/tls_context.hpp"
 
-namespace notp {
+namespace notp::transport {
 
 // Reports all faults of the own certificate, its key and the authorities that the handshake and the
 // peer's check of the identity would find one after the other. `side` is this program's: a server's
@@ -29,4 +29,4 @@ void check_authorities(const std::filesystem::path& file, SetupReport& report);
 // bind.
 void check_listen_address(const std::string& key, const std::string& address, SetupReport& report);
 
-}  // namespace notp
+}  // namespace notp::transport

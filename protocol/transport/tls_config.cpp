@@ -1,6 +1,6 @@
 #include "protocol/transport/tls_config.hpp"
 
-namespace notp {
+namespace notp::transport {
 
 Result<TlsFiles> load_tls(const config::Section& root, const std::string& trust_domain) {
   const config::Section tls = root.section("tls");
@@ -14,4 +14,4 @@ Result<TlsFiles> load_tls(const config::Section& root, const std::string& trust_
   return out;
 }
 
-}  // namespace notp
+}  // namespace notp::transport

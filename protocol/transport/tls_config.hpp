@@ -4,9 +4,9 @@
 #include "common/config_section.hpp"
 #include "protocol/transport/tls_context.hpp"
 
-namespace notp {
+namespace notp::transport {
 
 // Reads the whole configuration. kConfig names the entry.
 Result<TlsFiles> load_tls(const config::Section& root, const std::string& trust_domain);
 
-}  // namespace notp
+}  // namespace notp::transport

@@ -10,7 +10,7 @@
 #include "common/tls/peer_chain.hpp"
 #include "protocol/transport/tls_peer.hpp"
 
-namespace notp {
+namespace notp::transport {
 namespace {
 
 using Context = CPointer<SSL_CTX, SSL_CTX_free>;
@@ -142,14 +142,15 @@ Hash TlsTexts::digest() const {
   for (const Pem* pem : {&certificate, &private_key, &authorities})
     hash.update(sha256(pem->text).view());
   if (built_in_authorities) hash.update(sha256(built_in_authorities->text).view());
-  for (const IdentityRule& rule : identities.rules())
-    hash.update(sha256(fmt::format("{} {}", role_name(rule.role), rule.match.text())).view());
+  for (const session::IdentityRule& rule : identities.rules())
+    hash.update(
+        sha256(fmt::format("{} {}", session::role_name(rule.role), rule.match.text())).view());
   return hash.finish();
 }
 
 struct TlsContext::Peers {
   std::string trust_domain;
-  IdentityRules rules;
+  session::IdentityRules rules;
   Store built_in_authorities;  // null: see TlsFiles
 };
 
@@ -242,7 +243,8 @@ TlsFiles TlsSource::files() const {
   return files_;
 }
 
-void TlsSource::set_identities(IdentityRules rules, std::filesystem::path built_in_authorities) {
+void TlsSource::set_identities(session::IdentityRules rules,
+                               std::filesystem::path built_in_authorities) {
   const MutexLock lock(mutex_);
   files_.identities = std::move(rules);
   files_.built_in_authorities = std::move(built_in_authorities);
@@ -274,4 +276,4 @@ std::shared_ptr<const TlsContext> TlsSource::current() const {
   return context_;
 }
 
-}  // namespace notp
+}  // namespace notp::transport

@@ -16,7 +16,7 @@
 #include "common/tls/certificates.hpp"
 #include "protocol/session/identity.hpp"
 
-namespace notp {
+namespace notp::transport {
 
 enum class Side : uint8_t { kServer, kClient };
 
@@ -29,7 +29,7 @@ struct TlsFiles {
   std::string trust_domain;           // of every peer; empty: any
   bool allow_p384 = false;            // for a server: also key exchanges in P-384
   // The roles of ids that are not of the built-in form.
-  IdentityRules identities = {};
+  session::IdentityRules identities = {};
   // One or more CA certificates under which ids of the built-in form are accepted. Empty:
   // `authorities` while `identities` is empty, else none.
   std::filesystem::path built_in_authorities = {};
@@ -44,7 +44,7 @@ struct TlsTexts {
   Pem certificate, private_key, authorities;
   std::string trust_domain;
   bool allow_p384 = false;
-  IdentityRules identities = {};
+  session::IdentityRules identities = {};
   std::optional<Pem> built_in_authorities = {};
 
   // kConfig names the file.
@@ -79,13 +79,13 @@ class TlsContext {
   const std::string& trust_domain() const { return trust_domain_; }
   // Whether the peer has to show a certificate.
   bool verifies_peer() const { return verifies_peer_; }
-  const IdentityRules& rules() const { return rules_; }
+  const session::IdentityRules& rules() const { return rules_; }
   // Whether this leaf comes from an authority under which ids of the built-in form are accepted.
   bool attests_built_in(X509* leaf, const STACK_OF(X509) * shown) const;
   // "notp/1" or "notp-enroll/1".
   std::string_view protocol() const { return protocol_; }
   // The own leaf's identity; kIdentity when peers would refuse it, kNoCertificate without one.
-  const Result<Identity>& identity() const { return identity_; }
+  const Result<session::Identity>& identity() const { return identity_; }
   // The own leaf's validity, wall time; 0 without one.
   TimeMs not_before_ms() const { return not_before_ms_; }
   TimeMs not_after_ms() const { return not_after_ms_; }
@@ -102,12 +102,12 @@ class TlsContext {
   SSL_CTX* const context_;
   const Side side_;
   const std::string trust_domain_;
-  const IdentityRules rules_;
+  const session::IdentityRules rules_;
   X509_STORE* const built_in_authorities_;  // null: see TlsFiles
   const std::string_view protocol_;
   const bool verifies_peer_;
   const Hash authority_;
-  Result<Identity> identity_;
+  Result<session::Identity> identity_;
   TimeMs not_before_ms_ = 0;
   TimeMs not_after_ms_ = 0;
 };
@@ -125,7 +125,7 @@ class TlsSource {
   std::shared_ptr<const TlsContext> current() const;
   TlsFiles files() const;
   // Replaces the rules, and the file of authorities for built-in ids, for the next reload().
-  void set_identities(IdentityRules rules, std::filesystem::path built_in_authorities);
+  void set_identities(session::IdentityRules rules, std::filesystem::path built_in_authorities);
 
  private:
   TlsSource(TlsFiles files, Side side, std::shared_ptr<const TlsContext> context,
@@ -139,4 +139,4 @@ class TlsSource {
   Hash digest_ NOTP_GUARDED_BY(mutex_);  // of the files behind context_
 };
 
-}  // namespace notp
+}  // namespace notp::transport

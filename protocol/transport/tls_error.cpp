@@ -6,7 +6,7 @@
 
 #include "common/tls/peer_chain.hpp"
 
-namespace notp {
+namespace notp::transport {
 namespace {
 
 Error make(ErrorCode code, std::string message) { return {code, std::move(message), {}}; }
@@ -68,4 +68,4 @@ Error tls_error(const SSL* ssl) {
               fmt::format("TLS failed: {}", text == nullptr ? "no reason given" : text));
 }
 
-}  // namespace notp
+}  // namespace notp::transport

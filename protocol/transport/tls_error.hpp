@@ -5,11 +5,11 @@
 
 #include "common/result.hpp"
 
-namespace notp {
+namespace notp::transport {
 
 // Returns why the last operation on `ssl` ended with SSL_ERROR_SSL. Takes the thread's OpenSSL
 // errors. kNoCertificate, kCertificateExpired, kCertificateUntrusted, kVersion, kTls; the sentence
 // states whether this side refused the peer or the peer refused this side.
 Error tls_error(const SSL* ssl);
 
-}  // namespace notp
+}  // namespace notp::transport

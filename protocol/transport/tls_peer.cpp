@@ -5,7 +5,7 @@
 
 #include "common/tls/peer_chain.hpp"
 
-namespace notp {
+namespace notp::transport {
 
 Result<std::string> identity_uri(X509* certificate, Side side) {
   if (certificate == nullptr) return fail(ErrorCode::kNoCertificate, "there is no certificate");
@@ -31,16 +31,16 @@ Result<std::string> identity_uri(X509* certificate, Side side) {
   return std::move(uris.front());
 }
 
-Result<Identity> identity_of(X509* certificate, const STACK_OF(X509) * shown, Side side,
-                             const TlsContext& context) {
+Result<session::Identity> identity_of(X509* certificate, const STACK_OF(X509) * shown, Side side,
+                                      const TlsContext& context) {
   NOTP_ASSIGN(const std::string uri, identity_uri(certificate, side));
   return context.rules().identify(uri, context.trust_domain(),
                                   context.attests_built_in(certificate, shown));
 }
 
-Result<Identity> identity_of_shown(ByteView shown, Side side, const TlsContext& context) {
+Result<session::Identity> identity_of_shown(ByteView shown, Side side, const TlsContext& context) {
   NOTP_ASSIGN(const tls::Stack chain, tls::read_shown_chain(shown));
   return identity_of(sk_X509_value(chain.get(), 0), chain.get(), side, context);
 }
 
-}  // namespace notp
+}  // namespace notp::transport

@@ -4,7 +4,7 @@
 
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::trust {
 namespace {
 
 // Converts a publisher's seconds to milliseconds, limited so that a sum with an instant cannot
@@ -73,4 +73,4 @@ TimeMs TrustedClock::boot_deadline_ms(TimeMs at_ms, Now now) {
   return latest_boot_ms_ + std::max<TimeMs>(0, wait);
 }
 
-}  // namespace notp
+}  // namespace notp::trust

@@ -8,7 +8,7 @@
 #include "common/clock.hpp"
 #include "protocol/trust/statements.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 enum class FreshnessState : uint8_t {
   kUntracked = 0,  // the domain signs no freshness: the age of a copy is unknown
@@ -92,4 +92,4 @@ class TrustedClock {
   TimeMs latest_boot_ms_;  // boot clock at latest_ms_
 };
 
-}  // namespace notp
+}  // namespace notp::trust

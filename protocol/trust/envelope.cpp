@@ -9,7 +9,7 @@
 #include "protocol/trust/proto_codec.hpp"
 #include "schemas/model.pb.h"
 
-namespace notp {
+namespace notp::trust {
 
 Bytes Envelope::encode() const {
   model::v1::Envelope message;
@@ -83,4 +83,4 @@ size_t count_signers(const Envelope& envelope, std::span<const PublicKey> keys) 
   return valid_signatures(envelope, keys).size();
 }
 
-}  // namespace notp
+}  // namespace notp::trust

@@ -8,7 +8,7 @@
 
 #include "common/crypto/signature.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 struct EnvelopeSignature {
   Bytes signature;
@@ -41,4 +41,4 @@ std::vector<EnvelopeSignature> valid_signatures(const Envelope& envelope,
 // Returns the number of distinct keys of `keys` with a valid signature.
 size_t count_signers(const Envelope& envelope, std::span<const PublicKey> keys);
 
-}  // namespace notp
+}  // namespace notp::trust

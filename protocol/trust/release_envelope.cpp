@@ -4,7 +4,7 @@
 
 #include "common/assert.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 ReleaseEnvelope::ReleaseEnvelope(Bytes bytes)
     : bytes_(std::make_shared<const Bytes>(std::move(bytes))) {}
@@ -46,4 +46,4 @@ const Release& ReleaseEnvelope::release() const {
   return *release_;
 }
 
-}  // namespace notp
+}  // namespace notp::trust

@@ -7,7 +7,7 @@
 
 #include "protocol/trust/statements.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 // Copies share their parts, which never change: copying is cheap, and a const object may be read
 // from several threads. Nothing in it is verified.
@@ -51,4 +51,4 @@ class ReleaseEnvelope {
   std::shared_ptr<const Release> release_;
 };
 
-}  // namespace notp
+}  // namespace notp::trust

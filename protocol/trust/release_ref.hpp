@@ -7,10 +7,10 @@
 #include "common/crypto/digest.hpp"
 #include "protocol/model/ledger.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 struct ReleaseRef {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t epoch = 0;
   uint64_t version = 0;  // 0: no release
   Hash release_hash;     // release_hash() of the statement: its identity, whatever its signatures
@@ -18,4 +18,4 @@ struct ReleaseRef {
   auto operator<=>(const ReleaseRef&) const = default;
 };
 
-}  // namespace notp
+}  // namespace notp::trust

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace notp {
+namespace notp::trust {
 namespace {
 
 constexpr TimeMs kHourMs = 3600 * 1000;
@@ -67,4 +67,4 @@ std::string root_expiry_text(const Root& root, TimeMs now_ms) {
       kWayOut);
 }
 
-}  // namespace notp
+}  // namespace notp::trust

@@ -8,7 +8,7 @@
 
 #include "protocol/trust/statements.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 // Time before the expiry of a root, milliseconds, from which on it is warned of and counts as an
 // error of operation. The next root needs people with offline keys, who are not available every
@@ -28,4 +28,4 @@ TimeMs next_root_expiry_ms(TimeMs expires_ms, TimeMs now_ms);
 // Describes the expiry, its consequences and the remedy, for a person; empty while it is far.
 std::string root_expiry_text(const Root& root, TimeMs now_ms);
 
-}  // namespace notp
+}  // namespace notp::trust

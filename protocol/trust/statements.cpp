@@ -12,7 +12,7 @@
 #include "protocol/trust/proto_codec.hpp"
 #include "schemas/model.pb.h"
 
-namespace notp {
+namespace notp::trust {
 namespace {
 
 constexpr std::string_view kNotProtobuf = "the payload does not decode";
@@ -66,13 +66,13 @@ Result<void> check_source(const Source& source) {
 
 Result<void> check_uses(const Release& r) {
   if (r.uses.size() > limits::kUsesMax) return refuse("release", "too many uses");
-  for (const LedgerUse& use : r.uses) {
+  for (const model::LedgerUse& use : r.uses) {
     if (auto ok = use.ledger.check(); !ok) return refuse("release", ok.error());
     if (!in_range(use.version, 1, limits::kVersionMax))
       return refuse("release", "a version in uses is out of range");
     if (use.ledger == r.ledger) return refuse("release", "it uses its own ledger");
   }
-  if (!strictly_ascending(r.uses | std::views::transform(&LedgerUse::ledger)))
+  if (!strictly_ascending(r.uses | std::views::transform(&model::LedgerUse::ledger)))
     return refuse("release", "uses are not sorted, or a ledger is there twice");
   return {};
 }
@@ -86,7 +86,7 @@ Result<void> check_accept_by(const Release& r) {
 
 Result<void> check_release(const Release& r) {
   constexpr std::string_view kWho = "release";
-  if (auto ok = check_trust_domain(r.trust_domain); !ok) return refuse(kWho, ok.error());
+  if (auto ok = model::check_trust_domain(r.trust_domain); !ok) return refuse(kWho, ok.error());
   if (auto ok = r.ledger.check(); !ok) return refuse(kWho, ok.error());
   if (r.epoch > limits::kVersionMax) return refuse(kWho, "epoch is out of range");
   if (!in_range(r.version, 1, limits::kVersionMax))
@@ -201,7 +201,7 @@ Result<void> check_restrictions(const Delegation& delegation) {
 
 Result<void> check_root(const Root& r) {
   constexpr std::string_view kWho = "root";
-  if (auto ok = check_trust_domain(r.trust_domain); !ok) return refuse(kWho, ok.error());
+  if (auto ok = model::check_trust_domain(r.trust_domain); !ok) return refuse(kWho, ok.error());
   if (!in_range(r.version, 1, limits::kVersionMax)) return refuse(kWho, "version is out of range");
   if (r.epoch > limits::kVersionMax) return refuse(kWho, "epoch is out of range");
   NOTP_TRY(check_times(kWho, r.issued_ms, r.expires_ms));
@@ -220,7 +220,7 @@ Result<void> check_root(const Root& r) {
 
 // Checks the form of an identity's URI; the reader knows which one it must be.
 bool good_audience(std::string_view audience, std::string_view trust_domain) {
-  const auto id = SpiffeId::parse(audience);
+  const auto id = model::SpiffeId::parse(audience);
   return id && id->trust_domain == trust_domain;
 }
 
@@ -244,7 +244,7 @@ Result<void> check_fresh_head(const FreshHead& head) {
 
 Result<void> check_freshness(const Freshness& f) {
   constexpr std::string_view kWho = "freshness";
-  if (auto ok = check_trust_domain(f.trust_domain); !ok) return refuse(kWho, ok.error());
+  if (auto ok = model::check_trust_domain(f.trust_domain); !ok) return refuse(kWho, ok.error());
   if (!good_audience(f.audience, f.trust_domain))
     return refuse(kWho, "audience is not the URI of an identity of the trust domain");
   // Reserves a range above: sequences begin with the time in milliseconds.
@@ -342,7 +342,7 @@ Bytes Release::encode() const {
     out->set_signer(source->signer);
   }
   m.set_accept_by_ms(accept_by_ms);
-  for (const LedgerUse& use : uses) {
+  for (const model::LedgerUse& use : uses) {
     model::v1::Use* out = m.add_uses();
     out->set_zone(use.ledger.zone);
     out->set_ledger(use.ledger.name);
@@ -488,9 +488,9 @@ bool Root::drops_freshness_key(const Root& next) const {
   });
 }
 
-const Delegation* Root::delegation_for(const LedgerId& ledger) const {
+const Delegation* Root::delegation_for(const model::LedgerId& ledger) const {
   const auto found = std::ranges::find_if(
-      delegations, [&](const Delegation& d) { return ledger_matches(d.pattern, ledger); });
+      delegations, [&](const Delegation& d) { return model::ledger_matches(d.pattern, ledger); });
   return found == delegations.end() ? nullptr : &*found;
 }
 
@@ -538,4 +538,4 @@ Envelope envelope_of(const Freshness& freshness) {
   return {freshness.encode(), std::string(kFreshnessType), {}};
 }
 
-}  // namespace notp
+}  // namespace notp::trust

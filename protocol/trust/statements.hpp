@@ -17,7 +17,15 @@
 #include "protocol/trust/envelope.hpp"
 #include "protocol/trust/release_ref.hpp"
 
-namespace notp {
+namespace notp::limits {
+
+// Limits of statements beside those of common/limits.hpp.
+inline constexpr size_t kFreshnessKeysMax = 16;
+inline constexpr size_t kSourceTextBytesMax = 1'024;
+
+}  // namespace notp::limits
+
+namespace notp::trust {
 
 inline constexpr std::string_view kReleaseType = "application/vnd.notp.release.v2";
 inline constexpr std::string_view kRootType = "application/vnd.notp.root.v2";
@@ -49,7 +57,7 @@ struct Source {
 // Schema: schemas/model.proto, Release. All fields are checked by decode().
 struct Release {
   std::string trust_domain;
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t epoch = 0;
   uint64_t version = 0;
   Hash previous_hash;  // hash of the previous release; zero at version 1
@@ -65,7 +73,7 @@ struct Release {
   std::optional<Source> source;
   // A restriction without an implementation yet: decode() refuses a release that has it.
   TimeMs accept_by_ms = 0;
-  std::vector<LedgerUse> uses;  // ascending by ledger, at most kUsesMax, never its own
+  std::vector<model::LedgerUse> uses;  // ascending by ledger, at most kUsesMax, never its own
 
   Bytes encode() const;
   // kStatement names the field that is missing, out of range, not in canonical form, or not
@@ -114,13 +122,13 @@ struct Root {
   bool drops_freshness_key(const Root& next) const;
   // Returns the delegation that covers the ledger: the first match in order; nullptr when there is
   // none.
-  const Delegation* delegation_for(const LedgerId& ledger) const;
+  const Delegation* delegation_for(const model::LedgerId& ledger) const;
 };
 
 // One ledger in a freshness statement. Version 0: it has no release yet, and epoch, release and
 // withdrawn are empty.
 struct FreshHead {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t epoch = 0;
   uint64_t version = 0;
   Hash release_hash;
@@ -149,15 +157,9 @@ Hash release_hash(ByteView payload);
 // Returns the reference of the release; `hash` is its release_hash().
 ReleaseRef ref_of(const Release& release, const Hash& hash);
 
-// Limits of statements beside those of common/limits.hpp.
-namespace limits {
-inline constexpr size_t kFreshnessKeysMax = 16;
-inline constexpr size_t kSourceTextBytesMax = 1'024;
-}  // namespace limits
-
 // An unsigned envelope around the statement.
 Envelope envelope_of(const Release& release);
 Envelope envelope_of(const Root& root);
 Envelope envelope_of(const Freshness& freshness);
 
-}  // namespace notp
+}  // namespace notp::trust

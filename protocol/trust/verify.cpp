@@ -10,7 +10,7 @@
 #include "common/assert.hpp"
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::trust {
 namespace {
 
 // Passes on the outcome of each check, and records it for callers that review all of them.
@@ -67,8 +67,8 @@ Result<void> check_domain(std::string_view found, std::string_view expected,
 }
 
 // Compares `offered` with what is already known of the same ledger.
-Result<void> check_not_below(const Floor& offered, const Floor& known, const LedgerId& ledger,
-                             std::string_view known_as) {
+Result<void> check_not_below(const Floor& offered, const Floor& known,
+                             const model::LedgerId& ledger, std::string_view known_as) {
   const auto place = std::tie(offered.epoch, offered.version);
   const auto known_place = std::tie(known.epoch, known.version);
   if (place < known_place)
@@ -195,10 +195,11 @@ Result<void> check_freshness_expiry(const Freshness& freshness, TimeMs now_ms) {
                           (now_ms - freshness.expires_ms) / 1000));
 }
 
-Result<void> check_complete(const Freshness& freshness, const std::vector<LedgerId>& expected) {
-  std::set<LedgerId> listed;
+Result<void> check_complete(const Freshness& freshness,
+                            const std::vector<model::LedgerId>& expected) {
+  std::set<model::LedgerId> listed;
   for (const FreshHead& head : freshness.heads) listed.insert(head.ledger);
-  for (const LedgerId& ledger : expected)
+  for (const model::LedgerId& ledger : expected)
     if (!listed.contains(ledger))
       return fail(ErrorCode::kVanished, fmt::format("the registry no longer attests any "
                                                     "release of {}",
@@ -210,13 +211,14 @@ Floor place_of(const FreshHead& head) { return {head.epoch, head.version, head.r
 
 // ---- release
 
-Result<const Delegation*> delegation_of(const Root& root, const LedgerId& ledger) {
+Result<const Delegation*> delegation_of(const Root& root, const model::LedgerId& ledger) {
   if (const Delegation* delegation = root.delegation_for(ledger)) return delegation;
   return fail(ErrorCode::kSignature,
               fmt::format("no publisher of the root covers {}", ledger.text()));
 }
 
-Result<void> check_publishers(const Envelope& envelope, const Root& root, const LedgerId& ledger) {
+Result<void> check_publishers(const Envelope& envelope, const Root& root,
+                              const model::LedgerId& ledger) {
   NOTP_ASSIGN(const Delegation* delegation, delegation_of(root, ledger));
   return check_signers(envelope, delegation->keys, delegation->threshold,
                        fmt::format("the delegation '{}'", delegation->pattern));
@@ -236,7 +238,7 @@ Result<WaitingRelease> keep_valid_signatures(const Envelope& envelope,
       fmt::format("no valid signature by a key of the delegation '{}'", delegation.pattern));
 }
 
-Result<void> check_target(const Release& release, const Root& root, const LedgerId& ledger) {
+Result<void> check_target(const Release& release, const Root& root, const model::LedgerId& ledger) {
   if (release.trust_domain == root.trust_domain && release.ledger == ledger) return {};
   return fail(ErrorCode::kWrongTarget,
               fmt::format("a release of {} where {} is expected",
@@ -257,7 +259,8 @@ Result<void> check_release_expiry(const Release& release, TimeMs now_ms) {
 }
 
 // The delegation for the ledger has signed, but it does not cover every root.
-Result<void> check_data_roots(const Release& release, const Root& root, const LedgerId& ledger) {
+Result<void> check_data_roots(const Release& release, const Root& root,
+                              const model::LedgerId& ledger) {
   NOTP_ASSIGN(const Delegation* delegation, delegation_of(root, ledger));
   if (delegation->data_roots.empty()) return {};
   for (const std::string& owned : release.data_roots)
@@ -271,11 +274,12 @@ Result<void> check_data_roots(const Release& release, const Root& root, const Le
   return {};
 }
 
-Result<void> check_floor(const Floor& offered, const Floor& floor, const LedgerId& ledger) {
+Result<void> check_floor(const Floor& offered, const Floor& floor, const model::LedgerId& ledger) {
   return check_not_below(offered, floor, ledger, kVerifiedHere);
 }
 
-Result<void> check_listed(const Floor& offered, const Floor& listed, const LedgerId& ledger) {
+Result<void> check_listed(const Floor& offered, const Floor& listed,
+                          const model::LedgerId& ledger) {
   // A release below the listed head may still be under way; only another one at the same place is
   // an attack.
   if (std::tie(offered.epoch, offered.version) < std::tie(listed.epoch, listed.version)) return {};
@@ -306,7 +310,7 @@ class Verification {
     return std::move(verdict_);
   }
 
-  Result<WaitingRelease> run_waiting(ReleaseEnvelope envelope, const LedgerId& ledger) && {
+  Result<WaitingRelease> run_waiting(ReleaseEnvelope envelope, const model::LedgerId& ledger) && {
     NOTP_TRY(check_root_expiry(*root_, now_ms_));
     NOTP_TRY(envelope.open());
     NOTP_ASSIGN(const Delegation* delegation, delegation_of(*root_, ledger));
@@ -345,7 +349,7 @@ class Verification {
     return {};
   }
 
-  Result<void> take_freshness(ByteView bytes, const std::vector<LedgerId>& expected) {
+  Result<void> take_freshness(ByteView bytes, const std::vector<model::LedgerId>& expected) {
     NOTP_ASSIGN(const Envelope envelope,
                 checks_("freshness.envelope", decode_envelope(bytes, kFreshnessType),
                         [](const Envelope& e) { return describe(e); }));
@@ -359,7 +363,7 @@ class Verification {
     NOTP_TRY(check_freshness_frame(freshness));
     NOTP_TRY(checks_("freshness.complete", check_complete(freshness, expected),
                      [&] { return fmt::format("{} ledgers expected", expected.size()); }));
-    std::map<LedgerId, Floor> listed;
+    std::map<model::LedgerId, Floor> listed;
     for (const FreshHead& head : freshness.heads) {
       if (!trusted_.ledgers.contains(head.ledger) &&
           std::ranges::find(expected, head.ledger) == expected.end())
@@ -404,7 +408,7 @@ class Verification {
   }
 
   // The signatures come first: only the holders of keys reach the parser of statements.
-  Result<void> take_release(ReleaseEnvelope envelope, const LedgerId& ledger) {
+  Result<void> take_release(ReleaseEnvelope envelope, const model::LedgerId& ledger) {
     NOTP_TRY(checks_("release.envelope", envelope.open(),
                      [&] { return describe(envelope.envelope()); }));
     NOTP_TRY(
@@ -421,7 +425,8 @@ class Verification {
     return {};
   }
 
-  Result<void> check_release(const Release& release, const Hash& hash, const LedgerId& ledger) {
+  Result<void> check_release(const Release& release, const Hash& hash,
+                             const model::LedgerId& ledger) {
     NOTP_TRY(checks_("release.target", check_target(release, *root_, ledger),
                      [&] { return ledger.uri(release.trust_domain); }));
     NOTP_TRY(checks_("release.data_roots", check_data_roots(release, *root_, ledger),
@@ -441,7 +446,7 @@ class Verification {
   }
 
   // Returns what is known of a ledger, including the statement of this update.
-  LedgerTrust known_of(const LedgerId& ledger) const {
+  LedgerTrust known_of(const model::LedgerId& ledger) const {
     LedgerTrust known;
     const auto found = trusted_.ledgers.find(ledger);
     if (found != trusted_.ledgers.end()) known = found->second;
@@ -486,7 +491,7 @@ Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_m
   return Verification(trusted, now_ms, steps).run(update);
 }
 
-Result<VerifiedRelease> verify_release(ReleaseEnvelope envelope, const LedgerId& ledger,
+Result<VerifiedRelease> verify_release(ReleaseEnvelope envelope, const model::LedgerId& ledger,
                                        const Trusted& trusted, TimeMs now_ms) {
   Update update;
   update.release = std::move(envelope);
@@ -496,7 +501,7 @@ Result<VerifiedRelease> verify_release(ReleaseEnvelope envelope, const LedgerId&
   return *std::move(verdict.release);
 }
 
-Result<WaitingRelease> verify_waiting(ReleaseEnvelope envelope, const LedgerId& ledger,
+Result<WaitingRelease> verify_waiting(ReleaseEnvelope envelope, const model::LedgerId& ledger,
                                       const Trusted& trusted, TimeMs now_ms) {
   return Verification(trusted, now_ms, nullptr).run_waiting(std::move(envelope), ledger);
 }
@@ -515,9 +520,9 @@ void advance(Trusted& trusted, const Verdict& verdict) {
 
 Floor floor_of(const ReleaseRef& ref) { return {ref.epoch, ref.version, ref.release_hash}; }
 
-void advance_floor(Trusted& trusted, const LedgerId& ledger, const Floor& floor) {
+void advance_floor(Trusted& trusted, const model::LedgerId& ledger, const Floor& floor) {
   Floor& known = trusted.ledgers[ledger].floor;
   if (std::tie(floor.epoch, floor.version) > std::tie(known.epoch, known.version)) known = floor;
 }
 
-}  // namespace notp
+}  // namespace notp::trust

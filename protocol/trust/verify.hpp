@@ -12,7 +12,7 @@
 #include "protocol/trust/release_envelope.hpp"
 #include "protocol/trust/statements.hpp"
 
-namespace notp {
+namespace notp::trust {
 
 // The newest release of one ledger that a holder has verified. An all-zero floor accepts version 1
 // and up.
@@ -36,17 +36,17 @@ struct LedgerTrust {
 struct Trusted {
   std::shared_ptr<const Root> root;
   uint64_t freshness_sequence = 0;  // of the last one accepted under root->freshness_keys
-  std::map<LedgerId, LedgerTrust> ledgers;
+  std::map<model::LedgerId, LedgerTrust> ledgers;
   std::string audience;  // the holder's identity; freshness for another one is refused
 };
 
 // The received statements; each part may be missing. Views live as long as the call.
 struct Update {
-  std::vector<ByteView> root_chain;        // envelopes of N+1, N+2, … in this order
-  std::optional<ByteView> freshness;       // envelope
-  std::vector<LedgerId> expected;          // ledgers that the freshness statement must list
-  std::optional<ReleaseEnvelope> release;  // what is read already is not parsed again
-  std::optional<LedgerId> release_ledger;  // the requested ledger; set with release
+  std::vector<ByteView> root_chain;               // envelopes of N+1, N+2, … in this order
+  std::optional<ByteView> freshness;              // envelope
+  std::vector<model::LedgerId> expected;          // ledgers that the freshness statement must list
+  std::optional<ReleaseEnvelope> release;         // what is read already is not parsed again
+  std::optional<model::LedgerId> release_ledger;  // the requested ledger; set with release
 };
 
 struct VerifiedRoot {
@@ -57,7 +57,7 @@ struct VerifiedFreshness {
   Freshness freshness;
   // The heads of ledgers that are followed here: expected, or trusted already. Other heads of the
   // statement are ignored, so that they cannot make a holder remember them.
-  std::map<LedgerId, Floor> listed;
+  std::map<model::LedgerId, Floor> listed;
   Bytes envelope;  // verbatim
 };
 struct VerifiedRelease {
@@ -127,17 +127,17 @@ Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_m
                       std::vector<VerifyStep>* steps = nullptr);
 
 // The same for a release alone, with the error of the check that failed.
-Result<VerifiedRelease> verify_release(ReleaseEnvelope envelope, const LedgerId& ledger,
+Result<VerifiedRelease> verify_release(ReleaseEnvelope envelope, const model::LedgerId& ledger,
                                        const Trusted& trusted, TimeMs now_ms);
 
 // Verifies a pending release of a registry by the same checks as in 3. kSignature when no key of
 // the delegation has signed it. Only verify_update() decides whether it has enough signatures.
-Result<WaitingRelease> verify_waiting(ReleaseEnvelope envelope, const LedgerId& ledger,
+Result<WaitingRelease> verify_waiting(ReleaseEnvelope envelope, const model::LedgerId& ledger,
                                       const Trusted& trusted, TimeMs now_ms);
 
 // Advances the trusted state by the verified results. The release's floor moves when its content is
 // durable, not here: call advance_floor() then. A floor never goes down.
 void advance(Trusted& trusted, const Verdict& verdict);
-void advance_floor(Trusted& trusted, const LedgerId& ledger, const Floor& floor);
+void advance_floor(Trusted& trusted, const model::LedgerId& ledger, const Floor& floor);
 
-}  // namespace notp
+}  // namespace notp::trust

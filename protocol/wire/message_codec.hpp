@@ -50,20 +50,22 @@ Result<void> check_rows(const std::vector<Row>& rows, size_t rows_max, std::stri
 // --- parts that several families have
 
 template <>
-struct Codec<LedgerId> {
+struct Codec<model::LedgerId> {
   using Proto = pb::LedgerName;
   static constexpr FieldRule kFields[] = {rules::u64(1), rules::name(2)};
   static constexpr Layout kLayout{"LedgerName", kFields};
 
-  static Result<void> check(const LedgerId& in) { return check_ledger(in); }
-  static void put(Proto& out, const LedgerId& in) {
+  static Result<void> check(const model::LedgerId& in) { return check_ledger(in); }
+  static void put(Proto& out, const model::LedgerId& in) {
     out.set_zone(in.zone);
     out.set_name(in.name);
   }
-  static Result<LedgerId> take(const Proto& in) { return ledger_of(in); }
+  static Result<model::LedgerId> take(const Proto& in) { return ledger_of(in); }
 };
 
-inline void put(pb::LedgerName* out, const LedgerId& in) { Codec<LedgerId>::put(*out, in); }
+inline void put(pb::LedgerName* out, const model::LedgerId& in) {
+  Codec<model::LedgerId>::put(*out, in);
+}
 
 template <>
 struct Codec<Base> {
@@ -95,14 +97,14 @@ Result<std::optional<Base>> take_base(const Proto& in) {
 }
 
 template <>
-struct Codec<ReleaseRef> {
+struct Codec<trust::ReleaseRef> {
   using Proto = pb::Head;
-  static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout),
                                           rules::u64(2), rules::hash(3), rules::hash(4),
                                           rules::u64(5)};
   static constexpr Layout kLayout{"Head", kFields};
 
-  static Result<void> check(const ReleaseRef& in) {
+  static Result<void> check(const trust::ReleaseRef& in) {
     NOTP_TRY(check_ledger(in.ledger));
     NOTP_TRY(check_release_or_none(in.version, "head version"));
     const bool released = in.version != 0;
@@ -111,15 +113,15 @@ struct Codec<ReleaseRef> {
     return require(in.content_root.is_zero() != released,
                    "a head has a content root exactly when it has a release");
   }
-  static void put(Proto& out, const ReleaseRef& in) {
+  static void put(Proto& out, const trust::ReleaseRef& in) {
     wire::put(out.mutable_ledger(), in.ledger);
     out.set_version(in.version);
     out.set_release_hash(hash_bytes_if_set(in.release_hash));
     out.set_content_root(hash_bytes_if_set(in.content_root));
     out.set_epoch(in.epoch);
   }
-  static Result<ReleaseRef> take(const Proto& in) {
-    ReleaseRef out;
+  static Result<trust::ReleaseRef> take(const Proto& in) {
+    trust::ReleaseRef out;
     NOTP_ASSIGN(out.ledger, take_ledger(in));
     out.version = in.version();
     NOTP_ASSIGN(out.release_hash, take_hash(in.release_hash()));
@@ -132,7 +134,7 @@ struct Codec<ReleaseRef> {
 template <>
 struct Codec<Refusal> {
   using Proto = pb::Refusal;
-  static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout),
                                           rules::u32(2), rules::text(3)};
   static constexpr Layout kLayout{"Refusal", kFields};
 
@@ -143,7 +145,7 @@ struct Codec<Refusal> {
     out.set_message(clean_text(in.message));
   }
   static Result<Refusal> take(const Proto& in) {
-    NOTP_ASSIGN(LedgerId ledger, take_ledger(in));
+    NOTP_ASSIGN(model::LedgerId ledger, take_ledger(in));
     return Refusal{std::move(ledger), error_code_from_wire(in.code()), in.message()};
   }
 };

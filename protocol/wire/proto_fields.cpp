@@ -89,13 +89,13 @@ Result<CommitState> take_state(pb::Commit::State in) {
   }
 }
 
-Result<FreshnessState> take_freshness(pb::FreshnessState in) {
+Result<trust::FreshnessState> take_freshness(pb::FreshnessState in) {
   switch (in) {
     case pb::UNTRACKED:
     case pb::FRESH:
     case pb::STALE:
     case pb::EXPIRED:
-      return static_cast<FreshnessState>(in);
+      return static_cast<trust::FreshnessState>(in);
     default:
       return bad(fmt::format("unknown freshness {}", static_cast<int>(in)));
   }

@@ -47,21 +47,21 @@ Result<Hash> take_hash(const std::string& in);
 Result<std::vector<Hash>> take_hashes(const google::protobuf::RepeatedPtrField<std::string>& in);
 // An error for an unknown value.
 Result<CommitState> take_state(pb::Commit::State in);
-Result<FreshnessState> take_freshness(pb::FreshnessState in);
+Result<trust::FreshnessState> take_freshness(pb::FreshnessState in);
 
-inline LedgerId ledger_of(const pb::LedgerName& in) { return {in.zone(), in.name()}; }
+inline model::LedgerId ledger_of(const pb::LedgerName& in) { return {in.zone(), in.name()}; }
 
 // The ledger of a message that must name one.
 template <typename Proto>
-Result<LedgerId> take_ledger(const Proto& in) {
+Result<model::LedgerId> take_ledger(const Proto& in) {
   if (!in.has_ledger()) return bad("the ledger is missing");
   return ledger_of(in.ledger());
 }
 
 // Zone 0 when it is absent. An empty ledger that is present must not read as absent.
 template <typename Proto>
-Result<LedgerId> take_ledger_if_named(const Proto& in) {
-  if (!in.has_ledger()) return LedgerId{};
+Result<model::LedgerId> take_ledger_if_named(const Proto& in) {
+  if (!in.has_ledger()) return model::LedgerId{};
   if (in.ledger().zone() == 0) return bad("the ledger has no zone");
   return take_ledger(in);
 }

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace notp {
+namespace notp::wire {
 
 enum class Action : uint8_t {
   kRead,
@@ -16,13 +16,10 @@ enum class Action : uint8_t {
   kRenew,   // get the next certificate of one's own identity
 };
 
-namespace wire {
-
 enum class RequestKind : uint8_t {
   kQuery,    // changes nothing
   kCommand,  // changes something, in a time that no peer can make long
   kPublish,  // may publish, and then validates a whole model first
 };
 
-}  // namespace wire
-}  // namespace notp
+}  // namespace notp::wire

@@ -11,7 +11,7 @@ Result<void> require(bool holds, std::string_view rule) {
   return holds ? Result<void>{} : fail(ErrorCode::kMessage, std::string(rule));
 }
 
-Result<void> check_ledger(const LedgerId& ledger) {
+Result<void> check_ledger(const model::LedgerId& ledger) {
   auto checked = ledger.check();
   if (checked) return {};
   return fail(ErrorCode::kMessage, "ledger: " + checked.error().message);

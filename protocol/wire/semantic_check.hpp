@@ -16,7 +16,7 @@ namespace notp::wire {
 Result<void> require(bool holds, std::string_view rule);
 
 // By LedgerId::check.
-Result<void> check_ledger(const LedgerId& ledger);
+Result<void> check_ledger(const model::LedgerId& ledger);
 
 // From 1 to kVersionMax. `what` names the field.
 Result<void> check_release(uint64_t version, std::string_view what);

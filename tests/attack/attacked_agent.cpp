@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kOutputBytes = 1 << 20;
 constexpr TimeMs kMinuteMs = 60'000;
 
-const std::vector<LedgerId> kLedgers = {kGateway, kPayments};
+const std::vector<model::LedgerId> kLedgers = {kGateway, kPayments};
 
 template <typename T>
 T must(Result<T> result) {
@@ -43,7 +43,7 @@ AttackedAgent::AttackedAgent(const Domain& domain, Fresh) : domain_(domain) {
   send_release(domain_.release(kGateway, 2));
   now_.wall_ms += kMinuteMs;
   now_.boot_ms += kMinuteMs;
-  const Freshness last =
+  const trust::Freshness last =
       domain_.freshness(kAttackedNode, 5, now_.wall_ms, {{kGateway, 2}, {kPayments, 2}});
   send_freshness(last, sealed(last, {keys::kFreshness}));
   disconnect();
@@ -62,18 +62,19 @@ AttackedAgent::AttackedAgent(const Domain& domain) : domain_(domain) {
 AttackedAgent::~AttackedAgent() = default;
 
 void AttackedAgent::boot() {
-  store_ = must(SqliteStore::open(folder_.path() / "store"));
-  StoreState state = must(store_->load());
-  AgentTrust trust = must(AgentTrust::open({.trust_domain = std::string(kDomain),
-                                            .audience = std::string(kAttackedNode),
-                                            .ledgers = kLedgers},
-                                           domain_.root_envelope(1), state, now_));
-  core_ = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(kDomain),
-                                                   .user_agent = "test",
-                                                   .ledgers = kLedgers,
-                                                   .backoff_first_ms = 1,
-                                                   .backoff_max_ms = 1},
-                                      std::move(state), std::move(trust), random_, now_);
+  store_ = must(store::SqliteStore::open(folder_.path() / "store"));
+  store::StoreState state = must(store_->load());
+  agent::AgentTrust trust = must(agent::AgentTrust::open({.trust_domain = std::string(kDomain),
+                                                          .audience = std::string(kAttackedNode),
+                                                          .ledgers = kLedgers},
+                                                         domain_.root_envelope(1), state, now_));
+  core_ =
+      std::make_unique<agent::AgentCore>(agent::AgentOptions{.trust_domain = std::string(kDomain),
+                                                             .user_agent = "test",
+                                                             .ledgers = kLedgers,
+                                                             .backoff_first_ms = 1,
+                                                             .backoff_max_ms = 1},
+                                         std::move(state), std::move(trust), random_, now_);
   core_->start(now_);
   settle();
 }
@@ -115,23 +116,25 @@ void AttackedAgent::send_raw(ByteView bytes) {
   settle();
 }
 
-void AttackedAgent::send_freshness(const Freshness& freshness, const Bytes& envelope) {
-  const Envelope signed_envelope = must(Envelope::decode(envelope));
-  send(make_freshness_update(freshness, signed_envelope.signatures.back().signature, nullptr));
+void AttackedAgent::send_freshness(const trust::Freshness& freshness, const Bytes& envelope) {
+  const trust::Envelope signed_envelope = must(trust::Envelope::decode(envelope));
+  send(session::make_freshness_update(freshness, signed_envelope.signatures.back().signature,
+                                      nullptr));
 }
 
-void AttackedAgent::send_release(const SignedRelease& release, const LedgerId& as,
+void AttackedAgent::send_release(const SignedRelease& release, const model::LedgerId& as,
                                  uint64_t version) {
-  const ReleaseContent target{release.envelope, release.content.tree.get(),
-                              release.content.loader()};
-  send_artifact(as, version, must(encode_artifact(nullptr, target)));
+  const delta::ReleaseContent target{release.envelope, release.content.tree.get(),
+                                     release.content.loader()};
+  send_artifact(as, version, must(delta::encode_artifact(nullptr, target)));
 }
 
-void AttackedAgent::send_artifact(const LedgerId& ledger, uint64_t version, const Bytes& artifact) {
+void AttackedAgent::send_artifact(const model::LedgerId& ledger, uint64_t version,
+                                  const Bytes& artifact) {
   send_part(ledger, version, sha256(artifact), artifact.size(), 0, artifact);
 }
 
-void AttackedAgent::send_part(const LedgerId& ledger, uint64_t version, const Hash& id,
+void AttackedAgent::send_part(const model::LedgerId& ledger, uint64_t version, const Hash& id,
                               uint64_t size, uint64_t offset, ByteView part) {
   const uint32_t stream = next_stream_++;
   send(wire::Offer{.stream = stream,
@@ -173,7 +176,7 @@ void AttackedAgent::settle() {
       core_->on_session_progress(now_);
       read_output();
     }
-    for (const AgentEffect& effect : core_->take_effects()) {
+    for (const agent::AgentEffect& effect : core_->take_effects()) {
       again = true;
       run(effect);
     }
@@ -200,31 +203,31 @@ void AttackedAgent::read_output() {
   }
 }
 
-void AttackedAgent::run(const AgentEffect& effect) {
-  if (std::holds_alternative<agent_effect::Connect>(effect)) dialled_ = true;
-  if (const auto* install = std::get_if<agent_effect::Install>(&effect))
-    core_->on_installed(install_release(install->request, *store_), now_);
-  if (const auto* scan = std::get_if<agent_effect::ScanContent>(&effect))
-    core_->on_content_scan(scan->request, scan_content(scan->request, *store_), now_);
-  if (const auto* activate = std::get_if<agent_effect::Activate>(&effect)) {
+void AttackedAgent::run(const agent::AgentEffect& effect) {
+  if (std::holds_alternative<agent::effect::Connect>(effect)) dialled_ = true;
+  if (const auto* install = std::get_if<agent::effect::Install>(&effect))
+    core_->on_installed(agent::install_release(install->request, *store_), now_);
+  if (const auto* scan = std::get_if<agent::effect::ScanContent>(&effect))
+    core_->on_content_scan(scan->request, agent::scan_content(scan->request, *store_), now_);
+  if (const auto* activate = std::get_if<agent::effect::Activate>(&effect)) {
     pdp_ = activate->desired;
     core_->on_pdp(activate->desired, std::nullopt, now_);
   }
-  if (const auto* persist = std::get_if<agent_effect::Persist>(&effect))
-    must(apply_change(*store_, persist->change));
-  if (const auto* alarm = std::get_if<agent_effect::Alarm>(&effect))
+  if (const auto* persist = std::get_if<agent::effect::Persist>(&effect))
+    must(store::apply_change(*store_, persist->change));
+  if (const auto* alarm = std::get_if<agent::effect::Alarm>(&effect))
     codes_.insert(alarm->error.code);
 }
 
 NodeState AttackedAgent::state() {
-  const StoreState stored = must(store_->load());
+  const store::StoreState stored = must(store_->load());
   NodeState out;
   out.root_version = stored.root_chain.back().version;
   out.freshness_sequence = stored.freshness_sequence;
   for (const auto& [ledger, entry] : stored.ledgers) {
     out.floors[ledger] = entry.floor;
     out.listed[ledger] = entry.listed;
-    for (const StoredRelease& release : entry.releases)
+    for (const store::StoredRelease& release : entry.releases)
       out.stored[ledger].push_back(release.ref.release_hash);
   }
   for (const auto& [ledger, decided] : pdp_)
@@ -234,20 +237,21 @@ NodeState AttackedAgent::state() {
 
 std::set<ErrorCode> AttackedAgent::take_codes() { return std::exchange(codes_, {}); }
 
-FreshnessStatus AttackedAgent::freshness_status(const LedgerId& ledger) const {
-  for (const LedgerStatus& row : core_->status().ledgers)
+trust::FreshnessStatus AttackedAgent::freshness_status(const model::LedgerId& ledger) const {
+  for (const agent::LedgerStatus& row : core_->status().ledgers)
     if (row.ledger == ledger) return row.freshness_status;
   return {};
 }
 
-bool AttackedAgent::decides_with(const LedgerId& ledger, const SignedRelease& release) const {
+bool AttackedAgent::decides_with(const model::LedgerId& ledger,
+                                 const SignedRelease& release) const {
   const auto decided = pdp_.find(ledger);
   if (decided == pdp_.end() || decided->second.version != release.release.version) return false;
   return must(store_->tree(ledger, release.release.version))->content_root() ==
          release.release.content_root;
 }
 
-bool AttackedAgent::serves(const LedgerId& ledger) const {
+bool AttackedAgent::serves(const model::LedgerId& ledger) const {
   const auto decided = pdp_.find(ledger);
   return decided != pdp_.end() && !decided->second.freshness_status.denies();
 }

@@ -19,10 +19,10 @@ namespace notp::attack {
 struct NodeState {
   uint64_t root_version = 0;
   uint64_t freshness_sequence = 0;
-  std::map<LedgerId, Floor> floors;
-  std::map<LedgerId, Floor> listed;
-  std::map<LedgerId, std::vector<Hash>> stored;  // release hashes, newest first
-  std::map<LedgerId, Hash> active;               // content roots that the PDP decides with
+  std::map<model::LedgerId, trust::Floor> floors;
+  std::map<model::LedgerId, trust::Floor> listed;
+  std::map<model::LedgerId, std::vector<Hash>> stored;  // release hashes, newest first
+  std::map<model::LedgerId, Hash> active;               // content roots that the PDP decides with
   bool operator==(const NodeState&) const = default;
 };
 
@@ -41,17 +41,17 @@ class AttackedAgent {
   void send_raw(ByteView bytes);
   void send_root(const Bytes& envelope) { send(wire::RootUpdate{envelope}); }
   // Sends it as a separate update, without a base.
-  void send_freshness(const Freshness& freshness, const Bytes& envelope);
+  void send_freshness(const trust::Freshness& freshness, const Bytes& envelope);
   // Offers the release as full content and sends all of it; `as` gives it a name other than the
   // signed one.
-  void send_release(const SignedRelease& release, const LedgerId& as, uint64_t version);
+  void send_release(const SignedRelease& release, const model::LedgerId& as, uint64_t version);
   void send_release(const SignedRelease& release) {
     send_release(release, release.release.ledger, release.release.version);
   }
   // Offers these bytes as the artifact of a release.
-  void send_artifact(const LedgerId& ledger, uint64_t version, const Bytes& artifact);
+  void send_artifact(const model::LedgerId& ledger, uint64_t version, const Bytes& artifact);
   // Announces `size` bytes under this id and sends only `part`, from `offset` on.
-  void send_part(const LedgerId& ledger, uint64_t version, const Hash& id, uint64_t size,
+  void send_part(const model::LedgerId& ledger, uint64_t version, const Hash& id, uint64_t size,
                  uint64_t offset, ByteView part);
   void disconnect();
   bool is_connected() const { return session_ != nullptr; }
@@ -72,10 +72,10 @@ class AttackedAgent {
   // Codes of the alarms, rejections and refused sessions since the last call.
   std::set<ErrorCode> take_codes();
   // The status of the active release.
-  FreshnessStatus freshness_status(const LedgerId& ledger) const;
-  bool decides_with(const LedgerId& ledger, const SignedRelease& release) const;
+  trust::FreshnessStatus freshness_status(const model::LedgerId& ledger) const;
+  bool decides_with(const model::LedgerId& ledger, const SignedRelease& release) const;
   // The PDP decides with some release of the ledger.
-  bool serves(const LedgerId& ledger) const;
+  bool serves(const model::LedgerId& ledger) const;
 
  private:
   static std::filesystem::path honest_store(const Domain& domain);
@@ -84,19 +84,19 @@ class AttackedAgent {
   void boot();
   void settle();
   void read_output();
-  void run(const AgentEffect& effect);
+  void run(const agent::AgentEffect& effect);
 
   const Domain& domain_;
   TemporaryFolder folder_;
-  std::unique_ptr<SqliteStore> store_;
+  std::unique_ptr<store::SqliteStore> store_;
   SeededRandom random_{1};
   Now now_{kStartMs, 1'000};
-  std::unique_ptr<AgentCore> core_;
-  ClientSession* session_ = nullptr;  // owned by the core
-  bool dialled_ = false;              // the core waits for its connection
+  std::unique_ptr<agent::AgentCore> core_;
+  session::ClientSession* session_ = nullptr;  // owned by the core
+  bool dialled_ = false;                       // the core waits for its connection
   uint32_t next_stream_ = 1;
   std::set<ErrorCode> codes_;
-  DesiredState pdp_;  // what the PDP decides with
+  agent::DesiredState pdp_;  // what the PDP decides with
 };
 
 }  // namespace notp::attack

@@ -17,8 +17,8 @@ std::vector<PublicKey> public_keys(std::initializer_list<uint8_t> numbers) {
   return out;
 }
 
-Root first_root() {
-  Root root;
+trust::Root first_root() {
+  trust::Root root;
   root.trust_domain = kDomain;
   root.version = 1;
   root.epoch = 1;
@@ -33,7 +33,7 @@ Root first_root() {
   return root;
 }
 
-FileTexts honest_texts(const LedgerId& ledger, uint64_t version) {
+FileTexts honest_texts(const model::LedgerId& ledger, uint64_t version) {
   return {
       {"manifest.json", fmt::format(R"({{"roots":["{}"]}})", ledger.name)},
       {ledger.name + "/policy.rego", fmt::format("package {}\n\nallow := false\n", ledger.name)},
@@ -66,21 +66,21 @@ PrivateKey key(uint8_t number) {
   return PrivateKey::from_seed(seed);
 }
 
-ModelContent model_of(const FileTexts& texts) {
-  ModelContent content;
-  Files files;
+model::ModelContent model_of(const FileTexts& texts) {
+  model::ModelContent content;
+  model::Files files;
   for (const auto& [path, text] : texts) {
-    const Hash hash = blob_hash(text);
-    files.emplace(path, FileEntry{hash, text.size()});
+    const Hash hash = model::blob_hash(text);
+    files.emplace(path, model::FileEntry{hash, text.size()});
     content.blobs.emplace(hash, std::make_shared<const Bytes>(text));
   }
-  content.tree = std::make_shared<const Tree>(Tree::make(std::move(files)).value());
+  content.tree = std::make_shared<const model::Tree>(model::Tree::make(std::move(files)).value());
   return content;
 }
 
-Release release_of(const LedgerId& ledger, uint64_t version, const Hash& previous,
-                   const ModelContent& content, TimeMs issued_ms) {
-  Release release;
+trust::Release release_of(const model::LedgerId& ledger, uint64_t version, const Hash& previous,
+                          const model::ModelContent& content, TimeMs issued_ms) {
+  trust::Release release;
   release.trust_domain = kDomain;
   release.ledger = ledger;
   release.epoch = 1;
@@ -93,18 +93,19 @@ Release release_of(const LedgerId& ledger, uint64_t version, const Hash& previou
   release.issued_ms = issued_ms;
   release.fresh_s = kFreshS;
   release.hard_s = kHardS;
-  release.on_hard = OnHard::kDeny;
+  release.on_hard = trust::OnHard::kDeny;
   return release;
 }
 
-SignedRelease seal(Release release, ModelContent content, const std::vector<uint8_t>& key_numbers) {
+SignedRelease seal(trust::Release release, model::ModelContent content,
+                   const std::vector<uint8_t>& key_numbers) {
   Bytes envelope = sealed(release, key_numbers);
-  const Hash hash = release_hash(release.encode());
+  const Hash hash = trust::release_hash(release.encode());
   return {std::move(release), hash, std::move(envelope), std::move(content)};
 }
 
 Domain::Domain() {
-  Root root = first_root();
+  trust::Root root = first_root();
   roots_[1] = root;
   root_envelopes_[1] = sealed(root, {keys::kRoot1, keys::kRoot2});
   root.version = 2;
@@ -112,36 +113,36 @@ Domain::Domain() {
   roots_[2] = root;
   root_envelopes_[2] = sealed(root, {keys::kRoot2, keys::kRoot3});
 
-  for (const LedgerId& ledger : {kPayments, kGateway, kLab}) {
+  for (const model::LedgerId& ledger : {kPayments, kGateway, kLab}) {
     const bool lab = ledger == kLab;
     const std::vector<uint8_t> publishers =
         lab ? std::vector<uint8_t>{keys::kLabPublisher}
             : std::vector<uint8_t>{keys::kPublisher1, keys::kPublisher3};
     Hash previous;
     for (uint64_t version = 1; version <= (lab ? 1 : 3); ++version) {
-      ModelContent content = model_of(honest_texts(ledger, version));
+      model::ModelContent content = model_of(honest_texts(ledger, version));
       const TimeMs issued_ms = kStartMs - static_cast<TimeMs>(10 - version) * kDayMs;
-      Release release = release_of(ledger, version, previous, content, issued_ms);
+      trust::Release release = release_of(ledger, version, previous, content, issued_ms);
       releases_[ledger].push_back(seal(std::move(release), std::move(content), publishers));
       previous = releases_[ledger].back().hash;
     }
   }
 }
 
-Root Domain::next_root() const {
-  Root root = roots_.at(2);
+trust::Root Domain::next_root() const {
+  trust::Root root = roots_.at(2);
   root.version = 3;
   root.issued_ms = kStartMs;
   return root;
 }
 
-const SignedRelease& Domain::release(const LedgerId& ledger, uint64_t version) const {
+const SignedRelease& Domain::release(const model::LedgerId& ledger, uint64_t version) const {
   return releases_.at(ledger).at(version - 1);
 }
 
-Freshness Domain::freshness(std::string_view audience, uint64_t sequence, TimeMs issued_ms,
-                            const std::map<LedgerId, uint64_t>& versions) const {
-  Freshness freshness;
+trust::Freshness Domain::freshness(std::string_view audience, uint64_t sequence, TimeMs issued_ms,
+                                   const std::map<model::LedgerId, uint64_t>& versions) const {
+  trust::Freshness freshness;
   freshness.trust_domain = kDomain;
   freshness.audience = audience;
   freshness.sequence = sequence;
@@ -173,12 +174,12 @@ std::vector<uint8_t> Thief::freshness_keys() const {
   return {keys::kThief};
 }
 
-SignedRelease Thief::evil_release(const LedgerId& ledger, uint64_t version,
+SignedRelease Thief::evil_release(const model::LedgerId& ledger, uint64_t version,
                                   const Hash& previous) const {
-  ModelContent content = model_of(
+  model::ModelContent content = model_of(
       {{"manifest.json", fmt::format(R"({{"roots":["{}"]}})", ledger.name)},
        {ledger.name + "/policy.rego", fmt::format("package {}\n\nallow := true\n", ledger.name)}});
-  Release release = release_of(ledger, version, previous, content, kStartMs);
+  trust::Release release = release_of(ledger, version, previous, content, kStartMs);
   return seal(std::move(release), std::move(content), publisher_keys());
 }
 

@@ -14,10 +14,10 @@ namespace notp::attack {
 inline constexpr std::string_view kDomain = "core-platform.internal";
 inline constexpr std::string_view kAttackedNode = "spiffe://core-platform.internal/node/victim";
 inline constexpr std::string_view kNeighbour = "spiffe://core-platform.internal/node/neighbour";
-inline const LedgerId kPayments{100'000'000'000, "payments"};
-inline const LedgerId kGateway{100'000'000'000, "gateway"};
-inline const LedgerId kLab{100'000'000'001,
-                           "lab"};  // published by another team, with a key of its own
+inline const model::LedgerId kPayments{100'000'000'000, "payments"};
+inline const model::LedgerId kGateway{100'000'000'000, "gateway"};
+inline const model::LedgerId kLab{100'000'000'001,
+                                  "lab"};  // published by another team, with a key of its own
 
 inline constexpr TimeMs kStartMs = 1'790'000'000'000;  // start of the attack
 inline constexpr uint64_t kFreshS = 300, kHardS = 86'400;
@@ -36,10 +36,10 @@ std::string_view name_of(Stolen stolen);
 using FileTexts = std::map<std::string, std::string>;
 
 struct SignedRelease {
-  Release release;
+  trust::Release release;
   Hash hash;
   Bytes envelope;
-  ModelContent content;
+  model::ModelContent content;
 };
 
 // Key numbers of the ceremony; the thief's own key is not in any statement of the domain.
@@ -56,8 +56,8 @@ PrivateKey key(uint8_t number);
 // Signs `statement` with the numbered keys and returns the envelope's bytes.
 template <typename Statement>
 Bytes sealed(const Statement& statement, const std::vector<uint8_t>& key_numbers) {
-  Envelope envelope = envelope_of(statement);
-  for (const uint8_t number : key_numbers) sign_envelope(envelope, key(number));
+  trust::Envelope envelope = trust::envelope_of(statement);
+  for (const uint8_t number : key_numbers) trust::sign_envelope(envelope, key(number));
   return envelope.encode();
 }
 
@@ -68,28 +68,29 @@ class Domain {
 
   // Root 1 is the one that nodes pinned; root 2 is the newest. Two of three root keys, two of three
   // publisher keys for the zone, one freshness key.
-  const Root& root(uint64_t version) const { return roots_.at(version); }
+  const trust::Root& root(uint64_t version) const { return roots_.at(version); }
   const Bytes& root_envelope(uint64_t version) const { return root_envelopes_.at(version); }
   // Root 3 as an honest ceremony makes it; `change` edits it before two old and two new keys sign.
-  Root next_root() const;
+  trust::Root next_root() const;
 
   // Versions 1 to 3 of payments and gateway, 1 of lab.
-  const SignedRelease& release(const LedgerId& ledger, uint64_t version) const;
+  const SignedRelease& release(const model::LedgerId& ledger, uint64_t version) const;
   // A statement of the registry for `audience` with the given heads.
-  Freshness freshness(std::string_view audience, uint64_t sequence, TimeMs issued_ms,
-                      const std::map<LedgerId, uint64_t>& versions) const;
+  trust::Freshness freshness(std::string_view audience, uint64_t sequence, TimeMs issued_ms,
+                             const std::map<model::LedgerId, uint64_t>& versions) const;
 
  private:
-  std::map<uint64_t, Root> roots_;
+  std::map<uint64_t, trust::Root> roots_;
   std::map<uint64_t, Bytes> root_envelopes_;
-  std::map<LedgerId, std::vector<SignedRelease>> releases_;
+  std::map<model::LedgerId, std::vector<SignedRelease>> releases_;
 };
 
-ModelContent model_of(const FileTexts& texts);
+model::ModelContent model_of(const FileTexts& texts);
 // A release with this content, not yet signed: callers seal it.
-Release release_of(const LedgerId& ledger, uint64_t version, const Hash& previous,
-                   const ModelContent& content, TimeMs issued_ms);
-SignedRelease seal(Release release, ModelContent content, const std::vector<uint8_t>& key_numbers);
+trust::Release release_of(const model::LedgerId& ledger, uint64_t version, const Hash& previous,
+                          const model::ModelContent& content, TimeMs issued_ms);
+SignedRelease seal(trust::Release release, model::ModelContent content,
+                   const std::vector<uint8_t>& key_numbers);
 
 // The attacker's side.
 class Thief {
@@ -102,12 +103,13 @@ class Thief {
   std::vector<uint8_t> publisher_keys() const;
   std::vector<uint8_t> freshness_keys() const;
 
-  Bytes seal_root(const Root& root) const { return sealed(root, root_keys()); }
-  Bytes seal_freshness(const Freshness& freshness) const {
+  Bytes seal_root(const trust::Root& root) const { return sealed(root, root_keys()); }
+  Bytes seal_freshness(const trust::Freshness& freshness) const {
     return sealed(freshness, freshness_keys());
   }
   // The attacker's content as this version of the ledger.
-  SignedRelease evil_release(const LedgerId& ledger, uint64_t version, const Hash& previous) const;
+  SignedRelease evil_release(const model::LedgerId& ledger, uint64_t version,
+                             const Hash& previous) const;
 
  private:
   const Stolen stolen_;

@@ -22,7 +22,7 @@ class Scene {
  public:
   Scene() : node(samples::signed_by(samples::tracked_root(), {1}).encode()) {
     start_ms = node.now.wall_ms;
-    release = make_release(nullptr, [&](Release& statement) {
+    release = make_release(nullptr, [&](trust::Release& statement) {
       statement.fresh_s = 3600;
       statement.hard_s = 60 * kDayMs / 1000;
       statement.expires_ms = start_ms + kDayMs;
@@ -32,7 +32,7 @@ class Scene {
     node.send_release(release);
     node.attest(release);
     node.disconnect();
-    REQUIRE(node.state() == FreshnessState::kFresh);
+    REQUIRE(node.state() == trust::FreshnessState::kFresh);
     node.advance(2 * kDayMs);
     REQUIRE(node.denies());
   }
@@ -45,7 +45,7 @@ class Scene {
     node.connect();
     node.attest(
         {AgentNode::head(release)},
-        [&](Freshness& freshness) {
+        [&](trust::Freshness& freshness) {
           freshness.issued_ms = then_ms;
           freshness.expires_ms = then_ms + 60'000;
         },
@@ -65,7 +65,7 @@ TEST_CASE("trusted time is set back by nobody who lacks one of the three") {
     CAPTURE(fmt::format("TLS key {}, freshness key {}, clock {}", stolen.tls_key,
                         stolen.freshness_key, stolen.clock));
     Scene scene;
-    const ClockMarks before = scene.node.store.state().clock;
+    const trust::ClockMarks before = scene.node.store.state().clock;
     scene.attack(stolen);
     CHECK(scene.node.denies());
     CHECK(scene.node.store.state().clock.wall_ms >= before.wall_ms);
@@ -85,7 +85,7 @@ TEST_CASE("who has all three delays the end of a release by the outage, and no m
   CHECK(scene.node.store.state().clock.signed_ms >= scene.start_ms);
   scene.node.set_clock(scene.start_ms - kDayMs);
   scene.node.connect();
-  scene.node.attest({AgentNode::head(scene.release)}, [&](Freshness& freshness) {
+  scene.node.attest({AgentNode::head(scene.release)}, [&](trust::Freshness& freshness) {
     freshness.issued_ms = scene.start_ms - kDayMs;
     freshness.expires_ms = freshness.issued_ms + 60'000;
   });

@@ -32,9 +32,9 @@ struct Stage {
 
   TimeMs now_ms() const { return agent.now().wall_ms; }
   // The statement of an honest registry at this time, signed with the thief's freshness keys.
-  void attest(uint64_t sequence, const std::map<LedgerId, uint64_t>& versions,
-              const std::function<void(Freshness&)>& change = {}) const {
-    Freshness freshness = domain.freshness(kAttackedNode, sequence, now_ms(), versions);
+  void attest(uint64_t sequence, const std::map<model::LedgerId, uint64_t>& versions,
+              const std::function<void(trust::Freshness&)>& change = {}) const {
+    trust::Freshness freshness = domain.freshness(kAttackedNode, sequence, now_ms(), versions);
     if (change) change(freshness);
     agent.send_freshness(freshness, thief.seal_freshness(freshness));
   }
@@ -63,12 +63,12 @@ struct Row {
   Attack attack;
 };
 
-Bytes artifact_of(ByteView envelope, const ModelContent& content) {
-  const ReleaseContent target{envelope, content.tree.get(), content.loader()};
-  return encode_artifact(nullptr, target).value();
+Bytes artifact_of(ByteView envelope, const model::ModelContent& content) {
+  const delta::ReleaseContent target{envelope, content.tree.get(), content.loader()};
+  return delta::encode_artifact(nullptr, target).value();
 }
 
-const std::map<LedgerId, uint64_t> kHeads = {{kGateway, 2}, {kPayments, 2}};
+const std::map<model::LedgerId, uint64_t> kHeads = {{kGateway, 2}, {kPayments, 2}};
 
 const std::vector<Row> kRows = {
     // --- arbitrary installation
@@ -87,7 +87,7 @@ const std::vector<Row> kRows = {
      }},
     {"arbitrary install: a root that makes it a publisher", always(ErrorCode::kSignature),
      [](Stage& s) {
-       Root root = s.domain.next_root();
+       trust::Root root = s.domain.next_root();
        root.delegations = {{"*/*", {key(keys::kThief).public_key()}, 1}};
        s.agent.send_root(s.thief.seal_root(root));
      }},
@@ -95,7 +95,7 @@ const std::vector<Row> kRows = {
      "[1-of-1-key-rotation-fail-not-signed-with-old-key]",
      always(ErrorCode::kSignature),
      [](Stage& s) {
-       Root root = s.domain.next_root();
+       trust::Root root = s.domain.next_root();
        root.root_keys = {key(keys::kThief).public_key()};
        root.root_threshold = 1;
        s.agent.send_root(sealed(root, {keys::kThief}));
@@ -103,7 +103,7 @@ const std::vector<Row> kRows = {
     {"arbitrary install: a freshness key of its own by a root of its own",
      always(ErrorCode::kSignature),
      [](Stage& s) {
-       Root root = s.domain.next_root();
+       trust::Root root = s.domain.next_root();
        root.freshness_keys = {key(keys::kThief).public_key()};
        s.agent.send_root(s.thief.seal_root(root));
      }},
@@ -115,8 +115,8 @@ const std::vector<Row> kRows = {
     {"rollback: an honest statement that is older [test_new_timestamp_version_rollback]",
      always(ErrorCode::kReplay),
      [](Stage& s) {
-       const Freshness old = s.domain.freshness(kAttackedNode, 4, s.now_ms() - kMinuteMs,
-                                                {{kGateway, 1}, {kPayments, 1}});
+       const trust::Freshness old = s.domain.freshness(kAttackedNode, 4, s.now_ms() - kMinuteMs,
+                                                       {{kGateway, 1}, {kPayments, 1}});
        s.agent.send_freshness(old, sealed(old, {keys::kFreshness}));
      }},
     {"rollback: a new statement with older heads [test_snapshot_rollback]",
@@ -125,7 +125,7 @@ const std::vector<Row> kRows = {
     {"rollback: a release that jumps back under a new number", always(ErrorCode::kSignature),
      [](Stage& s) {
        const SignedRelease& old = s.domain.release(kPayments, 1);
-       Release release =
+       trust::Release release =
            release_of(kPayments, 3, s.domain.release(kPayments, 2).hash, old.content, s.now_ms());
        s.agent.send_release(seal(std::move(release), old.content, s.thief.publisher_keys()));
      }},
@@ -134,7 +134,7 @@ const std::vector<Row> kRows = {
     {"freeze: the last statement once more [test_timestamp_eq_versions_check]",
      always(ErrorCode::kReplay),
      [](Stage& s) {
-       const Freshness last = s.domain.freshness(kAttackedNode, 5, kStartMs, kHeads);
+       const trust::Freshness last = s.domain.freshness(kAttackedNode, 5, kStartMs, kHeads);
        s.agent.send_freshness(last, sealed(last, {keys::kFreshness}));
      }},
     {"freeze: another statement under the last number [test_timestamp_content_changes]",
@@ -142,7 +142,7 @@ const std::vector<Row> kRows = {
     {"freeze: an honest statement held back until it expired [test_timestamp_expired]",
      always(ErrorCode::kExpired),
      [](Stage& s) {
-       const Freshness held = s.domain.freshness(kAttackedNode, 9, s.now_ms(), kHeads);
+       const trust::Freshness held = s.domain.freshness(kAttackedNode, 9, s.now_ms(), kHeads);
        s.agent.advance(16 * kMinuteMs);
        s.agent.connect();
        s.agent.send_freshness(held, sealed(held, {keys::kFreshness}));
@@ -151,7 +151,7 @@ const std::vector<Row> kRows = {
      [](Stage& s) { s.attest(6, kHeads); }},
     {"freeze: vouching in advance", unless_freshness_key(ErrorCode::kClock),
      [](Stage& s) {
-       s.attest(6, kHeads, [](Freshness& f) {
+       s.attest(6, kHeads, [](trust::Freshness& f) {
          f.issued_ms += limits::kClockSkewMs + kMinuteMs;
          f.expires_ms += limits::kClockSkewMs + kMinuteMs;
        });
@@ -180,7 +180,7 @@ const std::vector<Row> kRows = {
     // --- endless data
     {"endless data: more bytes than were signed", always(ErrorCode::kArtifact),
      [](Stage& s) {
-       const ModelContent endless = model_of({{"manifest.json", std::string(1 << 20, ' ')}});
+       const model::ModelContent endless = model_of({{"manifest.json", std::string(1 << 20, ' ')}});
        s.agent.send_artifact(kPayments, 3,
                              artifact_of(s.domain.release(kPayments, 3).envelope, endless));
      }},
@@ -206,7 +206,7 @@ const std::vector<Row> kRows = {
      }},
     {"fast-forward: a root with the last version there is", always(ErrorCode::kRootInvalid),
      [](Stage& s) {
-       Root root = s.domain.next_root();
+       trust::Root root = s.domain.next_root();
        root.version = limits::kVersionMax;
        s.agent.send_root(s.thief.seal_root(root));
      }},
@@ -214,7 +214,7 @@ const std::vector<Row> kRows = {
      [](Stage& s) { s.attest(limits::kVersionMax, kHeads); }},
     {"fast-forward: a head with the last version there is", unless_freshness_key(kAdmitted),
      [](Stage& s) {
-       s.attest(6, kHeads, [](Freshness& f) {
+       s.attest(6, kHeads, [](trust::Freshness& f) {
          f.heads.back().version = limits::kVersionMax;
          f.heads.back().release_hash = sha256("a release that nobody has");
        });
@@ -222,7 +222,7 @@ const std::vector<Row> kRows = {
     {"fast-forward: an epoch that no root has reached", always(ErrorCode::kWrongTarget),
      [](Stage& s) {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
-       Release release = honest.release;
+       trust::Release release = honest.release;
        release.epoch = 2;
        s.agent.send_release(
            seal(std::move(release), honest.content, {keys::kPublisher1, keys::kPublisher2}));
@@ -240,7 +240,7 @@ const std::vector<Row> kRows = {
      always(ErrorCode::kWrongTarget),
      [](Stage& s) {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
-       Release release = honest.release;
+       trust::Release release = honest.release;
        release.trust_domain = "staging.internal";
        s.agent.send_release(
            seal(std::move(release), honest.content, {keys::kPublisher1, keys::kPublisher2}));
@@ -248,13 +248,13 @@ const std::vector<Row> kRows = {
     {"wrong target: a root of another trust domain with the same root keys",
      always(ErrorCode::kWrongTarget),
      [](Stage& s) {
-       Root root = s.domain.next_root();
+       trust::Root root = s.domain.next_root();
        root.trust_domain = "staging.internal";
        s.agent.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
      }},
     {"wrong target: an honest statement for another node", always(ErrorCode::kSignature),
      [](Stage& s) {
-       const Freshness other = s.domain.freshness(kNeighbour, 7, s.now_ms(), kHeads);
+       const trust::Freshness other = s.domain.freshness(kNeighbour, 7, s.now_ms(), kHeads);
        s.agent.send_freshness(other, sealed(other, {keys::kFreshness}));
      }},
 
@@ -268,7 +268,7 @@ const std::vector<Row> kRows = {
      always(ErrorCode::kEquivocation),
      [](Stage& s) {
        const SignedRelease& honest = s.domain.release(kPayments, 2);
-       Release release = honest.release;
+       trust::Release release = honest.release;
        release.issued_ms += 1;
        s.agent.send_release(
            seal(std::move(release), honest.content, {keys::kPublisher1, keys::kPublisher2}));
@@ -276,13 +276,14 @@ const std::vector<Row> kRows = {
     {"equivocation: a statement with another hash of the active version",
      unless_freshness_key(ErrorCode::kEquivocation),
      [](Stage& s) {
-       s.attest(6, kHeads,
-                [](Freshness& f) { f.heads.back().release_hash = sha256("another release"); });
+       s.attest(6, kHeads, [](trust::Freshness& f) {
+         f.heads.back().release_hash = sha256("another release");
+       });
      }},
     {"equivocation: a history that was never this node's", always(ErrorCode::kEquivocation),
      [](Stage& s) {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
-       Release release = honest.release;
+       trust::Release release = honest.release;
        release.previous_hash = sha256("another history");
        s.agent.send_release(
            seal(std::move(release), honest.content, {keys::kPublisher1, keys::kPublisher2}));
@@ -295,13 +296,13 @@ const std::vector<Row> kRows = {
      [](Stage& s) { s.agent.send_root(s.domain.root_envelope(2)); }},
     {"old root: an epoch that falls, by honest keys", always(ErrorCode::kRollback),
      [](Stage& s) {
-       Root root = s.domain.next_root();
+       trust::Root root = s.domain.next_root();
        root.epoch = 0;
        s.agent.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
      }},
     {"old root: a version left out", always(ErrorCode::kRootInvalid),
      [](Stage& s) {
-       Root root = s.domain.next_root();
+       trust::Root root = s.domain.next_root();
        root.version = 4;
        s.agent.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
      }},
@@ -309,12 +310,12 @@ const std::vector<Row> kRows = {
     // --- replay of an old freshness: see rollback and freeze; and of another root's
     {"old freshness: signed by a key that this root never had", always(ErrorCode::kSignature),
      [](Stage& s) {
-       const Freshness freshness = s.domain.freshness(kAttackedNode, 6, s.now_ms(), kHeads);
+       const trust::Freshness freshness = s.domain.freshness(kAttackedNode, 6, s.now_ms(), kHeads);
        s.agent.send_freshness(freshness, sealed(freshness, {keys::kNextFreshness}));
      }},
     {"old freshness: of a root that this node was not given",
      unless_freshness_key(ErrorCode::kRootInvalid),
-     [](Stage& s) { s.attest(6, kHeads, [](Freshness& f) { f.root_version = 3; }); }},
+     [](Stage& s) { s.attest(6, kHeads, [](trust::Freshness& f) { f.root_version = 3; }); }},
 };
 
 std::string codes_text(const std::set<ErrorCode>& codes) {
@@ -324,7 +325,7 @@ std::string codes_text(const std::set<ErrorCode>& codes) {
 }
 
 bool all_honest(const Domain& domain, const NodeState& state) {
-  const auto honest = [&](const LedgerId& ledger, const auto& matches) {
+  const auto honest = [&](const model::LedgerId& ledger, const auto& matches) {
     for (uint64_t version = 1; version <= 3; ++version)
       if (matches(domain.release(ledger, version))) return true;
     return false;
@@ -347,13 +348,13 @@ bool all_honest(const Domain& domain, const NodeState& state) {
 void check_goes_on(const Domain& domain, AttackedAgent& agent) {
   agent.disconnect();
   agent.connect();
-  const Freshness freshness =
+  const trust::Freshness freshness =
       domain.freshness(kAttackedNode, 20, agent.now().wall_ms, {{kGateway, 2}, {kPayments, 3}});
   agent.send_freshness(freshness, sealed(freshness, {keys::kFreshness}));
   agent.send_release(domain.release(kPayments, 3));
   CHECK(agent.decides_with(kPayments, domain.release(kPayments, 3)));
   CHECK(agent.state().freshness_sequence == 20);
-  CHECK(agent.freshness_status(kPayments).state == FreshnessState::kFresh);
+  CHECK(agent.freshness_status(kPayments).state == trust::FreshnessState::kFresh);
 }
 
 void run_row(const Row& row, size_t level) {
@@ -400,17 +401,17 @@ TEST_CASE("freeze by silence: a node that hears nothing says so, and ends as its
   AttackedAgent agent(domain);
   agent.connect();
   agent.disconnect();
-  CHECK(agent.freshness_status(kPayments).state == FreshnessState::kFresh);
+  CHECK(agent.freshness_status(kPayments).state == trust::FreshnessState::kFresh);
   agent.advance(kFreshS * 1'000 + 1);
-  CHECK(agent.freshness_status(kPayments).state == FreshnessState::kStale);
+  CHECK(agent.freshness_status(kPayments).state == trust::FreshnessState::kStale);
   CHECK(agent.serves(kPayments));
   agent.advance((kHardS - kFreshS) * 1'000);
-  CHECK(agent.freshness_status(kPayments).state == FreshnessState::kExpired);
+  CHECK(agent.freshness_status(kPayments).state == trust::FreshnessState::kExpired);
   CHECK_FALSE(agent.serves(kPayments));
   // Neither setting a clock back nor a new process makes it valid again.
   agent.set_wall(kStartMs);
   agent.restart();
-  CHECK(agent.freshness_status(kPayments).state == FreshnessState::kExpired);
+  CHECK(agent.freshness_status(kPayments).state == trust::FreshnessState::kExpired);
   CHECK_FALSE(agent.serves(kPayments));
 }
 
@@ -424,20 +425,20 @@ TEST_CASE(
     const Stage stage{domain, Thief(Stolen::kFreshnessKey), agent};
     agent.connect();
     if (head)
-      stage.attest(6, kHeads, [](Freshness& f) { f.heads.back().version = 1'000'000; });
+      stage.attest(6, kHeads, [](trust::Freshness& f) { f.heads.back().version = 1'000'000; });
     else
       stage.attest(limits::kVersionMax, kHeads);
     // The honest registry is no longer accepted …
     agent.disconnect();
     agent.connect();
-    Freshness honest = domain.freshness(kAttackedNode, 7, agent.now().wall_ms, kHeads);
+    trust::Freshness honest = domain.freshness(kAttackedNode, 7, agent.now().wall_ms, kHeads);
     agent.send_freshness(honest, sealed(honest, {keys::kFreshness}));
     CHECK_FALSE(agent.take_codes().empty());
 
     // … until a root replaces the key.
     agent.disconnect();
     agent.connect();
-    Root root = domain.next_root();
+    trust::Root root = domain.next_root();
     root.freshness_keys = {key(keys::kNextFreshness).public_key()};
     agent.send_root(sealed(root, {keys::kRoot1, keys::kRoot3}));
     honest.root_version = 3;
@@ -460,7 +461,7 @@ TEST_CASE(
   const Thief thief(Stolen::kPublishers);
   agent.connect();
   // The honest registry had already listed v3: the disagreement reveals the theft.
-  const Freshness listed =
+  const trust::Freshness listed =
       domain.freshness(kAttackedNode, 6, agent.now().wall_ms, {{kGateway, 2}, {kPayments, 3}});
   agent.send_freshness(listed, sealed(listed, {keys::kFreshness}));
   agent.send_release(thief.evil_release(kPayments, 3, domain.release(kPayments, 2).hash));
@@ -478,7 +479,7 @@ TEST_CASE(
   agent.disconnect();
   agent.connect();
   agent.take_codes();
-  Root root = domain.next_root();
+  trust::Root root = domain.next_root();
   root.epoch = 2;
   root.delegations.front() = {
       "100000000000/*",
@@ -488,7 +489,7 @@ TEST_CASE(
   agent.send_root(sealed(root, {keys::kRoot2, keys::kRoot3}));
   CHECK(agent.state().root_version == 3);
   const SignedRelease& honest = domain.release(kPayments, 3);
-  Release release = honest.release;
+  trust::Release release = honest.release;
   release.epoch = 2;
   release.version = 4;
   release.previous_hash = honest.hash;
@@ -506,7 +507,7 @@ TEST_CASE("endless data: a chain of roots that does not end costs a session a bo
   const Domain domain;
   AttackedAgent agent(domain);
   agent.connect();
-  Root root = domain.root(2);
+  trust::Root root = domain.root(2);
   for (size_t i = 0; i <= limits::kRootStepsMax && agent.is_connected(); ++i) {
     ++root.version;
     agent.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
@@ -541,7 +542,7 @@ TEST_CASE("an expired root is walked over, and trusted for nothing new [test_roo
   const Domain domain;
   AttackedAgent agent(domain);
   agent.connect();
-  Root root = domain.next_root();
+  trust::Root root = domain.next_root();
   root.expires_ms = agent.now().wall_ms + kMinuteMs;
   agent.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
   CHECK(agent.state().root_version == 3);

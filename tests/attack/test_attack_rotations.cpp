@@ -41,8 +41,8 @@ Numbers signer_keys(const Numbers& numbers) {
   return out;
 }
 
-Root root_of(const Step& step, uint64_t version) {
-  Root root;
+trust::Root root_of(const Step& step, uint64_t version) {
+  trust::Root root;
   root.trust_domain = kDomain;
   root.version = version;
   root.epoch = 1;
@@ -101,15 +101,15 @@ TEST_CASE("test_root_rotation") {
     for (size_t i = 0; i < rotation.steps.size(); ++i)
       envelopes.push_back(
           sealed(root_of(rotation.steps[i], i + 1), signer_keys(rotation.steps[i].signers)));
-    const auto pinned = verify_pinned_root(envelopes.front(), kDomain);
+    const auto pinned = trust::verify_pinned_root(envelopes.front(), kDomain);
     REQUIRE(pinned.has_value());
-    const Trusted trusted{.root = std::make_shared<const Root>(*pinned),
-                          .freshness_sequence = 0,
-                          .ledgers = {},
-                          .audience = {}};
-    Update update;
+    const trust::Trusted trusted{.root = std::make_shared<const trust::Root>(*pinned),
+                                 .freshness_sequence = 0,
+                                 .ledgers = {},
+                                 .audience = {}};
+    trust::Update update;
     update.root_chain.assign(envelopes.begin() + 1, envelopes.end());
-    const Verdict verdict = verify_update(update, trusted, kStartMs);
+    const trust::Verdict verdict = trust::verify_update(update, trusted, kStartMs);
     const size_t good = envelopes.size() - (rotation.accepted ? 1 : 2);
     REQUIRE(verdict.root_chain.size() == good);
     if (good > 0) CHECK(verdict.root_chain.back().envelope == envelopes[good]);
@@ -136,22 +136,22 @@ const std::vector<Rotation> kPublisherRotations = {
 };
 
 TEST_CASE("test_non_root_rotations, of a ledger's publishers") {
-  const ModelContent content = model_of({{"manifest.json", "{}"}});
+  const model::ModelContent content = model_of({{"manifest.json", "{}"}});
   for (const Rotation& rotation : kPublisherRotations) {
     CAPTURE(rotation.name);
     const Step& step = rotation.steps.front();
-    Root root = root_of({{50}, 1, {50}}, 1);
+    trust::Root root = root_of({{50}, 1, {50}}, 1);
     root.delegations = {{"*/*", public_keys(step.keys), step.threshold}};
-    const Trusted trusted{.root = std::make_shared<const Root>(root),
-                          .freshness_sequence = 0,
-                          .ledgers = {},
-                          .audience = {}};
+    const trust::Trusted trusted{.root = std::make_shared<const trust::Root>(root),
+                                 .freshness_sequence = 0,
+                                 .ledgers = {},
+                                 .audience = {}};
     const Bytes envelope =
         sealed(release_of(kPayments, 1, {}, content, kStartMs), signer_keys(step.signers));
-    Update update;
+    trust::Update update;
     update.release = envelope;
     update.release_ledger = kPayments;
-    const Verdict verdict = verify_update(update, trusted, kStartMs);
+    const trust::Verdict verdict = trust::verify_update(update, trusted, kStartMs);
     CHECK(verdict.release.has_value() == rotation.accepted);
     CHECK(verdict.error.has_value() == !rotation.accepted);
     if (verdict.error) CHECK(verdict.error->code == ErrorCode::kSignature);

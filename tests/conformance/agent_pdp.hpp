@@ -24,15 +24,15 @@ inline constexpr int64_t kPatientMs = 120'000;
 
 class AgentPdp {
  public:
-  using Decisions = Result<std::vector<Result<Decision>>>;
+  using Decisions = Result<std::vector<Result<pdp::Decision>>>;
 
-  explicit AgentPdp(EmbeddedOptions options) {
+  explicit AgentPdp(pdp::EmbeddedOptions options) {
     options.engine.worker = test_worker();
     options.engine.deadline_ms = kPatientMs;
     on_agent([&] {
       agent_thread_ = ::gettid();
-      pdp_ = std::make_unique<EmbeddedPdp>(context_.get_executor(), context_.get_executor(), pool_,
-                                           std::move(options));
+      pdp_ = std::make_unique<pdp::EmbeddedPdp>(context_.get_executor(), context_.get_executor(),
+                                                pool_, std::move(options));
       pdp_->start(reports_.sink());
     });
   }
@@ -53,12 +53,12 @@ class AgentPdp {
     }
     return fail(ErrorCode::kTimeout, "the PDP reports nothing");
   }
-  std::future<Decisions> begin(Question question) {
+  std::future<Decisions> begin(pdp::Question question) {
     return boost::asio::co_spawn(pool_, pdp_->evaluate(std::move(question)),
                                  boost::asio::use_future);
   }
   // The decision for one input.
-  Result<Decision> decide(Question question) {
+  Result<pdp::Decision> decide(pdp::Question question) {
     auto decisions = begin(std::move(question)).get();
     if (!decisions) return std::unexpected(std::move(decisions).error());
     return std::move(decisions->front());
@@ -89,7 +89,7 @@ class AgentPdp {
   std::thread thread_{[this] { context_.run(); }};
   ReportQueue reports_;
   pid_t agent_thread_ = 0;
-  std::unique_ptr<EmbeddedPdp> pdp_;
+  std::unique_ptr<pdp::EmbeddedPdp> pdp_;
 };
 
 // Returns the path of a file that the build made beside the tests: opa-cases.jsonl, opa-programs.

@@ -40,7 +40,7 @@ std::string value_text(const Program& program, const std::vector<std::string>& p
 
 // Describes what is wrong with one answer; empty: nothing.
 std::string difference(const Program& program, const std::vector<std::string>& path,
-                       const Result<Decision>& got, const Value& want) {
+                       const Result<pdp::Decision>& got, const Value& want) {
   const std::string code = member_text(want, "code");
   const auto wanted = want.members.find("value");
   const bool is_defined = wanted != want.members.end();
@@ -66,7 +66,7 @@ struct Asked {
 std::vector<Asked> begin(AgentPdp& pdp, const Program& program,
                          const std::vector<std::string>& path, bool together) {
   std::vector<Asked> asked;
-  Question question{.path = path};
+  pdp::Question question{.path = path};
   const auto& inputs = program.at("inputs").elements;
   for (size_t i = 0; i < inputs.size(); ++i) {
     question.inputs.emplace_back(Bytes(inputs[i]->text));
@@ -250,7 +250,8 @@ std::vector<std::string> differing_answers(AgentPdp& pdp, const Program& program
     for (Asked& each : asked[i]) {
       auto decisions = each.decisions.get();
       // With one input, its error is the question's.
-      if (!decisions) decisions = std::vector<Result<Decision>>{std::unexpected(decisions.error())};
+      if (!decisions)
+        decisions = std::vector<Result<pdp::Decision>>{std::unexpected(decisions.error())};
       if (each.inputs != decisions->size()) {
         differences.push_back(fmt::format("{}: {} decisions for {} inputs", paths[i]->text,
                                           decisions->size(), each.inputs));

@@ -58,8 +58,8 @@ TestComposition active_set_of(const Value& line, uint64_t number) {
   return compose({ledger});
 }
 
-Question question_of(const Value& line) {
-  Question question;
+pdp::Question question_of(const Value& line) {
+  pdp::Question question;
   for (const auto& segment : line.member("path")->elements)
     question.path.push_back(segment->string());
   const auto input = line.members.find("input");
@@ -104,7 +104,7 @@ std::optional<std::set<std::string>> rows_of(const Value& line, const std::optio
 }
 
 // Describes what is wrong with a decision; empty: nothing.
-std::string judged(const Value& line, const Result<Decision>& decision) {
+std::string judged(const Value& line, const Result<pdp::Decision>& decision) {
   if (line.member("want_error") != nullptr || line.member("want_error_code") != nullptr) {
     if (decision) return "no error, but " + decision->value.value_or("undefined");
     if (decision.error().code != ErrorCode::kInvalidModel)
@@ -155,7 +155,7 @@ std::string difference_of(conformance::AgentPdp& pdp, const Value& line, uint64_
 
 TEST_CASE("every case of OPA's suite is answered as OPA answers it") {
   conformance::AgentPdp pdp({.engine = {.has_network = true},
-                             .builtins = BuiltinGrants(json::parse(kGrants).as_array())});
+                             .builtins = model::BuiltinGrants(json::parse(kGrants).as_array())});
   std::ifstream lines(conformance::oracle("opa-cases.jsonl"));
   REQUIRE(lines.is_open());
   Count count;

@@ -56,7 +56,7 @@ struct Pep {
   std::unique_ptr<TlsClient> connection;
 
   void connect(int port) {
-    const TlsFiles files{stem + ".crt", stem + ".key", {}, std::string(kStackDomain)};
+    const transport::TlsFiles files{stem + ".crt", stem + ".key", {}, std::string(kStackDomain)};
     connection = std::make_unique<TlsClient>(static_cast<uint16_t>(port),
                                              TlsClient::Options{.identity = files});
     REQUIRE(connection->ok());

@@ -206,10 +206,10 @@ TEST_CASE("a token counts once, for a while, and as it was made") {
   CHECK(twice.status == 5);
   REQUIRE(wait_until([&] { return stack.count_events("join_refused", "join_refused") == 1; }));
 
-  JoinToken guessed = must(JoinToken::decode(scene.token_for("edge-3")));
+  transport::JoinToken guessed = must(transport::JoinToken::decode(scene.token_for("edge-3")));
   guessed.secret.front() = static_cast<char>(guessed.secret.front() ^ 1);
   CHECK(scene.join(guessed.encode(), "edge-3").status == 5);
-  JoinToken elsewhere = must(JoinToken::decode(scene.token_for("edge-3")));
+  transport::JoinToken elsewhere = must(transport::JoinToken::decode(scene.token_for("edge-3")));
   elsewhere.authority = sha256("another authority");
   CHECK(scene.join(elsewhere.encode(), "edge-3").status == 5);
   std::string mistyped = scene.token_for("edge-3");

@@ -193,8 +193,9 @@ TEST_CASE("a node joins with a token, decides, and renews its certificate withou
   REQUIRE(wait_until([&] { return decides(port, kPayments, 1); }));
   REQUIRE(wait_until(
       [&] { return count_lines(stack.file("edge-1.log"), "certificates_reloaded") == 1; }));
-  const auto renewed = must(TlsContext::load(
-      {pem, pem, stack.file("edge-1/ca.crt"), std::string(kStackDomain)}, Side::kClient));
+  const auto renewed = must(transport::TlsContext::load(
+      {pem, pem, stack.file("edge-1/ca.crt"), std::string(kStackDomain)},
+      transport::Side::kClient));
   CHECK(renewed->not_after_ms() > leaf.validity.not_after_ms);
   CHECK(renewed->identity()->text() == test_uri("node", "edge-1"));
   CHECK(must(read_file(pem, limits::kPemBytesMax)).find(aged.key_pem) == std::string::npos);

@@ -198,10 +198,10 @@ void check_old_root_keys(Drill& drill) {
   CHECK(refused.status == 2);
   CHECK(refused.error_message().contains("is a root key neither of this root nor of the one"));
 
-  Envelope envelope = must(Envelope::decode(read_text(forged)));
+  trust::Envelope envelope = must(trust::Envelope::decode(read_text(forged)));
   for (const char* name : {"root-key", "root-key-2", "root-key-3"})
-    sign_envelope(envelope,
-                  must(PrivateKey::from_pem(read_text(stack.file(std::string(name) + ".key")))));
+    trust::sign_envelope(
+        envelope, must(PrivateKey::from_pem(read_text(stack.file(std::string(name) + ".key")))));
   must(write_file(forged, envelope.encode()));
   const CliResult published = stack.notp("eve", {"root", "publish", forged});
   CHECK(published.status == 7);

@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kPolicies = 400;
 
 // Documents that hardly compress, and policies; `changed` of them differ by generation.
-std::map<std::string, Bytes> model(uint64_t generation, size_t changed) {
+std::map<std::string, Bytes> files_of(uint64_t generation, size_t changed) {
   std::map<std::string, Bytes> out = {{"manifest.json", "{}"}};
   const auto text = [&](size_t file, size_t bytes) {
     SeededRandom random(file < changed ? generation * 1'000'003 + file : file);
@@ -72,10 +72,10 @@ void damage(const std::filesystem::path& folder, const std::string& rows) {
 }
 constexpr const char* kFlip = " SET content = x'ff' || substr(content, 2) ";
 
-std::vector<uint64_t> stored_versions(SqliteStore& store) {
+std::vector<uint64_t> stored_versions(store::SqliteStore& store) {
   std::vector<uint64_t> versions;
-  const StoreState state = store.load().value();
-  for (const StoredRelease& release : state.ledgers.at(samples::kLedger).releases)
+  const store::StoreState state = store.load().value();
+  for (const store::StoredRelease& release : state.ledgers.at(samples::kLedger).releases)
     versions.push_back(release.ref.version);
   return versions;
 }
@@ -85,9 +85,9 @@ std::vector<uint64_t> stored_versions(SqliteStore& store) {
 TEST_CASE("a registry that knows none of a node's releases sends what differs") {
   // Both have the same first release, then different histories: the next release would be a fork.
   ReleaseFixture lost, restored;
-  for (ReleaseFixture* fixture : {&lost, &restored}) fixture->publish(model(0, 0));
-  for (uint64_t version = 2; version <= 3; ++version) lost.publish(model(version, 5));
-  for (uint64_t version = 2; version <= 5; ++version) restored.publish(model(100 + version, 5));
+  for (ReleaseFixture* fixture : {&lost, &restored}) fixture->publish(files_of(0, 0));
+  for (uint64_t version = 2; version <= 3; ++version) lost.publish(files_of(version, 5));
+  for (uint64_t version = 2; version <= 5; ++version) restored.publish(files_of(100 + version, 5));
   TemporaryFolder folder;
   uint64_t whole = 0;
   {
@@ -108,7 +108,7 @@ TEST_CASE("a registry that knows none of a node's releases sends what differs") 
                       heard.chunk_bytes));
   CHECK(heard.chunk_bytes * 20 < whole);
   // From here on, both know the release.
-  restored.publish(model(106, 5));
+  restored.publish(files_of(106, 5));
   const Heard next = sync(node, restored);
   CHECK(next.inventory_requests == 0);
   CHECK(node.stored_version() == 6);
@@ -152,7 +152,7 @@ TEST_CASE(
 
 TEST_CASE("with nothing in common an unknown base costs an inventory and the whole") {
   ReleaseFixture lost, other;
-  lost.publish(model(1, SIZE_MAX));
+  lost.publish(files_of(1, SIZE_MAX));
   for (uint64_t version = 1; version <= 3; ++version) other.publish({{"a.rego", "package a"}});
   TemporaryFolder folder;
   StagingNode node(folder.path());
@@ -181,7 +181,7 @@ TEST_CASE("a damaged content is fetched alone") {
   for (const Case& each : cases) {
     CAPTURE(each.name);
     ReleaseFixture fixture;
-    fixture.publish(model(1, 5));
+    fixture.publish(files_of(1, 5));
     TemporaryFolder folder;
     uint64_t whole = 0;
     {
@@ -205,14 +205,14 @@ TEST_CASE("a damaged content is fetched alone") {
 
 TEST_CASE("what is new and what is damaged come together") {
   ReleaseFixture fixture;
-  fixture.publish(model(1, 5));
+  fixture.publish(files_of(1, 5));
   TemporaryFolder folder;
   {
     StagingNode node(folder.path());
     sync(node, fixture);
   }
   damage(folder.path(), std::string("blob_contents") + kFlip + "WHERE blob % 100 = 0");
-  fixture.publish(model(2, 5));
+  fixture.publish(files_of(2, 5));
   StagingNode node(folder.path());
   const Heard heard = sync(node, fixture);
   CHECK(node.stored_version() == 2);
@@ -222,7 +222,7 @@ TEST_CASE("what is new and what is damaged come together") {
 
 TEST_CASE("a store with more damage than can be named is filled anew") {
   ReleaseFixture fixture;
-  fixture.publish(model(1, 5));
+  fixture.publish(files_of(1, 5));
   TemporaryFolder folder;
   {
     StagingNode node(folder.path());
@@ -238,25 +238,25 @@ TEST_CASE("a store with more damage than can be named is filled anew") {
 
 TEST_CASE("what the PDP decides with stays stored when a newer confirmed release is damaged") {
   ReleaseFixture fixture;
-  fixture.publish(model(1, 5));
+  fixture.publish(files_of(1, 5));
   TemporaryFolder folder;
   {
     StagingNode node(folder.path(), /*releases_kept=*/3);
     node.refuse(3);
     sync(node, fixture);
     for (uint64_t version = 2; version <= 3; ++version) {
-      fixture.publish(model(version, 5));
+      fixture.publish(files_of(version, 5));
       sync(node, fixture);
     }
     REQUIRE(node.active_version() == 2);
     REQUIRE(node.store().confirm(samples::kLedger, 2));
   }
   // The content that only version 2 has.
-  const Hash own = blob_hash(model(2, 5).at("team0/p0.rego"));
+  const Hash own = model::blob_hash(files_of(2, 5).at("team0/p0.rego"));
   damage(folder.path(),
          fmt::format("blob_contents{}WHERE blob = (SELECT id FROM blobs WHERE hash = x'{}')", kFlip,
                      own.hex()));
-  fixture.publish(model(4, 5));
+  fixture.publish(files_of(4, 5));
   {
     StagingNode node(folder.path(), /*releases_kept=*/2);
     REQUIRE(node.active_version() == 1);
@@ -273,10 +273,10 @@ TEST_CASE("what the PDP decides with stays stored when a newer confirmed release
 }
 
 TEST_CASE("a ledger that is not configured any more leaves its floor behind, and nothing older") {
-  const LedgerId other{samples::kLedger.zone, "other"};
+  const model::LedgerId other{samples::kLedger.zone, "other"};
   ReleaseFixture lost, restored;
-  lost.publish(model(0, 0));
-  for (uint64_t version = 2; version <= 3; ++version) lost.publish(model(version, 5));
+  lost.publish(files_of(0, 0));
+  for (uint64_t version = 2; version <= 3; ++version) lost.publish(files_of(version, 5));
   TemporaryFolder folder;
   {
     StagingNode node(folder.path());
@@ -287,15 +287,15 @@ TEST_CASE("a ledger that is not configured any more leaves its floor behind, and
     StagingNode node(folder.path(), limits::kReleasesKept, nullptr, {other});
     stored::collect_all(node.store());
     CHECK(stored_versions(node.store()).empty());
-    const StoreStats stats = node.store().stats().value();
+    const store::StoreStats stats = node.store().stats().value();
     CHECK(stats.blobs == 0);
     CHECK(stats.segments == 0);
     CHECK(stats.garbage_files == 0);
     CHECK(node.store().load()->ledgers.at(samples::kLedger).floor.version == 3);
   }
   // A node with a new configuration; a registry that lost releases has only older ones.
-  restored.publish(model(0, 0));
-  restored.publish(model(2, 5));
+  restored.publish(files_of(0, 0));
+  restored.publish(files_of(2, 5));
   {
     StagingNode node(folder.path());
     sync(node, restored);

@@ -34,14 +34,14 @@ struct Case {
   bool trusts = false;  // the state of a node before its first release
 };
 
-const LedgerId kOther{100'000'000'000, "other"};
-const StoredRoot kRoot{3, "root"};
-const FreshnessKeep kAttested{.sequence = 7,
-                              .envelope = "vouched",
-                              .listed = {{kOther, {1, 9, sha256("other")}}},
-                              .clock = {900, 800}};
+const model::LedgerId kOther{100'000'000'000, "other"};
+const store::StoredRoot kRoot{3, "root"};
+const store::FreshnessKeep kAttested{.sequence = 7,
+                                     .envelope = "vouched",
+                                     .listed = {{kOther, {1, 9, sha256("other")}}},
+                                     .clock = {900, 800}};
 
-void check_trusts(const StoreState& state) {
+void check_trusts(const store::StoreState& state) {
   REQUIRE(state.root_chain.size() == 1);
   CHECK(state.root_chain.front().envelope == kRoot.envelope);
   CHECK(state.freshness_sequence == kAttested.sequence);
@@ -56,7 +56,7 @@ struct Trial {
   Fault fault;
   TemporaryFolder folder;
 
-  InstallRecord record_of(uint64_t version) const {
+  store::InstallRecord record_of(uint64_t version) const {
     return keep_last(what.kept, install_of(model_of(version, what.document_bytes), version));
   }
 
@@ -100,13 +100,14 @@ struct Trial {
     collect_all(*store);
     CHECK(versions(*store).front() == next);
     store.reset();
-    const StoreCheck check = SqliteStore::open_to_read(folder.path()).value()->check();
-    for (const StoreFinding& finding : check.findings)
+    const store::StoreCheck check =
+        store::SqliteStore::open_to_read(folder.path()).value()->check();
+    for (const store::StoreFinding& finding : check.findings)
       FAIL_CHECK(finding.part, " ", finding.subject, ": ", finding.problem);
     return struck;
   }
 
-  void check_old_or_new(SqliteStore& store, bool is_new) {
+  void check_old_or_new(store::SqliteStore& store, bool is_new) {
     const std::vector<uint64_t> kept = versions(store);
     const uint64_t newest = kept.empty() ? 0 : kept.front();
     CHECK(newest <= what.before + 1);

@@ -31,14 +31,14 @@ std::map<std::string, Bytes> model(uint64_t version) {
           {"r/data.json", stored::document(3'000, version)}};
 }
 
-Root second_root() {
-  Root root = samples::tracked_root();
+trust::Root second_root() {
+  trust::Root root = samples::tracked_root();
   root.version = 2;
   return root;
 }
 
-FreshnessKeep attestation(uint64_t sequence, const ServedRelease& head) {
-  Freshness freshness = samples::freshness(sequence, {samples::head_of(head.release)});
+store::FreshnessKeep attestation(uint64_t sequence, const ServedRelease& head) {
+  trust::Freshness freshness = samples::freshness(sequence, {samples::head_of(head.release)});
   freshness.root_version = 2;
   freshness.issued_ms = kNowMs - 20'000 + static_cast<TimeMs>(sequence);
   freshness.expires_ms = freshness.issued_ms + 60'000;
@@ -60,7 +60,7 @@ void copy_store(const std::filesystem::path& from, const std::filesystem::path& 
 struct Scene {
   ReleaseFixture fixture, later;
   TemporaryFolder folder, with_log;
-  StoreState state;
+  store::StoreState state;
 
   Scene() {
     SeededRandom random(kSeed);
@@ -81,7 +81,7 @@ struct Scene {
       fixture.publish(model(kHead));
       node.converse(fixture, SIZE_MAX, random);
       REQUIRE(node.stored_version() == kHead);
-      FreshnessKeep keep = attestation(6, fixture.newest());
+      store::FreshnessKeep keep = attestation(6, fixture.newest());
       keep.parted.push_back(parted);
       REQUIRE(node.store().keep_freshness(keep));
       copy_store(folder.path(), with_log.path());
@@ -100,14 +100,14 @@ const Scene& scene() {
   return made;
 }
 
-bool same(const StoreState& a, const StoreState& b) {
-  const auto roots = [](const StoredRoot& x, const StoredRoot& y) {
+bool same(const store::StoreState& a, const store::StoreState& b) {
+  const auto roots = [](const store::StoredRoot& x, const store::StoredRoot& y) {
     return x.version == y.version && x.envelope == y.envelope;
   };
-  const auto statements = [](const StoredStatement& x, const StoredStatement& y) {
+  const auto statements = [](const store::StoredStatement& x, const store::StoredStatement& y) {
     return x.envelope == y.envelope && x.accepted_ms == y.accepted_ms;
   };
-  const auto releases = [](const StoredRelease& x, const StoredRelease& y) {
+  const auto releases = [](const store::StoredRelease& x, const store::StoredRelease& y) {
     return x.ref.version == y.ref.version && x.ref.release_hash == y.ref.release_hash &&
            x.envelope == y.envelope && x.ref.content_root == y.ref.content_root &&
            x.confirmed == y.confirmed && x.quarantined == y.quarantined &&
@@ -126,7 +126,7 @@ bool same(const StoreState& a, const StoreState& b) {
 
 // Reads everything. True: nothing is missing or wrong. Content returned as valid must be valid.
 // `may_be_older`: the part of a log after the damage does not count.
-bool reads_right(SqliteStore& store, bool may_be_older) {
+bool reads_right(store::SqliteStore& store, bool may_be_older) {
   const auto state = store.load();
   bool right = state && same(*state, scene().state);
   if (state && !may_be_older) {
@@ -155,18 +155,18 @@ bool reads_right(SqliteStore& store, bool may_be_older) {
 
 // Starts as an agent would; returns the error if that fails.
 Result<void> try_start(const std::filesystem::path& folder) {
-  NOTP_ASSIGN(const auto store, SqliteStore::open(folder));
-  NOTP_ASSIGN(StoreState state, store->load());
-  NOTP_TRY(AgentTrust::open({.trust_domain = std::string(samples::kDomain),
-                             .audience = samples::kNode,
-                             .ledgers = {samples::kLedger}},
-                            samples::signed_by(samples::root(), {1}).encode(), state,
-                            Now{kNowMs, 5'000}));
+  NOTP_ASSIGN(const auto store, store::SqliteStore::open(folder));
+  NOTP_ASSIGN(store::StoreState state, store->load());
+  NOTP_TRY(agent::AgentTrust::open({.trust_domain = std::string(samples::kDomain),
+                                    .audience = samples::kNode,
+                                    .ledgers = {samples::kLedger}},
+                                   samples::signed_by(samples::root(), {1}).encode(), state,
+                                   Now{kNowMs, 5'000}));
   return {};
 }
 
-std::vector<StoreFinding> findings(const std::filesystem::path& folder) {
-  const auto store = SqliteStore::open_to_read(folder);
+std::vector<store::StoreFinding> findings(const std::filesystem::path& folder) {
+  const auto store = store::SqliteStore::open_to_read(folder);
   if (store) return (*store)->check().findings;
   return {{"database", "agent.db", store.error().message, "?"}};
 }
@@ -207,11 +207,12 @@ void judge(const TemporaryFolder& folder, const std::string& where, bool may_be_
            Counts& counts) {
   ++counts.cases;
   const auto found = findings(folder.path());
-  for (const StoreFinding& finding : found) CHECK_FALSE(finding.advice.empty());
+  for (const store::StoreFinding& finding : found) CHECK_FALSE(finding.advice.empty());
   if (!found.empty()) ++counts.found;
   const auto start = try_start(folder.path());
   bool right = false;
-  if (auto store = SqliteStore::open(folder.path())) right = reads_right(**store, may_be_older);
+  if (auto store = store::SqliteStore::open(folder.path()))
+    right = reads_right(**store, may_be_older);
   if (found.empty()) {
     CHECK((right || may_be_older));
     ++counts.harmless;
@@ -234,7 +235,7 @@ void judge(const TemporaryFolder& folder, const std::string& where, bool may_be_
     }
     heals(node, random);
   }
-  for (const StoreFinding& finding : findings(folder.path()))
+  for (const store::StoreFinding& finding : findings(folder.path()))
     FAIL_CHECK("not healed: ", finding.part, " ", finding.subject, ": ", finding.problem);
 }
 
@@ -367,7 +368,7 @@ TEST_CASE(
     REQUIRE_FALSE(start);
     CHECK((start.error().code == ErrorCode::kCorrupt || start.error().code == ErrorCode::kConfig));
     CHECK(start.error().message.find("move the data folder away") != std::string::npos);
-    CHECK(SqliteStore::open_to_read(folder.path()).error().code == ErrorCode::kConfig);
+    CHECK(store::SqliteStore::open_to_read(folder.path()).error().code == ErrorCode::kConfig);
     // It was refused, and not changed.
     const Bytes after = read_file(file, 1 << 30).value();
     CHECK(after.substr(kFormatNumber, 4) == content.substr(kFormatNumber, 4));

@@ -19,7 +19,7 @@ Bytes noise(size_t bytes, uint64_t seed) {
   return out + "\"";
 }
 
-std::map<std::string, Bytes> model(uint64_t version) {
+std::map<std::string, Bytes> files_of(uint64_t version) {
   return {{"manifest.json", "{}"},
           {"p.rego", fmt::format("package p\nversion := {}", version)},
           {"data.json", noise(1'600'000, version)}};
@@ -72,13 +72,13 @@ struct Scene {
 
   explicit Scene(uint64_t releases_before) : had(releases_before) {
     SeededRandom random(1);
-    for (uint64_t version = 1; version <= had; ++version) fixture.publish(model(version));
+    for (uint64_t version = 1; version <= had; ++version) fixture.publish(files_of(version));
     if (had > 0) {
       StagingNode node(prepared.path());
       node.converse(fixture, SIZE_MAX, random);
       REQUIRE(node.stored_version() == had);
     }
-    fixture.publish(model(had + 1));
+    fixture.publish(files_of(had + 1));
     TemporaryFolder folder;
     copy_to(folder);
     StagingNode node(folder.path());
@@ -133,7 +133,7 @@ void cut_at(const Scene& scene, size_t cut, bool dies, SeededRandom& random) {
     CHECK(second.chunk_bytes == scene.artifact_bytes() - arrived);
   }
   // Nothing of the transfer remains.
-  CHECK(StagingFiles(folder.path()).stored_bytes() == 0);
+  CHECK(store::StagingFiles(folder.path()).stored_bytes() == 0);
 }
 
 void cut_everywhere(const Scene& scene, size_t random_cuts) {
@@ -188,14 +188,14 @@ TEST_CASE("what is staged is dropped when a newer release takes its place") {
     StagingNode node(folder.path());
     node.converse(scene.fixture, scene.whole.size() / 2, random);
   }
-  CHECK(StagingFiles(folder.path()).stored_bytes() > 0);
-  scene.fixture.publish(model(2));
+  CHECK(store::StagingFiles(folder.path()).stored_bytes() > 0);
+  scene.fixture.publish(files_of(2));
   StagingNode node(folder.path());
   const Resumed second = resumed_in(node.converse(scene.fixture, SIZE_MAX, random));
   REQUIRE(second.offer);
   CHECK(second.offer->offset == 0);
   CHECK(node.stored_version() == 2);
-  CHECK(StagingFiles(folder.path()).stored_bytes() == 0);
+  CHECK(store::StagingFiles(folder.path()).stored_bytes() == 0);
 }
 
 TEST_CASE("staged bytes that are damaged are cut off where the damage begins") {
@@ -211,7 +211,7 @@ TEST_CASE("staged bytes that are damaged are cut off where the damage begins") {
                       fmt::format("{}-{}", samples::kLedger.zone, samples::kLedger.name);
     auto content = read_file(file, 1 << 24);
     REQUIRE(content);
-    const uint64_t staged = StagingFiles(folder.path()).load().at(0).bytes.size();
+    const uint64_t staged = store::StagingFiles(folder.path()).load().at(0).bytes.size();
     const size_t at = random.below(content->size());
     if (round % 2 == 0)
       content->resize(at);

@@ -23,34 +23,40 @@
 namespace notp {
 
 struct ServedRelease {
-  Release release;
+  trust::Release release;
   Hash hash;
   Bytes envelope;
-  TreePtr tree;
-  BlobMap blobs;
+  model::TreePtr tree;
+  model::BlobMap blobs;
 };
 
 // Version n is the nth published.
-class ReleaseFixture final : public Catalog, public TargetSource, public SessionRights {
+class ReleaseFixture final : public session::Catalog,
+                             public session::TargetSource,
+                             public session::SessionRights {
  public:
   void publish(const std::map<std::string, Bytes>& model);
   const ServedRelease& newest() const { return releases_.back(); }
   const ServedRelease& at(uint64_t version) const { return releases_.at(version - 1); }
   // nullopt: the inventory is a sketch that cannot be read.
-  std::optional<PreparedArtifact> prepare(const server_event::ArtifactNeeded& need) const;
+  std::optional<session::PreparedArtifact> prepare(
+      const session::server_event::ArtifactNeeded& need) const;
 
-  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override;
-  std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override;
-  std::optional<ReleaseRef> pending(const LedgerId&, uint64_t, const Hash&) const override {
+  std::optional<trust::ReleaseRef> target(const model::LedgerId& ledger,
+                                          std::string_view) const override;
+  std::optional<trust::ReleaseRef> release(const model::LedgerId& ledger,
+                                           uint64_t version) const override;
+  std::optional<trust::ReleaseRef> pending(const model::LedgerId&, uint64_t,
+                                           const Hash&) const override {
     return std::nullopt;
   }
-  std::vector<CatalogRoot> roots_after(uint64_t) const override { return {}; }
+  std::vector<session::CatalogRoot> roots_after(uint64_t) const override { return {}; }
   uint64_t newest_root() const override { return 1; }
-  Result<void> may(Action, const LedgerId*) const override { return {}; }
+  Result<void> may(wire::Action, const model::LedgerId*) const override { return {}; }
 
  private:
   std::vector<ServedRelease> releases_;
-  mutable std::map<Hash, Content> artifacts_;
+  mutable std::map<Hash, model::Content> artifacts_;
 };
 
 // A node with its data folder. Its lifetime is that of its process.
@@ -60,7 +66,7 @@ class StagingNode {
   explicit StagingNode(const std::filesystem::path& folder,
                        size_t releases_kept = limits::kReleasesKept,
                        const ReleaseFixture* published = nullptr,
-                       std::vector<LedgerId> ledgers = {samples::kLedger});
+                       std::vector<model::LedgerId> ledgers = {samples::kLedger});
 
   // Connects, and lets a server session answer all the node's messages until `bytes_max` bytes have
   // come back; then cuts the connection, if it has not ended. Returns the received bytes.
@@ -69,7 +75,7 @@ class StagingNode {
   uint64_t stored_version() const;
   uint64_t active_version() const { return core_->status().ledgers.front().active_version; }
   std::vector<std::string> alarms() const { return core_->status().alarms; }
-  SqliteStore& store() { return *store_; }
+  store::SqliteStore& store() { return *store_; }
   // From now on the PDP refuses this version.
   void refuse(uint64_t version) { refused_.insert(version); }
 
@@ -77,13 +83,13 @@ class StagingNode {
   void settle();
   void run_effects();
   // A PDP that accepts what it can read unless the test refuses it.
-  std::optional<Error> load(const DesiredState& state);
+  std::optional<Error> load(const agent::DesiredState& state);
 
   const ReleaseFixture* const published_;
-  std::unique_ptr<SqliteStore> store_;
-  StagingFiles staging_;
-  std::unique_ptr<AgentCore> core_;
-  ClientSession* session_ = nullptr;
+  std::unique_ptr<store::SqliteStore> store_;
+  store::StagingFiles staging_;
+  std::unique_ptr<agent::AgentCore> core_;
+  session::ClientSession* session_ = nullptr;
   std::set<uint64_t> refused_;
   SeededRandom random_{1};
   Now now_{samples::kIssuedMs + 1'800'000, 5'000};

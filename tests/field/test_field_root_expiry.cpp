@@ -23,12 +23,13 @@ struct Scene {
   // Its only root expires after this time; below zero: it has expired.
   explicit Scene(TimeMs left_ms) {
     const Bytes before = read_text(stack.root_file());
-    Root root = must(Root::decode(must(Envelope::decode(before)).payload));
+    trust::Root root = must(trust::Root::decode(must(trust::Envelope::decode(before)).payload));
     const TimeMs now_ms = read_clock().wall_ms;
     root.expires_ms = now_ms + left_ms;
     root.issued_ms = std::min(root.issued_ms, root.expires_ms - 1000);
-    Envelope envelope = envelope_of(root);
-    sign_envelope(envelope, must(PrivateKey::from_pem(read_text(stack.file("root-key.key")))));
+    trust::Envelope envelope = trust::envelope_of(root);
+    trust::sign_envelope(envelope,
+                         must(PrivateKey::from_pem(read_text(stack.file("root-key.key")))));
     must(write_file(stack.root_file(), envelope.encode()));
     stack.registry_more["health_listen"] = "127.0.0.1:0";
     stack.grant("admin", "trust");

@@ -9,8 +9,8 @@ namespace notp::samples {
 // The envelope of the release after the base, as publishers sign it.
 inline const Bytes kBaseEnvelope = signed_by(release(1), {2}).encode();
 inline const Bytes kTargetEnvelope = [] {
-  Release out = release(2);
-  out.previous_hash = release_hash(release(1).encode());
+  trust::Release out = release(2);
+  out.previous_hash = trust::release_hash(release(1).encode());
   out.content_root = sha256("other content");
   out.issued_ms += 3'600'000;
   return signed_by(out, {2}).encode();

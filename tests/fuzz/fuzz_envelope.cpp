@@ -13,12 +13,12 @@ void check_one_encoding(ByteView input) {
     NOTP_ASSERT(statement->encode() == input, "a statement with two encodings");
 }
 
-void check_update(const Update& update, const Trusted& trusted, ByteView input) {
-  std::vector<VerifyStep> steps;
-  const Verdict verdict = verify_update(update, trusted, samples::kIssuedMs, &steps);
-  for (const VerifyStep& step : steps)
+void check_update(const trust::Update& update, const trust::Trusted& trusted, ByteView input) {
+  std::vector<trust::VerifyStep> steps;
+  const trust::Verdict verdict = trust::verify_update(update, trusted, samples::kIssuedMs, &steps);
+  for (const trust::VerifyStep& step : steps)
     NOTP_ASSERT(step.passed || (&step == &steps.back() && verdict.error), "a failed check passed");
-  for (const VerifiedRoot& root : verdict.root_chain)
+  for (const trust::VerifiedRoot& root : verdict.root_chain)
     NOTP_ASSERT(root.envelope == input, "a root that was not kept as it came");
   if (verdict.freshness) {
     NOTP_ASSERT(verdict.freshness->envelope == input, "freshness that was not kept as it came");
@@ -35,25 +35,25 @@ void check_update(const Update& update, const Trusted& trusted, ByteView input) 
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const ByteView input(reinterpret_cast<const char*>(data), size);
-  static const Trusted trusted = samples::trusting(samples::tracked_root());
+  static const trust::Trusted trusted = samples::trusting(samples::tracked_root());
 
-  check_one_encoding<Release>(input);
-  check_one_encoding<Root>(input);
-  check_one_encoding<Freshness>(input);
-  if (const auto envelope = Envelope::decode(input)) {
+  check_one_encoding<trust::Release>(input);
+  check_one_encoding<trust::Root>(input);
+  check_one_encoding<trust::Freshness>(input);
+  if (const auto envelope = trust::Envelope::decode(input)) {
     NOTP_ASSERT(envelope->encode() == input, "an envelope with two encodings");
-    check_one_encoding<Release>(envelope->payload);
-    check_one_encoding<Root>(envelope->payload);
-    check_one_encoding<Freshness>(envelope->payload);
+    check_one_encoding<trust::Release>(envelope->payload);
+    check_one_encoding<trust::Root>(envelope->payload);
+    check_one_encoding<trust::Freshness>(envelope->payload);
   }
-  Update as_root, as_freshness, as_release;
+  trust::Update as_root, as_freshness, as_release;
   as_root.root_chain = {input, input};
   as_freshness.freshness = input;
   as_freshness.expected = {samples::kLedger};
   as_release.release = input;
   as_release.release_ledger = samples::kLedger;
-  for (const Update* update : {&as_root, &as_freshness, &as_release})
+  for (const trust::Update* update : {&as_root, &as_freshness, &as_release})
     check_update(*update, trusted, input);
-  static_cast<void>(verify_pinned_root(input, samples::kDomain));
+  static_cast<void>(trust::verify_pinned_root(input, samples::kDomain));
   return 0;
 }

@@ -25,9 +25,9 @@ std::vector<std::string_view> segments(std::string_view path) {
   return out;
 }
 
-const IdentityRules& rules() {
-  static const IdentityRules table = [] {
-    IdentityRules out;
+const session::IdentityRules& rules() {
+  static const session::IdentityRules table = [] {
+    session::IdentityRules out;
     for (const auto& [match, role] : {std::pair("spiffe://core.internal/ns/payments/*", "node"),
                                       std::pair("spiffe://core.internal/*", "publisher")}) {
       const auto added = out.add(match, role, kDomain);
@@ -39,7 +39,7 @@ const IdentityRules& rules() {
 }
 
 void check(std::string_view uri) {
-  const auto id = SpiffeId::parse(uri);
+  const auto id = model::SpiffeId::parse(uri);
   const auto unattested = rules().identify(uri, kDomain, false);
   const auto attested = rules().identify(uri, kDomain, true);
   NOTP_ASSERT(id || (!unattested && !attested), "what is no id has no role");
@@ -58,7 +58,8 @@ void check(std::string_view uri) {
   if (attested) NOTP_ASSERT(attested->text() == uri, "an identity is its URI");
   if (!unattested) return;
   const bool is_payments = parts.size() > 2 && parts[0] == "ns" && parts[1] == "payments";
-  NOTP_ASSERT((unattested->role == Role::kNode) == is_payments, "patterns cover whole segments");
+  NOTP_ASSERT((unattested->role == session::Role::kNode) == is_payments,
+              "patterns cover whole segments");
   NOTP_ASSERT(unattested->name == uri && !unattested->is_built_in(), "its name is the whole URI");
 }
 

@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(input.substr(0, middle));
   const std::string_view path = input.substr(middle + 1);
   const auto line_of = [&](const std::string& rules, bool is_folder) -> uint32_t {
-    auto parsed = IgnoreRules::parse(rules);
+    auto parsed = cli::IgnoreRules::parse(rules);
     if (!parsed) return 0;
     const auto line = parsed->line_ignoring(path, is_folder);
     return line ? *line : 0;
@@ -23,8 +23,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   NOTP_ASSERT(line_of(text, false) <= lines, "a line that the file does not have");
   NOTP_ASSERT(line_of(text, true) <= lines, "a line that the file does not have");
   const std::string all = text + "\n*\n";
-  auto parsed = IgnoreRules::parse(all);
-  if (!parsed || path.size() > kIgnorePatternBytesMax) return 0;
+  auto parsed = cli::IgnoreRules::parse(all);
+  if (!parsed || path.size() > cli::kIgnorePatternBytesMax) return 0;
   NOTP_ASSERT(line_of(all, false) == lines + 1, "a rule for every name that does not match");
   NOTP_ASSERT(line_of(all + "!*\n", false) == 0, "a rule that is not taken back");
   return 0;

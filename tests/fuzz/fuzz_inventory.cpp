@@ -9,17 +9,19 @@ namespace {
 
 using namespace notp;
 
-const std::vector<TreePtr>& candidates() {
-  static const std::vector<TreePtr> trees{samples::model_of(samples::fuzz_base_texts()).tree,
-                                          samples::model_of(samples::fuzz_target_texts()).tree};
+const std::vector<model::TreePtr>& candidates() {
+  static const std::vector<model::TreePtr> trees{
+      samples::model_of(samples::fuzz_base_texts()).tree,
+      samples::model_of(samples::fuzz_target_texts()).tree};
   return trees;
 }
 
-void check_answer_to(const Inventory& inventory) {
-  static const std::vector<LeafIndexPtr> indexes{std::make_shared<LeafIndex>(candidates()[0]),
-                                                 std::make_shared<LeafIndex>(candidates()[1])};
-  const auto found = find_common(inventory, indexes);
-  NOTP_ASSERT(found.has_value() == check_inventory(inventory).has_value(),
+void check_answer_to(const delta::Inventory& inventory) {
+  static const std::vector<delta::LeafIndexPtr> indexes{
+      std::make_shared<delta::LeafIndex>(candidates()[0]),
+      std::make_shared<delta::LeafIndex>(candidates()[1])};
+  const auto found = delta::find_common(inventory, indexes);
+  NOTP_ASSERT(found.has_value() == delta::check_inventory(inventory).has_value(),
               "a refusal of an inventory that is well formed");
   if (!found) {
     NOTP_ASSERT(found.error().code == ErrorCode::kMessage, "a refusal with a foreign code");
@@ -49,7 +51,7 @@ void check_sketch(delta::LeafSketch sketch, ByteView input) {
   for (input.remove_prefix(1); input.size() >= 4;) {
     if (input[0] != 0) {
       const auto place = samples::leaves_in(Bytes(6, '\0') + Bytes(input.substr(1, 2)))[0];
-      bytes.emplace_back(place % kSketchBytes, input[3]);
+      bytes.emplace_back(place % delta::kSketchBytes, input[3]);
       input.remove_prefix(4);
     } else if (input.size() >= 9) {
       sketch.add(samples::leaves_in(input.substr(1, 8))[0]);
@@ -58,14 +60,14 @@ void check_sketch(delta::LeafSketch sketch, ByteView input) {
       break;
     }
   }
-  Inventory inventory{files, {}, sketch.encode()};
+  delta::Inventory inventory{files, {}, sketch.encode()};
   for (const auto& [place, value] : bytes) inventory.sketch[place] = value;
   check_answer_to(inventory);
 }
 
 void check_partial_base(ByteView excluded_leaves) {
-  static const LeafIndex held(candidates()[0]);
-  const auto base = partial_base(held, excluded_leaves);
+  static const delta::LeafIndex held(candidates()[0]);
+  const auto base = delta::partial_base(held, excluded_leaves);
   if (!base) {
     NOTP_ASSERT(base.error().code == ErrorCode::kArtifact, "a refusal with a foreign code");
     return;
@@ -73,7 +75,7 @@ void check_partial_base(ByteView excluded_leaves) {
   NOTP_ASSERT(base->files().size() + excluded_leaves.size() / 8 == held.held().size(),
               "a partial base with other leaves than it should be without");
   for (const auto& file : base->files())
-    NOTP_ASSERT(held.find(leaf_of(file.first, file.second.hash)) != nullptr,
+    NOTP_ASSERT(held.find(delta::leaf_of(file.first, file.second.hash)) != nullptr,
                 "a partial base with a file that is not held");
 }
 
@@ -87,8 +89,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       check_list(rest);
       break;
     case 1:
-      check_sketch(*delta::LeafSketch::decode(samples::sketched(LeafIndex(candidates()[0])).sketch),
-                   rest);
+      check_sketch(
+          *delta::LeafSketch::decode(samples::sketched(delta::LeafIndex(candidates()[0])).sketch),
+          rest);
       break;
     case 2:
       check_sketch({}, rest);

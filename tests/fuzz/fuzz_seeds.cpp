@@ -22,11 +22,11 @@ bool write(const std::filesystem::path& folder, std::string_view name, ByteView 
 }
 
 bool write_envelopes(const std::filesystem::path& folder) {
-  const Release release = samples::release(2);
-  const Root root = samples::root();
-  Root next = samples::tracked_root();
+  const trust::Release release = samples::release(2);
+  const trust::Root root = samples::root();
+  trust::Root next = samples::tracked_root();
   next.version = 2;
-  const Freshness freshness = samples::freshness(5, {samples::head_of(release)});
+  const trust::Freshness freshness = samples::freshness(5, {samples::head_of(release)});
   return write(folder, "release", samples::signed_by(release, {2}).encode()) &&
          write(folder, "release_two_signers", samples::signed_by(release, {2, 3}).encode()) &&
          write(folder, "release_unsigned", samples::signed_by(release, {}).encode()) &&
@@ -50,16 +50,16 @@ bool write_trust(const std::filesystem::path& folder) {
 
 // The first byte chooses the base.
 bool write_artifact(const std::filesystem::path& folder, std::string_view name,
-                    const ReleaseContent* base, const ModelContent& target,
+                    const delta::ReleaseContent* base, const model::ModelContent& target,
                     ByteView envelope = samples::kTargetEnvelope) {
-  const auto artifact = encode_artifact(base, samples::side_of(target, envelope));
+  const auto artifact = delta::encode_artifact(base, samples::side_of(target, envelope));
   return artifact && write(folder, name, (base ? "\x01" : Bytes(1, '\0')) + *artifact);
 }
 
 bool write_artifacts(const std::filesystem::path& folder) {
-  const ModelContent from = samples::model_of(samples::fuzz_base_texts());
-  const ModelContent to = samples::model_of(samples::fuzz_target_texts());
-  const ReleaseContent base = samples::side_of(from, samples::kBaseEnvelope);
+  const model::ModelContent from = samples::model_of(samples::fuzz_base_texts());
+  const model::ModelContent to = samples::model_of(samples::fuzz_target_texts());
+  const delta::ReleaseContent base = samples::side_of(from, samples::kBaseEnvelope);
   samples::Texts moved;
   for (const auto& [path, text] : samples::fuzz_base_texts())
     moved[samples::move_path(path, "policies/", "rules/")] = text;
@@ -75,10 +75,10 @@ bool write_artifacts(const std::filesystem::path& folder) {
 
 // In fuzz_inventory's format: the choice, the count, leaves or edits.
 bool write_inventories(const std::filesystem::path& folder) {
-  const LeafIndex base(samples::model_of(samples::fuzz_base_texts()).tree);
-  const LeafIndex target(samples::model_of(samples::fuzz_target_texts()).tree);
-  const auto list = [](const LeafIndex& held) {
-    return take_inventory(held, InventoryForm::kListed).list;
+  const delta::LeafIndex base(samples::model_of(samples::fuzz_base_texts()).tree);
+  const delta::LeafIndex target(samples::model_of(samples::fuzz_target_texts()).tree);
+  const auto list = [](const delta::LeafIndex& held) {
+    return delta::take_inventory(held, delta::InventoryForm::kListed).list;
   };
   const auto files = static_cast<char>(base.held().size());
   Bytes foreign, changes, all;

@@ -81,14 +81,14 @@ struct Signed {
   uint8_t signers = 0;
 };
 
-LedgerId ledger_of(uint8_t choice) {
+model::LedgerId ledger_of(uint8_t choice) {
   return {273165098782, choice % 2 == 0 ? "orders" : "payments"};
 }
 
 class World {
  public:
   explicit World(Input input) : in_(input), clock_(0, {samples::kIssuedMs, 0}) {
-    Root root = samples::root();
+    trust::Root root = samples::root();
     root.root_keys = keys_in(0b0111);
     root.root_threshold = 2;
     root.delegations = {{"*/*", keys_in(0b111000), 1}};
@@ -105,7 +105,7 @@ class World {
   void step() {
     pass_time();
     const uint8_t parts = in_.byte();
-    Update update;
+    trust::Update update;
     std::vector<Signed> roots(parts & 3);
     uint64_t version = trusted_.root->version;
     for (Signed& root : roots) root = make_root(version++);
@@ -117,8 +117,8 @@ class World {
       update.release_ledger = ledger_of(parts >> 5);
       update.release = release.emplace(make_release(*update.release_ledger)).envelope;
     }
-    std::vector<VerifyStep> steps;
-    const Verdict verdict = verify_update(update, trusted_, now_ms_, &steps);
+    std::vector<trust::VerifyStep> steps;
+    const trust::Verdict verdict = trust::verify_update(update, trusted_, now_ms_, &steps);
     for (size_t i = 0; i < steps.size(); ++i)
       NOTP_ASSERT(steps[i].passed || (verdict.error && i + 1 == steps.size()), "a check ignored");
     check_roots(verdict, roots);
@@ -140,9 +140,9 @@ class World {
   template <typename Statement>
   Signed sign(const Statement& statement) {
     Signed out{{}, in_.byte()};
-    Envelope envelope = envelope_of(statement);
+    trust::Envelope envelope = trust::envelope_of(statement);
     for (unsigned i = 0; i < kKeys; ++i)
-      if (out.signers >> i & 1) sign_envelope(envelope, key_of(i));
+      if (out.signers >> i & 1) trust::sign_envelope(envelope, key_of(i));
     const uint8_t harm = in_.byte();
     // One key under several key ids, and other keys' ids.
     if (harm & 1 && !envelope.signatures.empty())
@@ -153,7 +153,7 @@ class World {
   }
 
   Signed make_root(uint64_t known_version) {
-    Root root = *trusted_.root;
+    trust::Root root = *trusted_.root;
     root.version = in_.near(known_version + 1);
     root.epoch = in_.near(root.epoch);
     const uint8_t keys = in_.byte();
@@ -170,7 +170,7 @@ class World {
 
   Signed make_freshness() {
     const uint8_t choice = in_.byte();
-    Freshness statement = samples::freshness(in_.near(trusted_.freshness_sequence), {});
+    trust::Freshness statement = samples::freshness(in_.near(trusted_.freshness_sequence), {});
     if (choice & 1) statement.audience += "0";
     statement.root_version = in_.near(trusted_.root->version);
     statement.issued_ms = in_.near_ms(now_ms_);
@@ -180,11 +180,11 @@ class World {
     return sign(statement);
   }
 
-  FreshHead make_head(const LedgerId& ledger) {
-    const LedgerTrust& known = trusted_.ledgers[ledger];
-    const Floor& above = std::max(known.floor, known.listed);
+  trust::FreshHead make_head(const model::LedgerId& ledger) {
+    const trust::LedgerTrust& known = trusted_.ledgers[ledger];
+    const trust::Floor& above = std::max(known.floor, known.listed);
     const uint8_t choice = in_.byte();
-    FreshHead head{ledger, above.epoch, above.version, above.release_hash, {}};
+    trust::FreshHead head{ledger, above.epoch, above.version, above.release_hash, {}};
     if (choice & 1) {
       const uint64_t version = in_.near(above.version);
       head = samples::head_of(release_of(ledger, version, in_.byte()));
@@ -194,23 +194,23 @@ class World {
   }
 
   // `twin` changes the content: two releases of one version.
-  Release release_of(const LedgerId& ledger, uint64_t version, uint8_t twin) const {
-    Release release = samples::release(version);
+  trust::Release release_of(const model::LedgerId& ledger, uint64_t version, uint8_t twin) const {
+    trust::Release release = samples::release(version);
     release.ledger = ledger;
     release.epoch = trusted_.root->epoch;
     release.content_root.bytes[0] = twin % 2;
-    const Floor& floor = trusted_.ledgers.at(ledger).floor;
+    const trust::Floor& floor = trusted_.ledgers.at(ledger).floor;
     if (floor.version + 1 == version && twin < 128 && !floor.release_hash.is_zero())
       release.previous_hash = floor.release_hash;
     return release;
   }
 
-  Signed make_release(const LedgerId& asked_for) {
-    const Floor& floor = trusted_.ledgers[asked_for].floor;
+  Signed make_release(const model::LedgerId& asked_for) {
+    const trust::Floor& floor = trusted_.ledgers[asked_for].floor;
     const uint8_t choice = in_.byte();
-    const LedgerId ledger = choice == 255 ? ledger_of(choice >> 1) : asked_for;
+    const model::LedgerId ledger = choice == 255 ? ledger_of(choice >> 1) : asked_for;
     const uint64_t version = in_.near(floor.version);
-    Release release = release_of(ledger, version, in_.byte());
+    trust::Release release = release_of(ledger, version, in_.byte());
     if (choice & 1) release.epoch = in_.near(release.epoch);
     if (choice & 2) release.expires_ms = in_.near_ms(now_ms_);
     return sign(release);
@@ -218,11 +218,11 @@ class World {
 
   // ---- invariants
 
-  void check_roots(const Verdict& verdict, const std::vector<Signed>& roots) const {
-    const Root* old = trusted_.root.get();
+  void check_roots(const trust::Verdict& verdict, const std::vector<Signed>& roots) const {
+    const trust::Root* old = trusted_.root.get();
     NOTP_ASSERT(verdict.root_chain.size() <= roots.size(), "roots from nowhere");
     for (size_t i = 0; i < verdict.root_chain.size(); ++i) {
-      const Root& next = *verdict.root_chain[i].root;
+      const trust::Root& next = *verdict.root_chain[i].root;
       NOTP_ASSERT(next.version == old->version + 1 && next.epoch >= old->epoch, "a root fell");
       const uint8_t signers = roots[i].signers;
       NOTP_ASSERT(signers_among(signers, old->root_keys) >= old->root_threshold, "old threshold");
@@ -231,30 +231,31 @@ class World {
     }
   }
 
-  const Root& root_after(const Verdict& verdict) const {
+  const trust::Root& root_after(const trust::Verdict& verdict) const {
     return verdict.root_chain.empty() ? *trusted_.root : *verdict.root_chain.back().root;
   }
 
-  void check_freshness(const Verdict& verdict, const Update& update, uint8_t signers) {
-    const Freshness& statement = verdict.freshness->freshness;
-    const Root& root = root_after(verdict);
+  void check_freshness(const trust::Verdict& verdict, const trust::Update& update,
+                       uint8_t signers) {
+    const trust::Freshness& statement = verdict.freshness->freshness;
+    const trust::Root& root = root_after(verdict);
     NOTP_ASSERT(signers_among(signers, root.freshness_keys) >= 1, "freshness of a stranger");
     NOTP_ASSERT(statement.audience == trusted_.audience, "freshness for another");
     NOTP_ASSERT(verdict.freshness_key_changed || statement.sequence > trusted_.freshness_sequence,
                 "freshness again");
     NOTP_ASSERT(statement.expires_ms > now_ms_, "expired freshness");
     NOTP_ASSERT(statement.issued_ms <= now_ms_ + limits::kClockSkewMs, "freshness of tomorrow");
-    for (const LedgerId& ledger : update.expected)
+    for (const model::LedgerId& ledger : update.expected)
       NOTP_ASSERT(verdict.freshness->listed.contains(ledger), "a ledger vanished");
     for (const auto& [ledger, listed] : verdict.freshness->listed) {
-      const LedgerTrust& known = trusted_.ledgers.at(ledger);
+      const trust::LedgerTrust& known = trusted_.ledgers.at(ledger);
       check_above(listed, known.floor);
       if (!verdict.freshness_key_changed) check_above(listed, known.listed);
     }
     check_wire(statement);
   }
 
-  static void check_above(const Floor& found, const Floor& known) {
+  static void check_above(const trust::Floor& found, const trust::Floor& known) {
     NOTP_ASSERT(std::tie(found.epoch, found.version) >= std::tie(known.epoch, known.version),
                 "a version fell");
     NOTP_ASSERT(std::tie(found.epoch, found.version) > std::tie(known.epoch, known.version) ||
@@ -262,10 +263,11 @@ class World {
                 "two releases of one version");
   }
 
-  void check_release(const Verdict& verdict, const LedgerId& ledger, uint8_t signers) const {
-    const Release& release = verdict.release->release();
-    const Root& root = root_after(verdict);
-    const Delegation* delegation = root.delegation_for(ledger);
+  void check_release(const trust::Verdict& verdict, const model::LedgerId& ledger,
+                     uint8_t signers) const {
+    const trust::Release& release = verdict.release->release();
+    const trust::Root& root = root_after(verdict);
+    const trust::Delegation* delegation = root.delegation_for(ledger);
     NOTP_ASSERT(delegation && signers_among(signers, delegation->keys) >= delegation->threshold,
                 "a release of a stranger");
     NOTP_ASSERT(release.ledger == ledger && release.epoch <= root.epoch, "another release");
@@ -276,17 +278,17 @@ class World {
 
   // The statement is restored from its difference to the last one, and never from a damaged
   // difference.
-  void check_wire(const Freshness& statement) {
-    const Freshness* base = last_ ? &*last_ : nullptr;
-    wire::FreshnessUpdate update = make_freshness_update(statement, Bytes(64, 's'), base);
+  void check_wire(const trust::Freshness& statement) {
+    const trust::Freshness* base = last_ ? &*last_ : nullptr;
+    wire::FreshnessUpdate update = session::make_freshness_update(statement, Bytes(64, 's'), base);
     const auto expand = [&] {
-      return expand_freshness_update(update, base, samples::kDomain, samples::kNode);
+      return session::expand_freshness_update(update, base, samples::kDomain, samples::kNode);
     };
     const auto same = expand();
     NOTP_ASSERT(same && same->payload == statement.encode(), "another statement came out");
     harm(update);
     if (const auto harmed = expand())
-      NOTP_ASSERT(Freshness::decode(harmed->payload), "an impossible statement came out");
+      NOTP_ASSERT(trust::Freshness::decode(harmed->payload), "an impossible statement came out");
     last_ = statement;
   }
 
@@ -302,37 +304,38 @@ class World {
     if (how & 128) update.signature.resize(in_.byte());
   }
 
-  void move_on(const Verdict& verdict, const Update& update) {
-    const Trusted before = trusted_;
-    advance(trusted_, verdict);
+  void move_on(const trust::Verdict& verdict, const trust::Update& update) {
+    const trust::Trusted before = trusted_;
+    trust::advance(trusted_, verdict);
     NOTP_ASSERT(trusted_.root->version >= before.root->version, "the root fell");
     NOTP_ASSERT(
         trusted_.freshness_sequence >= before.freshness_sequence || verdict.freshness_key_changed,
         "the sequence fell");
     NOTP_ASSERT(trusted_.ledgers.size() == before.ledgers.size(), "ledgers that nobody asked for");
     if (!verdict.release) return;
-    const Release& release = verdict.release->release();
-    advance_floor(trusted_, *update.release_ledger,
-                  {release.epoch, release.version, verdict.release->ref.release_hash});
+    const trust::Release& release = verdict.release->release();
+    trust::advance_floor(trusted_, *update.release_ledger,
+                         {release.epoch, release.version, verdict.release->ref.release_hash});
     check_age(release);
   }
 
-  void check_age(const Release& release) const {
-    const FreshnessTerms terms{release.fresh_s, release.hard_s, release.on_hard};
-    const Age age = age_of(terms, release.issued_ms, now_ms_);
+  void check_age(const trust::Release& release) const {
+    const trust::FreshnessTerms terms{release.fresh_s, release.hard_s, release.on_hard};
+    const trust::Age age = trust::age_of(terms, release.issued_ms, now_ms_);
     if (age.next_change_ms == kNever) return;
     NOTP_ASSERT(age.next_change_ms > now_ms_, "a change in the past");
-    NOTP_ASSERT(age_of(terms, release.issued_ms, age.next_change_ms - 1).state == age.state &&
-                    age_of(terms, release.issued_ms, age.next_change_ms).state != age.state,
-                "a change at another time than said");
+    NOTP_ASSERT(
+        trust::age_of(terms, release.issued_ms, age.next_change_ms - 1).state == age.state &&
+            trust::age_of(terms, release.issued_ms, age.next_change_ms).state != age.state,
+        "a change at another time than said");
   }
 
   Input in_;
-  Trusted trusted_;
-  TrustedClock clock_;
+  trust::Trusted trusted_;
+  trust::TrustedClock clock_;
   Now now_{samples::kIssuedMs, 0};
   TimeMs now_ms_ = samples::kIssuedMs;
-  std::optional<Freshness> last_;
+  std::optional<trust::Freshness> last_;
 };
 
 }  // namespace

@@ -10,8 +10,8 @@ using samples::place_of;
 using samples::public_keys;
 using samples::signed_by;
 
-Root trusted_root() {
-  Root out = samples::tracked_root();
+trust::Root trusted_root() {
+  trust::Root out = samples::tracked_root();
   out.version = 3;
   out.epoch = 2;
   out.root_keys = public_keys({1, 11, 12});
@@ -23,40 +23,40 @@ Root trusted_root() {
 
 }  // namespace
 
-Release held_release() {
-  Release out = samples::release(5);
+trust::Release held_release() {
+  trust::Release out = samples::release(5);
   out.epoch = 2;
   return out;
 }
 
-Trusted holder() {
-  Trusted out = samples::trusting(trusted_root(), place_of(held_release()));
+trust::Trusted holder() {
+  trust::Trusted out = samples::trusting(trusted_root(), place_of(held_release()));
   out.freshness_sequence = 100;
   out.ledgers[kLedger].listed = place_of(good_release());
   return out;
 }
 
-Root good_root() {
-  Root out = trusted_root();
+trust::Root good_root() {
+  trust::Root out = trusted_root();
   out.version = 4;
   return out;
 }
 
-Freshness good_freshness() {
-  Freshness out = samples::freshness(101, {head_of(good_release())});
+trust::Freshness good_freshness() {
+  trust::Freshness out = samples::freshness(101, {head_of(good_release())});
   out.root_version = 3;
   out.expires_ms = kNow + 60'000;
   return out;
 }
 
-Release good_release() {
-  Release out = samples::release(6);
+trust::Release good_release() {
+  trust::Release out = samples::release(6);
   out.epoch = 2;
   out.previous_hash = place_of(held_release()).release_hash;
   return out;
 }
 
-Envelope good(Kind kind) {
+trust::Envelope good(Kind kind) {
   if (kind == Kind::kRoot) return signed_by(good_root(), {1, 11});
   if (kind == Kind::kFreshness) return signed_by(good_freshness(), {7});
   return signed_by(good_release(), {2, 3});
@@ -67,7 +67,9 @@ std::string name_of(Kind kind) {
 }
 
 std::string_view type_of(Kind kind) {
-  return kind == Kind::kRoot ? kRootType : kind == Kind::kFreshness ? kFreshnessType : kReleaseType;
+  return kind == Kind::kRoot        ? trust::kRootType
+         : kind == Kind::kFreshness ? trust::kFreshnessType
+                                    : trust::kReleaseType;
 }
 
 std::string_view check_of(Kind kind, std::string_view of_root, std::string_view of_freshness,
@@ -91,14 +93,14 @@ std::vector<uint8_t> signers(Kind kind) {
   return {2, 3};
 }
 
-Envelope unsigned_envelope(Kind kind) {
-  Envelope out = good(kind);
+trust::Envelope unsigned_envelope(Kind kind) {
+  trust::Envelope out = good(kind);
   out.signatures.clear();
   return out;
 }
 
-Envelope signed_with(Envelope envelope, const std::vector<uint8_t>& keys) {
-  for (const uint8_t number : keys) sign_envelope(envelope, key(number));
+trust::Envelope signed_with(trust::Envelope envelope, const std::vector<uint8_t>& keys) {
+  for (const uint8_t number : keys) trust::sign_envelope(envelope, key(number));
   return envelope;
 }
 
@@ -107,17 +109,17 @@ Bytes signed_payload(Kind kind, Bytes payload) {
 }
 
 Bytes changed_root(const ChangeRoot& change, Keys keys) {
-  Root root = good_root();
+  trust::Root root = good_root();
   change(root);
   return signed_by(root, keys).encode();
 }
 Bytes changed_freshness(const ChangeFreshness& change) {
-  Freshness freshness = good_freshness();
+  trust::Freshness freshness = good_freshness();
   change(freshness);
   return signed_by(freshness, {7}).encode();
 }
 Bytes changed_release(const ChangeRelease& change, Keys keys) {
-  Release release = good_release();
+  trust::Release release = good_release();
   change(release);
   return signed_by(release, keys).encode();
 }

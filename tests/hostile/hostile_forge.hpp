@@ -21,14 +21,14 @@ std::string_view signature_check(Kind kind);
 
 // The keys whose signatures the holder requires.
 std::vector<uint8_t> signers(Kind kind);
-Envelope unsigned_envelope(Kind kind);
-Envelope signed_with(Envelope envelope, const std::vector<uint8_t>& keys);
+trust::Envelope unsigned_envelope(Kind kind);
+trust::Envelope signed_with(trust::Envelope envelope, const std::vector<uint8_t>& keys);
 // An attacker's payload signed by the right keys: what a key holder could try.
 Bytes signed_payload(Kind kind, Bytes payload);
 
-using ChangeRoot = std::function<void(Root&)>;
-using ChangeFreshness = std::function<void(Freshness&)>;
-using ChangeRelease = std::function<void(Release&)>;
+using ChangeRoot = std::function<void(trust::Root&)>;
+using ChangeFreshness = std::function<void(trust::Freshness&)>;
+using ChangeRelease = std::function<void(trust::Release&)>;
 
 // A good statement with a change, signed by these keys.
 Bytes changed_root(const ChangeRoot& change, Keys keys = {1, 11, 12});

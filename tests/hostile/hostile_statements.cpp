@@ -49,15 +49,15 @@ constexpr std::string_view kSmallOrder[] = {
 };
 
 // A node whose root, by mistake, names a key of small order; that key alone may sign everything.
-Trusted holder_with_key(const PublicKey& weak) {
-  Trusted out = holder();
-  Root root = *out.root;
+trust::Trusted holder_with_key(const PublicKey& weak) {
+  trust::Trusted out = holder();
+  trust::Root root = *out.root;
   root.root_keys = {weak};
   root.root_threshold = 1;
   root.delegations[0].keys = {weak};
   root.delegations[0].threshold = 1;
   root.freshness_keys = {weak};
-  out.root = std::make_shared<const Root>(root);
+  out.root = std::make_shared<const trust::Root>(root);
   return out;
 }
 
@@ -66,7 +66,7 @@ void add_small_order_rows(std::vector<Row>& rows, Kind kind) {
     const PublicKey weak = *PublicKey::from_bytes(*from_hex(hex));
     // With S = 0 the equation holds for one R of small order, whatever the message; an envelope can
     // hold all candidates.
-    Envelope forged = unsigned_envelope(kind);
+    trust::Envelope forged = unsigned_envelope(kind);
     for (const std::string_view point : kSmallOrder)
       forged.signatures.push_back({*from_hex(point) + Bytes(32, '\0'), weak.keyid()});
     rows.push_back({name_of(kind) + " forged under the key of small order " + std::string(hex),
@@ -96,40 +96,40 @@ Bytes payload_of(Kind kind) { return good(kind).payload; }
 std::vector<Row> signature_rows() {
   std::vector<Row> rows;
   for (const Kind kind : kKinds) {
-    const auto add = [&](std::string what, const Envelope& envelope) {
+    const auto add = [&](std::string what, const trust::Envelope& envelope) {
       rows.push_back({name_of(kind) + ": " + std::move(what), kind, envelope.encode(),
                       ErrorCode::kSignature, signature_check(kind)});
     };
-    const Envelope bare = unsigned_envelope(kind);
+    const trust::Envelope bare = unsigned_envelope(kind);
     add("no signature", bare);
     for (const uint8_t stranger : {5, 8, 99})
       add("signed by key " + std::to_string(stranger), signed_with(bare, {stranger}));
     for (const Kind other : kKinds)
       if (other != kind)
         add("signed by who signs " + name_of(other), signed_with(bare, signers(other)));
-    Envelope zeros = bare;
+    trust::Envelope zeros = bare;
     zeros.signatures = {{Bytes(64, '\0'), key(signers(kind)[0]).public_key().keyid()}};
     add("a signature of zeros", zeros);
-    Envelope lying = signed_with(bare, {98, 99});
+    trust::Envelope lying = signed_with(bare, {98, 99});
     for (size_t i = 0; i < lying.signatures.size(); ++i)
       lying.signatures[i].keyid = key(signers(kind)[i % signers(kind).size()]).public_key().keyid();
     add("strangers under the key ids of signers", lying);
-    for (EnvelopeSignature& entry : lying.signatures) entry.keyid.clear();
+    for (trust::EnvelopeSignature& entry : lying.signatures) entry.keyid.clear();
     add("strangers without key ids", lying);
-    Envelope malleable = good(kind);
+    trust::Envelope malleable = good(kind);
     make_malleable(malleable.signatures.back().signature);
     add("S + L in place of S", malleable);
-    Envelope swapped = good(kind);
-    for (EnvelopeSignature& entry : swapped.signatures)
+    trust::Envelope swapped = good(kind);
+    for (trust::EnvelopeSignature& entry : swapped.signatures)
       std::rotate(entry.signature.begin(), entry.signature.begin() + 32, entry.signature.end());
     add("R and S exchanged", swapped);
-    Envelope touched = good(kind);
-    for (EnvelopeSignature& entry : touched.signatures)
+    trust::Envelope touched = good(kind);
+    for (trust::EnvelopeSignature& entry : touched.signatures)
       entry.signature[63] = static_cast<char>(entry.signature[63] ^ 0x20);
     add("a high bit of S changed", touched);
     if (kind != Kind::kFreshness) {
       const uint8_t first = signers(kind)[0], second = signers(kind)[1];
-      Envelope one = signed_with(bare, {first});
+      trust::Envelope one = signed_with(bare, {first});
       add("one signature where two are needed", one);
       one.signatures.push_back(one.signatures[0]);
       add("one signature twice", one);
@@ -139,14 +139,14 @@ std::vector<Row> signature_rows() {
       add("one key, once without a key id", one);
       one.signatures.resize(limits::kSignaturesMax, one.signatures[1]);
       add("one key sixteen times", one);
-      Envelope half = signed_with(bare, {first, 99});
+      trust::Envelope half = signed_with(bare, {first, 99});
       half.signatures[1].keyid = key(second).public_key().keyid();
       add("one signer, one stranger under another signer's key id", half);
     }
     add_small_order_rows(rows, kind);
   }
   // Roots: both thresholds.
-  const auto new_keys = [](Root& r) { r.root_keys = public_keys({21, 22, 23}); };
+  const auto new_keys = [](trust::Root& r) { r.root_keys = public_keys({21, 22, 23}); };
   const auto add_root = [&](std::string what, const ChangeRoot& change, Keys keys,
                             std::string_view check) {
     rows.push_back({"root: " + std::move(what), Kind::kRoot, changed_root(change, keys),
@@ -158,46 +158,46 @@ std::vector<Row> signature_rows() {
   add_root("all old keys, one new one", new_keys, {1, 11, 12, 21}, "root.threshold_new");
   add_root(
       "lowers its own threshold to the one key it has",
-      [](Root& r) {
+      [](trust::Root& r) {
         r.root_keys = public_keys({1});
         r.root_threshold = 1;
       },
       {1}, "root.threshold_old");
   add_root(
-      "raises its threshold and does not reach it", [](Root& r) { r.root_threshold = 3; }, {1, 11},
-      "root.threshold_new");
+      "raises its threshold and does not reach it", [](trust::Root& r) { r.root_threshold = 3; },
+      {1, 11}, "root.threshold_new");
   // Releases: keys that may not sign.
-  const auto add_release = [&](std::string what, Trusted trusted) {
+  const auto add_release = [&](std::string what, trust::Trusted trusted) {
     rows.push_back({"release: " + std::move(what), Kind::kRelease, good(Kind::kRelease).encode(),
                     ErrorCode::kSignature, "release.threshold", std::move(trusted)});
   };
   const auto with_root = [](const ChangeRoot& change) {
-    Trusted out = holder();
-    Root root = *out.root;
+    trust::Trusted out = holder();
+    trust::Root root = *out.root;
     change(root);
-    out.root = std::make_shared<const Root>(root);
+    out.root = std::make_shared<const trust::Root>(root);
     return out;
   };
   add_release("nobody may publish the ledger",
-              with_root([](Root& r) { r.delegations.erase(r.delegations.begin()); }));
-  add_release("an earlier delegation names others", with_root([](Root& r) {
+              with_root([](trust::Root& r) { r.delegations.erase(r.delegations.begin()); }));
+  add_release("an earlier delegation names others", with_root([](trust::Root& r) {
                 r.delegations.insert(r.delegations.begin(),
                                      {"273165098782/pay*", public_keys({5}), 1});
               }));
   add_release("the newest root took one of the keys away",
-              with_root([](Root& r) { r.delegations[0].keys = public_keys({2, 4, 6}); }));
+              with_root([](trust::Root& r) { r.delegations[0].keys = public_keys({2, 4, 6}); }));
   add_release("the newest root asks for three",
-              with_root([](Root& r) { r.delegations[0].threshold = 3; }));
+              with_root([](trust::Root& r) { r.delegations[0].threshold = 3; }));
   // Freshness: keys that may not sign.
-  const auto add_freshness = [&](std::string what, Trusted trusted) {
+  const auto add_freshness = [&](std::string what, trust::Trusted trusted) {
     rows.push_back({"freshness: " + std::move(what), Kind::kFreshness,
                     good(Kind::kFreshness).encode(), ErrorCode::kSignature, "freshness.signature",
                     std::move(trusted)});
   };
   add_freshness("the root names no freshness key",
-                with_root([](Root& r) { r.freshness_keys.clear(); }));
+                with_root([](trust::Root& r) { r.freshness_keys.clear(); }));
   add_freshness("the newest root replaced the freshness key",
-                with_root([](Root& r) { r.freshness_keys = {key(8).public_key()}; }));
+                with_root([](trust::Root& r) { r.freshness_keys = {key(8).public_key()}; }));
   return rows;
 }
 
@@ -209,7 +209,7 @@ std::vector<Row> replay_rows() {
       const std::string what = "a " + name_of(of) + " in the place of a " + name_of(place) + ", ";
       rows.push_back({what + "as it is", place, good(of).encode(), ErrorCode::kEnvelope,
                       envelope_check(place)});
-      Envelope renamed = good(of);
+      trust::Envelope renamed = good(of);
       renamed.payload_type = type_of(place);
       // A root is decoded before its signers are known.
       const bool read_first = place == Kind::kRoot;
@@ -224,11 +224,11 @@ std::vector<Row> replay_rows() {
   };
   for (const char* domain : {"other.internal", "core-platform.internal.example", "core-platform"}) {
     add(std::string("root of ") + domain, Kind::kRoot,
-        changed_root([&](Root& r) { r.trust_domain = domain; }), "root.domain");
+        changed_root([&](trust::Root& r) { r.trust_domain = domain; }), "root.domain");
     add(std::string("release of ") + domain, Kind::kRelease,
-        changed_release([&](Release& r) { r.trust_domain = domain; }), "release.target");
+        changed_release([&](trust::Release& r) { r.trust_domain = domain; }), "release.target");
     add(std::string("freshness of ") + domain, Kind::kFreshness,
-        changed_freshness([&](Freshness& f) {
+        changed_freshness([&](trust::Freshness& f) {
           f.trust_domain = domain;
           f.audience = std::string("spiffe://") + domain + "/node/edge-1";
         }),
@@ -236,24 +236,24 @@ std::vector<Row> replay_rows() {
   }
   for (const uint64_t zone : {limits::kZoneMin, limits::kZoneMax, kLedger.zone + 1})
     add("release of zone " + std::to_string(zone), Kind::kRelease,
-        changed_release([&](Release& r) { r.ledger.zone = zone; }), "release.target");
+        changed_release([&](trust::Release& r) { r.ledger.zone = zone; }), "release.target");
   for (const char* ledger : {"orders", "payment", "payments2", "payments.old"})
     add(std::string("release of ledger ") + ledger, Kind::kRelease,
-        changed_release([&](Release& r) { r.ledger.name = ledger; }), "release.target");
+        changed_release([&](trust::Release& r) { r.ledger.name = ledger; }), "release.target");
   for (const char* reader : {"node/edge-2", "node/edge-10", "node/Edge-1", "registry/edge-1",
                              "admin/edge-1", "node/edge-1/x"})
     add(std::string("freshness for ") + reader, Kind::kFreshness,
-        changed_freshness([&](Freshness& f) {
+        changed_freshness([&](trust::Freshness& f) {
           f.audience = std::string("spiffe://core-platform.internal/") + reader;
         }),
         "freshness.audience");
   for (const char* no_path : {"node/edge-1/", "node//edge-1", "node/../edge-1"})
     rows.push_back({std::string("freshness for ") + no_path, Kind::kFreshness,
-                    changed_freshness([&](Freshness& f) {
+                    changed_freshness([&](trust::Freshness& f) {
                       f.audience = std::string("spiffe://core-platform.internal/") + no_path;
                     }),
                     ErrorCode::kStatement, "freshness.statement", holder()});
-  Trusted nobody = holder();
+  trust::Trusted nobody = holder();
   nobody.audience.clear();
   rows.push_back({"freshness at a holder without an identity", Kind::kFreshness,
                   good(Kind::kFreshness).encode(), ErrorCode::kWrongTarget, "freshness.audience",
@@ -269,14 +269,14 @@ std::vector<Row> order_rows() {
   };
   for (const uint64_t version : {1, 2, 3})
     root(
-        "version " + std::to_string(version), [&](Root& r) { r.version = version; },
+        "version " + std::to_string(version), [&](trust::Root& r) { r.version = version; },
         ErrorCode::kRollback, "root.version");
   for (const uint64_t version : {uint64_t{5}, uint64_t{6}, limits::kVersionMax})
     root(
-        "version " + std::to_string(version), [&](Root& r) { r.version = version; },
+        "version " + std::to_string(version), [&](trust::Root& r) { r.version = version; },
         ErrorCode::kRootInvalid, "root.version");
-  root("epoch 1 after 2", [](Root& r) { r.epoch = 1; }, ErrorCode::kRollback, "root.epoch");
-  root("epoch 0 after 2", [](Root& r) { r.epoch = 0; }, ErrorCode::kRollback, "root.epoch");
+  root("epoch 1 after 2", [](trust::Root& r) { r.epoch = 1; }, ErrorCode::kRollback, "root.epoch");
+  root("epoch 0 after 2", [](trust::Root& r) { r.epoch = 0; }, ErrorCode::kRollback, "root.epoch");
 
   const auto freshness = [&](std::string what, const ChangeFreshness& change, ErrorCode code,
                              std::string_view check) {
@@ -285,46 +285,50 @@ std::vector<Row> order_rows() {
   };
   for (const uint64_t sequence : {1, 99, 100})
     freshness(
-        "sequence " + std::to_string(sequence), [&](Freshness& f) { f.sequence = sequence; },
+        "sequence " + std::to_string(sequence), [&](trust::Freshness& f) { f.sequence = sequence; },
         ErrorCode::kReplay, "freshness.sequence");
   for (const uint64_t version : {uint64_t{4}, limits::kVersionMax})
     freshness(
-        "root version " + std::to_string(version), [&](Freshness& f) { f.root_version = version; },
-        ErrorCode::kRootInvalid, "freshness.root");
+        "root version " + std::to_string(version),
+        [&](trust::Freshness& f) { f.root_version = version; }, ErrorCode::kRootInvalid,
+        "freshness.root");
   freshness(
-      "no head", [](Freshness& f) { f.heads.clear(); }, ErrorCode::kVanished, "freshness.complete");
+      "no head", [](trust::Freshness& f) { f.heads.clear(); }, ErrorCode::kVanished,
+      "freshness.complete");
   freshness(
-      "the head of another ledger only", [](Freshness& f) { f.heads[0].ledger.name = "orders"; },
-      ErrorCode::kVanished, "freshness.complete");
-  const auto head = [&](std::string what, const std::function<void(FreshHead&)>& change,
+      "the head of another ledger only",
+      [](trust::Freshness& f) { f.heads[0].ledger.name = "orders"; }, ErrorCode::kVanished,
+      "freshness.complete");
+  const auto head = [&](std::string what, const std::function<void(trust::FreshHead&)>& change,
                         ErrorCode code, std::string_view check) {
-    freshness(std::move(what), [&](Freshness& f) { change(f.heads[0]); }, code, check);
+    freshness(std::move(what), [&](trust::Freshness& f) { change(f.heads[0]); }, code, check);
   };
   head(
-      "a head below the floor", [](FreshHead& h) { h.version = 4; }, ErrorCode::kRollback,
+      "a head below the floor", [](trust::FreshHead& h) { h.version = 4; }, ErrorCode::kRollback,
       "freshness.floor");
   head(
       "a head of an older epoch",
-      [](FreshHead& h) {
+      [](trust::FreshHead& h) {
         h.epoch = 1;
         h.version = limits::kVersionMax;
       },
       ErrorCode::kRollback, "freshness.floor");
   head(
-      "a ledger that has no release any more", [](FreshHead& h) { h = {kLedger, 0, 0, {}, {}}; },
-      ErrorCode::kRollback, "freshness.floor");
+      "a ledger that has no release any more",
+      [](trust::FreshHead& h) { h = {kLedger, 0, 0, {}, {}}; }, ErrorCode::kRollback,
+      "freshness.floor");
   head(
       "a twin of the floor",
-      [](FreshHead& h) {
+      [](trust::FreshHead& h) {
         h.version = 5;
         h.release_hash = sha256("twin");
       },
       ErrorCode::kEquivocation, "freshness.floor");
   head(
-      "the floor, below what was listed", [](FreshHead& h) { h = head_of(held_release()); },
+      "the floor, below what was listed", [](trust::FreshHead& h) { h = head_of(held_release()); },
       ErrorCode::kRollback, "freshness.listed");
   head(
-      "a twin of the listed head", [](FreshHead& h) { h.release_hash = sha256("twin"); },
+      "a twin of the listed head", [](trust::FreshHead& h) { h.release_hash = sha256("twin"); },
       ErrorCode::kEquivocation, "freshness.listed");
 
   const auto release = [&](std::string what, const ChangeRelease& change, ErrorCode code,
@@ -335,40 +339,40 @@ std::vector<Row> order_rows() {
   for (const uint64_t version : {1, 2, 4})
     release(
         "version " + std::to_string(version) + ", below the floor",
-        [&](Release& r) {
+        [&](trust::Release& r) {
           r.version = version;
           if (version == 1) r.previous_hash = {};
         },
         ErrorCode::kRollback, "release.floor");
   release(
       "the highest version of an older epoch",
-      [](Release& r) {
+      [](trust::Release& r) {
         r.epoch = 1;
         r.version = limits::kVersionMax;
       },
       ErrorCode::kRollback, "release.floor");
   release(
-      "an epoch that the root has not reached", [](Release& r) { r.epoch = 3; },
+      "an epoch that the root has not reached", [](trust::Release& r) { r.epoch = 3; },
       ErrorCode::kWrongTarget, "release.epoch");
   release(
-      "the highest epoch", [](Release& r) { r.epoch = limits::kVersionMax; },
+      "the highest epoch", [](trust::Release& r) { r.epoch = limits::kVersionMax; },
       ErrorCode::kWrongTarget, "release.epoch");
   release(
-      "a twin of the floor", [](Release& r) { r.version = 5; }, ErrorCode::kEquivocation,
+      "a twin of the floor", [](trust::Release& r) { r.version = 5; }, ErrorCode::kEquivocation,
       "release.floor");
   release(
-      "a twin of the listed head", [](Release& r) { r.content_root = sha256("other"); },
+      "a twin of the listed head", [](trust::Release& r) { r.content_root = sha256("other"); },
       ErrorCode::kEquivocation, "release.listed");
   release(
-      "the listed one, with other terms", [](Release& r) { r.hard_s *= 2; },
+      "the listed one, with other terms", [](trust::Release& r) { r.hard_s *= 2; },
       ErrorCode::kEquivocation, "release.listed");
   release(
-      "the listed one, of another time", [](Release& r) { r.issued_ms += 1; },
+      "the listed one, of another time", [](trust::Release& r) { r.issued_ms += 1; },
       ErrorCode::kEquivocation, "release.listed");
-  Trusted unlisted = holder();
+  trust::Trusted unlisted = holder();
   unlisted.ledgers[kLedger].listed = {};
   rows.push_back({"release: follows another release 5", Kind::kRelease,
-                  changed_release([](Release& r) { r.previous_hash = sha256("fork"); }),
+                  changed_release([](trust::Release& r) { r.previous_hash = sha256("fork"); }),
                   ErrorCode::kEquivocation, "release.previous", unlisted});
   return rows;
 }
@@ -376,16 +380,16 @@ std::vector<Row> order_rows() {
 std::vector<Row> time_rows() {
   std::vector<Row> rows;
   const auto add = [&](std::string what, Kind kind, Bytes envelope, TimeMs now_ms, ErrorCode code,
-                       std::string_view check, Trusted trusted = holder()) {
+                       std::string_view check, trust::Trusted trusted = holder()) {
     rows.push_back(
         {std::move(what), kind, std::move(envelope), code, check, std::move(trusted), now_ms});
   };
-  const Bytes release = changed_release([](Release& r) { r.expires_ms = kNow; });
-  const Bytes freshness = changed_freshness([](Freshness& f) { f.expires_ms = kNow; });
-  Trusted old_root = holder();
-  Root expired = *old_root.root;
+  const Bytes release = changed_release([](trust::Release& r) { r.expires_ms = kNow; });
+  const Bytes freshness = changed_freshness([](trust::Freshness& f) { f.expires_ms = kNow; });
+  trust::Trusted old_root = holder();
+  trust::Root expired = *old_root.root;
   expired.expires_ms = kNow;
-  old_root.root = std::make_shared<const Root>(expired);
+  old_root.root = std::make_shared<const trust::Root>(expired);
   for (const auto& [late_ms, how] : {std::pair<TimeMs, const char*>{0, "at its expiry"},
                                      {1, "a millisecond late"},
                                      {1000, "a second late"},
@@ -410,10 +414,10 @@ std::vector<Row> time_rows() {
     add(std::string("freshness: from the future by the skew and ") + how, Kind::kFreshness,
         good(Kind::kFreshness).encode(), now_ms, ErrorCode::kClock, "freshness.issued");
   add("freshness: good for years, by a thief", Kind::kFreshness,
-      changed_freshness([](Freshness& f) { f.expires_ms = f.issued_ms + kTenYears; }), kNow,
+      changed_freshness([](trust::Freshness& f) { f.expires_ms = f.issued_ms + kTenYears; }), kNow,
       ErrorCode::kStatement, "freshness.statement");
   add("freshness: issued in ten years, by a thief", Kind::kFreshness,
-      changed_freshness([](Freshness& f) {
+      changed_freshness([](trust::Freshness& f) {
         f.issued_ms += kTenYears;
         f.expires_ms += kTenYears;
       }),
@@ -430,7 +434,7 @@ std::vector<Row> form_rows() {
                       ErrorCode::kEnvelope, envelope_check(kind)});
     };
     const auto with = [&](auto change) {
-      Envelope changed = good(kind);
+      trust::Envelope changed = good(kind);
       change(changed);
       return changed.encode();
     };
@@ -448,25 +452,26 @@ std::vector<Row> form_rows() {
     envelope("11 bytes of a varint", bytes + "\x20" + Bytes(10, '\xff') + "\x01");
     envelope("2,000 groups deep", bytes + Bytes(2000, '\x4b') + Bytes(2000, '\x4c'));
     envelope("over the limit", bytes + field(15, 2, Bytes(limits::kEnvelopeBytesMax, 'x')));
-    envelope("no payload", with([](Envelope& e) { e.payload.clear(); }));
-    envelope("no type", with([](Envelope& e) { e.payload_type.clear(); }));
-    envelope("a type in upper case", with([](Envelope& e) { e.payload_type[0] = 'A'; }));
-    envelope("a type with a NUL", with([](Envelope& e) { e.payload_type += '\0'; }));
-    envelope("a type with a parameter", with([](Envelope& e) { e.payload_type += ";v=2"; }));
-    envelope("a type of the next version", with([](Envelope& e) { e.payload_type.back() = '3'; }));
-    envelope("a type of an earlier version", with([](Envelope& e) {
+    envelope("no payload", with([](trust::Envelope& e) { e.payload.clear(); }));
+    envelope("no type", with([](trust::Envelope& e) { e.payload_type.clear(); }));
+    envelope("a type in upper case", with([](trust::Envelope& e) { e.payload_type[0] = 'A'; }));
+    envelope("a type with a NUL", with([](trust::Envelope& e) { e.payload_type += '\0'; }));
+    envelope("a type with a parameter", with([](trust::Envelope& e) { e.payload_type += ";v=2"; }));
+    envelope("a type of the next version",
+             with([](trust::Envelope& e) { e.payload_type.back() = '3'; }));
+    envelope("a type of an earlier version", with([](trust::Envelope& e) {
                e.payload_type.back() = e.payload_type.back() == '2' ? '1' : '0';
              }));
-    envelope("17 signatures", with([](Envelope& e) {
+    envelope("17 signatures", with([](trust::Envelope& e) {
                e.signatures.resize(limits::kSignaturesMax + 1, e.signatures[0]);
              }));
     for (const size_t length : {size_t{0}, size_t{1}, size_t{63}, size_t{65}, size_t{128}})
       envelope("a signature of " + std::to_string(length) + " bytes",
-               with([&](Envelope& e) { e.signatures[0].signature.resize(length); }));
+               with([&](trust::Envelope& e) { e.signatures[0].signature.resize(length); }));
     envelope("a key id over the limit",
-             with([](Envelope& e) { e.signatures[0].keyid = Bytes(129, 'k'); }));
+             with([](trust::Envelope& e) { e.signatures[0].keyid = Bytes(129, 'k'); }));
     envelope("a key id that is not UTF-8",
-             with([](Envelope& e) { e.signatures[0].keyid = "\xff\xfe"; }));
+             with([](trust::Envelope& e) { e.signatures[0].keyid = "\xff\xfe"; }));
 
     const Bytes payload = payload_of(kind);
     const auto statement = [&](std::string what, Bytes changed) {
@@ -491,61 +496,63 @@ std::vector<Row> form_rows() {
     rows.push_back({"root statement: " + std::move(what), Kind::kRoot, changed_root(change),
                     ErrorCode::kStatement, "root.statement"});
   };
-  root("version 0", [](Root& r) { r.version = 0; });
-  root("version 2^64-1", [](Root& r) { r.version = UINT64_MAX; });
-  root("epoch 2^64-1", [](Root& r) { r.epoch = UINT64_MAX; });
-  root("no domain", [](Root& r) { r.trust_domain.clear(); });
-  root("no keys", [](Root& r) { r.root_keys.clear(); });
-  root("threshold 0", [](Root& r) { r.root_threshold = 0; });
-  root("threshold 2^32-1", [](Root& r) { r.root_threshold = UINT32_MAX; });
-  root("a key twice", [](Root& r) { r.root_keys = public_keys({1, 11, 1}); });
-  root("a delegation without a threshold", [](Root& r) { r.delegations[0].threshold = 0; });
+  root("version 0", [](trust::Root& r) { r.version = 0; });
+  root("version 2^64-1", [](trust::Root& r) { r.version = UINT64_MAX; });
+  root("epoch 2^64-1", [](trust::Root& r) { r.epoch = UINT64_MAX; });
+  root("no domain", [](trust::Root& r) { r.trust_domain.clear(); });
+  root("no keys", [](trust::Root& r) { r.root_keys.clear(); });
+  root("threshold 0", [](trust::Root& r) { r.root_threshold = 0; });
+  root("threshold 2^32-1", [](trust::Root& r) { r.root_threshold = UINT32_MAX; });
+  root("a key twice", [](trust::Root& r) { r.root_keys = public_keys({1, 11, 1}); });
+  root("a delegation without a threshold", [](trust::Root& r) { r.delegations[0].threshold = 0; });
   root("a delegation with a key twice",
-       [](Root& r) { r.delegations[0].keys = public_keys({2, 3, 2}); });
+       [](trust::Root& r) { r.delegations[0].keys = public_keys({2, 3, 2}); });
   root("a freshness key that is a root key",
-       [](Root& r) { r.freshness_keys = {key(11).public_key()}; });
+       [](trust::Root& r) { r.freshness_keys = {key(11).public_key()}; });
   root("a freshness key that may publish",
-       [](Root& r) { r.freshness_keys = {key(5).public_key()}; });
-  root("expired before it was issued", [](Root& r) { r.expires_ms = r.issued_ms - 1; });
+       [](trust::Root& r) { r.freshness_keys = {key(5).public_key()}; });
+  root("expired before it was issued", [](trust::Root& r) { r.expires_ms = r.issued_ms - 1; });
   rows.push_back({"root statement: a pattern twice", Kind::kRoot,
-                  changed_root([](Root& r) { r.delegations.push_back(r.delegations[0]); }),
+                  changed_root([](trust::Root& r) { r.delegations.push_back(r.delegations[0]); }),
                   ErrorCode::kRootInvalid, "root.patterns"});
 
   const auto freshness = [&](std::string what, const ChangeFreshness& change) {
     rows.push_back({"freshness statement: " + std::move(what), Kind::kFreshness,
                     changed_freshness(change), ErrorCode::kStatement, "freshness.statement"});
   };
-  freshness("sequence 0", [](Freshness& f) { f.sequence = 0; });
-  freshness("sequence 2^64-1", [](Freshness& f) { f.sequence = UINT64_MAX; });
-  freshness("root version 2^64-1", [](Freshness& f) { f.root_version = UINT64_MAX; });
-  freshness("no audience", [](Freshness& f) { f.audience.clear(); });
-  freshness("no expiry", [](Freshness& f) { f.expires_ms = 0; });
-  freshness("issued in 1969", [](Freshness& f) { f.issued_ms = -1; });
-  freshness("expires at the end of time", [](Freshness& f) { f.expires_ms = INT64_MAX; });
-  freshness("a ledger twice", [](Freshness& f) { f.heads.push_back(f.heads[0]); });
-  freshness("a version without a release", [](Freshness& f) { f.heads[0].release_hash = {}; });
-  freshness("version 2^64-1", [](Freshness& f) { f.heads[0].version = UINT64_MAX; });
-  freshness("epoch 2^64-1", [](Freshness& f) { f.heads[0].epoch = UINT64_MAX; });
+  freshness("sequence 0", [](trust::Freshness& f) { f.sequence = 0; });
+  freshness("sequence 2^64-1", [](trust::Freshness& f) { f.sequence = UINT64_MAX; });
+  freshness("root version 2^64-1", [](trust::Freshness& f) { f.root_version = UINT64_MAX; });
+  freshness("no audience", [](trust::Freshness& f) { f.audience.clear(); });
+  freshness("no expiry", [](trust::Freshness& f) { f.expires_ms = 0; });
+  freshness("issued in 1969", [](trust::Freshness& f) { f.issued_ms = -1; });
+  freshness("expires at the end of time", [](trust::Freshness& f) { f.expires_ms = INT64_MAX; });
+  freshness("a ledger twice", [](trust::Freshness& f) { f.heads.push_back(f.heads[0]); });
+  freshness("a version without a release",
+            [](trust::Freshness& f) { f.heads[0].release_hash = {}; });
+  freshness("version 2^64-1", [](trust::Freshness& f) { f.heads[0].version = UINT64_MAX; });
+  freshness("epoch 2^64-1", [](trust::Freshness& f) { f.heads[0].epoch = UINT64_MAX; });
   freshness("withdrawn twice",
-            [](Freshness& f) { f.heads[0].withdrawn = {sha256("a"), sha256("a")}; });
+            [](trust::Freshness& f) { f.heads[0].withdrawn = {sha256("a"), sha256("a")}; });
 
   const auto release = [&](std::string what, const ChangeRelease& change) {
     rows.push_back({"release statement: " + std::move(what), Kind::kRelease,
                     changed_release(change), ErrorCode::kStatement, "release.statement"});
   };
-  release("version 0", [](Release& r) { r.version = 0; });
-  release("version 2^64-1", [](Release& r) { r.version = UINT64_MAX; });
-  release("epoch 2^64-1", [](Release& r) { r.epoch = UINT64_MAX; });
-  release("no previous", [](Release& r) { r.previous_hash = {}; });
-  release("no content root", [](Release& r) { r.content_root = {}; });
-  release("2^64-1 bytes", [](Release& r) { r.total_bytes = UINT64_MAX; });
-  release("2^64-1 files", [](Release& r) { r.file_count = UINT64_MAX; });
-  release("a zone of eleven digits", [](Release& r) { r.ledger.zone = limits::kZoneMin - 1; });
-  release("a ledger that climbs", [](Release& r) { r.ledger.name = "../payments"; });
-  release("a ledger in upper case", [](Release& r) { r.ledger.name = "Payments"; });
-  release("hard_s 2^64-1", [](Release& r) { r.hard_s = UINT64_MAX; });
-  release("hard_s below fresh_s", [](Release& r) { r.hard_s = r.fresh_s - 1; });
-  release("on_hard of the next version", [](Release& r) { r.on_hard = OnHard{3}; });
+  release("version 0", [](trust::Release& r) { r.version = 0; });
+  release("version 2^64-1", [](trust::Release& r) { r.version = UINT64_MAX; });
+  release("epoch 2^64-1", [](trust::Release& r) { r.epoch = UINT64_MAX; });
+  release("no previous", [](trust::Release& r) { r.previous_hash = {}; });
+  release("no content root", [](trust::Release& r) { r.content_root = {}; });
+  release("2^64-1 bytes", [](trust::Release& r) { r.total_bytes = UINT64_MAX; });
+  release("2^64-1 files", [](trust::Release& r) { r.file_count = UINT64_MAX; });
+  release("a zone of eleven digits",
+          [](trust::Release& r) { r.ledger.zone = limits::kZoneMin - 1; });
+  release("a ledger that climbs", [](trust::Release& r) { r.ledger.name = "../payments"; });
+  release("a ledger in upper case", [](trust::Release& r) { r.ledger.name = "Payments"; });
+  release("hard_s 2^64-1", [](trust::Release& r) { r.hard_s = UINT64_MAX; });
+  release("hard_s below fresh_s", [](trust::Release& r) { r.hard_s = r.fresh_s - 1; });
+  release("on_hard of the next version", [](trust::Release& r) { r.on_hard = trust::OnHard{3}; });
   return rows;
 }
 

@@ -21,15 +21,15 @@ inline constexpr TimeMs kNow = samples::kIssuedMs + 60'000;
 // The node under attack: trusts root 3 of epoch 2 (two of the keys 1, 11 and 12; payments is
 // published by two of 2, 3 and 4, orders by 5 alone; 7 signs freshness), accepted freshness
 // statement 100, holds release 5 of payments and has seen release 6 listed.
-Trusted holder();
+trust::Trusted holder();
 
-Release held_release();
+trust::Release held_release();
 // Statements that it accepts: root 4, freshness statement 101, and release 6, each correctly
 // signed.
-Root good_root();
-Freshness good_freshness();
-Release good_release();
-Envelope good(Kind kind);
+trust::Root good_root();
+trust::Freshness good_freshness();
+trust::Release good_release();
+trust::Envelope good(Kind kind);
 
 struct Row {
   std::string what;
@@ -37,7 +37,7 @@ struct Row {
   Bytes envelope;
   ErrorCode code;
   std::string_view check;  // the one that must fail
-  Trusted trusted = holder();
+  trust::Trusted trusted = holder();
   TimeMs now_ms = kNow;
 };
 

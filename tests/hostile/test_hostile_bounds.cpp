@@ -38,7 +38,7 @@ std::string error_in(const Bytes& heard) {
 Bytes announcement(uint32_t stream, uint64_t size) {
   wire::Publish publish;
   publish.request = stream;
-  publish.ledger = LedgerId::parse(kPayments).value();
+  publish.ledger = model::LedgerId::parse(kPayments).value();
   publish.version = 1;
   publish.size = size;
   publish.stream = stream;
@@ -82,7 +82,7 @@ TEST_CASE("connections that were accepted while there was room are no more sessi
         {boost::asio::ip::address_v4::loopback(), static_cast<uint16_t>(stack.registry_port())});
   }
   const std::string stem = stack.file("pki/alice").string();
-  const RawTlsClient client{.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}},
+  const RawTlsClient client{.credential = transport::TlsFiles{stem + ".crt", stem + ".key", {}, {}},
                             .says = wire::encode_frame(wire::Hello{
                                 .versions = {wire::kProtocolVersion}, .user_agent = "many"})};
   std::atomic<size_t> ended = 0;
@@ -105,7 +105,7 @@ TEST_CASE(
   stack.start_registry();
   const std::string stem = stack.file("pki/alice").string();
   RawTlsClient greedy;
-  greedy.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}};
+  greedy.credential = transport::TlsFiles{stem + ".crt", stem + ".key", {}, {}};
   greedy.says = wire::encode_frame(
                     wire::Hello{.versions = {wire::kProtocolVersion}, .user_agent = "greedy"}) +
                 announcement(1, limits::kArtifactBytesMax) +

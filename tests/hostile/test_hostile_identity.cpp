@@ -28,7 +28,7 @@ struct SharedSite {
   }
   std::string refusal_of(const std::string& stem) {
     RawTlsClient client;
-    client.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}};
+    client.credential = transport::TlsFiles{stem + ".crt", stem + ".key", {}, {}};
     client.says = wire::encode_frame(
                       wire::Hello{.versions = {wire::kProtocolVersion}, .user_agent = "intruder"}) +
                   wire::encode_frame(wire::Bye{});

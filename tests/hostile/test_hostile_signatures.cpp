@@ -11,26 +11,26 @@ namespace {
 using namespace notp;
 using namespace notp::hostile;
 
-Verdict verify(Kind kind, ByteView envelope, const Trusted& trusted, TimeMs now_ms = kNow,
-               std::vector<VerifyStep>* steps = nullptr) {
-  Update update;
+trust::Verdict verify(Kind kind, ByteView envelope, const trust::Trusted& trusted,
+                      TimeMs now_ms = kNow, std::vector<trust::VerifyStep>* steps = nullptr) {
+  trust::Update update;
   if (kind == Kind::kRoot) update.root_chain = {envelope};
   if (kind == Kind::kFreshness) update.freshness = envelope;
   if (kind == Kind::kRelease) update.release = envelope;
   update.expected = {samples::kLedger};
   update.release_ledger = samples::kLedger;
-  return verify_update(update, trusted, now_ms, steps);
+  return trust::verify_update(update, trusted, now_ms, steps);
 }
 
-bool same(const Trusted& a, const Trusted& b) {
+bool same(const trust::Trusted& a, const trust::Trusted& b) {
   return a.root == b.root && a.freshness_sequence == b.freshness_sequence &&
          a.ledgers == b.ledgers && a.audience == b.audience;
 }
 
 void check_refused(const Row& row) {
   CAPTURE(row.what);
-  std::vector<VerifyStep> steps;
-  const Verdict verdict = verify(row.kind, row.envelope, row.trusted, row.now_ms, &steps);
+  std::vector<trust::VerifyStep> steps;
+  const trust::Verdict verdict = verify(row.kind, row.envelope, row.trusted, row.now_ms, &steps);
   REQUIRE(verdict.error);
   CAPTURE(verdict.error->message);
   CHECK(error_traits(verdict.error->code).name == error_traits(row.code).name);
@@ -40,8 +40,8 @@ void check_refused(const Row& row) {
   CHECK(verdict.root_chain.empty());
   CHECK_FALSE(verdict.freshness);
   CHECK_FALSE(verdict.release);
-  Trusted after = row.trusted;
-  advance(after, verdict);
+  trust::Trusted after = row.trusted;
+  trust::advance(after, verdict);
   CHECK(same(after, row.trusted));
 }
 
@@ -56,8 +56,8 @@ void check_table(const std::vector<Row>& rows, size_t at_least) {
 
 // Without key ids: every remaining byte is covered by a check.
 Bytes bare_envelope(Kind kind) {
-  Envelope envelope = good(kind);
-  for (EnvelopeSignature& entry : envelope.signatures) entry.keyid.clear();
+  trust::Envelope envelope = good(kind);
+  for (trust::EnvelopeSignature& entry : envelope.signatures) entry.keyid.clear();
   return envelope.encode();
 }
 
@@ -65,11 +65,11 @@ Bytes bare_envelope(Kind kind) {
 
 TEST_CASE("hostile: what the rows are variations of is accepted") {
   for (const Kind kind : kKinds) {
-    const Trusted before = holder();
-    const Verdict verdict = verify(kind, good(kind).encode(), before);
+    const trust::Trusted before = holder();
+    const trust::Verdict verdict = verify(kind, good(kind).encode(), before);
     CHECK_FALSE(verdict.error);
-    Trusted after = before;
-    advance(after, verdict);
+    trust::Trusted after = before;
+    trust::advance(after, verdict);
     // The floor of a release moves only when its content is durable.
     CHECK(same(after, before) == (kind == Kind::kRelease));
   }
@@ -85,8 +85,8 @@ TEST_CASE("hostile: forms") { check_table(form_rows(), 130); }
 TEST_CASE("hostile: key ids decide nothing") {
   for (const Kind kind : kKinds) {
     CHECK_FALSE(verify(kind, bare_envelope(kind), holder()).error);
-    Envelope lying = good(kind);
-    for (EnvelopeSignature& entry : lying.signatures) entry.keyid = "0123456789abcdef";
+    trust::Envelope lying = good(kind);
+    for (trust::EnvelopeSignature& entry : lying.signatures) entry.keyid = "0123456789abcdef";
     CHECK_FALSE(verify(kind, lying.encode(), holder()).error);
   }
 }
@@ -96,7 +96,7 @@ TEST_CASE("hostile: a statement cut short anywhere is refused") {
     const Bytes whole = bare_envelope(kind);
     for (size_t size = 0; size < whole.size(); ++size) {
       CAPTURE(size);
-      const Verdict verdict = verify(kind, ByteView(whole).substr(0, size), holder());
+      const trust::Verdict verdict = verify(kind, ByteView(whole).substr(0, size), holder());
       REQUIRE(verdict.error);
       // Cut between two signatures, it is a whole envelope with one of them.
       CHECK((verdict.error->code == ErrorCode::kEnvelope ||
@@ -108,17 +108,17 @@ TEST_CASE("hostile: a statement cut short anywhere is refused") {
 TEST_CASE("hostile: no bit of a statement can change unnoticed") {
   for (const Kind kind : kKinds) {
     const Bytes whole = bare_envelope(kind);
-    const Trusted trusted = holder();
+    const trust::Trusted trusted = holder();
     for (size_t at = 0; at < whole.size(); ++at)
       for (int bit = 0; bit < 8; ++bit) {
         Bytes changed = whole;
         changed[at] = static_cast<char>(changed[at] ^ 1 << bit);
-        const Verdict verdict = verify(kind, changed, trusted);
+        const trust::Verdict verdict = verify(kind, changed, trusted);
         CAPTURE(at);
         CAPTURE(bit);
         REQUIRE(verdict.error);
-        Trusted after = trusted;
-        advance(after, verdict);
+        trust::Trusted after = trusted;
+        trust::advance(after, verdict);
         REQUIRE(same(after, trusted));
       }
   }

@@ -26,7 +26,7 @@ class Intruder {
 
   RawTlsClient& client() { return client_; }
   void show(const std::string& stem) {
-    client_.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}};
+    client_.credential = transport::TlsFiles{stem + ".crt", stem + ".key", {}, {}};
   }
 
   // The registry logs one refusal with the code, opens no session and sends at most an Error with
@@ -218,7 +218,7 @@ TEST_CASE("a handshake that costs the registry more than its client is refused a
   const std::string node = stack.issue("node", "edge-1");
   const auto is_taken = [&](const char* group) {
     return TlsClient(static_cast<uint16_t>(stack.registry_port()),
-                     {.identity = TlsFiles{node + ".crt", node + ".key", {}, {}},
+                     {.identity = transport::TlsFiles{node + ".crt", node + ".key", {}, {}},
                       .version = TLS1_3_VERSION,
                       .groups = group,
                       .alpn = "\x06notp/1"})

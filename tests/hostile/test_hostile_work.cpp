@@ -110,7 +110,7 @@ TEST_CASE("while a node wants everything that can be made, orders and questions 
   for (const auto& [base, root] : roots)
     for (uint64_t version = 1; version <= kVersions; ++version)
       if (version != base && hello.wants.size() < limits::kLedgersPerSessionMax)
-        hello.wants.push_back({.ledger = must(LedgerId::parse(kPayments)),
+        hello.wants.push_back({.ledger = must(model::LedgerId::parse(kPayments)),
                                .base = wire::Base{base, root},
                                .version = version});
   const std::string stem = stack.issue("node", "greedy");
@@ -119,7 +119,7 @@ TEST_CASE("while a node wants everything that can be made, orders and questions 
   for (size_t i = 0; i < limits::kSessionsPerIdentityMax; ++i) {
     sessions.push_back(std::make_unique<TlsClient>(
         static_cast<uint16_t>(stack.registry_port()),
-        TlsClient::Options{.identity = TlsFiles{stem + ".crt", stem + ".key", {}, {}},
+        TlsClient::Options{.identity = transport::TlsFiles{stem + ".crt", stem + ".key", {}, {}},
                            .alpn = "\x06notp/1"}));
     REQUIRE(sessions.back()->ok());
     sessions.back()->send(says);
@@ -150,7 +150,7 @@ TEST_CASE("while peers announce and do not send, want and do not read, others ar
   const auto session = [&](const std::string& stem, const Bytes& says) {
     auto out = std::make_unique<TlsClient>(
         static_cast<uint16_t>(stack.registry_port()),
-        TlsClient::Options{.identity = TlsFiles{stem + ".crt", stem + ".key", {}, {}},
+        TlsClient::Options{.identity = transport::TlsFiles{stem + ".crt", stem + ".key", {}, {}},
                            .alpn = "\x06notp/1"});
     REQUIRE(out->ok());
     out->send(says);
@@ -158,8 +158,8 @@ TEST_CASE("while peers announce and do not send, want and do not read, others ar
   };
   const wire::Hello hello{.versions = {wire::kProtocolVersion}, .user_agent = "idle"};
   wire::Hello wants = hello;
-  wants.wants = {{.ledger = must(LedgerId::parse(kPayments))}};
-  wire::Publish announces{.request = 1, .ledger = must(LedgerId::parse(kGateway))};
+  wants.wants = {{.ledger = must(model::LedgerId::parse(kPayments))}};
+  wire::Publish announces{.request = 1, .ledger = must(model::LedgerId::parse(kGateway))};
   announces.version = 1;
   announces.size = limits::kArtifactBytesMax;
   announces.stream = 1;
@@ -187,14 +187,14 @@ TEST_CASE("a node that reports on more ledgers than are kept of one ends nothing
     wire::Hello hello{.versions = {wire::kProtocolVersion}, .user_agent = "talkative"};
     Bytes reports;
     for (size_t i = first; i < first + 40; ++i) {
-      const LedgerId ledger{100'000'000'000, fmt::format("l{}", i)};
+      const model::LedgerId ledger{100'000'000'000, fmt::format("l{}", i)};
       hello.wants.push_back({.ledger = ledger});
       reports += wire::encode_frame(
           wire::Commit{.ledger = ledger, .version = 1, .state = wire::CommitState::kActive});
     }
-    TlsClient session(
-        static_cast<uint16_t>(stack.registry_port()),
-        {.identity = TlsFiles{stem + ".crt", stem + ".key", {}, {}}, .alpn = "\x06notp/1"});
+    TlsClient session(static_cast<uint16_t>(stack.registry_port()),
+                      {.identity = transport::TlsFiles{stem + ".crt", stem + ".key", {}, {}},
+                       .alpn = "\x06notp/1"});
     REQUIRE(session.ok());
     session.send(wire::encode_frame(hello) + reports + wire::encode_frame(wire::Ping{7}));
     REQUIRE_FALSE(session.read_some().empty());

@@ -21,8 +21,8 @@ struct Bench {
   explicit Bench(size_t queue_max, size_t waiting_max = 4)
       : workers(1, queue_max),
         lane(workers, "artifacts", {.waiting_max = waiting_max, .waiting_per_key_max = 4}) {
-    publish(*registry, texts(1));
-    publish(*registry, texts(2));
+    publish_files(*registry, texts(1));
+    publish_files(*registry, texts(2));
   }
 
   ~Bench() {
@@ -31,10 +31,10 @@ struct Bench {
   }
 
   // Requests all at once, from one thread, like a session's thread.
-  std::vector<Result<ArtifactPtr>> fetch(size_t count, const WantedArtifact& wanted) {
-    std::vector<Result<ArtifactPtr>> out;
-    const auto one = [](ArtifactSource& from, WantedArtifact what,
-                        std::vector<Result<ArtifactPtr>>& into) -> asio::awaitable<void> {
+  std::vector<Result<serve::ArtifactPtr>> fetch(size_t count, const serve::WantedArtifact& wanted) {
+    std::vector<Result<serve::ArtifactPtr>> out;
+    const auto one = [](serve::ArtifactSource& from, serve::WantedArtifact what,
+                        std::vector<Result<serve::ArtifactPtr>>& into) -> asio::awaitable<void> {
       into.push_back(co_await from.fetch("node/a", std::move(what)));
     };
     for (size_t i = 0; i < count; ++i) spawn(context.get_executor(), one(source, wanted, out));
@@ -44,13 +44,13 @@ struct Bench {
   }
 
   TemporaryFolder data;
-  std::unique_ptr<GitRegistry> registry = open(data.path());
-  ArtifactCache cache;
+  std::unique_ptr<registry::GitRegistry> registry = open(data.path());
+  serve::ArtifactCache cache;
   asio::io_context context{1};
-  OffloadPool workers;
-  FairLane lane;
-  RegistryReleases releases{*registry};
-  ArtifactSource source{releases, cache, lane};
+  transport::OffloadPool workers;
+  serve::FairLane lane;
+  service::RegistryReleases releases{*registry};
+  serve::ArtifactSource source{releases, cache, lane};
 };
 
 TEST_CASE("a thousand sessions wait for one artifact with one task of the lane") {
@@ -71,13 +71,14 @@ TEST_CASE("a thousand sessions wait for one artifact with one task of the lane")
 
 TEST_CASE("what sessions will want first of a new head is there before they are told") {
   Bench bench(1);
-  const WantedArtifact update{kLedger, 2, 1, {}};
+  const serve::WantedArtifact update{kLedger, 2, 1, {}};
   CHECK(bench.source.cached(update) == nullptr);
   bench.source.prepare(kLedger);
-  const ArtifactPtr artifact = bench.source.cached(update);
+  const serve::ArtifactPtr artifact = bench.source.cached(update);
   REQUIRE(artifact != nullptr);
-  CHECK(artifact->id == artifact_id(bench.registry->info(kLedger, 1).value()->ref.release_hash,
-                                    bench.registry->info(kLedger, 2).value()->ref.release_hash));
+  CHECK(artifact->id ==
+        delta::artifact_id(bench.registry->info(kLedger, 1).value()->ref.release_hash,
+                           bench.registry->info(kLedger, 2).value()->ref.release_hash));
   CHECK(bench.source.cached({kLedger, 2, 0, {}}) == nullptr);
   bench.source.prepare({kLedger.zone, "nobody"});
   CHECK(bench.cache.counters().misses == 1);
@@ -86,14 +87,14 @@ TEST_CASE("what sessions will want first of a new head is there before they are 
 TEST_CASE("who wants what somebody else waits for has it in the own turn") {
   Bench bench(1, 8);
   std::vector<std::string> order;
-  const auto one = [&](std::string who, WantedArtifact what) -> asio::awaitable<void> {
+  const auto one = [&](std::string who, serve::WantedArtifact what) -> asio::awaitable<void> {
     const auto got = co_await bench.source.fetch(who, std::move(what));
     order.push_back(who + (got ? "" : " refused"));
   };
   // The only thread is busy until all have asked.
   std::promise<void> asked;
   bench.lane.post("node/z", [&](Result<void>) { asked.get_future().wait(); });
-  const auto ask = [&](const std::string& who, const WantedArtifact& what) {
+  const auto ask = [&](const std::string& who, const serve::WantedArtifact& what) {
     spawn(bench.context.get_executor(), one(who, what));
     bench.context.poll();
   };
@@ -114,13 +115,13 @@ TEST_CASE("who wants what somebody else waits for has it in the own turn") {
 TEST_CASE("who asks for more artifacts than may wait is refused alone") {
   Bench bench(1);
   std::vector<std::string> refused;
-  const auto one = [&](std::string who, WantedArtifact what) -> asio::awaitable<void> {
+  const auto one = [&](std::string who, serve::WantedArtifact what) -> asio::awaitable<void> {
     const auto got = co_await bench.source.fetch(who, std::move(what));
     if (!got) refused.push_back(who + " " + std::string(error_traits(got.error().code).name));
   };
   std::promise<void> asked;
   bench.lane.post("node/z", [&](Result<void>) { asked.get_future().wait(); });
-  publish(*bench.registry, texts(3));
+  publish_files(*bench.registry, texts(3));
   for (uint64_t base = 0; base < 3; ++base)
     for (uint64_t version = 1; version <= 2; ++version)
       if (base != version)
@@ -142,8 +143,8 @@ TEST_CASE("everybody hears of a failure, and the next one tries again") {
     for (const auto& artifact : none.fetch(3, {kLedger, 2, 1, {}}))
       CHECK(artifact.error().code == ErrorCode::kOverloaded);
   Bench bench(1);
-  for (const WantedArtifact& lost :
-       {WantedArtifact{kLedger, 3, 1, {}}, WantedArtifact{kLedger, 2, 7, {}}}) {
+  for (const serve::WantedArtifact& lost :
+       {serve::WantedArtifact{kLedger, 3, 1, {}}, serve::WantedArtifact{kLedger, 2, 7, {}}}) {
     CHECK(bench.source.cached(lost) == nullptr);
     for (const auto& artifact : bench.fetch(2, lost))
       CHECK(artifact.error().code == ErrorCode::kNotFound);

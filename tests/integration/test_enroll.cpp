@@ -23,7 +23,7 @@ namespace {
 class OpenOffice : public Office {
  public:
   explicit OpenOffice(size_t failures_max = 1000) : workers_(kWorkers) {
-    listener_ = must(EnrollListener::open(
+    listener_ = must(enroll::EnrollListener::open(
         io_.get_executor(),
         {.listen = "127.0.0.1:0", .tls = pki.registry(), .failures_max = failures_max}, *enrollment,
         workers_));
@@ -64,14 +64,14 @@ class OpenOffice : public Office {
   static constexpr int kWorkers = 2;
 
   std::latch held_{1};
-  OffloadPool workers_;
+  transport::OffloadPool workers_;
   boost::asio::io_context io_{1};
-  std::unique_ptr<EnrollListener> listener_;
+  std::unique_ptr<enroll::EnrollListener> listener_;
   std::string address_;
   std::jthread thread_;
 };
 
-ErrorCode code_of(const Result<Enrolled>& result) {
+ErrorCode code_of(const Result<identity::Enrolled>& result) {
   return result ? ErrorCode{} : result.error().code;
 }
 
@@ -90,13 +90,13 @@ ErrorCode code_in(const Bytes& heard) {
 TEST_CASE("a node joins and has all that it needs") {
   OpenOffice office;
   const auto home = office.home("edge-1");
-  const auto enrolled =
-      must(enroll({.token = office.text("edge-1"), .folder = home, .ledgers = {samples::kLedger}}));
+  const auto enrolled = must(identity::enroll(
+      {.token = office.text("edge-1"), .folder = home, .ledgers = {samples::kLedger}}));
   CHECK(enrolled.identity == test_uri("node", "edge-1"));
   CHECK(enrolled.config_written);
-  const TlsFiles files{home / "node.pem", home / "node.pem", home / "ca.crt",
-                       std::string(kTestDomain)};
-  const auto context = must(TlsContext::load(files, Side::kClient));
+  const transport::TlsFiles files{home / "node.pem", home / "node.pem", home / "ca.crt",
+                                  std::string(kTestDomain)};
+  const auto context = must(transport::TlsContext::load(files, transport::Side::kClient));
   CHECK(context->identity()->text() == enrolled.identity);
   struct stat status{};
   REQUIRE(::stat(files.certificate.c_str(), &status) == 0);
@@ -113,15 +113,15 @@ TEST_CASE("a node joins and has all that it needs") {
 TEST_CASE("an identity that is there is not replaced unless that is asked for") {
   OpenOffice office;
   const auto home = office.home("edge-1");
-  must(enroll({.token = office.text("edge-1"), .folder = home}));
+  must(identity::enroll({.token = office.text("edge-1"), .folder = home}));
   must(write_file(home / "client.yaml", "mine"));
   const Bytes before = must(read_file(home / "node.pem", limits::kPemBytesMax));
   const std::string token = office.text("edge-1", true);
-  CHECK(code_of(enroll({.token = token, .folder = home})) == ErrorCode::kConflict);
+  CHECK(code_of(identity::enroll({.token = token, .folder = home})) == ErrorCode::kConflict);
   CHECK(must(read_file(home / "node.pem", limits::kPemBytesMax)) == before);
 
   // The token was not used up by that.
-  const auto again = must(enroll({.token = token, .folder = home, .replace = true}));
+  const auto again = must(identity::enroll({.token = token, .folder = home, .replace = true}));
   CHECK_FALSE(again.config_written);
   CHECK(must(read_file(home / "client.yaml", limits::kConfigBytesMax)) == "mine");
   CHECK(must(read_file(home / "node.pem", limits::kPemBytesMax)) != before);
@@ -133,16 +133,17 @@ TEST_CASE("a node whose answer was lost joins again with the same token, and wit
   const std::string token = office.text("edge-1");
   // It sent Join, and the machine went down before the answer.
   must(make_folders(home));
-  const std::string secret = must(JoinToken::decode(token)).secret;
+  const std::string secret = must(transport::JoinToken::decode(token)).secret;
   const KeyAndRequest made = must(make_certificate_request());
   const auto key_file = home / fmt::format("join-{}.key", sha256(secret).hex().substr(0, 16));
   must(write_file(key_file, made.key_pem, 0600));
-  must(office.enrollment->join({must(JoinToken::decode(token)).proof(), made.request},
+  must(office.enrollment->join({must(transport::JoinToken::decode(token)).proof(), made.request},
                                TestPki::wall_ms()));
 
-  CHECK(code_of(enroll({.token = token, .folder = office.home("thief")})) ==
+  CHECK(code_of(identity::enroll({.token = token, .folder = office.home("thief")})) ==
         ErrorCode::kJoinRefused);
-  CHECK(must(enroll({.token = token, .folder = home})).identity == test_uri("node", "edge-1"));
+  CHECK(must(identity::enroll({.token = token, .folder = home})).identity ==
+        test_uri("node", "edge-1"));
   CHECK(must(read_file(home / "node.pem", limits::kPemBytesMax)).contains(made.key_pem));
   CHECK(office.enrollment->joined_total() == 1);
   CHECK_FALSE(std::filesystem::exists(key_file));
@@ -155,21 +156,21 @@ TEST_CASE("tokens that are no good, or lead elsewhere, leave nothing behind") {
   OpenOffice office;
   TestPki other;
   const std::string used = office.text("edge-1");
-  must(enroll({.token = used, .folder = office.home("first")}));
+  must(identity::enroll({.token = used, .folder = office.home("first")}));
   const auto refused = [&](const std::string& token) {
-    const auto result = enroll({.token = token, .folder = office.home("refused")});
+    const auto result = identity::enroll({.token = token, .folder = office.home("refused")});
     CHECK_FALSE(std::filesystem::exists(office.home("refused") / "node.pem"));
     CHECK_FALSE(std::filesystem::exists(office.home("refused") / "client.yaml"));
     return code_of(result);
   };
   CHECK(refused(used) == ErrorCode::kJoinRefused);
   CHECK(refused("notp-join-1.AAAA") == ErrorCode::kUsage);
-  JoinToken token = must(JoinToken::decode(office.text("edge-2")));
-  JoinToken bent = token;
+  transport::JoinToken token = must(transport::JoinToken::decode(office.text("edge-2")));
+  transport::JoinToken bent = token;
   bent.secret[0] = static_cast<char>(bent.secret[0] ^ 1);
   CHECK(refused(bent.encode()) == ErrorCode::kJoinRefused);
   bent = token;
-  bent.authority = must(TlsContext::enroll_listener(other.registry()))->authority();
+  bent.authority = must(transport::TlsContext::enroll_listener(other.registry()))->authority();
   CHECK(refused(bent.encode()) == ErrorCode::kCertificateUntrusted);
   bent = token;
   bent.trust_domain = "other.internal";
@@ -181,7 +182,7 @@ TEST_CASE("tokens that are no good, or lead elsewhere, leave nothing behind") {
 TEST_CASE("what is no Join gets a code and nothing else") {
   OpenOffice office;
   const std::string token = office.text("edge-1");
-  const std::string proof = must(JoinToken::decode(token)).proof();
+  const std::string proof = must(transport::JoinToken::decode(token)).proof();
   const Bytes good = wire::encode_frame(wire::Join{proof, office.request});
   struct Row {
     const char* name;
@@ -218,7 +219,7 @@ TEST_CASE("what is no Join gets a code and nothing else") {
   }
   CHECK(office.enrollment->joined_total() == 0);
   // None of them used up the token.
-  must(enroll({.token = token, .folder = office.home("edge-1")}));
+  must(identity::enroll({.token = token, .folder = office.home("edge-1")}));
 }
 
 // A connection that sends nothing.
@@ -243,7 +244,7 @@ class Silence {
 TEST_CASE("connections that end without a Join, as health checks do, block nobody") {
   OpenOffice office(1);
   for (int i = 0; i < 20; ++i) Silence(office.port());
-  must(enroll({.token = office.text("edge-1"), .folder = office.home("edge-1")}));
+  must(identity::enroll({.token = office.text("edge-1"), .folder = office.home("edge-1")}));
 }
 
 TEST_CASE("silent connections give their places to newer ones, the oldest first") {
@@ -251,7 +252,7 @@ TEST_CASE("silent connections give their places to newer ones, the oldest first"
   std::vector<std::unique_ptr<Silence>> silent;
   for (size_t i = 0; i < limits::kJoinsMax; ++i)
     silent.push_back(std::make_unique<Silence>(office.port()));
-  must(enroll({.token = office.text("edge-1"), .folder = office.home("edge-1")}));
+  must(identity::enroll({.token = office.text("edge-1"), .folder = office.home("edge-1")}));
   silent.front()->await_end();
 }
 
@@ -280,6 +281,6 @@ TEST_CASE("an address that fails too often is not spoken to") {
                             .says = wire::encode_frame(wire::Join{"00", office.request})};
   for (int i = 0; i < 3; ++i) CHECK(code_in(caller.run(office.port())) == ErrorCode::kJoinRefused);
   CHECK(caller.run(office.port()).empty());
-  CHECK(code_of(enroll({.token = office.text("edge-1"), .folder = office.home("edge-1")})) ==
-        ErrorCode::kUnavailable);
+  CHECK(code_of(identity::enroll({.token = office.text("edge-1"),
+                                  .folder = office.home("edge-1")})) == ErrorCode::kUnavailable);
 }

@@ -14,10 +14,10 @@ namespace {
 
 using wire::CommitState;
 
-const LedgerId kPayments{273165098782, "payments"};
+const model::LedgerId kPayments{273165098782, "payments"};
 
-std::unique_ptr<Fleet> open(const TemporaryFolder& folder) {
-  auto fleet = Fleet::open(folder.path() / "fleet.db");
+std::unique_ptr<fleet::Fleet> open(const TemporaryFolder& folder) {
+  auto fleet = fleet::Fleet::open(folder.path() / "fleet.db");
   REQUIRE_MESSAGE(fleet.has_value(), (fleet ? "" : fleet.error().message));
   return *std::move(fleet);
 }
@@ -26,7 +26,8 @@ std::string node(int number) {
   return fmt::format("spiffe://core-platform.internal/node/edge-{:05}", number);
 }
 
-wire::Commit commit(uint64_t version, CommitState state, const LedgerId& ledger = kPayments) {
+wire::Commit commit(uint64_t version, CommitState state,
+                    const model::LedgerId& ledger = kPayments) {
   wire::Commit out{ledger, version, state, 0, "", sha256("content")};
   if (state == CommitState::kRejected) {
     out.code = static_cast<uint32_t>(ErrorCode::kPdpRejected);
@@ -35,7 +36,7 @@ wire::Commit commit(uint64_t version, CommitState state, const LedgerId& ledger 
   return out;
 }
 
-wire::NodeLedger ledger_of(Fleet& fleet, const std::string& identity) {
+wire::NodeLedger ledger_of(fleet::Fleet& fleet, const std::string& identity) {
   const auto page = fleet.list("", 10);
   REQUIRE(page.has_value());
   for (const wire::NodeRow& row : page->nodes)
@@ -112,7 +113,7 @@ TEST_CASE("a copy that is made while it runs has all that was reported before, a
   REQUIRE(fleet->copy_to(file).has_value());
   REQUIRE(fleet->report(node(1), commit(4, CommitState::kActive), 1002).has_value());
   {
-    const auto copy = Fleet::open(file);
+    const auto copy = fleet::Fleet::open(file);
     REQUIRE(copy.has_value());
     CHECK(ledger_of(**copy, node(1)).active_version == 3);
   }
@@ -120,7 +121,7 @@ TEST_CASE("a copy that is made while it runs has all that was reported before, a
   REQUIRE(fleet->copy_to(file).has_value());
   CHECK(std::filesystem::status(file).permissions() ==
         (std::filesystem::perms::owner_read | std::filesystem::perms::owner_write));
-  const auto copy = Fleet::open(file);
+  const auto copy = fleet::Fleet::open(file);
   REQUIRE(copy.has_value());
   CHECK(ledger_of(**copy, node(1)).active_version == 4);
   // A failed copy loses nothing.
@@ -161,8 +162,8 @@ TEST_CASE("ten thousand nodes report at once and are listed in pages") {
   CHECK(listed == kNodes);
 }
 
-Freshness statement(uint64_t version, TimeMs issued_ms) {
-  Freshness out;
+trust::Freshness statement(uint64_t version, TimeMs issued_ms) {
+  trust::Freshness out;
   out.issued_ms = issued_ms;
   out.heads = {{kPayments, 1, version, sha256("release"), {}}};
   return out;
@@ -175,20 +176,20 @@ TEST_CASE("a node's release is vouched for by the statements that name it, and b
     REQUIRE(fleet->node_seen(node(1), "notp-client/0.1", true, 1000).has_value());
     fleet->attested(node(1), statement(11, 1001));
     auto active = commit(11, CommitState::kActive);
-    active.freshness = FreshnessState::kFresh;
+    active.freshness = trust::FreshnessState::kFresh;
     REQUIRE(fleet->report(node(1), active, 1002).has_value());
     CHECK(ledger_of(*fleet, node(1)).vouched_ms == 1001);
-    CHECK(ledger_of(*fleet, node(1)).freshness == FreshnessState::kFresh);
+    CHECK(ledger_of(*fleet, node(1)).freshness == trust::FreshnessState::kFresh);
     fleet->attested(node(1), statement(11, 2000));
     CHECK(ledger_of(*fleet, node(1)).vouched_ms == 2000);
     // Version 12 is the head now, and the node does not accept it: 11 ages.
     fleet->attested(node(1), statement(12, 3000));
     REQUIRE(fleet->report(node(1), commit(12, CommitState::kRejected), 3001).has_value());
     fleet->attested(node(1), statement(12, 4000));
-    active.freshness = FreshnessState::kStale;
+    active.freshness = trust::FreshnessState::kStale;
     REQUIRE(fleet->report(node(1), active, 4001).has_value());
     CHECK(ledger_of(*fleet, node(1)).vouched_ms == 2000);
-    CHECK(ledger_of(*fleet, node(1)).freshness == FreshnessState::kStale);
+    CHECK(ledger_of(*fleet, node(1)).freshness == trust::FreshnessState::kStale);
     // It accepts 13, after 13 was attested.
     fleet->attested(node(1), statement(13, 5000));
     REQUIRE(fleet->report(node(1), commit(13, CommitState::kActive), 5001).has_value());
@@ -236,7 +237,7 @@ PRAGMA user_version = 1;)");
     CHECK(old.version == 8);
     CHECK(old.active_version == 7);
     CHECK(old.since_ms == 800);
-    CHECK(old.freshness == FreshnessState::kUntracked);
+    CHECK(old.freshness == trust::FreshnessState::kUntracked);
     CHECK(old.vouched_ms == 0);
     fleet->attested(node(1), statement(7, 5000));
     REQUIRE(fleet->node_seen(node(1), "", false, 5001).has_value());
@@ -244,7 +245,7 @@ PRAGMA user_version = 1;)");
   }
   CHECK(ledger_of(*open(folder), node(1)).vouched_ms == 5000);
   (*open_database(file))->exec("PRAGMA user_version = 99");
-  const auto later = Fleet::open(file);
+  const auto later = fleet::Fleet::open(file);
   REQUIRE_FALSE(later.has_value());
   CHECK(later.error().message.find("format 99") != std::string::npos);
 }
@@ -260,9 +261,9 @@ TEST_CASE("a node that makes up ledgers is stopped") {
   CHECK(last.error().code == ErrorCode::kOverloaded);
 }
 
-LedgerId numbered(size_t number) { return {kPayments.zone, fmt::format("l{:04}", number)}; }
+model::LedgerId numbered(size_t number) { return {kPayments.zone, fmt::format("l{:04}", number)}; }
 
-size_t ledgers_of(Fleet& fleet, const std::string& identity) {
+size_t ledgers_of(fleet::Fleet& fleet, const std::string& identity) {
   const auto page = fleet.list("", 10);
   REQUIRE(page.has_value());
   for (const wire::NodeRow& row : page->nodes)
@@ -275,7 +276,7 @@ TEST_CASE("of the ledgers of one node those that it reported on last are kept") 
   {
     const auto fleet = open(folder);
     // Session after session, each with other ledgers; the first one is in use all the time.
-    for (size_t i = 0; i < 3 * Fleet::kLedgersPerNodeMax; ++i) {
+    for (size_t i = 0; i < 3 * fleet::Fleet::kLedgersPerNodeMax; ++i) {
       const auto now_ms = static_cast<TimeMs>(1000 + i);
       REQUIRE(fleet->report(node(1), commit(1, CommitState::kActive, numbered(i)), now_ms));
       REQUIRE(fleet->report(node(1), commit(1, CommitState::kActive), now_ms));
@@ -286,8 +287,8 @@ TEST_CASE("of the ledgers of one node those that it reported on last are kept") 
     REQUIRE(page->nodes.size() == 2);
     CHECK(page->nodes[1].ledgers.size() == 1);
     const auto& held = page->nodes[0].ledgers;
-    CHECK(held.size() == Fleet::kLedgersPerNodeMax);
-    CHECK(held.front().ledger == numbered(2 * Fleet::kLedgersPerNodeMax + 1));
+    CHECK(held.size() == fleet::Fleet::kLedgersPerNodeMax);
+    CHECK(held.front().ledger == numbered(2 * fleet::Fleet::kLedgersPerNodeMax + 1));
     CHECK(held.back().ledger == kPayments);
     CHECK(wire::try_encode_frame(wire::Response{.what = wire::NodesPage{page->nodes}}).has_value());
   }
@@ -319,7 +320,7 @@ TEST_CASE("a database that holds 66 ledgers of one node is brought within the bo
 
 TEST_CASE("which node subscribes to two ledgers, by what it wanted last") {
   const TemporaryFolder folder;
-  const LedgerId a = numbered(1), b = numbered(2), c = numbered(3);
+  const model::LedgerId a = numbered(1), b = numbered(2), c = numbered(3);
   {
     const auto fleet = open(folder);
     REQUIRE(fleet->subscribed(node(1), {a, b}));
@@ -336,7 +337,7 @@ TEST_CASE("which node subscribes to two ledgers, by what it wanted last") {
 
 TEST_CASE("of too many nodes those without a session that were seen longest ago are forgotten") {
   const TemporaryFolder folder;
-  const auto fleet = Fleet::open(folder.path() / "fleet.db", {.nodes = 3}).value();
+  const auto fleet = fleet::Fleet::open(folder.path() / "fleet.db", {.nodes = 3}).value();
   for (int i = 0; i < 6; ++i) {
     REQUIRE(fleet->node_seen(node(i), "agent", i == 0, 1000 + i));
     REQUIRE(fleet->report(node(i), commit(1, CommitState::kActive), 1000 + i));
@@ -358,7 +359,7 @@ TEST_CASE(
   talk.message = std::string(limits::kErrorTextBytesMax, 'm');
   constexpr int kNodes = 20;
   for (int i = 0; i < kNodes; ++i)
-    for (size_t l = 0; l < Fleet::kLedgersPerNodeMax; ++l) {
+    for (size_t l = 0; l < fleet::Fleet::kLedgersPerNodeMax; ++l) {
       talk.ledger = numbered(l);
       REQUIRE(fleet->report(node(i), talk, 1000));
     }
@@ -380,9 +381,9 @@ TEST_CASE(
 
 TEST_CASE("messages that wait for the disk are bounded over all nodes") {
   const TemporaryFolder folder;
-  const auto fleet =
-      Fleet::open(folder.path() / "fleet.db", {.pending_bytes = 2 * limits::kErrorTextBytesMax})
-          .value();
+  const auto fleet = fleet::Fleet::open(folder.path() / "fleet.db",
+                                        {.pending_bytes = 2 * limits::kErrorTextBytesMax})
+                         .value();
   auto talk = commit(1, CommitState::kRejected);
   talk.message = std::string(limits::kErrorTextBytesMax, 'm');
   // Flushed entries free capacity again.
@@ -400,7 +401,7 @@ Error rollback(const std::string& message) { return {ErrorCode::kRollback, messa
 TEST_CASE("a node that distrusts what it was shown is listed with the reason until it reports") {
   const TemporaryFolder folder;
   const auto fleet = open(folder);
-  const LedgerId gateway{kPayments.zone, "gateway"};
+  const model::LedgerId gateway{kPayments.zone, "gateway"};
   REQUIRE(fleet->node_seen(node(1), "notp-client/0.1", true, 1000).has_value());
   REQUIRE(fleet->report(node(1), commit(3, CommitState::kActive, gateway), 1001).has_value());
   REQUIRE(fleet->report(node(1), commit(7, CommitState::kActive), 1001).has_value());
@@ -453,7 +454,7 @@ TEST_CASE("a node that never reported to this registry is listed with what it re
 TEST_CASE("of too many nodes that refuse the first ones are kept, and of a reason its beginning") {
   const TemporaryFolder folder;
   const auto fleet = open(folder);
-  const int last = static_cast<int>(Fleet::kRefusalsMax);
+  const int last = static_cast<int>(fleet::Fleet::kRefusalsMax);
   const auto is_listed = [&](int number) {
     REQUIRE(fleet->node_seen(node(number), "notp-client/0.1", true, 1000).has_value());
     REQUIRE(fleet->subscribed(node(number), {kPayments}).has_value());
@@ -469,11 +470,11 @@ TEST_CASE("of too many nodes that refuse the first ones are kept, and of a reaso
   CHECK_FALSE(is_listed(last + 1));
 
   // A listed one may change its error, and an ended one frees its slot.
-  const std::string endless(Fleet::kRefusalBytesMax + 1, 'x');
+  const std::string endless(fleet::Fleet::kRefusalBytesMax + 1, 'x');
   fleet->refused(node(last), rollback(endless));
   const auto page = fleet->list(node(last - 1), 1);
   REQUIRE(page.has_value());
-  CHECK(page->nodes[0].ledgers[0].message == endless.substr(0, Fleet::kRefusalBytesMax));
+  CHECK(page->nodes[0].ledgers[0].message == endless.substr(0, fleet::Fleet::kRefusalBytesMax));
   REQUIRE(fleet->report(node(1), commit(8, CommitState::kActive), 1002).has_value());
   fleet->refused(node(last + 1), rollback("root 1 is below root 2"));
   CHECK(is_listed(last + 1));
@@ -487,7 +488,7 @@ TEST_CASE("a file that is no fleet database is refused") {
     std::fputs("this is not a database, and long enough to look like one might", out);
     std::fclose(out);
   }
-  const auto fleet = Fleet::open(folder.path() / "fleet.db");
+  const auto fleet = fleet::Fleet::open(folder.path() / "fleet.db");
   REQUIRE_FALSE(fleet.has_value());
   CHECK(fleet.error().code == ErrorCode::kCorrupt);
 }

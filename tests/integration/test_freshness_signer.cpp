@@ -18,31 +18,32 @@ constexpr Now kNow{samples::kIssuedMs + 10'000'000, 5'000};
 struct World {
   TemporaryFolder folder;
   std::filesystem::path key_file = folder.path() / "freshness.key";
-  std::unique_ptr<GitRegistry> registry = GitRegistry::open(folder.path() / "data").value();
-  std::unique_ptr<RootStore> roots;
-  std::unique_ptr<FreshnessSigner> signer;
+  std::unique_ptr<registry::GitRegistry> registry =
+      registry::GitRegistry::open(folder.path() / "data").value();
+  std::unique_ptr<trust::RootStore> roots;
+  std::unique_ptr<trust::FreshnessSigner> signer;
 
-  explicit World(const Root& root = samples::tracked_root()) {
+  explicit World(const trust::Root& root = samples::tracked_root()) {
     const auto file = folder.path() / "root.envelope";
     REQUIRE(write_file(file, samples::signed_by(root, {1}).encode()).has_value());
-    auto opened = RootStore::open(folder.path() / "data" / "roots", file,
-                                  std::string(samples::kDomain), kNow.wall_ms);
+    auto opened = trust::RootStore::open(folder.path() / "data" / "roots", file,
+                                         std::string(samples::kDomain), kNow.wall_ms);
     REQUIRE(opened.has_value());
     roots = *std::move(opened);
-    signer = std::make_unique<FreshnessSigner>(*registry, *roots);
+    signer = std::make_unique<trust::FreshnessSigner>(*registry, *roots);
   }
   void give_key(uint8_t number) {
     REQUIRE(write_file(key_file, samples::key(number).to_pem(), 0600).has_value());
     REQUIRE(signer->configure({.private_key = key_file}).has_value());
   }
-  ReleaseInfoPtr publish(const std::string& text) {
-    const auto release = samples::next_release(kLedger, registry->head(kLedger),
-                                               samples::model({{"data.json", "\"" + text + "\""}}));
+  registry::ReleaseInfoPtr publish(const std::string& text) {
+    const auto release = samples::next_release(
+        kLedger, registry->head(kLedger), samples::content_of({{"data.json", "\"" + text + "\""}}));
     REQUIRE(registry->publish(release).has_value());
     return registry->head(kLedger);
   }
-  Result<std::pair<Freshness, Bytes>> sign(uint64_t sequence_min = 1) const {
-    FreshHead payments{kLedger, 0, 0, {}, {}};
+  Result<std::pair<trust::Freshness, Bytes>> sign(uint64_t sequence_min = 1) const {
+    trust::FreshHead payments{kLedger, 0, 0, {}, {}};
     if (const auto head = registry->head(kLedger))
       payments = {kLedger, head->ref.epoch, head->ref.version, head->ref.release_hash, {}};
     return signer->sign({{{kLedger.zone, "gateway"}, 0, 0, {}, {}}, payments}, kNode, sequence_min,
@@ -50,26 +51,27 @@ struct World {
   }
 };
 
-Verdict verdict_of(const std::pair<Freshness, Bytes>& statement, const Root& root) {
-  Envelope envelope = envelope_of(statement.first);
+trust::Verdict verdict_of(const std::pair<trust::Freshness, Bytes>& statement,
+                          const trust::Root& root) {
+  trust::Envelope envelope = trust::envelope_of(statement.first);
   envelope.signatures.push_back({statement.second, {}});
   const Bytes bytes = envelope.encode();
-  Trusted trusted = samples::trusting(root);
-  Update update;
+  trust::Trusted trusted = samples::trusting(root);
+  trust::Update update;
   update.freshness = bytes;
   update.expected = {kLedger};
-  return verify_update(update, trusted, kNow.wall_ms);
+  return trust::verify_update(update, trusted, kNow.wall_ms);
 }
 
 TEST_CASE("a statement holds the heads and what is withdrawn, and its reader can verify it") {
   World world;
   world.give_key(7);
-  const ReleaseInfoPtr first = world.publish("one");
-  const ReleaseInfoPtr second = world.publish("two");
+  const registry::ReleaseInfoPtr first = world.publish("one");
+  const registry::ReleaseInfoPtr second = world.publish("two");
   REQUIRE(world.registry->withdraw(kLedger, 1, "wrong", samples::kAlice, kNow.wall_ms));
   const auto statement = world.sign();
   REQUIRE(statement.has_value());
-  const Freshness& said = statement->first;
+  const trust::Freshness& said = statement->first;
   CHECK(said.audience == kNode);
   CHECK(said.sequence == static_cast<uint64_t>(kNow.wall_ms));
   CHECK(said.root_version == 1);
@@ -81,7 +83,7 @@ TEST_CASE("a statement holds the heads and what is withdrawn, and its reader can
   CHECK(said.heads[1].version == 2);
   CHECK(said.heads[1].release_hash == second->ref.release_hash);
   CHECK(said.heads[1].withdrawn == std::vector{first->ref.release_hash});
-  const Verdict verdict = verdict_of(*statement, samples::tracked_root());
+  const trust::Verdict verdict = verdict_of(*statement, samples::tracked_root());
   CHECK_MESSAGE(!verdict.error, (verdict.error ? verdict.error->message : ""));
   REQUIRE(verdict.freshness.has_value());
   CHECK(world.signer->signed_total() == 1);
@@ -98,16 +100,16 @@ TEST_CASE("sequences never fall behind what the reader has, nor past the end") {
 
 TEST_CASE("only the key that the root names signs, and a rotation needs no restart") {
   World world;
-  CHECK(world.signer->key_state() == FreshnessKeyState::kMissing);
+  CHECK(world.signer->key_state() == trust::FreshnessKeyState::kMissing);
   CHECK(world.sign().error().code == ErrorCode::kConfig);
   world.give_key(8);
-  CHECK(world.signer->key_state() == FreshnessKeyState::kOther);
+  CHECK(world.signer->key_state() == trust::FreshnessKeyState::kOther);
   CHECK(world.sign().error().code == ErrorCode::kConfig);
-  Root next = samples::root();
+  trust::Root next = samples::root();
   next.version = 2;
   next.freshness_keys = {samples::key(8).public_key()};
   REQUIRE(world.roots->publish(samples::signed_by(next, {1}).encode(), kNow.wall_ms));
-  CHECK(world.signer->key_state() == FreshnessKeyState::kSigning);
+  CHECK(world.signer->key_state() == trust::FreshnessKeyState::kSigning);
   const auto statement = world.sign();
   REQUIRE(statement.has_value());
   CHECK(statement->first.root_version == 2);
@@ -119,7 +121,7 @@ TEST_CASE("a root without a freshness key turns signing off") {
   World world(samples::root());
   world.give_key(7);
   CHECK_FALSE(world.signer->enabled());
-  CHECK(world.signer->key_state() == FreshnessKeyState::kOff);
+  CHECK(world.signer->key_state() == trust::FreshnessKeyState::kOff);
   CHECK_FALSE(world.sign().has_value());
 }
 

@@ -25,18 +25,18 @@ TEST_CASE("a release writes what is new without a look into the packs of those b
     return samples::FileTexts{{"a/rules.rego", fmt::format("package a\n\nx := {}\n", number)},
                               {"b/c/rules.rego", "package b.c\n\nx := 1\n"}};
   };
-  publish(*registry, step(1));
-  publish(*registry, step(2));
+  publish_files(*registry, step(1));
+  publish_files(*registry, step(2));
   fs::rename(packs, data.path() / "packs");
   fs::create_directory(packs);
-  publish(*registry, step(3));
+  publish_files(*registry, step(3));
   // A blob, two folders, the commit and the tag.
   CHECK(git_line(repository, {"count-objects", "-v"}).contains("\nin-pack: 5\n"));
   for (const auto& entry : fs::directory_iterator(data.path() / "packs"))
     fs::rename(entry.path(), packs / entry.path().filename());
   check_fsck(repository);
   // Content of an older release.
-  publish(*registry, step(1));
+  publish_files(*registry, step(1));
   check_fsck(repository);
 }
 
@@ -45,8 +45,8 @@ TEST_CASE("twenty releases read the same to stock git, after a restart, and by t
   const fs::path repository = repository_of(data.path());
   {
     const auto registry = open(data.path());
-    for (int step = 1; step <= 19; ++step) publish(*registry, texts(step));
-    publish(*registry, texts(1));  // a rollback: old content, new release
+    for (int step = 1; step <= 19; ++step) publish_files(*registry, texts(step));
+    publish_files(*registry, texts(1));  // a rollback: old content, new release
     check_fsck(repository);
   }
   CHECK(git_line(repository, {"symbolic-ref", "HEAD"}) == "refs/heads/main");
@@ -67,13 +67,14 @@ TEST_CASE("twenty releases read the same to stock git, after a restart, and by t
 
   const TemporaryFolder scratch;
   const auto registry = open(data.path());
-  CHECK(registry->ledgers() == std::vector<LedgerId>{kLedger});
+  CHECK(registry->ledgers() == std::vector<model::LedgerId>{kLedger});
   for (const int step : {1, 2, 11, 19}) {
     const auto snapshot = registry->snapshot(kLedger, static_cast<uint64_t>(step));
     REQUIRE(snapshot.has_value());
     check_same(**snapshot, texts(step));
     // Where it stands is known again, as when it was published.
-    const ReleaseRef expected = ref_of((*snapshot)->release, (*snapshot)->ref.release_hash);
+    const trust::ReleaseRef expected =
+        trust::ref_of((*snapshot)->release, (*snapshot)->ref.release_hash);
     CHECK((*snapshot)->ref == expected);
     CHECK(registry->info(kLedger, static_cast<uint64_t>(step)).value()->ref == expected);
     CHECK((*snapshot)->publisher == samples::kAlice);
@@ -87,7 +88,7 @@ TEST_CASE("twenty releases read the same to stock git, after a restart, and by t
   git_line(data.path(), {"clone", "-q", repository.string(), clone.string()});
   CHECK(git_line(clone, {"tag", "-l", "v1*"}).contains("v19"));
   CHECK(fs::file_size(clone / "payments/large/data.json") == 300'000);
-  publish(*registry, texts(21));
+  publish_files(*registry, texts(21));
   check_fsck(repository);
 }
 
@@ -95,13 +96,13 @@ TEST_CASE("stock gc may repack a ledger between two runs of the registry") {
   const TemporaryFolder data;
   {
     const auto registry = open(data.path());
-    for (int step = 1; step <= 5; ++step) publish(*registry, texts(step));
+    for (int step = 1; step <= 5; ++step) publish_files(*registry, texts(step));
   }
   git_line(repository_of(data.path()), {"gc", "-q", "--prune=now"});
   CHECK(fs::exists(repository_of(data.path()) / "packed-refs"));
   const auto registry = open(data.path());
   check_same(**registry->snapshot(kLedger, 3), texts(3));
-  publish(*registry, texts(6));
+  publish_files(*registry, texts(6));
   CHECK(registry->head(kLedger)->release.version == 6);
   check_fsck(repository_of(data.path()));
 }
@@ -112,17 +113,17 @@ TEST_CASE("releases of a ledger share equal content in memory, and old ones come
   {
     const auto registry = open(data.path());
     for (uint64_t step = 1; step <= count; ++step)
-      publish(*registry, texts(static_cast<int>(step)));
+      publish_files(*registry, texts(static_cast<int>(step)));
     CHECK(*registry->snapshot(kLedger, count) == *registry->snapshot(kLedger, count));
     check_same(**registry->snapshot(kLedger, 1), texts(1));
   }
   const auto registry = open(data.path());
-  const SnapshotPtr newest = registry->snapshot(kLedger, count).value();
-  const SnapshotPtr oldest = registry->snapshot(kLedger, 1).value();
+  const registry::SnapshotPtr newest = registry->snapshot(kLedger, count).value();
+  const registry::SnapshotPtr oldest = registry->snapshot(kLedger, 1).value();
   CHECK(newest->envelope.is_read());  // once, for all artifacts of it
   const Hash same = newest->content.tree->find("a.b")->hash;
   CHECK(newest->content.blobs.at(same) == oldest->content.blobs.at(same));
-  const SnapshotPtr next = publish(*registry, texts(99));
+  const registry::SnapshotPtr next = publish_files(*registry, texts(99));
   CHECK(next->content.blobs.at(same) == newest->content.blobs.at(same));
 }
 
@@ -134,10 +135,10 @@ TEST_CASE("history is paged from the newest, and what is not there is not found"
   CHECK(registry->snapshot(kLedger, 1).error().code == ErrorCode::kNotFound);
   CHECK(registry->history(kLedger, 0, 10).error().code == ErrorCode::kNotFound);
   CHECK_FALSE(fs::exists(repository_of(data.path())));
-  for (int step = 1; step <= 4; ++step) publish(*registry, texts(step));
+  for (int step = 1; step <= 4; ++step) publish_files(*registry, texts(step));
   const auto versions = [&](uint64_t below, size_t rows) {
     std::vector<uint64_t> out;
-    for (const ReleaseInfoPtr& row : registry->history(kLedger, below, rows).value())
+    for (const registry::ReleaseInfoPtr& row : registry->history(kLedger, below, rows).value())
       out.push_back(row->release.version);
     return out;
   };
@@ -152,8 +153,8 @@ TEST_CASE("history is paged from the newest, and what is not there is not found"
 TEST_CASE("a publish on a head that moved is a conflict that says who moved it") {
   const TemporaryFolder data;
   const auto registry = open(data.path());
-  NewRelease late = next_release(kLedger, nullptr, model(texts(2)));
-  publish(*registry, texts(1));
+  registry::NewRelease late = next_release(kLedger, nullptr, content_of(texts(2)));
+  publish_files(*registry, texts(1));
   const auto refused = registry->publish(late);
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == ErrorCode::kConflict);
@@ -175,7 +176,7 @@ TEST_CASE("a publish on a head that moved is a conflict that says who moved it")
 TEST_CASE("a release that the head already is counts as published") {
   const TemporaryFolder data;
   const auto registry = open(data.path());
-  const NewRelease release = next_release(kLedger, nullptr, model(texts(1)));
+  const registry::NewRelease release = next_release(kLedger, nullptr, content_of(texts(1)));
   const auto first = registry->publish(release);
   const auto again = registry->publish(release);
   REQUIRE(again.has_value());
@@ -186,23 +187,29 @@ TEST_CASE("a release that the head already is counts as published") {
 TEST_CASE("a release that does not fit its place or its content is refused") {
   const TemporaryFolder data;
   const auto registry = open(data.path());
-  publish(*registry, texts(1));
+  publish_files(*registry, texts(1));
   const auto code_of = [&](auto change) {
-    NewRelease release = next_release(kLedger, registry->head(kLedger), model(texts(2)));
+    registry::NewRelease release =
+        next_release(kLedger, registry->head(kLedger), content_of(texts(2)));
     change(release);
     return registry->publish(release).error().code;
   };
-  CHECK(code_of([](NewRelease& r) { r.release.version = 3; }) == ErrorCode::kStatement);
-  CHECK(code_of([](NewRelease& r) { r.release.previous_hash = sha256("x"); }) ==
+  CHECK(code_of([](registry::NewRelease& r) { r.release.version = 3; }) == ErrorCode::kStatement);
+  CHECK(code_of([](registry::NewRelease& r) { r.release.previous_hash = sha256("x"); }) ==
         ErrorCode::kStatement);
-  CHECK(code_of([](NewRelease& r) { r.release.issued_ms = -1; }) == ErrorCode::kStatement);
-  CHECK(code_of([](NewRelease& r) { r.content = model(texts(3)); }) == ErrorCode::kContentRoot);
-  CHECK(code_of([](NewRelease& r) { r.release.total_bytes++; }) == ErrorCode::kContentRoot);
-  CHECK(code_of([](NewRelease& r) { r.release.ledger.name = "x"; }) == ErrorCode::kWrongTarget);
-  CHECK(code_of([](NewRelease& r) { r.publisher = "a <b>"; }) == ErrorCode::kUsage);
-  CHECK(code_of([](NewRelease& r) { r.publisher = "a\nparent 0"; }) == ErrorCode::kUsage);
-  CHECK(code_of([](NewRelease& r) { r.message = "\xff"; }) == ErrorCode::kUsage);
-  CHECK(code_of([](NewRelease& r) { r.message = std::string(5000, 'x'); }) == ErrorCode::kLimit);
+  CHECK(code_of([](registry::NewRelease& r) { r.release.issued_ms = -1; }) ==
+        ErrorCode::kStatement);
+  CHECK(code_of([](registry::NewRelease& r) { r.content = content_of(texts(3)); }) ==
+        ErrorCode::kContentRoot);
+  CHECK(code_of([](registry::NewRelease& r) { r.release.total_bytes++; }) ==
+        ErrorCode::kContentRoot);
+  CHECK(code_of([](registry::NewRelease& r) { r.release.ledger.name = "x"; }) ==
+        ErrorCode::kWrongTarget);
+  CHECK(code_of([](registry::NewRelease& r) { r.publisher = "a <b>"; }) == ErrorCode::kUsage);
+  CHECK(code_of([](registry::NewRelease& r) { r.publisher = "a\nparent 0"; }) == ErrorCode::kUsage);
+  CHECK(code_of([](registry::NewRelease& r) { r.message = "\xff"; }) == ErrorCode::kUsage);
+  CHECK(code_of([](registry::NewRelease& r) { r.message = std::string(5000, 'x'); }) ==
+        ErrorCode::kLimit);
   CHECK(registry->head(kLedger)->release.version == 1);
 }
 
@@ -219,7 +226,7 @@ TEST_CASE("the publisher's words come back as they were, whatever they look like
     int step = 0;
     for (const auto& [said, stored] : words) {
       const auto published = registry->publish(
-          next_release(kLedger, registry->head(kLedger), model(texts(++step)), said));
+          next_release(kLedger, registry->head(kLedger), content_of(texts(++step)), said));
       REQUIRE(published.has_value());
       CHECK((*published)->message == stored);
     }
@@ -240,7 +247,8 @@ TEST_CASE("of two publishers at once, exactly one wins each round") {
   const auto publisher = [&](size_t who) {
     for (int i = 0; i < kRounds; ++i) {
       const auto files = texts(static_cast<int>(who) * 100 + i);
-      const NewRelease release = next_release(kLedger, registry->head(kLedger), model(files));
+      const registry::NewRelease release =
+          next_release(kLedger, registry->head(kLedger), content_of(files));
       round.arrive_and_wait();
       const auto published = registry->publish(release);
       won[who][static_cast<size_t>(i)] = published.has_value();
@@ -260,7 +268,7 @@ TEST_CASE("of two publishers at once, exactly one wins each round") {
 TEST_CASE("readers of facts and content are not disturbed by publishes") {
   const TemporaryFolder data;
   const auto registry = open(data.path());
-  publish(*registry, texts(1));
+  publish_files(*registry, texts(1));
   std::atomic<bool> stop{false};
   std::atomic<size_t> reads{0};
   std::thread reader([&] {
@@ -273,7 +281,7 @@ TEST_CASE("readers of facts and content are not disturbed by publishes") {
       ++reads;
     }
   });
-  for (int step = 2; step <= 15; ++step) publish(*registry, texts(step));
+  for (int step = 2; step <= 15; ++step) publish_files(*registry, texts(step));
   stop = true;
   reader.join();
   CHECK(reads > 0);

@@ -21,7 +21,7 @@ namespace {
 TEST_CASE("in a child: publish the next release" * doctest::skip()) {
   const auto registry = open(std::getenv("NOTP_TEST_DATA"));
   const auto head = registry->head(kLedger);
-  publish(*registry, texts(head ? static_cast<int>(head->release.version) + 1 : 1));
+  publish_files(*registry, texts(head ? static_cast<int>(head->release.version) + 1 : 1));
 }
 
 int publish_in_child(const fs::path& data, const std::string& failpoint) {
@@ -54,11 +54,11 @@ TEST_CASE("after a crash in a publish the ledger holds the old or the new, and a
         // The publisher, without an answer, sends the same again.
         const auto old = before == 0 ? nullptr : registry->info(kLedger, 1).value();
         const auto retried = registry->publish(
-            next_release(kLedger, old, model(texts(static_cast<int>(before) + 1))));
+            next_release(kLedger, old, content_of(texts(static_cast<int>(before) + 1))));
         REQUIRE_MESSAGE(retried.has_value(), (retried ? "" : retried.error().message));
         CHECK(registry->head(kLedger)->release.version == before + 1);
         check_fsck(repository);
-        publish(*registry, texts(50));
+        publish_files(*registry, texts(50));
       }
       const auto registry = open(data.path());
       REQUIRE(registry->damaged().empty());
@@ -75,7 +75,7 @@ TEST_CASE("another release may take the place of one that a crash cut off") {
   REQUIRE(publish_in_child(data.path(), "registry.after_tag") == 137);
   const auto registry = open(data.path());
   CHECK(git_line(repository_of(data.path()), {"tag", "-l"}) == "v1");
-  publish(*registry, texts(77));
+  publish_files(*registry, texts(77));
   check_same(**registry->snapshot(kLedger, 2), texts(77));
   check_fsck(repository_of(data.path()));
 }
@@ -85,7 +85,7 @@ TEST_CASE("what a dead writer leaves is cleared at the start") {
   const fs::path repository = repository_of(data.path());
   {
     const auto registry = open(data.path());
-    publish(*registry, texts(1));
+    publish_files(*registry, texts(1));
   }
   const std::string name(40, 'e');
   const std::vector<fs::path> leftovers = {repository / "refs/heads/main.lock",
@@ -101,7 +101,7 @@ TEST_CASE("what a dead writer leaves is cleared at the start") {
   const auto registry = open(data.path());
   REQUIRE(registry->damaged().empty());
   for (const fs::path& leftover : leftovers) CHECK_FALSE(fs::exists(leftover));
-  publish(*registry, texts(2));
+  publish_files(*registry, texts(2));
   check_fsck(repository);
 }
 
@@ -110,7 +110,7 @@ TEST_CASE("a truncated loose object that somebody left does not hang the registr
   const fs::path repository = repository_of(data.path());
   {
     const auto registry = open(data.path());
-    publish(*registry, texts(1));
+    publish_files(*registry, texts(1));
   }
   const std::string blob = git_line(repository, {"rev-parse", "v1:a.b"});
   const fs::path loose = repository / "objects" / blob.substr(0, 2) / blob.substr(2);
@@ -125,7 +125,7 @@ TEST_CASE("a repository whose objects are loose says how they are packed, and is
   const fs::path repository = repository_of(data.path());
   {
     const auto registry = open(data.path());
-    publish(*registry, texts(1));
+    publish_files(*registry, texts(1));
   }
   // As after `git push` into it.
   const fs::path packs = data.path() / "packs";
@@ -137,7 +137,7 @@ TEST_CASE("a repository whose objects are loose says how they are packed, and is
                            entry.path()})
                   .status == 0);
   {
-    const auto registry = GitRegistry::open(data.path());
+    const auto registry = registry::GitRegistry::open(data.path());
     REQUIRE(registry.has_value());
     REQUIRE((*registry)->damaged().size() == 1);
     CHECK((*registry)->damaged()[0].error.message.contains("git repack -a -d"));
@@ -151,21 +151,21 @@ TEST_CASE("a repository whose objects are loose says how they are packed, and is
 TEST_CASE("one data folder belongs to one registry at a time") {
   const TemporaryFolder data;
   auto registry = open(data.path());
-  const auto second = GitRegistry::open(data.path());
+  const auto second = registry::GitRegistry::open(data.path());
   REQUIRE_FALSE(second.has_value());
   CHECK(second.error().code == ErrorCode::kIo);
   CHECK(second.error().message.contains("another registry"));
   registry.reset();
-  CHECK(GitRegistry::open(data.path()).has_value());
+  CHECK(registry::GitRegistry::open(data.path()).has_value());
 }
 
 TEST_CASE("a repository that is gone is never begun anew") {
   const TemporaryFolder data;
   const auto registry = open(data.path());
-  publish(*registry, texts(1));
+  publish_files(*registry, texts(1));
   fs::rename(repository_of(data.path()), data.path() / "elsewhere");
   const auto refused =
-      registry->publish(next_release(kLedger, registry->head(kLedger), model(texts(2))));
+      registry->publish(next_release(kLedger, registry->head(kLedger), content_of(texts(2))));
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == ErrorCode::kCorrupt);
   CHECK_FALSE(fs::exists(repository_of(data.path())));
@@ -180,7 +180,7 @@ TEST_CASE("a repository of another user is refused, and not replaced") {
   const fs::path repository = repository_of(data.path());
   {
     const auto registry = open(data.path());
-    publish(*registry, texts(1));
+    publish_files(*registry, texts(1));
   }
   REQUIRE(::chown(repository.c_str(), 12345, 12345) == 0);
   {
@@ -189,7 +189,7 @@ TEST_CASE("a repository of another user is refused, and not replaced") {
     CHECK(registry->damaged()[0].error.code == ErrorCode::kCorrupt);
     CHECK(registry->damaged()[0].error.message.contains(repository.string()));
     CHECK_FALSE(registry->head(kLedger));
-    const auto refused = registry->publish(next_release(kLedger, nullptr, model(texts(2))));
+    const auto refused = registry->publish(next_release(kLedger, nullptr, content_of(texts(2))));
     CHECK(refused.error().code == ErrorCode::kCorrupt);
   }
   REQUIRE(::chown(repository.c_str(), 0, 0) == 0);
@@ -247,11 +247,11 @@ TEST_CASE("a damaged ledger is named, refused, and does not take the others with
   for (const auto& [name, damage] : damages) {
     CAPTURE(name);
     const TemporaryFolder data;
-    const LedgerId healthy{kLedger.zone, "healthy"};
+    const model::LedgerId healthy{kLedger.zone, "healthy"};
     {
       const auto registry = open(data.path());
-      for (int step = 1; step <= 3; ++step) publish(*registry, texts(step));
-      for (int step = 1; step <= 3; ++step) publish(*registry, texts(step), healthy);
+      for (int step = 1; step <= 3; ++step) publish_files(*registry, texts(step));
+      for (int step = 1; step <= 3; ++step) publish_files(*registry, texts(step), healthy);
     }
     damage(repository_of(data.path()));
     const auto registry = open(data.path());
@@ -261,9 +261,9 @@ TEST_CASE("a damaged ledger is named, refused, and does not take the others with
     CHECK(error.message.contains(repository_of(data.path()).string()));
     CHECK(registry->snapshot(kLedger, 1).error().code == ErrorCode::kCorrupt);
     CHECK(registry->history(kLedger, 0, 1).error().code == ErrorCode::kCorrupt);
-    CHECK(registry->publish(next_release(kLedger, nullptr, model(texts(1)))).error().code ==
+    CHECK(registry->publish(next_release(kLedger, nullptr, content_of(texts(1)))).error().code ==
           ErrorCode::kCorrupt);
-    CHECK(registry->ledgers() == std::vector<LedgerId>{healthy});
+    CHECK(registry->ledgers() == std::vector<model::LedgerId>{healthy});
     CHECK(registry->snapshot(healthy, 3).has_value());
   }
 }
@@ -274,8 +274,8 @@ TEST_CASE("content that is damaged on the disk is found when it is read") {
     const TemporaryFolder data;
     {
       const auto registry = open(data.path());
-      publish(*registry, with_noise(texts(1)));
-      publish(*registry, texts(2));
+      publish_files(*registry, with_noise(texts(1)));
+      publish_files(*registry, texts(2));
     }
     const fs::path pack = largest_pack(repository_of(data.path()));
     if (truncated)
@@ -297,17 +297,17 @@ TEST_CASE("a main that others moved while the registry runs stops the next publi
   const TemporaryFolder data;
   const fs::path repository = repository_of(data.path());
   const auto registry = open(data.path());
-  publish(*registry, texts(1));
-  publish(*registry, texts(2));
+  publish_files(*registry, texts(1));
+  publish_files(*registry, texts(2));
   const std::string commit = git_line(repository, {"rev-parse", "main"});
   git_line(repository, {"update-ref", "refs/heads/main", "v1^{}"});
   const auto refused =
-      registry->publish(next_release(kLedger, registry->head(kLedger), model(texts(3))));
+      registry->publish(next_release(kLedger, registry->head(kLedger), content_of(texts(3))));
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == ErrorCode::kCorrupt);
   CHECK(git_line(repository, {"tag", "-l"}) == "v1\nv2");
   git_line(repository, {"update-ref", "refs/heads/main", commit});
-  publish(*registry, texts(3));
+  publish_files(*registry, texts(3));
   CHECK(registry->head(kLedger)->release.version == 3);
 }
 

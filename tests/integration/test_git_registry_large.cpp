@@ -71,8 +71,8 @@ void check_all(const fs::path& data, size_t versions) {
 // Runs in a child process, which a failpoint ends.
 TEST_CASE("in a child: publish two large versions" * doctest::skip()) {
   const auto registry = open(std::getenv("NOTP_TEST_DATA"));
-  publish(*registry, large(0));
-  publish(*registry, large(1));
+  publish_files(*registry, large(0));
+  publish_files(*registry, large(1));
 }
 
 TEST_CASE("a large document's small changes are deltas from one base, to stock git too") {
@@ -81,7 +81,7 @@ TEST_CASE("a large document's small changes are deltas from one base, to stock g
   constexpr size_t kVersions = 15;
   {
     const auto registry = open(data.path());
-    for (size_t step = 0; step < kVersions; ++step) publish(*registry, large(step));
+    for (size_t step = 0; step < kVersions; ++step) publish_files(*registry, large(step));
   }
   const auto depths = chains(repository);
   CHECK(depths.at(blob_of(repository, 1)) == 0);
@@ -105,22 +105,22 @@ TEST_CASE("a large document after a restart, after gc, and after it changed much
   const fs::path repository = repository_of(data.path());
   {
     const auto registry = open(data.path());
-    publish(*registry, large(0));
-    publish(*registry, large(1));
+    publish_files(*registry, large(0));
+    publish_files(*registry, large(1));
   }
   {
     const auto registry = open(data.path());
-    publish(*registry, large(2));  // whole: the packs are not known
-    publish(*registry, large(3));
+    publish_files(*registry, large(2));  // whole: the packs are not known
+    publish_files(*registry, large(3));
     CHECK(chains(repository).at(blob_of(repository, 3)) == 0);
     CHECK(chains(repository).at(blob_of(repository, 4)) == 1);
     git_line(repository, {"gc", "--quiet", "--prune=now"});
-    publish(*registry, large(4));  // the base's pack is gone
-    publish(*registry, large(5));
+    publish_files(*registry, large(4));  // the base's pack is gone
+    publish_files(*registry, large(5));
     samples::FileTexts other = large(6);
     for (char& c : other[kPath])
       if (c == '7') c = '8';
-    publish(*registry, other);
+    publish_files(*registry, other);
     CHECK(chains(repository).at(blob_of(repository, 7)) == 0);
     check_same(**registry->snapshot(kLedger, 7), other);
   }
@@ -131,7 +131,7 @@ TEST_CASE("a damaged base is noticed, and the document written whole") {
   const TemporaryFolder data;
   const fs::path repository = repository_of(data.path());
   const auto registry = open(data.path());
-  publish(*registry, large(0));
+  publish_files(*registry, large(0));
   for (const auto& entry : fs::directory_iterator(repository / "objects" / "pack")) {
     if (entry.path().extension() != ".pack") continue;
     fs::permissions(entry.path(), fs::perms::owner_write, fs::perm_options::add);
@@ -139,7 +139,7 @@ TEST_CASE("a damaged base is noticed, and the document written whole") {
     file.seekp(static_cast<std::streamoff>(fs::file_size(entry.path()) / 2));
     file.put('!').put('?');
   }
-  publish(*registry, large(1));
+  publish_files(*registry, large(1));
   CHECK(git(repository, {"cat-file", "blob", fmt::format("v2:{}", kPath)}).output ==
         large(1).at(kPath));
 }
@@ -159,8 +159,8 @@ TEST_CASE("after a crash behind a change's pack the ledger is as before, and a r
     {
       const auto registry = open(data.path());
       REQUIRE(registry->damaged().empty());
-      if (registry->head(kLedger)->release.version == 1) publish(*registry, large(1));
-      publish(*registry, large(2));
+      if (registry->head(kLedger)->release.version == 1) publish_files(*registry, large(1));
+      publish_files(*registry, large(2));
     }
     check_all(data.path(), 3);
   }

@@ -16,24 +16,24 @@ namespace {
 // texts() has 300 KB of new content in each release.
 constexpr uint64_t kThreeReleases = 1'050'000;
 
-std::unique_ptr<GitRegistry> open_within(const fs::path& data, uint64_t budget_bytes) {
-  auto registry = GitRegistry::open(data, budget_bytes);
+std::unique_ptr<registry::GitRegistry> open_within(const fs::path& data, uint64_t budget_bytes) {
+  auto registry = registry::GitRegistry::open(data, budget_bytes);
   REQUIRE_MESSAGE(registry.has_value(), (registry ? "" : registry.error().message));
   return *std::move(registry);
 }
 
-LedgerId ledger_of(int number) { return {kLedger.zone, fmt::format("ledger{}", number)}; }
+model::LedgerId ledger_of(int number) { return {kLedger.zone, fmt::format("ledger{}", number)}; }
 
-uint64_t loads(const GitRegistry& registry) { return registry.snapshot_counters().loads; }
+uint64_t loads(const registry::GitRegistry& registry) { return registry.snapshot_counters().loads; }
 
-void check_reads(GitRegistry& registry, const LedgerId& ledger, uint64_t version) {
+void check_reads(registry::GitRegistry& registry, const model::LedgerId& ledger, uint64_t version) {
   const auto snapshot = registry.snapshot(ledger, version);
   REQUIRE(snapshot.has_value());
   CHECK((*snapshot)->ref.release_hash == registry.info(ledger, version).value()->ref.release_hash);
   check_same(**snapshot, texts(static_cast<int>(version)));
 }
 
-std::vector<uint64_t> versions_of(const std::vector<std::pair<uint64_t, TreePtr>>& trees) {
+std::vector<uint64_t> versions_of(const std::vector<std::pair<uint64_t, model::TreePtr>>& trees) {
   std::vector<uint64_t> out;
   for (const auto& [version, tree] : trees) out.push_back(version);
   return out;
@@ -50,7 +50,7 @@ TEST_CASE("releases of all ledgers stay within one budget, and what left is read
   };
   for (int step = 1; step <= 6; ++step)
     for (int number = 0; number < 3; ++number) {
-      publish(*registry, texts(step), ledger_of(number));
+      publish_files(*registry, texts(step), ledger_of(number));
       check_budget();
     }
   CHECK(loads(*registry) == 0);
@@ -67,7 +67,7 @@ TEST_CASE("releases of all ledgers stay within one budget, and what left is read
 TEST_CASE("the last two releases of a ledger stay longest") {
   const TemporaryFolder data;
   const auto registry = open_within(data.path(), kThreeReleases);
-  for (int step = 1; step <= 5; ++step) publish(*registry, texts(step));
+  for (int step = 1; step <= 5; ++step) publish_files(*registry, texts(step));
   const auto loads_of = [&](uint64_t version) {
     const uint64_t before = loads(*registry);
     check_reads(*registry, kLedger, version);
@@ -77,13 +77,13 @@ TEST_CASE("the last two releases of a ledger stay longest") {
   CHECK(loads_of(3) == 0);
   CHECK(loads_of(4) == 0);
   CHECK(loads_of(5) == 0);
-  publish(*registry, texts(6));
+  publish_files(*registry, texts(6));
   CHECK(loads_of(5) == 0);
   CHECK(loads_of(6) == 0);
 
   // Two other heads: now the least recently used ones are evicted, whichever ledger they belong to.
-  publish(*registry, texts(1), ledger_of(1));
-  publish(*registry, texts(1), ledger_of(2));
+  publish_files(*registry, texts(1), ledger_of(1));
+  publish_files(*registry, texts(1), ledger_of(2));
   CHECK(loads_of(5) == 1);
 }
 
@@ -93,7 +93,7 @@ TEST_CASE("content that releases share is counted once") {
   samples::FileTexts files = {{"manifest.json", "{}"}, {"data.json", std::string(1 << 20, 'x')}};
   for (int step = 1; step <= 6; ++step) {
     files["step.json"] = std::to_string(step);
-    publish(*registry, files);
+    publish_files(*registry, files);
   }
   const auto counters = registry->snapshot_counters();
   CHECK(counters.snapshots == 6);
@@ -105,7 +105,7 @@ TEST_CASE("a registry without room for any release serves all of them") {
   const TemporaryFolder data;
   const auto registry = open_within(data.path(), 0);
   for (int step = 1; step <= 3; ++step) {
-    check_same(*publish(*registry, texts(step)), texts(step));
+    check_same(*publish_files(*registry, texts(step)), texts(step));
     CHECK(registry->head(kLedger)->release.version == static_cast<uint64_t>(step));
   }
   for (uint64_t version = 1; version <= 3; ++version) check_reads(*registry, kLedger, version);
@@ -124,7 +124,7 @@ TEST_CASE("trees of the last releases are known, longer than their content") {
     const auto registry = open_within(data.path(), kThreeReleases);
     CHECK(registry->recent_trees(kLedger).empty());
     for (uint64_t step = 1; step <= count; ++step)
-      publish(*registry, texts(static_cast<int>(step)));
+      publish_files(*registry, texts(static_cast<int>(step)));
     CHECK(registry->snapshot_counters().snapshots <= 3);
     CHECK(registry->snapshot_counters().trees == limits::kSnapshotsPerLedger);
     const auto trees = registry->recent_trees(kLedger);
@@ -148,7 +148,7 @@ TEST_CASE("readers and publishers at the same time, with room for little") {
   const auto registry = open_within(data.path(), kThreeReleases);
   for (uint64_t step = 1; step <= kStored; ++step)
     for (int number = 0; number < 2; ++number)
-      publish(*registry, texts(static_cast<int>(step)), ledger_of(number));
+      publish_files(*registry, texts(static_cast<int>(step)), ledger_of(number));
   std::barrier start(kReaders + 1);
   std::atomic<int> wrong{0};
   std::vector<std::thread> readers;
@@ -157,10 +157,11 @@ TEST_CASE("readers and publishers at the same time, with room for little") {
       SeededRandom random(reader);
       start.arrive_and_wait();
       for (int i = 0; i < 40; ++i) {
-        const LedgerId ledger = ledger_of(static_cast<int>(random.below(2)));
+        const model::LedgerId ledger = ledger_of(static_cast<int>(random.below(2)));
         const uint64_t version = 1 + random.below(kStored);
         const auto got = registry->snapshot(ledger, version);
-        const FileEntry* file = got ? (*got)->content.tree->find("payments/rules.rego") : nullptr;
+        const model::FileEntry* file =
+            got ? (*got)->content.tree->find("payments/rules.rego") : nullptr;
         if (file == nullptr || *(*got)->content.blobs.at(file->hash) !=
                                    texts(static_cast<int>(version)).at("payments/rules.rego"))
           ++wrong;
@@ -170,7 +171,7 @@ TEST_CASE("readers and publishers at the same time, with room for little") {
     });
   start.arrive_and_wait();
   for (uint64_t step = kStored + 1; step <= kStored + 6; ++step)
-    publish(*registry, texts(static_cast<int>(step)), ledger_of(0));
+    publish_files(*registry, texts(static_cast<int>(step)), ledger_of(0));
   for (std::thread& reader : readers) reader.join();
   CHECK(wrong == 0);
   CHECK(registry->snapshot_counters().bytes <= kThreeReleases);

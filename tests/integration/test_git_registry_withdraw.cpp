@@ -16,13 +16,15 @@ namespace {
 const std::string kBob = "spiffe://core-platform.internal/admin/bob";
 constexpr TimeMs kAtMs = samples::kIssuedMs + 3'600'000;  // 2023-11-14T23:13:20Z
 
-ReleaseInfoPtr withdraw(GitRegistry& registry, uint64_t version, std::string_view reason) {
+registry::ReleaseInfoPtr withdraw(registry::GitRegistry& registry, uint64_t version,
+                                  std::string_view reason) {
   auto withdrawn = registry.withdraw(kLedger, version, reason, kBob, kAtMs);
   REQUIRE_MESSAGE(withdrawn.has_value(), (withdrawn ? "" : withdrawn.error().message));
   return *withdrawn;
 }
 
-std::vector<Hash> hashes_of(const GitRegistry& registry, std::initializer_list<uint64_t> versions) {
+std::vector<Hash> hashes_of(const registry::GitRegistry& registry,
+                            std::initializer_list<uint64_t> versions) {
   std::vector<Hash> hashes;
   for (const uint64_t version : versions)
     hashes.push_back(registry.info(kLedger, version).value()->ref.release_hash);
@@ -36,7 +38,7 @@ TEST_CASE("a withdrawal is known at once, after a restart and to stock git, the 
   const std::string said = "it lets everybody in (admin/bob at 2023-11-14T23:13:20Z)";
   {
     const auto registry = open(data.path());
-    for (int step = 1; step <= 4; ++step) publish(*registry, texts(step));
+    for (int step = 1; step <= 4; ++step) publish_files(*registry, texts(step));
     CHECK(registry->withdrawn(kLedger).empty());
     CHECK(withdraw(*registry, 2, "it lets everybody in")->withdrawn == said);
     withdraw(*registry, 4, "a key is stolen\n\nsee the incident");
@@ -64,10 +66,10 @@ TEST_CASE("a withdrawal is known at once, after a restart and to stock git, the 
   CHECK(registry->head(kLedger)->withdrawn ==
         "a key is stolen\n\nsee the incident (admin/bob at 2023-11-14T23:13:20Z)");
   std::vector<bool> marks;
-  for (const ReleaseInfoPtr& row : registry->history(kLedger, 0, 10).value())
+  for (const registry::ReleaseInfoPtr& row : registry->history(kLedger, 0, 10).value())
     marks.push_back(!row->withdrawn.empty());
   CHECK(marks == std::vector<bool>{true, false, true, false});
-  publish(*registry, texts(5));
+  publish_files(*registry, texts(5));
   CHECK(registry->withdrawn(kLedger).size() == 2);
   check_fsck(repository);
 }
@@ -75,7 +77,7 @@ TEST_CASE("a withdrawal is known at once, after a restart and to stock git, the 
 TEST_CASE("a release is withdrawn once: the second time changes nothing") {
   const TemporaryFolder data;
   const auto registry = open(data.path());
-  publish(*registry, texts(1));
+  publish_files(*registry, texts(1));
   const std::string first = withdraw(*registry, 1, "wrong")->withdrawn;
   const std::string tag = git_line(repository_of(data.path()), {"rev-parse", "withdrawn/v1"});
   CHECK(withdraw(*registry, 1, "still wrong")->withdrawn == first);
@@ -94,7 +96,7 @@ TEST_CASE("what cannot be withdrawn is refused with the reason, and leaves nothi
   };
   CHECK(code_of(1, "no ledger") == ErrorCode::kNotFound);
   CHECK_FALSE(fs::exists(repository_of(data.path())));
-  publish(*registry, texts(1));
+  publish_files(*registry, texts(1));
   CHECK(code_of(2, "no release") == ErrorCode::kNotFound);
   CHECK(code_of(0, "no release") == ErrorCode::kNotFound);
   CHECK(code_of(1, "") == ErrorCode::kUsage);
@@ -117,7 +119,7 @@ TEST_CASE("a reason comes back as it was, whatever it looks like") {
   {
     const auto registry = open(data.path());
     for (size_t i = 0; i < reasons.size(); ++i) {
-      publish(*registry, texts(static_cast<int>(i) + 1));
+      publish_files(*registry, texts(static_cast<int>(i) + 1));
       said.push_back(withdraw(*registry, i + 1, reasons[i])->withdrawn);
     }
   }
@@ -134,7 +136,7 @@ TEST_CASE("of many withdrawals the newest are listed") {
   const uint64_t count = limits::kWithdrawnMax + 2;
   for (uint64_t version = 1; version <= count; ++version) {
     const samples::FileTexts files = {{"manifest.json", "{}"}, {"n", std::to_string(version)}};
-    publish(*registry, files);
+    publish_files(*registry, files);
     withdraw(*registry, version, "wrong");
   }
   const std::vector<Hash> listed = registry->withdrawn(kLedger);
@@ -156,7 +158,7 @@ TEST_CASE("after a crash in a withdrawal the release is withdrawn or not, and a 
   for (const std::string point : {"registry.withdraw_after_pack", "registry.withdraw_after_tag"}) {
     CAPTURE(point);
     const TemporaryFolder data;
-    publish(*open(data.path()), texts(1));
+    publish_files(*open(data.path()), texts(1));
     const CommandResult child =
         run_command({fs::read_symlink("/proc/self/exe").string(), "--no-skip",
                      "--test-case=in a child: withdraw the head"},
@@ -168,7 +170,7 @@ TEST_CASE("after a crash in a withdrawal the release is withdrawn or not, and a 
     CHECK(registry->withdrawn(kLedger).size() == (point.ends_with("tag") ? 1 : 0));
     withdraw(*registry, 1, "wrong");
     CHECK(registry->withdrawn(kLedger).size() == 1);
-    publish(*registry, texts(2));
+    publish_files(*registry, texts(2));
     check_fsck(repository_of(data.path()));
   }
 }
@@ -177,7 +179,7 @@ TEST_CASE("withdrawals survive stock gc, which packs references") {
   const TemporaryFolder data;
   {
     const auto registry = open(data.path());
-    for (int step = 1; step <= 3; ++step) publish(*registry, texts(step));
+    for (int step = 1; step <= 3; ++step) publish_files(*registry, texts(step));
     withdraw(*registry, 1, "wrong");
   }
   git_line(repository_of(data.path()), {"gc", "-q", "--prune=now"});
@@ -217,7 +219,7 @@ TEST_CASE("a withdrawal that something damaged makes the ledger corrupt") {
     const TemporaryFolder data;
     {
       const auto registry = open(data.path());
-      for (int step = 1; step <= 3; ++step) publish(*registry, texts(step));
+      for (int step = 1; step <= 3; ++step) publish_files(*registry, texts(step));
       withdraw(*registry, 2, "wrong");
     }
     damage(repository_of(data.path()));
@@ -236,7 +238,7 @@ TEST_CASE("tags of other names stay a person's own") {
   const TemporaryFolder data;
   {
     const auto registry = open(data.path());
-    publish(*registry, texts(1));
+    publish_files(*registry, texts(1));
   }
   const fs::path repository = repository_of(data.path());
   git_line(repository, {"update-ref", "refs/tags/withdrawn/v01", "v1"});
@@ -251,8 +253,8 @@ TEST_CASE("a withdrawal does not write into a ledger that others moved") {
   const TemporaryFolder data;
   const fs::path repository = repository_of(data.path());
   const auto registry = open(data.path());
-  publish(*registry, texts(1));
-  publish(*registry, texts(2));
+  publish_files(*registry, texts(1));
+  publish_files(*registry, texts(2));
   git_line(repository, {"update-ref", "refs/heads/main", "v1^{}"});
   const auto refused = registry->withdraw(kLedger, 1, "wrong", kBob, kAtMs);
   REQUIRE_FALSE(refused.has_value());

@@ -29,18 +29,20 @@ Bytes said(const http::Response& response) {
 struct AgentHost {
   AgentHost() {
     decisions.set_rules({.default_path = {"app", "allow"}, .authzen_path = {"authzen", "decide"}});
-    api = std::make_unique<Api>(
-        Access(AccessRules{}),
-        ApiParts{
-            .decisions = decisions,
-            .engine_version = {},
-            .health = {.health =
-                           [this] { return Health{readiness.load(), true, {}, {{"ledgers", 1}}}; },
-                       .metrics = metrics,
-                       .refresh_metrics = {}},
-            .status = {.status = [] { return json::object{{"agent", "test"}}; },
-                       .policies = [] { return PolicySource(); }},
-            .opa = {}},
+    api = std::make_unique<api::Api>(
+        api::Access(api::AccessRules{}),
+        api::ApiParts{.decisions = decisions,
+                      .engine_version = {},
+                      .health = {.health =
+                                     [this] {
+                                       return api::Health{
+                                           readiness.load(), true, {}, {{"ledgers", 1}}};
+                                     },
+                                 .metrics = metrics,
+                                 .refresh_metrics = {}},
+                      .status = {.status = [] { return json::object{{"agent", "test"}}; },
+                                 .policies = [] { return api::PolicySource(); }},
+                      .opa = {}},
         pool);
     host.emplace(api->handler());
   }
@@ -67,16 +69,16 @@ struct AgentHost {
   asio::thread_pool pool{2};
   ReportQueue reports;
   asio::thread_pool engine{1};
-  EmbeddedPdp pdp{
+  pdp::EmbeddedPdp pdp{
       agent.get_executor(), engine.get_executor(), pool, {.engine = {.worker = test_worker()}}};
   std::shared_ptr<prometheus::Registry> metrics = std::make_shared<prometheus::Registry>();
-  std::atomic<Readiness> readiness = Readiness::kNever;
-  DecisionService decisions{pdp, *metrics};
-  std::unique_ptr<Api> api;
+  std::atomic<api::Readiness> readiness = api::Readiness::kNever;
+  decision::DecisionService decisions{pdp, *metrics};
+  std::unique_ptr<api::Api> api;
   std::optional<HttpHost> host;
 };
 
-TestComposition model() {
+TestComposition sample_model() {
   return compose({{"m",
                    1,
                    {"app", "authzen"},
@@ -96,7 +98,7 @@ TestComposition model() {
 TEST_CASE("OPA's data API") {
   AgentHost agent;
   CHECK(agent.post("/v1/data/app/allow", R"({"input": {"user": "ada"}})").status == 503);
-  agent.activate(model());
+  agent.activate(sample_model());
   CHECK(said(agent.post("/v1/data/app/allow", R"({"input": {"user": "ada"}})")) ==
         R"({"result":true})");
   CHECK(said(agent.post("/v1/data/app/allow", R"({"input": {"user": "eve"}})")) == "{}");
@@ -130,13 +132,13 @@ TEST_CASE("OPA's data API") {
 
 TEST_CASE("of an expired ledger both APIs answer what a PEP takes for a denial") {
   AgentHost agent;
-  agent.activate(with_status(model(), "m", status_at_age(1)));
+  agent.activate(with_status(sample_model(), "m", status_at_age(1)));
   const Bytes ada = R"({"input": {"user": "ada"}})";
   const Bytes question = R"({"subject": {"type": "user", "id": "ada"}, "action": {"name": "read"},
                              "resource": {"type": "doc", "id": "1"}})";
   CHECK(said(agent.post("/v1/data/app/allow", ada)) == R"({"result":true})");
   CHECK(said(agent.post("/access/v1/evaluation", question)) == R"({"decision":true})");
-  agent.activate(with_status(model(), "m", status_at_age(3'601)));
+  agent.activate(with_status(sample_model(), "m", status_at_age(3'601)));
   const auto denied = agent.post("/v1/data/app/allow", ada);
   CHECK(denied.status == 200);
   CHECK(said(denied) == "{}");
@@ -147,7 +149,7 @@ TEST_CASE("of an expired ledger both APIs answer what a PEP takes for a denial")
 
 TEST_CASE("AuthZEN: one evaluation") {
   AgentHost agent;
-  agent.activate(model());
+  agent.activate(sample_model());
   const auto ask = [&](std::string_view id) {
     return agent.post(
         "/access/v1/evaluation",
@@ -176,7 +178,7 @@ TEST_CASE("AuthZEN: one evaluation") {
 
 TEST_CASE("AuthZEN: several evaluations, with defaults and semantics") {
   AgentHost agent;
-  agent.activate(model());
+  agent.activate(sample_model());
   const auto ask = [&](std::string_view semantic, std::string_view ids) {
     std::string members;
     for (char id : ids)
@@ -223,16 +225,16 @@ TEST_CASE("health has four states, and the rest of the routes answer") {
   CHECK(agent.get("/health/live").status == 200);
   CHECK(agent.get("/health/ready").status == 503);
   CHECK(json::parse(agent.get("/health/ready").body).at("state") == "never_loaded");
-  agent.readiness = Readiness::kStale;
+  agent.readiness = api::Readiness::kStale;
   CHECK(agent.get("/health/ready").status == 200);
   CHECK(json::parse(agent.get("/health/ready").body) ==
         json::value({{"state", "stale"}, {"ledgers", 1}}));
-  agent.readiness = Readiness::kExpired;
+  agent.readiness = api::Readiness::kExpired;
   CHECK(agent.get("/health/ready").status == 503);
   CHECK(json::parse(agent.get("/health/ready").body).at("state") == "expired");
-  agent.readiness = Readiness::kCurrent;
+  agent.readiness = api::Readiness::kCurrent;
   CHECK(json::parse(agent.get("/health/ready").body).at("state") == "current");
-  agent.activate(model());
+  agent.activate(sample_model());
   agent.get("/v1/data/app/users");
   CHECK(agent.get("/metrics").body.find("notp_decisions_total{outcome=\"defined\"} 1") !=
         std::string::npos);

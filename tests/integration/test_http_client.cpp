@@ -41,7 +41,7 @@ struct Site {
     serve(leaf, wanted);
   }
   void serve(const pki::LeafOptions& leaf, http::ClientCertificate wanted) {
-    const TlsFiles own = pki.issue(leaf);
+    const transport::TlsFiles own = pki.issue(leaf);
     host.emplace(answer, http::ServerOptions{.hosts = {kName}, .body_bytes_max = 1 << 20},
                  http::TlsEndpoint{.address = "127.0.0.1",
                                    .certificate = own.certificate,
@@ -135,7 +135,7 @@ TEST_CASE("a client certificate is shown where there is one, and missed where it
   Site site(http::ClientCertificate::kRequired);
   CHECK(code(client(site.trusting()).call_blocking({.url = site.url("/")})) ==
         ErrorCode::kNoCertificate);
-  const TlsFiles own = site.pki.node("edge-1");
+  const transport::TlsFiles own = site.pki.node("edge-1");
   http::ClientOptions options = site.trusting();
   options.tls.certificate = own.certificate;
   options.tls.private_key = own.private_key;

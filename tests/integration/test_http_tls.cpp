@@ -33,7 +33,7 @@ struct TlsHost {
     host.emplace(who, http::ServerOptions{}, endpoint);
   }
 
-  http::TlsEndpoint endpoint_with(const TlsFiles& own, http::ClientCertificate wanted) {
+  http::TlsEndpoint endpoint_with(const transport::TlsFiles& own, http::ClientCertificate wanted) {
     return {.address = "127.0.0.1",
             .certificate = own.certificate,
             .private_key = own.private_key,
@@ -45,7 +45,7 @@ struct TlsHost {
     if (!client.ok()) return "no handshake";
     return body_of(client.ask(kGet));
   }
-  std::string ask(const TlsFiles& identity) {
+  std::string ask(const transport::TlsFiles& identity) {
     TlsClient::Options options;
     options.identity = identity;
     return ask(options);
@@ -95,7 +95,7 @@ TEST_CASE("a certificate can be required, and need not be asked for") {
 
 TEST_CASE("TLS 1.2 and 1.3 with forward secrecy; nothing is resumed") {
   TlsHost host;
-  const TlsFiles identity = host.pki.node("edge-1");
+  const transport::TlsFiles identity = host.pki.node("edge-1");
   const auto ask = [&](TlsClient::Options options) {
     options.identity = identity;
     return host.ask(options);
@@ -142,7 +142,7 @@ TEST_CASE("a reload shows a new certificate, and judges open connections by the 
   CHECK(server.reload(broken).error().code == ErrorCode::kConfig);
   CHECK(open.ask(kGet).contains("good"));
 
-  const TlsFiles fresh = host.pki.registry();
+  const transport::TlsFiles fresh = host.pki.registry();
   CHECK(server.reload(host.endpoint_with(fresh, http::ClientCertificate::kOptional)) == true);
   CHECK(open.ask(kGet).contains("good"));
 

@@ -34,8 +34,8 @@ std::string opa_binary() {
 struct Host {
   explicit Host(bool with_url) : url(with_url ? fmt::format("http://127.0.0.1:{}", opa_port) : "") {
     on_agent([&] {
-      pdp = std::make_unique<OpaPdp>(context.get_executor(), pool, test_checker(),
-                                     OpaOptions{.url = url, .status_poll_ms = 200});
+      pdp = std::make_unique<pdp::OpaPdp>(context.get_executor(), pool, test_checker(),
+                                          pdp::OpaOptions{.url = url, .status_poll_ms = 200});
       pdp->start(reports.sink());
     });
     const auto route = [this](const http::Request& request) -> asio::awaitable<http::Response> {
@@ -48,8 +48,8 @@ struct Host {
     REQUIRE(listening);
     server = *std::move(listening);
     REQUIRE(write_file(folder.path() / "opa.yaml",
-                       opa_config(fmt::format("http://127.0.0.1:{}", server->port()),
-                                  (folder.path() / "opa-token").string())));
+                       pdp::opa_config(fmt::format("http://127.0.0.1:{}", server->port()),
+                                       (folder.path() / "opa-token").string())));
     REQUIRE(write_file(folder.path() / "opa-token", "a secret\n", 0600));
   }
   ~Host() {
@@ -93,7 +93,7 @@ struct Host {
           .has_value();
     }));
   }
-  PdpOutcome next() {
+  pdp::PdpOutcome next() {
     auto outcome = reports.next();
     if (!outcome) FAIL("OPA gave no word; it wrote: " << opa->error());
     return *outcome;
@@ -115,7 +115,7 @@ struct Host {
   asio::thread_pool pool{1};
   std::thread thread{[this] { context.run(); }};
   ReportQueue reports;
-  std::unique_ptr<OpaPdp> pdp;
+  std::unique_ptr<pdp::OpaPdp> pdp;
   std::unique_ptr<http::Server> server;
   std::optional<Process> opa;
   std::atomic<bool> drop_statuses = false;
@@ -130,7 +130,7 @@ TEST_CASE("OPA confirms, is woken by a change, refuses, recovers and restarts") 
       {payments(1, rule(1)), {"keys", 4, {"keys"}, {{"keys/idp/data.json", R"({"keys": []})"}}}});
   host.activate(one);
   host.start_opa();
-  PdpOutcome outcome = host.next();
+  pdp::PdpOutcome outcome = host.next();
   CHECK(outcome.active_set == one.active_set);
   REQUIRE_MESSAGE(!outcome.rejected, outcome.rejected->message);
   CHECK(host.ask("payments/number") == R"({"result":1})");
@@ -211,10 +211,10 @@ TEST_CASE("OPA sees how a ledger stands, decides nothing of an expired one, and 
                                    "\ttime.now_ns() / 1000000 <= guard.vouched_ms + "
                                    "guard.hard_s * 1000\n}\n"}}}});
   const Bytes seven = R"({"amount":7})";
-  const auto tell = [&](const FreshnessStatus& freshness_status) {
+  const auto tell = [&](const trust::FreshnessStatus& freshness_status) {
     const auto told = with_status(release, "payments", freshness_status);
     host.activate(told);
-    const PdpOutcome outcome = host.next();
+    const pdp::PdpOutcome outcome = host.next();
     CHECK(outcome.active_set == told.active_set);
     REQUIRE_MESSAGE(!outcome.rejected, outcome.rejected->message);
   };
@@ -244,13 +244,13 @@ TEST_CASE("OPA sees how a ledger stands, decides nothing of an expired one, and 
   CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
   CHECK(host.ask("desk/calls", seven) == R"({"result":true})");
 
-  tell(status_at_age(3'601, OnHard::kServe));
+  tell(status_at_age(3'601, trust::OnHard::kServe));
   CHECK(state() == R"({"result":"expired"})");
   CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
 
   // Only newer times: the same revision, still confirmed. A dead agent sends no further times, and
   // a rule can detect it from the clock.
-  FreshnessStatus now = status_at_age(0, OnHard::kServe);
+  trust::FreshnessStatus now = status_at_age(0, trust::OnHard::kServe);
   const auto wall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                            std::chrono::system_clock::now().time_since_epoch())
                            .count();
@@ -277,7 +277,7 @@ TEST_CASE("OPA that has not let go of an expired ledger is not asked about it") 
                                             {"desk", 1, {"desk"}, {{"desk/d/data.json", "{}"}}}}),
                                    "payments", status_at_age(3'601))
                            .active_set,
-                       [&](const Hash&) -> Result<Content> {
+                       [&](const Hash&) -> Result<model::Content> {
                          go.get_future().wait();
                          return fail(ErrorCode::kCorrupt, "damaged");
                        });
@@ -299,12 +299,12 @@ TEST_CASE("a lost status is read from OPA itself") {
   const auto one = compose({payments(1, rule(1))});
   host.activate(one);
   host.start_opa();
-  const PdpOutcome outcome = host.next();
+  const pdp::PdpOutcome outcome = host.next();
   CHECK(outcome.active_set == one.active_set);
   CHECK_FALSE(outcome.rejected);
   const auto bad = compose({payments(2, "package payments\n\nnumber := no.such.builtin(3)\n")});
   host.activate(bad);
-  const PdpOutcome refused = host.next();
+  const pdp::PdpOutcome refused = host.next();
   CHECK(refused.active_set == bad.active_set);
   CHECK(refused.rejected);
 }
@@ -318,12 +318,12 @@ TEST_CASE("an agent that restarts is confirmed by the OPA that kept running") {
   // A new feed does not know what the old one served.
   host.on_agent([&] {
     host.pdp.reset();
-    host.pdp = std::make_unique<OpaPdp>(host.context.get_executor(), host.pool, test_checker(),
-                                        OpaOptions{});
+    host.pdp = std::make_unique<pdp::OpaPdp>(host.context.get_executor(), host.pool, test_checker(),
+                                             pdp::OpaOptions{});
     host.pdp->start(host.reports.sink());
     host.pdp->activate(one.active_set, one.load);
   });
-  const PdpOutcome outcome = host.next();
+  const pdp::PdpOutcome outcome = host.next();
   CHECK(outcome.active_set == one.active_set);
   CHECK_FALSE(outcome.rejected);
   CHECK(ask(*host.pdp, "payments/number", "").error().code == ErrorCode::kUnavailable);

@@ -8,9 +8,9 @@
 namespace notp {
 namespace {
 
-OpaBundlePtr bundle_of(uint64_t version) {
+pdp::OpaBundlePtr bundle_of(uint64_t version) {
   const auto release = compose({payments(version, rule(version))});
-  auto bundle = build_opa_bundle(release.active_set, release.load, test_checker());
+  auto bundle = pdp::build_opa_bundle(release.active_set, release.load, test_checker());
   REQUIRE(bundle);
   return *bundle;
 }
@@ -44,7 +44,7 @@ TEST_CASE("a bundle is the same bytes for the same releases, and another for ano
 }
 
 TEST_CASE("a bundle is active when the status says so, not when it was fetched") {
-  OpaFeed feed;
+  pdp::OpaFeed feed;
   const auto one = bundle_of(1);
   CHECK_FALSE(feed.on_request("opa", "").bundle);
   CHECK_FALSE(feed.offer(one));
@@ -67,7 +67,7 @@ TEST_CASE("a bundle is active when the status says so, not when it was fetched")
 }
 
 TEST_CASE("an OPA that has the bundle already is made to say so at once") {
-  OpaFeed feed;
+  pdp::OpaFeed feed;
   const auto one = bundle_of(1);
   feed.offer(one);
   CHECK(feed.on_request("opa", one->etag).at_once);
@@ -78,7 +78,7 @@ TEST_CASE("an OPA that has the bundle already is made to say so at once") {
 }
 
 TEST_CASE("only the first tag of a request is what OPA has") {
-  OpaFeed feed;
+  pdp::OpaFeed feed;
   const auto one = bundle_of(1), two = bundle_of(2);
   feed.offer(one);
   CHECK(feed.on_request("opa", fmt::format("{}, {}", two->etag, one->etag)).bundle == one);
@@ -86,7 +86,7 @@ TEST_CASE("only the first tag of a request is what OPA has") {
 }
 
 TEST_CASE("two failures of one refused bundle are not held against the next one") {
-  OpaFeed feed;
+  pdp::OpaFeed feed;
   const auto bad = bundle_of(2), next = bundle_of(3);
   feed.offer(bad);
   CHECK(feed.on_request("opa", "").bundle == bad);
@@ -104,7 +104,7 @@ TEST_CASE("two failures of one refused bundle are not held against the next one"
 }
 
 TEST_CASE("a refused bundle is quarantined and the last good one offered") {
-  OpaFeed feed;
+  pdp::OpaFeed feed;
   const auto good = bundle_of(1), bad = bundle_of(2), next = bundle_of(3);
   feed.offer(good);
   feed.on_request("opa", "");
@@ -128,7 +128,7 @@ TEST_CASE("a refused bundle is quarantined and the last good one offered") {
 }
 
 TEST_CASE("without a good bundle a refused one is followed by nothing") {
-  OpaFeed feed;
+  pdp::OpaFeed feed;
   const auto bad = bundle_of(1);
   feed.offer(bad);
   feed.on_request("opa", "");
@@ -138,7 +138,7 @@ TEST_CASE("without a good bundle a refused one is followed by nothing") {
 }
 
 TEST_CASE("an error is blamed on the bundle it belongs to") {
-  OpaFeed feed;
+  pdp::OpaFeed feed;
   const auto good = bundle_of(1), bad = bundle_of(2), better = bundle_of(3);
   feed.offer(good);
   feed.on_request("opa", "");
@@ -175,10 +175,10 @@ TEST_CASE("an error is blamed on the bundle it belongs to") {
 
 namespace {
 
-OpaBundlePtr bundle_at_age(int64_t age_s) {
+pdp::OpaBundlePtr bundle_at_age(int64_t age_s) {
   const auto release =
       with_status(compose({payments(1, rule(1))}), "payments", status_at_age(age_s));
-  auto bundle = build_opa_bundle(release.active_set, release.load, test_checker());
+  auto bundle = pdp::build_opa_bundle(release.active_set, release.load, test_checker());
   REQUIRE(bundle);
   return *bundle;
 }
@@ -186,7 +186,7 @@ OpaBundlePtr bundle_at_age(int64_t age_s) {
 }  // namespace
 
 TEST_CASE("newer times of one revision are confirmed by the request that names them") {
-  OpaFeed feed;
+  pdp::OpaFeed feed;
   const auto before = bundle_at_age(100);
   const auto after = bundle_at_age(1);
   REQUIRE(before->revision == after->revision);
@@ -211,7 +211,7 @@ TEST_CASE("newer times of one revision are confirmed by the request that names t
 }
 
 TEST_CASE("after a refusal nobody is given decisions that are denied now") {
-  OpaFeed feed;
+  pdp::OpaFeed feed;
   const auto good = bundle_at_age(1);
   const auto denied = bundle_at_age(3'601);
   CHECK(denied->revision.ends_with("@1;expired"));
@@ -233,7 +233,7 @@ TEST_CASE("after a refusal nobody is given decisions that are denied now") {
 }
 
 TEST_CASE("a failed download says nothing about the bundle") {
-  OpaFeed feed;
+  pdp::OpaFeed feed;
   const auto one = bundle_of(1);
   feed.offer(one);
   feed.on_request("opa", "");
@@ -250,7 +250,7 @@ TEST_CASE("a failed download says nothing about the bundle") {
 }
 
 TEST_CASE("statuses that are none change nothing") {
-  OpaFeed feed;
+  pdp::OpaFeed feed;
   feed.offer(bundle_of(1));
   feed.on_request("opa", "");
   for (const char* text :
@@ -264,7 +264,7 @@ TEST_CASE("compile errors are told with their places") {
   const auto status = json::parse(R"({"message": "errors", "errors": [
     {"code": "rego_type_error", "message": "undefined function f", "location": {"file": "a.rego", "row": 3, "col": 7}},
     {"code": "rego_parse_error", "message": "unexpected"}, 5]})");
-  CHECK(opa_errors_text(status.as_object()) ==
+  CHECK(pdp::opa_errors_text(status.as_object()) ==
         "a.rego:3:7: rego_type_error: undefined function f\nrego_parse_error: unexpected");
 }
 

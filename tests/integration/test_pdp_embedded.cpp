@@ -16,7 +16,7 @@
 #include "tests/support/report_queue.hpp"
 #include "tests/support/temporary_folder.hpp"
 
-namespace notp {
+namespace notp::pdp {
 namespace {
 
 namespace asio = boost::asio;
@@ -162,8 +162,9 @@ TEST_CASE("a release that does not compile is refused with its place, and the ol
   CHECK(ask(pdp, "payments/version", "").value() == "1");
   // Going back is immediate, and is confirmed.
   host.on_agent([&] {
-    pdp.activate(good.active_set,
-                 [](const Hash&) -> Result<Content> { throw std::logic_error("loaded again"); });
+    pdp.activate(good.active_set, [](const Hash&) -> Result<model::Content> {
+      throw std::logic_error("loaded again");
+    });
   });
   CHECK_FALSE(host.reports.next()->rejected);
 }
@@ -174,7 +175,7 @@ TEST_CASE("content that cannot be loaded is no refusal by the engine") {
   const auto release = compose({payments(1, kRule)});
   host.on_agent([&] {
     pdp.start(host.reports.sink());
-    pdp.activate(release.active_set, [](const Hash&) -> Result<Content> {
+    pdp.activate(release.active_set, [](const Hash&) -> Result<model::Content> {
       return fail(ErrorCode::kCorrupt, "damaged");
     });
   });
@@ -273,7 +274,7 @@ TEST_CASE("of releases that arrive faster than they compile the newest one wins"
 
 namespace {
 
-Result<Content> no_load(const Hash&) { throw std::logic_error("loaded again"); }
+Result<model::Content> no_load(const Hash&) { throw std::logic_error("loaded again"); }
 
 // Payments, and a ledger that uses it: a rule, a function, its state, and one without a use.
 TestComposition two_ledgers() {
@@ -316,33 +317,33 @@ TEST_CASE("a composition says how each ledger stands, in its document and its re
   CHECK(untracked.at("state") == "untracked");
   CHECK_FALSE(untracked.as_object().contains("age_s"));
 
-  const auto at = [&](const FreshnessStatus& freshness_status) {
+  const auto at = [&](const trust::FreshnessStatus& freshness_status) {
     return with_status(release, "payments", freshness_status).active_set;
   };
   CHECK(at(status_at_age(10))->ledgers == at(status_at_age(200))->ledgers);
   CHECK(at(status_at_age(10))->revision() == at(status_at_age(200))->revision());
   CHECK(at(status_at_age(10))->ledgers != stale->ledgers);
   CHECK(at(status_at_age(3'601))->revision().ends_with("@12;expired"));
-  FreshnessStatus withdrawn = status_at_age(1);
+  trust::FreshnessStatus withdrawn = status_at_age(1);
   withdrawn.withdrawn = true;
-  withdrawn.state = FreshnessState::kExpired;
+  withdrawn.state = trust::FreshnessState::kExpired;
   CHECK(at(withdrawn)->revision().ends_with("@12;withdrawn"));
   CHECK(at(withdrawn)->ledgers != at(status_at_age(3'601))->ledgers);
   CHECK(at(withdrawn)->denied_roots() == std::vector<std::string>{"payments"});
 }
 
 TEST_CASE("another state is news at once, another time of vouching by and by") {
-  const FreshnessStatus told = status_at_age(290);
-  CHECK_FALSE(needs_reactivation(told, told));
-  CHECK(needs_reactivation(told, status_at_age(301)));
-  FreshnessStatus attested = told;
+  const trust::FreshnessStatus told = status_at_age(290);
+  CHECK_FALSE(trust::needs_reactivation(told, told));
+  CHECK(trust::needs_reactivation(told, status_at_age(301)));
+  trust::FreshnessStatus attested = told;
   attested.vouched_ms += 899'000;
-  CHECK_FALSE(needs_reactivation(told, attested));
+  CHECK_FALSE(trust::needs_reactivation(told, attested));
   attested.vouched_ms += 1'000;  // a quarter of hard_s
-  CHECK(needs_reactivation(told, attested));
-  attested.state = FreshnessState::kUntracked;
-  CHECK_FALSE(needs_reactivation(attested, [&] {
-    FreshnessStatus later = attested;
+  CHECK(trust::needs_reactivation(told, attested));
+  attested.state = trust::FreshnessState::kUntracked;
+  CHECK_FALSE(trust::needs_reactivation(attested, [&] {
+    trust::FreshnessStatus later = attested;
     later.vouched_ms += 3'600'000;
     return later;
   }()));
@@ -405,7 +406,7 @@ TEST_CASE("another freshness status of the same releases loads and compiles noth
   });
   REQUIRE_FALSE(host.reports.next()->rejected);
   const uint64_t compiled = pdp.engine_status().units_compiled;
-  const auto tell = [&](const FreshnessStatus& freshness_status) {
+  const auto tell = [&](const trust::FreshnessStatus& freshness_status) {
     const auto told = with_status(release, "payments", freshness_status);
     host.on_agent([&] { pdp.activate(told.active_set, no_load); });
     const auto outcome = host.reports.next();
@@ -416,7 +417,7 @@ TEST_CASE("another freshness status of the same releases loads and compiles noth
   CHECK(ask(pdp, "desk/state", "").value() == "\"untracked\"");
   CHECK(tell(status_at_age(1)) == "\"fresh\"");
   CHECK(tell(status_at_age(301)) == "\"stale\"");
-  CHECK(tell(status_at_age(3'601, OnHard::kServe)) == "\"expired\"");
+  CHECK(tell(status_at_age(3'601, trust::OnHard::kServe)) == "\"expired\"");
   CHECK(ask(pdp, "payments/allow", kSeven).value() == "true");  // serves on
   CHECK(tell(status_at_age(2)) == "\"fresh\"");
   CHECK(ask(pdp, "desk/vouched", "").value() == "1799999998000");
@@ -443,7 +444,7 @@ TEST_CASE("a denial holds before the engine is ready for it, and when it never i
   REQUIRE_FALSE(host.reports.next()->rejected);
   std::promise<void> release;
   host.on_agent([&] {
-    pdp.activate(denied.active_set, [&](const Hash&) -> Result<Content> {
+    pdp.activate(denied.active_set, [&](const Hash&) -> Result<model::Content> {
       release.get_future().wait();
       return fail(ErrorCode::kCorrupt, "damaged");
     });
@@ -588,4 +589,4 @@ TEST_CASE("the folder PDP does not replace what is not its link") {
   CHECK(fs::is_directory(link));
 }
 
-}  // namespace notp
+}  // namespace notp::pdp

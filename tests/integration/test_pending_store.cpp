@@ -17,20 +17,20 @@ namespace {
 namespace fs = std::filesystem;
 using samples::kLedger;
 
-std::unique_ptr<PendingStore> open(const fs::path& folder) {
-  auto store = PendingStore::open(folder);
+std::unique_ptr<publish::PendingStore> open(const fs::path& folder) {
+  auto store = publish::PendingStore::open(folder);
   REQUIRE_MESSAGE(store.has_value(), (store ? "" : store.error().message));
   return *std::move(store);
 }
 
-PendingRelease waiting(uint64_t version, const LedgerId& ledger = kLedger) {
-  Release release = samples::release(version);
+publish::PendingRelease waiting(uint64_t version, const model::LedgerId& ledger = kLedger) {
+  trust::Release release = samples::release(version);
   release.ledger = ledger;
-  const Envelope envelope = samples::signed_by(release, {2});
-  PendingRelease out;
+  const trust::Envelope envelope = samples::signed_by(release, {2});
+  publish::PendingRelease out;
   out.ledger = ledger;
   out.version = version;
-  out.release_hash = release_hash(envelope.payload);
+  out.release_hash = trust::release_hash(envelope.payload);
   out.expected_head_hash = release.previous_hash;
   out.envelope = envelope.encode();
   out.publisher = "spiffe://core-platform.internal/publisher/alice";
@@ -39,17 +39,18 @@ PendingRelease waiting(uint64_t version, const LedgerId& ledger = kLedger) {
   return out;
 }
 
-fs::path file_of(const fs::path& folder, const PendingRelease& release, const char* extension) {
+fs::path file_of(const fs::path& folder, const publish::PendingRelease& release,
+                 const char* extension) {
   return folder / std::to_string(release.ledger.zone) / release.ledger.name /
          (release.release_hash.hex() + extension);
 }
 
 TEST_CASE("what waits is read back as it was kept") {
   const TemporaryFolder folder;
-  const LedgerId other{kLedger.zone, "other"};
+  const model::LedgerId other{kLedger.zone, "other"};
   {
     const auto store = open(folder.path());
-    for (const PendingRelease& release : {waiting(1), waiting(2), waiting(1, other)})
+    for (const publish::PendingRelease& release : {waiting(1), waiting(2), waiting(1, other)})
       REQUIRE(store->add(release, "artifact of " + release.release_hash.hex()).has_value());
     const Bytes signed_twice = samples::signed_by(samples::release(1), {2, 3}).encode();
     CHECK(store->set_envelope(kLedger, waiting(1).release_hash, signed_twice).has_value());
@@ -58,8 +59,8 @@ TEST_CASE("what waits is read back as it was kept") {
   CHECK(store->damaged().empty());
   CHECK(store->list(std::nullopt).size() == 3);
   CHECK(store->list(kLedger).size() == 2);
-  CHECK(store->list(LedgerId{kLedger.zone, "none"}).empty());
-  const PendingRelease expected = waiting(2);
+  CHECK(store->list(model::LedgerId{kLedger.zone, "none"}).empty());
+  const publish::PendingRelease expected = waiting(2);
   const auto found = store->find(kLedger, expected.release_hash);
   REQUIRE(found.has_value());
   CHECK(found->version == 2);
@@ -70,7 +71,7 @@ TEST_CASE("what waits is read back as it was kept") {
   CHECK(found->received_ms == expected.received_ms);
   CHECK(store->artifact(kLedger, expected.release_hash).value() ==
         "artifact of " + expected.release_hash.hex());
-  CHECK(Envelope::decode(store->find(kLedger, waiting(1).release_hash)->envelope)
+  CHECK(trust::Envelope::decode(store->find(kLedger, waiting(1).release_hash)->envelope)
             ->signatures.size() == 2);
 }
 
@@ -102,12 +103,12 @@ TEST_CASE("the limit is one of a ledger, and dropping makes room") {
 TEST_CASE("the limits are of each publisher and of all, in count and in bytes") {
   const TemporaryFolder folder;
   const auto of = [](const char* publisher, uint64_t version, const char* ledger) {
-    PendingRelease release = waiting(version, {kLedger.zone, ledger});
+    publish::PendingRelease release = waiting(version, {kLedger.zone, ledger});
     release.publisher = publisher;
     return release;
   };
-  const auto open_with = [&](PendingLimits limits) {
-    return PendingStore::open(folder.path(), limits).value();
+  const auto open_with = [&](publish::PendingLimits limits) {
+    return publish::PendingStore::open(folder.path(), limits).value();
   };
   {
     const auto store = open_with({.releases = 3, .releases_per_publisher = 2});
@@ -160,7 +161,7 @@ TEST_CASE("what is damaged is reported, left where it is, and costs nothing else
       {"another checksum", [&](auto& file) { edit(file, "\nsha256 ", "\nsha256 0"); }},
       {"another's record",
        [](auto& file) {
-         const PendingRelease second = waiting(2);
+         const publish::PendingRelease second = waiting(2);
          fs::copy_file(file.parent_path() / (second.release_hash.hex() + ".json"), file,
                        fs::copy_options::overwrite_existing);
        }},

@@ -14,114 +14,12 @@
 #include "protocol/wire/frame.hpp"
 #include "tests/support/engine.hpp"
 #include "tests/support/git_ledgers.hpp"
+#include "tests/support/publish_place.hpp"
 
-namespace notp {
+namespace notp::publish {
 namespace {
 
-const Identity kCarol{std::string(samples::kDomain), Role::kPublisher, "carol"};
-constexpr TimeMs kNowMs = samples::kIssuedMs + 1'000;
-constexpr int32_t kWaits = -1;
-
-uint32_t wire_of(ErrorCode code) { return static_cast<uint32_t>(code); }
-
-// Keys 2, 3 and 4 may publish everything, any two of them together.
-Root two_of_three() {
-  Root root = samples::root();
-  root.delegations = {{"*/*", samples::public_keys({2, 3, 4}), 2}};
-  return root;
-}
-
-samples::FileTexts policy(int step, const std::string& data_root = "authz") {
-  return {{"manifest.json", fmt::format(R"({{"metadata":{{"name":"m"}},
-             "runtimes":{{"rego":{{"language":{{"name":"rego","version":"1.0"}}}}}},
-             "partitions":{{"/":{{"runtime":"rego"}}}},"roots":["{}"]}})",
-                                        data_root)},
-          {"policies/allow.rego",
-           fmt::format("package {}\n\nallow if input.n > {}\n", data_root, step)}};
-}
-
-// A registry on a folder; a second one may use the same folder later.
-struct Place {
-  explicit Place(const fs::path& data)
-      : registry(open(data)),
-        waiting(PendingStore::open(data / "pending").value()),
-        pipeline(
-            *registry, *waiting, [this] { return root; }, rights, test_checker(), {}, nullptr,
-            [](const LedgerId&, const LedgerId&) { return std::optional<std::string>("edge-1"); }) {
-  }
-
-  void set_root(const Root& next) { root = std::make_shared<const Root>(next); }
-  uint64_t head() const {
-    const auto info = registry->head(kLedger);
-    return info ? info->release.version : 0;
-  }
-  std::vector<wire::PendingRow> rows() const { return pipeline.pending(kLedger).rows; }
-
-  std::shared_ptr<const Root> root = std::make_shared<const Root>(two_of_three());
-  AtomicShared<RightsTable> rights{std::make_shared<const RightsTable>(std::vector<RightsRule>{
-      {*IdentityPattern::parse("node/*", samples::kDomain), true, {"*/*"}, {Action::kRead}}})};
-  std::unique_ptr<GitRegistry> registry;
-  std::unique_ptr<PendingStore> waiting;
-  PublishPipeline pipeline;
-};
-
-// A publisher's release before any signature.
-struct Proposal {
-  Release release;
-  ModelContent content;
-  SnapshotPtr base;
-
-  Hash hash() const { return release_hash(release.encode()); }
-  Bytes signature(uint8_t key) const {
-    return samples::signed_by(release, {key}).signatures.front().signature;
-  }
-};
-
-Proposal propose(const Place& place, const samples::FileTexts& files,
-                 const LedgerId& ledger = kLedger) {
-  Proposal out;
-  const auto head = place.registry->head(ledger);
-  NewRelease next = next_release(ledger, head, model(files));
-  out.content = std::move(next.content);
-  out.release = std::move(next.release);
-  out.release.issued_ms = samples::kIssuedMs;
-  out.release.data_roots = Manifest::parse(files.at("manifest.json"))->data_roots;
-  if (head) out.base = place.registry->snapshot(ledger, head->release.version).value();
-  return out;
-}
-
-PublishAttempt attempt_of(const Proposal& proposal, std::initializer_list<uint8_t> keys,
-                          bool pending = true) {
-  const Bytes envelope = samples::signed_by(proposal.release, keys).encode();
-  const ReleaseContent to{envelope, proposal.content.tree.get(), proposal.content.loader()};
-  PublishAttempt attempt;
-  attempt.publish.request = 7;
-  attempt.publish.ledger = proposal.release.ledger;
-  attempt.publish.version = proposal.release.version;
-  attempt.publish.expected_head_hash = proposal.release.previous_hash;
-  attempt.publish.message = "two of us want this";
-  attempt.publish.pending = pending;
-  attempt.publisher = kCarol;
-  attempt.now_ms = kNowMs;
-  if (const SnapshotPtr& base = proposal.base) {
-    attempt.publish.base = {base->release.version, base->release.content_root};
-    const ReleaseContent from{base->envelope, base->content.tree.get(), base->content.loader()};
-    attempt.artifact = encode_artifact(&from, to).value();
-  } else {
-    attempt.artifact = encode_artifact(nullptr, to).value();
-  }
-  return attempt;
-}
-
-PublishOutcome publish(Place& place, const Proposal& proposal, std::initializer_list<uint8_t> keys,
-                       bool pending = true) {
-  return place.pipeline.handle(attempt_of(proposal, keys, pending));
-}
-
-PublishOutcome cosign(Place& place, const Proposal& proposal, uint8_t key, TimeMs now_ms = kNowMs) {
-  return place.pipeline.cosign({proposal.release.ledger, proposal.hash(), proposal.signature(key)},
-                               now_ms);
-}
+constexpr int32_t kWaits = -1;  // nothing is pending
 
 void check_waits(const PublishOutcome& outcome, uint32_t signers, uint32_t threshold) {
   CHECK_MESSAGE(outcome.result.code == 0, outcome.result.message);
@@ -153,7 +51,7 @@ TEST_CASE("a release with one of two signatures waits, and the second one publis
   for (const int step : {1, 2}) {
     CAPTURE(step);
     const Proposal proposal = propose(place, policy(step));
-    check_waits(publish(place, proposal, {2}), 1, 2);
+    check_waits(publish_proposal(place, proposal, {2}), 1, 2);
     CHECK(place.head() == static_cast<uint64_t>(step - 1));
     const auto rows = place.rows();
     REQUIRE(rows.size() == 1);
@@ -170,7 +68,7 @@ TEST_CASE("a release with one of two signatures waits, and the second one publis
     CHECK(head->ref.release_hash == proposal.hash());
     CHECK(head->publisher == kCarol.text());
     CHECK(head->message == "two of us want this");
-    CHECK(Envelope::decode(head->envelope)->signatures.size() == 2);
+    CHECK(trust::Envelope::decode(head->envelope)->signatures.size() == 2);
     check_same(*place.registry->snapshot(kLedger, head->release.version).value(), policy(step));
   }
   CHECK(fs::is_empty(data.path() / "pending/273165098782/payments"));
@@ -181,11 +79,11 @@ TEST_CASE("without the wish to wait, too few signatures are refused; with enough
   const TemporaryFolder data;
   Place place(data.path());
   const Proposal proposal = propose(place, policy(1));
-  check_refused(publish(place, proposal, {2}, false), ErrorCode::kSignature);
-  check_refused(publish(place, proposal, {}), ErrorCode::kSignature);
-  check_refused(publish(place, proposal, {9}), ErrorCode::kSignature);
+  check_refused(publish_proposal(place, proposal, {2}, false), ErrorCode::kSignature);
+  check_refused(publish_proposal(place, proposal, {}), ErrorCode::kSignature);
+  check_refused(publish_proposal(place, proposal, {9}), ErrorCode::kSignature);
   CHECK(place.rows().empty());
-  check_published(publish(place, proposal, {2, 4}), proposal);
+  check_published(publish_proposal(place, proposal, {2, 4}), proposal);
   CHECK(place.rows().empty());
 }
 
@@ -195,13 +93,13 @@ TEST_CASE("a large document is published again and again with a change in one pl
   Place place(data.path());
   for (const int step : {1, 2, 3}) {
     samples::FileTexts files = policy(1);
-    const std::string root = Manifest::parse(files.at("manifest.json"))->data_roots.front();
+    const std::string root = model::Manifest::parse(files.at("manifest.json"))->data_roots.front();
     std::string document = "{";
     for (int record = 0; record < 4'000; ++record)
       document += fmt::format("\"r{}\": {{\"limit\": {}}}, ", record, record == 7 ? step : 0);
     files[root + "/limits/data.json"] = document + "\"end\": true}";
     const Proposal proposal = propose(place, files);
-    check_published(publish(place, proposal, {2, 3}), proposal);
+    check_published(publish_proposal(place, proposal, {2, 3}), proposal);
   }
 }
 
@@ -210,17 +108,17 @@ TEST_CASE("a key counts once, however often it signs and whatever its signature 
   Place place(data.path());
   const Proposal proposal = propose(place, policy(1));
   PublishAttempt twice = attempt_of(proposal, {});
-  Envelope envelope = samples::signed_by(proposal.release, {2});
+  trust::Envelope envelope = samples::signed_by(proposal.release, {2});
   envelope.signatures.push_back({envelope.signatures[0].signature, "another name"});
   envelope.signatures.push_back({Bytes(kSignatureBytes, 'x'), "junk"});
   const Bytes bytes = envelope.encode();
-  twice.artifact =
-      encode_artifact(nullptr, {bytes, proposal.content.tree.get(), proposal.content.loader()})
-          .value();
+  twice.artifact = delta::encode_artifact(
+                       nullptr, {bytes, proposal.content.tree.get(), proposal.content.loader()})
+                       .value();
   check_waits(place.pipeline.handle(std::move(twice)), 1, 2);
   check_waits(cosign(place, proposal, 2), 1, 2);
-  check_waits(publish(place, proposal, {2}), 1, 2);
-  CHECK(Envelope::decode(place.rows()[0].envelope)->signatures.size() == 1);
+  check_waits(publish_proposal(place, proposal, {2}), 1, 2);
+  CHECK(trust::Envelope::decode(place.rows()[0].envelope)->signatures.size() == 1);
   CHECK(place.head() == 0);
   check_published(cosign(place, proposal, 4), proposal);
 }
@@ -229,7 +127,7 @@ TEST_CASE("a signature by nobody of the delegation, or of something else, is ref
   const TemporaryFolder data;
   Place place(data.path());
   const Proposal proposal = propose(place, policy(1));
-  check_waits(publish(place, proposal, {2}), 1, 2);
+  check_waits(publish_proposal(place, proposal, {2}), 1, 2);
   check_refused(cosign(place, proposal, 9), ErrorCode::kSignature);
   check_refused(cosign(place, proposal, 1), ErrorCode::kSignature);
   const Proposal other = propose(place, policy(5));
@@ -245,18 +143,18 @@ TEST_CASE("publishing the same release again adds its signatures to those that w
   const TemporaryFolder data;
   Place place(data.path());
   place.set_root([] {
-    Root root = two_of_three();
+    trust::Root root = two_of_three();
     root.delegations[0].threshold = 3;
     return root;
   }());
   const Proposal proposal = propose(place, policy(1));
-  check_waits(publish(place, proposal, {2}), 1, 3);
-  check_waits(publish(place, proposal, {3}), 2, 3);
-  check_refused(publish(place, proposal, {4}, false), ErrorCode::kSignature);
-  const PublishOutcome last = publish(place, proposal, {4});
+  check_waits(publish_proposal(place, proposal, {2}), 1, 3);
+  check_waits(publish_proposal(place, proposal, {3}), 2, 3);
+  check_refused(publish_proposal(place, proposal, {4}, false), ErrorCode::kSignature);
+  const PublishOutcome last = publish_proposal(place, proposal, {4});
   check_published(last, proposal);
   CHECK(last.result.request == 7);
-  CHECK(Envelope::decode(place.registry->head(kLedger)->envelope)->signatures.size() == 3);
+  CHECK(trust::Envelope::decode(place.registry->head(kLedger)->envelope)->signatures.size() == 3);
   CHECK(place.rows().empty());
 }
 
@@ -264,10 +162,10 @@ TEST_CASE("who lost the answer asks again and hears that it is published") {
   const TemporaryFolder data;
   Place place(data.path());
   const Proposal proposal = propose(place, policy(1));
-  check_waits(publish(place, proposal, {2}), 1, 2);
+  check_waits(publish_proposal(place, proposal, {2}), 1, 2);
   check_published(cosign(place, proposal, 3), proposal);
   check_published(cosign(place, proposal, 3), proposal);
-  check_published(publish(place, proposal, {2}), proposal);
+  check_published(publish_proposal(place, proposal, {2}), proposal);
   CHECK(place.head() == 1);
 }
 
@@ -278,7 +176,7 @@ TEST_CASE("what waits survives a restart, and cannot be told from what never sto
   {
     Place place(data.path());
     proposal = propose(place, policy(1));
-    check_waits(publish(place, proposal, {2}), 1, 2);
+    check_waits(publish_proposal(place, proposal, {2}), 1, 2);
     before = place.rows().at(0);
   }
   Place place(data.path());
@@ -295,14 +193,14 @@ TEST_CASE("when the head moves, what was made on the old one is dropped") {
   Place place(data.path());
   const Proposal slow = propose(place, policy(1));
   const Proposal fast = propose(place, policy(2));
-  check_waits(publish(place, slow, {2}), 1, 2);
-  check_waits(publish(place, fast, {2}), 1, 2);
+  check_waits(publish_proposal(place, slow, {2}), 1, 2);
+  check_waits(publish_proposal(place, fast, {2}), 1, 2);
   CHECK(place.rows().size() == 2);
   check_published(cosign(place, fast, 3), fast);
   CHECK(place.rows().empty());
   CHECK(place.waiting->list(std::nullopt).empty());
   check_refused(cosign(place, slow, 3), ErrorCode::kNotFound);
-  const PublishOutcome late = publish(place, slow, {2});
+  const PublishOutcome late = publish_proposal(place, slow, {2});
   check_refused(late, ErrorCode::kConflict);
   CHECK(late.result.head->release_hash == fast.hash());
   CHECK(late.result.head_publisher == kCarol.text());
@@ -312,9 +210,9 @@ TEST_CASE("a head that moved while the registry was down is noticed at its start
   const TemporaryFolder data;
   {
     Place place(data.path());
-    check_waits(publish(place, propose(place, policy(1)), {2}), 1, 2);
+    check_waits(publish_proposal(place, propose(place, policy(1)), {2}), 1, 2);
   }
-  publish(*open(data.path()), texts(1));
+  publish_files(*open(data.path()), texts(1));
   const Place place(data.path());
   CHECK(place.waiting->list(std::nullopt).empty());
   CHECK(place.rows().empty());
@@ -327,9 +225,9 @@ TEST_CASE("a damaged ledger does not make its pending releases forgotten") {
   {
     Place place(data.path());
     const Proposal first = propose(place, policy(1));
-    check_published(publish(place, first, {2, 3}), first);
+    check_published(publish_proposal(place, first, {2, 3}), first);
     second = propose(place, policy(2));
-    check_waits(publish(place, second, {2}), 1, 2);
+    check_waits(publish_proposal(place, second, {2}), 1, 2);
   }
   const std::string tag = git_line(repository, {"rev-parse", "v1"});
   git_line(repository, {"tag", "-d", "v1"});
@@ -348,9 +246,9 @@ TEST_CASE("signatures count by the root of the day") {
   const TemporaryFolder data;
   Place place(data.path());
   const Proposal proposal = propose(place, policy(1));
-  check_waits(publish(place, proposal, {2}), 1, 2);
+  check_waits(publish_proposal(place, proposal, {2}), 1, 2);
 
-  Root without_two = two_of_three();
+  trust::Root without_two = two_of_three();
   without_two.version = 2;
   without_two.delegations[0].keys = samples::public_keys({3, 4, 5});
   place.set_root(without_two);
@@ -358,20 +256,20 @@ TEST_CASE("signatures count by the root of the day") {
   check_waits(cosign(place, proposal, 3), 1, 2);
   check_refused(cosign(place, proposal, 2), ErrorCode::kSignature);
   check_published(cosign(place, proposal, 5), proposal);
-  CHECK(Envelope::decode(place.registry->head(kLedger)->envelope)->signatures.size() == 2);
+  CHECK(trust::Envelope::decode(place.registry->head(kLedger)->envelope)->signatures.size() == 2);
 
   const Proposal second = propose(place, policy(2));
-  check_waits(publish(place, second, {3}), 1, 2);
-  Root nobody = without_two;
+  check_waits(publish_proposal(place, second, {3}), 1, 2);
+  trust::Root nobody = without_two;
   nobody.delegations.clear();
   place.set_root(nobody);
   CHECK(place.rows()[0].threshold == 0);
   check_refused(cosign(place, second, 4), ErrorCode::kSignature);
-  Root alone = without_two;
+  trust::Root alone = without_two;
   alone.delegations[0].threshold = 1;
   place.set_root(alone);
   CHECK(place.rows()[0].signers == 1);
-  check_published(publish(place, second, {3}), second);
+  check_published(publish_proposal(place, second, {3}), second);
 }
 
 TEST_CASE("an expired root and an expired release are refused while they wait, too") {
@@ -379,14 +277,14 @@ TEST_CASE("an expired root and an expired release are refused while they wait, t
   Place place(data.path());
   Proposal proposal = propose(place, policy(1));
   proposal.release.expires_ms = kNowMs + 10'000;
-  check_waits(publish(place, proposal, {2}), 1, 2);
+  check_waits(publish_proposal(place, proposal, {2}), 1, 2);
   check_refused(cosign(place, proposal, 3, kNowMs + 10'000), ErrorCode::kExpired);
   CHECK(place.rows()[0].signers == 1);
-  Root expired = two_of_three();
+  trust::Root expired = two_of_three();
   expired.expires_ms = kNowMs;
   place.set_root(expired);
   check_refused(cosign(place, proposal, 3), ErrorCode::kExpired);
-  check_refused(publish(place, proposal, {2}), ErrorCode::kExpired);
+  check_refused(publish_proposal(place, proposal, {2}), ErrorCode::kExpired);
   place.set_root(two_of_three());
   check_published(cosign(place, proposal, 3), proposal);
 }
@@ -394,18 +292,18 @@ TEST_CASE("an expired root and an expired release are refused while they wait, t
 TEST_CASE("an epoch is at least the head's and at most the root's") {
   const TemporaryFolder data;
   Place place(data.path());
-  Root second = two_of_three();
+  trust::Root second = two_of_three();
   second.version = second.epoch = 2;
   Proposal ahead = propose(place, policy(1));
   ahead.release.epoch = 2;
-  check_refused(publish(place, ahead, {2, 3}), ErrorCode::kWrongTarget);
-  check_refused(publish(place, ahead, {2}), ErrorCode::kWrongTarget);
+  check_refused(publish_proposal(place, ahead, {2, 3}), ErrorCode::kWrongTarget);
+  check_refused(publish_proposal(place, ahead, {2}), ErrorCode::kWrongTarget);
   place.set_root(second);
-  check_published(publish(place, ahead, {2, 3}), ahead);
+  check_published(publish_proposal(place, ahead, {2, 3}), ahead);
   const Proposal older = propose(place, policy(2));
   REQUIRE(older.release.epoch == 1);
-  check_refused(publish(place, older, {2, 3}), ErrorCode::kRollback);
-  check_refused(publish(place, older, {2}), ErrorCode::kRollback);
+  check_refused(publish_proposal(place, older, {2, 3}), ErrorCode::kRollback);
+  check_refused(publish_proposal(place, older, {2}), ErrorCode::kRollback);
   CHECK(place.rows().empty());
 }
 
@@ -414,18 +312,18 @@ TEST_CASE("all else is checked before a release may wait") {
   Place place(data.path());
   samples::FileTexts broken = policy(1);
   broken["policies/allow.rego"] = "package authz\n\nallow if {";
-  const PublishOutcome invalid = publish(place, propose(place, broken), {2});
+  const PublishOutcome invalid = publish_proposal(place, propose(place, broken), {2});
   check_refused(invalid, ErrorCode::kInvalidModel);
   CHECK_FALSE(invalid.result.findings.empty());
 
   Proposal other_content = propose(place, policy(1));
   other_content.release.content_root = sha256("other");
-  check_refused(publish(place, other_content, {2}), ErrorCode::kContentRoot);
+  check_refused(publish_proposal(place, other_content, {2}), ErrorCode::kContentRoot);
 
-  const LedgerId neighbour{kLedger.zone, "neighbour"};
+  const model::LedgerId neighbour{kLedger.zone, "neighbour"};
   const Proposal first = propose(place, policy(1), neighbour);
-  check_published(publish(place, first, {2, 3}), first);
-  check_refused(publish(place, propose(place, policy(1)), {2}), ErrorCode::kRootsOverlap);
+  check_published(publish_proposal(place, first, {2, 3}), first);
+  check_refused(publish_proposal(place, propose(place, policy(1)), {2}), ErrorCode::kRootsOverlap);
 
   PublishAttempt wordy = attempt_of(propose(place, policy(1, "other")), {2});
   wordy.publish.message = std::string(limits::kErrorTextBytesMax + 1, 'x');
@@ -437,14 +335,14 @@ TEST_CASE("what changed around a release while it waited is found at the last si
   const TemporaryFolder data;
   Place place(data.path());
   const Proposal proposal = propose(place, policy(1));
-  check_waits(publish(place, proposal, {2}), 1, 2);
-  const LedgerId neighbour{kLedger.zone, "neighbour"};
+  check_waits(publish_proposal(place, proposal, {2}), 1, 2);
+  const model::LedgerId neighbour{kLedger.zone, "neighbour"};
   const Proposal taken = propose(place, policy(1), neighbour);
-  check_published(publish(place, taken, {2, 3}), taken);
+  check_published(publish_proposal(place, taken, {2, 3}), taken);
   check_refused(cosign(place, proposal, 3), ErrorCode::kRootsOverlap);
   CHECK(place.rows()[0].signers == 2);
   const Proposal given_way = propose(place, policy(1, "moved"), neighbour);
-  check_published(publish(place, given_way, {2, 3}), given_way);
+  check_published(publish_proposal(place, given_way, {2, 3}), given_way);
   check_published(cosign(place, proposal, 3), proposal);
 }
 
@@ -452,27 +350,27 @@ TEST_CASE("what waits can be dropped, once") {
   const TemporaryFolder data;
   Place place(data.path());
   const Proposal proposal = propose(place, policy(1));
-  check_waits(publish(place, proposal, {2}), 1, 2);
+  check_waits(publish_proposal(place, proposal, {2}), 1, 2);
   CHECK(place.pipeline.drop_pending({kLedger, proposal.hash()}).has_value());
   CHECK(place.pipeline.drop_pending({kLedger, proposal.hash()}).error().code ==
         ErrorCode::kNotFound);
   check_refused(cosign(place, proposal, 3), ErrorCode::kNotFound);
-  check_waits(publish(place, proposal, {3}), 1, 2);
+  check_waits(publish_proposal(place, proposal, {3}), 1, 2);
 }
 
 TEST_CASE("so many releases of a ledger wait and no more") {
   const TemporaryFolder data;
   Place place(data.path());
   for (size_t i = 0; i < limits::kPendingPerLedgerMax; ++i)
-    check_waits(publish(place, propose(place, policy(static_cast<int>(i))), {2}), 1, 2);
+    check_waits(publish_proposal(place, propose(place, policy(static_cast<int>(i))), {2}), 1, 2);
   const Proposal over = propose(place, policy(99));
-  check_refused(publish(place, over, {2}), ErrorCode::kLimit);
+  check_refused(publish_proposal(place, over, {2}), ErrorCode::kLimit);
   CHECK(place.rows().size() == limits::kPendingPerLedgerMax);
-  const LedgerId other{kLedger.zone, "other"};
-  check_waits(publish(place, propose(place, policy(1, "other"), other), {2}), 1, 2);
+  const model::LedgerId other{kLedger.zone, "other"};
+  check_waits(publish_proposal(place, propose(place, policy(1, "other"), other), {2}), 1, 2);
   CHECK(place.pipeline.pending(std::nullopt).rows.size() == limits::kPendingPerLedgerMax + 1);
   const Proposal first = propose(place, policy(0));
-  check_published(publish(place, first, {3}), first);
+  check_published(publish_proposal(place, first, {3}), first);
   CHECK(place.rows().empty());
 }
 
@@ -486,12 +384,12 @@ TEST_CASE("however many releases wait, they are listed in pages that a frame can
         data.path() / "pending" / std::to_string(kLedger.zone) / fmt::format("l{}", l);
     fs::create_directories(folder);
     for (size_t i = 0; i < limits::kPendingPerLedgerMax; ++i) {
-      Release release = samples::release(1 + i);
+      trust::Release release = samples::release(1 + i);
       release.ledger = {kLedger.zone, fmt::format("l{}", l)};
-      const Envelope envelope = samples::signed_by(release, {2});
+      const trust::Envelope envelope = samples::signed_by(release, {2});
       const PendingRelease waiting{.ledger = release.ledger,
                                    .version = release.version,
-                                   .release_hash = release_hash(envelope.payload),
+                                   .release_hash = trust::release_hash(envelope.payload),
                                    .envelope = envelope.encode(),
                                    .publisher = "spiffe://core-platform.internal/publisher/mallory",
                                    .message = std::string(2'000, 'm'),
@@ -523,10 +421,10 @@ TEST_CASE("who is to sign can look at the whole of it first, against what they h
   const TemporaryFolder data;
   Place place(data.path());
   const Proposal first = propose(place, policy(1));
-  check_published(publish(place, first, {2, 3}), first);
+  check_published(publish_proposal(place, first, {2, 3}), first);
   const Proposal proposal = propose(place, policy(2));
-  check_waits(publish(place, proposal, {2}), 1, 2);
-  const Release& release = proposal.release;
+  check_waits(publish_proposal(place, proposal, {2}), 1, 2);
+  const trust::Release& release = proposal.release;
   const auto entry = place.pipeline.pending_entry(kLedger, 2, proposal.hash());
   REQUIRE(entry.has_value());
   CHECK(entry->content_root == release.content_root);
@@ -534,18 +432,20 @@ TEST_CASE("who is to sign can look at the whole of it first, against what they h
   CHECK_FALSE(place.pipeline.pending_entry(kLedger, 3, proposal.hash()).has_value());
   CHECK(place.pipeline.pending_artifact(kLedger, 3, proposal.hash(), nullptr).error().code ==
         ErrorCode::kNotFound);
-  const SnapshotPtr head = place.registry->snapshot(kLedger, 1).value();
-  for (const SnapshotPtr& base : {SnapshotPtr(), head}) {
+  const registry::SnapshotPtr head = place.registry->snapshot(kLedger, 1).value();
+  for (const registry::SnapshotPtr& base : {registry::SnapshotPtr(), head}) {
     const auto artifact = place.pipeline.pending_artifact(kLedger, 2, proposal.hash(), base);
     REQUIRE(artifact.has_value());
-    CHECK((*artifact)->id == artifact_id(base ? base->ref.release_hash : Hash{}, proposal.hash()));
-    const ReleaseContent side{head->envelope, head->content.tree.get(), head->content.loader()};
-    const auto applied = apply_artifact((*artifact)->bytes, base ? &side : nullptr,
-                                        {release.total_bytes, release.file_count});
+    CHECK((*artifact)->id ==
+          delta::artifact_id(base ? base->ref.release_hash : Hash{}, proposal.hash()));
+    const delta::ReleaseContent side{head->envelope, head->content.tree.get(),
+                                     head->content.loader()};
+    const auto applied = delta::apply_artifact((*artifact)->bytes, base ? &side : nullptr,
+                                               {release.total_bytes, release.file_count});
     REQUIRE(applied.has_value());
     CHECK(applied->tree->content_root() == release.content_root);
-    const auto envelope = read_envelope((*artifact)->bytes, base ? base->envelope : Bytes());
-    CHECK(release_hash(Envelope::decode(*envelope)->payload) == proposal.hash());
+    const auto envelope = delta::read_envelope((*artifact)->bytes, base ? base->envelope : Bytes());
+    CHECK(trust::release_hash(trust::Envelope::decode(*envelope)->payload) == proposal.hash());
   }
 }
 
@@ -553,7 +453,7 @@ TEST_CASE("who is to sign can look at the whole of it first, against what they h
 TEST_CASE("in a child: publish with one signature, then the other" * doctest::skip()) {
   Place place(std::getenv("NOTP_TEST_DATA"));
   const Proposal proposal = propose(place, policy(1));
-  check_waits(publish(place, proposal, {2}), 1, 2);
+  check_waits(publish_proposal(place, proposal, {2}), 1, 2);
   check_published(cosign(place, proposal, 3), proposal);
 }
 
@@ -586,7 +486,7 @@ TEST_CASE("after a crash anywhere both signers try again, and it is published on
       const TemporaryFolder empty;  // the release in its initial state
       proposal = propose(Place(empty.path()), policy(1));
     }
-    const PublishOutcome again = publish(place, proposal, {2});
+    const PublishOutcome again = publish_proposal(place, proposal, {2});
     CHECK(again.result.code == 0);
     check_published(cosign(place, proposal, 3), proposal);
     CHECK(place.head() == 1);
@@ -597,4 +497,4 @@ TEST_CASE("after a crash anywhere both signers try again, and it is published on
 }
 
 }  // namespace
-}  // namespace notp
+}  // namespace notp::publish

@@ -14,7 +14,7 @@ using namespace notp;
 namespace {
 
 // Sends `greeting`, records what it receives, and closes on "bye" or at its deadline.
-class TestMachine final : public SessionMachine {
+class TestMachine final : public session::SessionMachine {
  public:
   explicit TestMachine(Bytes greeting = {}) : output(std::move(greeting)) {}
 
@@ -52,20 +52,20 @@ class TestMachine final : public SessionMachine {
 
 struct Pumped {
   TestMachine machine;
-  std::optional<Signal> wake;
+  std::optional<transport::Signal> wake;
   int events = 0;
   std::optional<Result<void>> ended;
   TimeMs stall_ms = limits::kTransferStallMs;
 };
 
-asio::awaitable<void> run_pump(Connection& connection, Pumped& pumped) {
+asio::awaitable<void> run_pump(transport::Connection& connection, Pumped& pumped) {
   pumped.wake.emplace(connection.executor());
   const std::function<void()> after_event = [&pumped] { ++pumped.events; };
-  pumped.ended =
-      co_await pump(connection, pumped.machine, *pumped.wake, after_event, pumped.stall_ms);
+  pumped.ended = co_await transport::pump(connection, pumped.machine, *pumped.wake, after_event,
+                                          pumped.stall_ms);
 }
 
-asio::awaitable<void> say(Connection& connection, Bytes bytes, Bytes& answer) {
+asio::awaitable<void> say(transport::Connection& connection, Bytes bytes, Bytes& answer) {
   must(co_await connection.write(bytes));
   co_await read_all(connection, answer);
   co_await connection.close(kPatienceMs);
@@ -203,16 +203,16 @@ TEST_CASE("pump: a refused client learns the reason from its pump") {
   auto files = other.node("edge-17");
   files.authorities = pki.authorities();
   Loop loop;
-  auto acceptor = must(listen(loop.io.get_executor(), "127.0.0.1:0"));
+  auto acceptor = must(transport::listen(loop.io.get_executor(), "127.0.0.1:0"));
   Ended server;
   Pumped client;
   client.machine.output = "hello in the first flight";
-  loop.spawn(serve_one(acceptor, context(pki.registry(), Side::kServer), server));
+  loop.spawn(serve_one(acceptor, context(pki.registry(), transport::Side::kServer), server));
   const auto call = [](std::string address, ContextPtr tls, Pumped& out) -> asio::awaitable<void> {
-    auto connection = must(co_await connect(address, std::move(tls), kPatienceMs));
+    auto connection = must(co_await transport::connect(address, std::move(tls), kPatienceMs));
     co_await run_pump(*connection, out);
   };
-  loop.spawn(call(address_of(acceptor), context(files, Side::kClient), client));
+  loop.spawn(call(address_of(acceptor), context(files, transport::Side::kClient), client));
   loop.run();
   REQUIRE(client.ended);
   REQUIRE_FALSE(*client.ended);
@@ -226,21 +226,22 @@ struct Offloaded {
   std::optional<Result<int>> result;
 };
 
-asio::awaitable<void> offload_one(OffloadPool& pool, Offloaded& out) {
-  out.result = co_await offload(pool, [&out]() -> Result<int> {
+asio::awaitable<void> offload_one(transport::OffloadPool& pool, Offloaded& out) {
+  out.result = co_await transport::offload(pool, [&out]() -> Result<int> {
     out.worked = std::this_thread::get_id();
     return 42;
   });
   out.resumed = std::this_thread::get_id();
 }
 
-asio::awaitable<void> offload_throwing(OffloadPool& pool, Offloaded& out) {
-  out.result = co_await offload(pool, []() -> Result<int> { throw std::runtime_error("broken"); });
+asio::awaitable<void> offload_throwing(transport::OffloadPool& pool, Offloaded& out) {
+  out.result = co_await transport::offload(
+      pool, []() -> Result<int> { throw std::runtime_error("broken"); });
 }
 
-asio::awaitable<void> offload_blocked(OffloadPool& pool, std::shared_future<void> gate,
+asio::awaitable<void> offload_blocked(transport::OffloadPool& pool, std::shared_future<void> gate,
                                       Offloaded& out) {
-  out.result = co_await offload(pool, [gate]() -> Result<int> {
+  out.result = co_await transport::offload(pool, [gate]() -> Result<int> {
     gate.wait();
     return 1;
   });
@@ -249,7 +250,7 @@ asio::awaitable<void> offload_blocked(OffloadPool& pool, std::shared_future<void
 }  // namespace
 
 TEST_CASE("offload: the work runs on the pool, its caller goes on where it was") {
-  OffloadPool pool(1);
+  transport::OffloadPool pool(1);
   Loop loop;
   Offloaded out;
   loop.spawn(offload_one(pool, out));
@@ -262,7 +263,7 @@ TEST_CASE("offload: the work runs on the pool, its caller goes on where it was")
 }
 
 TEST_CASE("offload: an exception becomes an error") {
-  OffloadPool pool(1);
+  transport::OffloadPool pool(1);
   Loop loop;
   Offloaded out;
   loop.spawn(offload_throwing(pool, out));
@@ -273,7 +274,7 @@ TEST_CASE("offload: an exception becomes an error") {
 }
 
 TEST_CASE("offload: a full queue refuses at once and takes work again later") {
-  OffloadPool pool(1, 2);
+  transport::OffloadPool pool(1, 2);
   Loop loop;
   std::promise<void> open;
   const std::shared_future<void> gate = open.get_future().share();

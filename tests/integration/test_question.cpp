@@ -154,9 +154,9 @@ Seen stock(const http::Call& call, bool plain) {
 
 // The agent's API answer for a decision.
 template <typename Answered>
-Seen shown(const Result<Answered>& one, const Question& question) {
-  const bool plain =
-      question.form == InputForm::kPlainBody || question.form == InputForm::kPlainBodyYaml;
+Seen shown(const Result<Answered>& one, const pdp::Question& question) {
+  const bool plain = question.form == pdp::InputForm::kPlainBody ||
+                     question.form == pdp::InputForm::kPlainBodyYaml;
   Seen seen{.status = 200};
   if (!one) {
     const Error& error = one.error();
@@ -204,9 +204,9 @@ class Sides {
     REQUIRE_MESSAGE(activated, activated.error().message);
   }
 
-  void compare(const Question& question, ByteView what, bool is_first = false) {
+  void compare(const pdp::Question& question, ByteView what, bool is_first = false) {
     REQUIRE(question.inputs.size() == 1);
-    const auto call = opa_call(url_, question, question.inputs[0]);
+    const auto call = pdp::opa_call(url_, question, question.inputs[0]);
     REQUIRE(call);
     const bool plain = call->url.contains("/v0/");
     const std::string want = stock(*call, plain).text();
@@ -233,7 +233,7 @@ class Sides {
   size_t compared = 0;
 
  private:
-  static rego::Question engine_question(const Question& question) {
+  static rego::Question engine_question(const pdp::Question& question) {
     return {.path = question.path,
             .inputs = question.inputs,
             .caller = {},
@@ -250,12 +250,12 @@ class Sides {
   rego::ContentShelf contents_;
   rego::EngineHost host_;
   boost::asio::thread_pool pool_{1}, callers_{1};
-  OpaPdp forward_{callers_.get_executor(), pool_, test_checker(),
-                  OpaOptions{.url = url_, .evaluation_ms = 20'000}};
+  pdp::OpaPdp forward_{callers_.get_executor(), pool_, test_checker(),
+                       pdp::OpaOptions{.url = url_, .evaluation_ms = 20'000}};
 };
 
-Question asked(std::string_view path, InputForm form, Bytes body) {
-  Question question{.path = path_segments(path)};
+pdp::Question asked(std::string_view path, pdp::InputForm form, Bytes body) {
+  pdp::Question question{.path = pdp::path_segments(path)};
   question.inputs.emplace_back(std::move(body));
   question.form = form;
   return question;
@@ -335,8 +335,8 @@ std::vector<Bytes> bodies() {
 
 TEST_CASE("every form of an input is read as the stock program reads it") {
   Sides sides;
-  for (const auto form :
-       {InputForm::kBody, InputForm::kBodyYaml, InputForm::kPlainBody, InputForm::kPlainBodyYaml})
+  for (const auto form : {pdp::InputForm::kBody, pdp::InputForm::kBodyYaml,
+                          pdp::InputForm::kPlainBody, pdp::InputForm::kPlainBodyYaml})
     for (const Bytes& body : bodies())
       sides.compare(asked("app/echo", form, body), printable(body, 80));
   CHECK(sides.compared > 200);
@@ -362,19 +362,20 @@ TEST_CASE("what is asked beside the value is rendered as the stock program rende
   };
   sides.compare(
       [] {
-        auto first = asked("app/first_metrics", InputForm::kBody, "{}");
+        auto first = asked("app/first_metrics", pdp::InputForm::kBody, "{}");
         first.flags = rego::kMetrics;
         return first;
       }(),
       "the first question of a path", true);
   for (const auto& [path, body] : questions) {
-    sides.compare(asked(path, InputForm::kPlainBody, body), body);
-    sides.compare(asked(path, InputForm::kBody, body), body);
+    sides.compare(asked(path, pdp::InputForm::kPlainBody, body), body);
+    sides.compare(asked(path, pdp::InputForm::kBody, body), body);
     for (uint32_t flags = 0; flags < 2 * rego::kRuleLabels; ++flags) {
       if ((flags & ~kFlags) != 0) continue;
-      for (const auto explain : {ExplainMode::kOff, ExplainMode::kNotes, ExplainMode::kFails,
-                                 ExplainMode::kFull, ExplainMode::kDebug}) {
-        auto question = asked(path, InputForm::kBody, body);
+      for (const auto explain :
+           {pdp::ExplainMode::kOff, pdp::ExplainMode::kNotes, pdp::ExplainMode::kFails,
+            pdp::ExplainMode::kFull, pdp::ExplainMode::kDebug}) {
+        auto question = asked(path, pdp::InputForm::kBody, body);
         question.flags = flags;
         question.explain = explain;
         sides.compare(question, body);
@@ -386,27 +387,27 @@ TEST_CASE("what is asked beside the value is rendered as the stock program rende
 
 TEST_CASE("numbers and doubled names reach OPA and come back as they were written") {
   const Bytes input = R"({"a":123456789012345678901234567890,"a":1e400})";
-  Question question{.path = {"a b", "c/d", "é"}};
+  pdp::Question question{.path = {"a b", "c/d", "é"}};
   question.flags = rego::kMetrics | rego::kRuleLabels;
-  question.explain = ExplainMode::kFails;
-  const auto call = opa_call("http://127.0.0.1:1", question, input);
+  question.explain = pdp::ExplainMode::kFails;
+  const auto call = pdp::opa_call("http://127.0.0.1:1", question, input);
   REQUIRE(call);
   CHECK(
       call->url ==
       "http://127.0.0.1:1/v1/data/a%20b/c%2Fd/%C3%A9?metrics=true&rule_labels=true&explain=fails");
   CHECK(call->body == "{\"input\":" + input + "}");
-  CHECK(opa_call("", question, Bytes("1} 2")).error().code == ErrorCode::kMessage);
+  CHECK(pdp::opa_call("", question, Bytes("1} 2")).error().code == ErrorCode::kMessage);
   question = {.path = {"..", "a..", ".", "b/"}};
-  CHECK(opa_call("", question, input).error().code == ErrorCode::kMessage);
+  CHECK(pdp::opa_call("", question, input).error().code == ErrorCode::kMessage);
   question.path.back() = "c";
-  const auto steps = opa_call("", question, input);
+  const auto steps = pdp::opa_call("", question, input);
   REQUIRE(steps);
   CHECK(steps->url == "/v1/data/%2E%2E/a../%2E/c");
 
   const http::Response answer{.status = 200,
                               .body = R"({"decision_id":"x","metrics":{"a":1},"result":)" + input +
                                       R"(,"warning":{"code":"api_usage_warning"}})"};
-  const auto decision = opa_decision(InputForm::kBody, answer, nullptr);
+  const auto decision = pdp::opa_decision(pdp::InputForm::kBody, answer, nullptr);
   REQUIRE(decision);
   CHECK(decision->value == input);
   CHECK(decision->extras == R"({"metrics":{"a":1}})");
@@ -416,13 +417,14 @@ TEST_CASE("numbers and doubled names reach OPA and come back as they were writte
         std::pair(503U, ErrorCode::kUnavailable)}) {
     const http::Response refused{.status = status,
                                  .body = R"({"code":"c","message":"m","errors":[1e400]})"};
-    const auto error = opa_decision(InputForm::kBody, refused, nullptr).error();
+    const auto error = pdp::opa_decision(pdp::InputForm::kBody, refused, nullptr).error();
     CHECK(error.code == code);
     CHECK(error.message.ends_with("m"));
     if (status != 503) CHECK(rego::evaluation_errors(error) == "[1e400]");
   }
-  CHECK(opa_decision(InputForm::kBody, {.status = 200, .body = "<html>"}, nullptr).error().code ==
-        ErrorCode::kUnavailable);
+  CHECK(pdp::opa_decision(pdp::InputForm::kBody, {.status = 200, .body = "<html>"}, nullptr)
+            .error()
+            .code == ErrorCode::kUnavailable);
 }
 
 TEST_CASE("a question to an OPA that does not answer ends when its caller gives it up") {
@@ -430,13 +432,14 @@ TEST_CASE("a question to an OPA that does not answer ends when its caller gives 
   asio::io_context context(1);
   asio::ip::tcp::acceptor acceptor(context, {asio::ip::make_address("127.0.0.1"), 0});
   asio::thread_pool pool(1);
-  OpaPdp pdp(context.get_executor(), pool, test_checker(),
-             OpaOptions{.url = fmt::format("http://127.0.0.1:{}", acceptor.local_endpoint().port()),
-                        .evaluation_ms = 600'000});
+  pdp::OpaPdp pdp(
+      context.get_executor(), pool, test_checker(),
+      pdp::OpaOptions{.url = fmt::format("http://127.0.0.1:{}", acceptor.local_endpoint().port()),
+                      .evaluation_ms = 600'000});
   asio::cancellation_signal gone;
   std::optional<ErrorCode> ended;
   asio::co_spawn(
-      context, pdp.evaluate(asked("app/echo", InputForm::kBody, "{}")),
+      context, pdp.evaluate(asked("app/echo", pdp::InputForm::kBody, "{}")),
       asio::bind_cancellation_slot(gone.slot(), [&](std::exception_ptr exception, auto decisions) {
         CHECK(exception == nullptr);
         if (!decisions) ended = decisions.error().code;

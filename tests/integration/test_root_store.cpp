@@ -15,8 +15,8 @@ namespace fs = std::filesystem;
 
 constexpr TimeMs kNowMs = samples::kIssuedMs + 1'000;
 
-Root root_of(uint64_t version, std::initializer_list<uint8_t> keys = {1}) {
-  Root out = samples::root();
+trust::Root root_of(uint64_t version, std::initializer_list<uint8_t> keys = {1}) {
+  trust::Root out = samples::root();
   out.version = version;
   out.root_keys = samples::public_keys(keys);
   return out;
@@ -37,10 +37,10 @@ struct Place {
   void put(const std::string& name, ByteView bytes) const {
     std::ofstream(roots / name, std::ios::binary) << bytes;
   }
-  Result<std::unique_ptr<RootStore>> open() const {
-    return RootStore::open(roots, configured, std::string(samples::kDomain), kNowMs);
+  Result<std::unique_ptr<trust::RootStore>> open() const {
+    return trust::RootStore::open(roots, configured, std::string(samples::kDomain), kNowMs);
   }
-  std::unique_ptr<RootStore> opened() const {
+  std::unique_ptr<trust::RootStore> opened() const {
     auto store = open();
     REQUIRE_MESSAGE(store.has_value(), (store ? "" : store.error().message));
     return *std::move(store);
@@ -93,13 +93,13 @@ TEST_CASE("a root is published only when the one before and its own keys say so"
   refused(samples::signed_by(root_of(2, {5}), {5}).encode(), ErrorCode::kSignature);
   refused(samples::signed_by(root_of(2, {5}), {1}).encode(), ErrorCode::kSignature);
   refused("not an envelope", ErrorCode::kEnvelope);
-  Root fallen = root_of(2);
+  trust::Root fallen = root_of(2);
   fallen.epoch = 0;
   CHECK_FALSE(store->publish(samples::signed_by(fallen, {1}).encode(), kNowMs).has_value());
-  Root expired = root_of(2);
+  trust::Root expired = root_of(2);
   expired.expires_ms = kNowMs;
   refused(samples::signed_by(expired, {1}).encode(), ErrorCode::kExpired);
-  Root other = root_of(1);
+  trust::Root other = root_of(1);
   other.expires_ms = kNowMs + 1;
   refused(samples::signed_by(other, {1}).encode(), ErrorCode::kRootInvalid);
   CHECK(store->newest() == 1);
@@ -119,7 +119,7 @@ TEST_CASE("the configured file is walked when it is the next step, and only then
   place.configure(envelope(4));
   CHECK(store->adopt(place.configured, kNowMs).error().code == ErrorCode::kConfig);
   place.refuses(ErrorCode::kConfig, "has the chain up to v2");
-  Root forged = root_of(2);
+  trust::Root forged = root_of(2);
   forged.delegations = {{"*/*", samples::public_keys({4}), 1}};
   place.configure(samples::signed_by(forged, {1}).encode());
   place.refuses(ErrorCode::kRootInvalid, "root.envelope");
@@ -129,7 +129,7 @@ TEST_CASE("the configured file is walked when it is the next step, and only then
 
 TEST_CASE("a root of an earlier format ends the start, and says what to do") {
   Place place;
-  Envelope former = *Envelope::decode(envelope(1));
+  trust::Envelope former = *trust::Envelope::decode(envelope(1));
   former.payload_type = "application/vnd.notp.root.v1";
   place.configure(former.encode());
   place.refuses(ErrorCode::kEnvelope, "notp root init");

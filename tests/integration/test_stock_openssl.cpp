@@ -53,7 +53,7 @@ bool openssl_verifies(const PublicKey& key, ByteView message, ByteView signature
 void check_example(const std::string& name, std::string_view type,
                    const std::vector<PublicKey>& keys) {
   CAPTURE(name);
-  const auto envelope = Envelope::decode(example(name + "-envelope"));
+  const auto envelope = trust::Envelope::decode(example(name + "-envelope"));
   REQUIRE(envelope);
   const Bytes payload = example(name + "-payload");
   CHECK(envelope->payload == payload);
@@ -72,8 +72,8 @@ void check_example(const std::string& name, std::string_view type,
 }  // namespace
 
 TEST_CASE("stock openssl verifies a root, the next root, a release and a freshness statement") {
-  const auto root = Root::decode(example("root-payload"));
-  const auto next = Root::decode(example("next-root-payload"));
+  const auto root = trust::Root::decode(example("root-payload"));
+  const auto next = trust::Root::decode(example("next-root-payload"));
   REQUIRE(root);
   REQUIRE(next);
   REQUIRE(next->freshness_keys.size() == 1);
@@ -89,8 +89,8 @@ TEST_CASE("stock openssl verifies a root, the next root, a release and a freshne
 
 TEST_CASE("stock openssl verifies what a key of this project signs") {
   const PrivateKey key = PrivateKey::generate();
-  Envelope envelope{"a payload", std::string(kReleaseType), {}};
-  sign_envelope(envelope, key);
-  CHECK(openssl_verifies(key.public_key(), signed_bytes(kReleaseType, "a payload"),
+  trust::Envelope envelope{"a payload", std::string(trust::kReleaseType), {}};
+  trust::sign_envelope(envelope, key);
+  CHECK(openssl_verifies(key.public_key(), signed_bytes(trust::kReleaseType, "a payload"),
                          envelope.signatures.at(0).signature));
 }

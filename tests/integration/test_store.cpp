@@ -22,8 +22,8 @@ TEST_CASE("an installed release is there after a reload, with its floor and high
   auto store = open(folder.path());
   const auto state = store->load();
   REQUIRE(state);
-  const StoredLedger& ledger = state->ledgers.at(kPayments);
-  CHECK(ledger.floor == Floor{1, 7, install_of(kModel, 7).ref.release_hash});
+  const store::StoredLedger& ledger = state->ledgers.at(kPayments);
+  CHECK(ledger.floor == trust::Floor{1, 7, install_of(kModel, 7).ref.release_hash});
   CHECK(state->clock.wall_ms == 1'007);
   REQUIRE(ledger.releases.size() == 1);
   CHECK(ledger.releases[0].envelope.bytes() == "envelope 7");
@@ -81,7 +81,7 @@ TEST_CASE("an install brings only what is new and refuses a tree with content it
 
   Model more = changed;
   more["new.rego"] = "package new";
-  InstallRecord hollow = delta_of(changed, more, 3);
+  store::InstallRecord hollow = delta_of(changed, more, 3);
   hollow.new_blobs.clear();
   CHECK(store->install(hollow).error().code == ErrorCode::kNotFound);
   CHECK(versions(*store) == std::vector<uint64_t>{2, 1});
@@ -94,7 +94,7 @@ TEST_CASE("the floor never goes down, not even by a mistake of the caller") {
   REQUIRE(store->install(install_of(kModel, 5, 2)));
   CHECK(store->install(install_of(kModel, 4, 2)).error().code == ErrorCode::kRollback);
   CHECK(store->install(install_of(kModel, 9, 1)).error().code == ErrorCode::kRollback);
-  InstallRecord other = install_of(kModel, 5, 2);
+  store::InstallRecord other = install_of(kModel, 5, 2);
   other.ref.release_hash = sha256("another release with the same number");
   CHECK(store->install(other).error().code == ErrorCode::kRollback);
   CHECK(versions(*store) == std::vector<uint64_t>{5});
@@ -117,7 +117,7 @@ TEST_CASE(
   for (uint64_t version = 1; version <= 9; ++version) {
     model["a.rego"] = fmt::format("package a{}", version);
     history[version] = model;
-    InstallRecord record = install_of(model, version);
+    store::InstallRecord record = install_of(model, version);
     if (version == 3) record.confirmed = 2;
     record.kept_versions = {2, version - 1};
     REQUIRE(store->install(record));
@@ -126,7 +126,7 @@ TEST_CASE(
   for (uint64_t version : {9, 8, 2}) check_holds(*store, history.at(version), version);
   REQUIRE(store->confirm(kPayments, 9));
   model["a.rego"] = "package a10";
-  InstallRecord record = install_of(model, 10);
+  store::InstallRecord record = install_of(model, 10);
   SUBCASE("the last confirmed one goes when the record says so") {
     record.kept_versions = {8, 2};
     REQUIRE(store->install(record));
@@ -172,10 +172,11 @@ TEST_CASE("a ledger that is dropped leaves its floor and its listed head, and no
   const auto tree = store->tree(kKeys, 3);
   REQUIRE(tree);
   for (const auto& [path, file] : (*tree)->files()) CHECK(store->blob(file.hash));
-  const StoreState state = store->load().value();
+  const store::StoreState state = store->load().value();
   CHECK(state.ledgers.at(kPayments).releases.empty());
-  CHECK(state.ledgers.at(kPayments).floor == Floor{1, 8, install_of(kModel, 8).ref.release_hash});
-  CHECK(state.ledgers.at(kPayments).listed == Floor{1, 9, sha256("head")});
+  CHECK(state.ledgers.at(kPayments).floor ==
+        trust::Floor{1, 8, install_of(kModel, 8).ref.release_hash});
+  CHECK(state.ledgers.at(kPayments).listed == trust::Floor{1, 9, sha256("head")});
   CHECK(store->install(install_of(kModel, 7)).error().code == ErrorCode::kRollback);
   REQUIRE(store->install(install_of(kModel, 9)));
   check_holds(*store, kModel, 9);
@@ -198,12 +199,12 @@ TEST_CASE("a refused release stays marked, with the reason") {
 TEST_CASE("two agents never share a store") {
   TemporaryFolder folder;
   auto store = open(folder.path());
-  const auto second = SqliteStore::open(folder.path());
+  const auto second = store::SqliteStore::open(folder.path());
   REQUIRE_FALSE(second);
   CHECK(second.error().code == ErrorCode::kConflict);
   CHECK(second.error().message.find(fmt::format("process {}", ::getpid())) != std::string::npos);
   store.reset();
-  CHECK(SqliteStore::open(folder.path()));
+  CHECK(store::SqliteStore::open(folder.path()));
 }
 
 TEST_CASE("a store that a newer program wrote is not touched") {
@@ -213,7 +214,7 @@ TEST_CASE("a store that a newer program wrote is not touched") {
     SQLite::Database database((folder.path() / "agent.db").string(), SQLite::OPEN_READWRITE);
     database.exec("PRAGMA user_version = 99");
   }
-  CHECK(SqliteStore::open(folder.path()).error().code == ErrorCode::kConfig);
+  CHECK(store::SqliteStore::open(folder.path()).error().code == ErrorCode::kConfig);
 }
 
 TEST_CASE("killed at any moment, the store holds the old or the new release, whole") {
@@ -232,7 +233,7 @@ TEST_CASE("killed at any moment, the store holds the old or the new release, who
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
-      auto store = SqliteStore::open(folder.path());
+      auto store = store::SqliteStore::open(folder.path());
       for (uint64_t version = last + 1; store; ++version) {
         const char before = 'b';
         if (::write(announce[1], &before, 1) != 1 ||

@@ -20,27 +20,27 @@ using samples::kLedger;
 
 // A signed record of kLedger, and the artifact with the same content.
 struct SignedRelease {
-  InstallRecord record;
+  store::InstallRecord record;
   std::shared_ptr<const Bytes> artifact;
 };
 
 SignedRelease signed_release(const Model& model, uint64_t version, const Hash& previous = {},
                              uint8_t signer = 2) {
   SignedRelease out;
-  InstallRecord& record = out.record = install_of(model, version, 1, kLedger);
-  Release release = samples::release(version);
+  store::InstallRecord& record = out.record = install_of(model, version, 1, kLedger);
+  trust::Release release = samples::release(version);
   if (version > 1) release.previous_hash = previous;
   release.content_root = record.tree->content_root();
   release.total_bytes = record.tree->total_bytes();
   release.file_count = record.tree->files().size();
-  const Envelope envelope = samples::signed_by(release, {signer});
+  const trust::Envelope envelope = samples::signed_by(release, {signer});
   record.release = std::move(release);
-  record.ref = ref_of(record.release, release_hash(envelope.payload));
+  record.ref = trust::ref_of(record.release, trust::release_hash(envelope.payload));
   record.envelope = envelope.encode();
-  const ReleaseContent target{
+  const delta::ReleaseContent target{
       record.envelope, record.tree.get(),
-      [&](const Hash& hash) -> Result<Content> { return record.new_blobs.at(hash); }};
-  out.artifact = std::make_shared<const Bytes>(encode_artifact(nullptr, target).value());
+      [&](const Hash& hash) -> Result<model::Content> { return record.new_blobs.at(hash); }};
+  out.artifact = std::make_shared<const Bytes>(delta::encode_artifact(nullptr, target).value());
   return out;
 }
 
@@ -62,11 +62,11 @@ struct Stored {
     newest = signed_release(second, 2, older.record.ref.release_hash, signer);
     REQUIRE(store->install(newest.record));
   }
-  StoreAnswer verify(bool as_json = false) const {
-    StoreCommandOptions order;
+  client::StoreAnswer verify(bool as_json = false) const {
+    client::StoreCommandOptions order;
     order.data_dir = folder.path();
     order.as_json = as_json;
-    auto answer = verify_store(order);
+    auto answer = client::verify_store(order);
     REQUIRE_MESSAGE(answer, answer.error().message);
     return *std::move(answer);
   }
@@ -76,23 +76,24 @@ struct Stored {
   // As an agent does after it has found damage and has the newest release complete.
   void fetch_whole() const {
     auto store = open(folder.path());
-    Trusted trusted = samples::trusting(samples::root(), store->load()->ledgers.at(kLedger).floor);
-    const auto installed = install_release({.ledger = kLedger,
-                                            .version = 2,
-                                            .artifact = newest.artifact,
-                                            .base_version = 0,
-                                            .base_envelope = {},
-                                            .trusted = std::move(trusted),
-                                            .now_ms = samples::kIssuedMs,
-                                            .confirmed = {},
-                                            .kept_versions = {1}},
-                                           *store);
+    trust::Trusted trusted =
+        samples::trusting(samples::root(), store->load()->ledgers.at(kLedger).floor);
+    const auto installed = agent::install_release({.ledger = kLedger,
+                                                   .version = 2,
+                                                   .artifact = newest.artifact,
+                                                   .base_version = 0,
+                                                   .base_envelope = {},
+                                                   .trusted = std::move(trusted),
+                                                   .now_ms = samples::kIssuedMs,
+                                                   .confirmed = {},
+                                                   .kept_versions = {1}},
+                                                  *store);
     REQUIRE_MESSAGE(installed, installed.error().message);
     collect_all(*store);
   }
 };
 
-bool says(const StoreAnswer& answer, std::string_view words) {
+bool says(const client::StoreAnswer& answer, std::string_view words) {
   return answer.text.find(words) != std::string::npos;
 }
 
@@ -102,7 +103,7 @@ TEST_CASE("a sound store: nothing is found, nothing is changed") {
   const Stored stored;
   const auto file = stored.folder.path() / "agent.db";
   const auto before = std::filesystem::last_write_time(file);
-  const StoreAnswer answer = stored.verify();
+  const client::StoreAnswer answer = stored.verify();
   CHECK(answer.exit == exit_code::kOk);
   CHECK(says(answer, "2 releases, 3 contents"));
   CHECK(says(answer, "everything is as it was signed and stored"));
@@ -111,28 +112,28 @@ TEST_CASE("a sound store: nothing is found, nothing is changed") {
 }
 
 TEST_CASE("no store, a store in use, a store of another program") {
-  StoreCommandOptions order;
+  client::StoreCommandOptions order;
   TemporaryFolder empty;
   order.data_dir = empty.path();
-  CHECK(verify_store(order).error().code == ErrorCode::kNotFound);
-  CHECK(describe_store(order).error().code == ErrorCode::kNotFound);
+  CHECK(client::verify_store(order).error().code == ErrorCode::kNotFound);
+  CHECK(client::describe_store(order).error().code == ErrorCode::kNotFound);
   CHECK(std::filesystem::is_empty(empty.path()));
 
   const Stored stored;
   order.data_dir = stored.folder.path();
   {
     const auto agent = open(stored.folder.path());
-    const auto refused = verify_store(order);
+    const auto refused = client::verify_store(order);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == ErrorCode::kConflict);
     CHECK(refused.error().message.find("is in use by process") != std::string::npos);
-    CHECK(describe_store(order).error().code == ErrorCode::kConflict);
+    CHECK(client::describe_store(order).error().code == ErrorCode::kConflict);
   }
   {
     SQLite::Database database((stored.folder.path() / "agent.db").string(), SQLite::OPEN_READWRITE);
     database.exec("PRAGMA user_version = 99");
   }
-  CHECK(verify_store(order).error().code == ErrorCode::kConfig);
+  CHECK(client::verify_store(order).error().code == ErrorCode::kConfig);
 }
 
 TEST_CASE("damage is found, named, and gone after one full release") {
@@ -189,7 +190,7 @@ TEST_CASE("damage is found, named, and gone after one full release") {
     CHECK(finding.at("subject").as_string() == kLedger.text() + " v1 data.json");
   auto store = open(stored.folder.path());
   for (const auto& [path, content] : stored.second)
-    CHECK(**store->blob(blob_hash(content)) == content);
+    CHECK(**store->blob(model::blob_hash(content)) == content);
 }
 
 TEST_CASE("healing writes again only what is damaged") {
@@ -237,22 +238,22 @@ TEST_CASE("a database that is none any more") {
 
 TEST_CASE("a release that nobody signed who may is untrusted, not damaged") {
   const Stored stored(/*signer=*/9);
-  const StoreAnswer answer = stored.verify();
+  const client::StoreAnswer answer = stored.verify();
   CHECK(answer.exit == exit_code::kUntrusted);
   CHECK(says(answer, "stored release 2 of " + kLedger.text()));
 }
 
 TEST_CASE("another pinned root than the store's is told") {
   const Stored stored;
-  Root other = samples::root();
+  trust::Root other = samples::root();
   other.issued_ms += 1;
   const auto file = stored.folder.path() / "root";
   REQUIRE(write_file(file, samples::signed_by(other, {1}).encode()));
-  StoreCommandOptions order;
+  client::StoreCommandOptions order;
   order.data_dir = stored.folder.path();
   order.root = file;
   order.trust_domain = std::string(samples::kDomain);
-  const auto answer = verify_store(order);
+  const auto answer = client::verify_store(order);
   REQUIRE(answer);
   CHECK(answer->exit == exit_code::kUntrusted);
   CHECK(says(*answer, "two different roots"));
@@ -260,14 +261,14 @@ TEST_CASE("another pinned root than the store's is told") {
 
 TEST_CASE("stats: what is kept, what it costs and what is shared") {
   const Stored stored;
-  StoreCommandOptions order;
+  client::StoreCommandOptions order;
   order.data_dir = stored.folder.path();
-  const auto text = describe_store(order);
+  const auto text = client::describe_store(order);
   REQUIRE_MESSAGE(text, text.error().message);
   CHECK(says(*text, kLedger.text() + ": floor v2"));
   CHECK(says(*text, "confirmed") == false);
   order.as_json = true;
-  const auto answer = describe_store(order);
+  const auto answer = client::describe_store(order);
   REQUIRE(answer);
   const json::value stats = parse_json(answer->text).value();
   CHECK(stats.at("root_version") == 1);

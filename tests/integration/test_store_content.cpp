@@ -202,7 +202,7 @@ TEST_CASE("a store that has become much smaller gives its space back") {
 TEST_CASE("segments cover the content and keep to their sizes") {
   for (size_t bytes : {size_t{0}, size_t{1}, limits::kSegmentBytesMin, size_t{3 << 20}}) {
     const Bytes content = document(bytes, bytes);
-    const auto segments = cut_segments(content);
+    const auto segments = store::cut_segments(content);
     Bytes joined;
     for (size_t i = 0; i < segments.size(); ++i) {
       joined.append(segments[i]);
@@ -238,7 +238,7 @@ TEST_CASE("damaged content is found on read and repaired by fetching the release
   auto store = open(folder.path());
   size_t corrupt = 0;
   for (const auto& [path, content] : model) {
-    const auto read = store->blob(blob_hash(content));
+    const auto read = store->blob(model::blob_hash(content));
     if (read) continue;
     CHECK(read.error().code == ErrorCode::kCorrupt);
     ++corrupt;
@@ -265,7 +265,7 @@ TEST_CASE("damaged content is named, each once in the order of paths, and repair
     store = open(folder.path());
   };
   const auto repair = [&] {
-    InstallRecord record = install_of(model, 1);
+    store::InstallRecord record = install_of(model, 1);
     const std::vector<Hash> damaged = store->damaged(kPayments, 1).value();
     std::erase_if(record.new_blobs, [&](const auto& blob) {
       return std::ranges::find(damaged, blob.first) == damaged.end();
@@ -281,18 +281,20 @@ TEST_CASE("damaged content is named, each once in the order of paths, and repair
   };
   SUBCASE("small ones") {
     while_stopped("UPDATE blob_contents SET content = x'7c' WHERE length(content) < 10");
-    CHECK(store->damaged(kPayments, 1).value() ==
-          std::vector<Hash>{blob_hash("package a"), blob_hash("package d"), blob_hash("{}")});
+    CHECK(store->damaged(kPayments, 1).value() == std::vector<Hash>{model::blob_hash("package a"),
+                                                                    model::blob_hash("package d"),
+                                                                    model::blob_hash("{}")});
     repair();
   }
   SUBCASE("one that is missing") {
     while_stopped("DELETE FROM blob_contents WHERE content = x'7b7d'");
-    CHECK(store->damaged(kPayments, 1).value() == std::vector<Hash>{blob_hash("{}")});
+    CHECK(store->damaged(kPayments, 1).value() == std::vector<Hash>{model::blob_hash("{}")});
     repair();
   }
   SUBCASE("a segment") {
     while_stopped("UPDATE segment_contents SET content = x'00' WHERE segment = 3");
-    CHECK(store->damaged(kPayments, 1).value() == std::vector<Hash>{blob_hash(model.at("b.json"))});
+    CHECK(store->damaged(kPayments, 1).value() ==
+          std::vector<Hash>{model::blob_hash(model.at("b.json"))});
     repair();
   }
   SUBCASE("with a file list that is no good, nothing can be said") {

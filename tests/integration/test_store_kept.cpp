@@ -15,7 +15,7 @@ namespace {
 
 using namespace stored;
 
-const LedgerId kAccess{100'000'000'001, "access"};
+const model::LedgerId kAccess{100'000'000'001, "access"};
 
 void restore(const std::filesystem::path& folder, const std::string& name) {
   const char* source = std::getenv("NOTP_SOURCE");
@@ -46,7 +46,7 @@ std::vector<std::string> schema_of(const std::filesystem::path& folder) {
   return out;
 }
 
-size_t read_whole(SqliteStore& store, uint64_t version) {
+size_t read_whole(store::SqliteStore& store, uint64_t version) {
   const auto tree = store.tree(kAccess, version);
   REQUIRE_MESSAGE(tree, tree.error().message);
   for (const auto& [path, file] : (*tree)->files()) {
@@ -63,8 +63,9 @@ TEST_CASE("a kept store of format 4 opens, holds what it held, and takes the nex
   TemporaryFolder folder;
   restore(folder.path(), "agent_db_4");
   {
-    const StoreCheck check = SqliteStore::open_to_read(folder.path()).value()->check();
-    for (const StoreFinding& finding : check.findings)
+    const store::StoreCheck check =
+        store::SqliteStore::open_to_read(folder.path()).value()->check();
+    for (const store::StoreFinding& finding : check.findings)
       FAIL_CHECK(finding.part, " ", finding.subject, ": ", finding.problem);
     CHECK(check.releases == 2);
     CHECK(check.segments == 5);
@@ -72,21 +73,21 @@ TEST_CASE("a kept store of format 4 opens, holds what it held, and takes the nex
   auto store = open(folder.path());
   const auto state = store->load();
   REQUIRE_MESSAGE(state, state.error().message);
-  const StoredLedger& ledger = state->ledgers.at(kAccess);
+  const store::StoredLedger& ledger = state->ledgers.at(kAccess);
   CHECK(ledger.floor.version == 4);
   CHECK(ledger.listed.version == 3);
   REQUIRE(ledger.releases.size() == 2);
   CHECK(ledger.releases[0].ref.version == 4);
   CHECK(ledger.releases[0].confirmed);
-  CHECK(ledger.floor == floor_of(ledger.releases[0].ref));
+  CHECK(ledger.floor == trust::floor_of(ledger.releases[0].ref));
   CHECK(state->freshness_sequence == 1'795'959'749'779);
-  CHECK(state->clock == ClockMarks{1'795'959'751'466, 1'795'959'749'779});
+  CHECK(state->clock == trust::ClockMarks{1'795'959'751'466, 1'795'959'749'779});
   REQUIRE(state->root_chain.size() == 1);
-  CHECK(verify_pinned_root(state->root_chain[0].envelope, "core-platform.internal"));
+  CHECK(trust::verify_pinned_root(state->root_chain[0].envelope, "core-platform.internal"));
   CHECK(read_whole(*store, 3) == 4);
   CHECK(read_whole(*store, 4) == 4);
 
-  InstallRecord record = install_of(kModel, 5, 1, kAccess);
+  store::InstallRecord record = install_of(kModel, 5, 1, kAccess);
   record.kept_versions = {4};
   REQUIRE(store->install(record));
   collect_all(*store);

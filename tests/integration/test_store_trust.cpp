@@ -27,7 +27,7 @@ TEST_CASE("every root is kept, one after the other") {
   CHECK(state->root_chain[1].version == 4);
 }
 
-FreshnessKeep keep_of(uint64_t sequence, uint64_t version) {
+store::FreshnessKeep keep_of(uint64_t sequence, uint64_t version) {
   return {.sequence = sequence,
           .envelope = fmt::format("statement {}", sequence),
           .listed = {{kPayments, {1, version, install_of(kModel, version).ref.release_hash}}},
@@ -35,11 +35,12 @@ FreshnessKeep keep_of(uint64_t sequence, uint64_t version) {
           .clock = {10'000 + static_cast<TimeMs>(sequence), static_cast<TimeMs>(sequence)}};
 }
 
-std::vector<Bytes> statements(SqliteStore& store) {
+std::vector<Bytes> statements(store::SqliteStore& store) {
   const auto state = store.load();
   REQUIRE_MESSAGE(state, state.error().message);
   std::vector<Bytes> out;
-  for (const StoredStatement& statement : state->statements) out.push_back(statement.envelope);
+  for (const store::StoredStatement& statement : state->statements)
+    out.push_back(statement.envelope);
   return out;
 }
 
@@ -67,7 +68,7 @@ TEST_CASE("freshness: the last statement, its sequence, its heads and its time i
   REQUIRE(store->pin_root({1, "root 1"}, false));
   REQUIRE(store->pin_root({2, "root 2"}, true));
   CHECK(store->load()->freshness_sequence == 0);
-  CHECK(store->load()->ledgers.at(kPayments).listed == Floor{});
+  CHECK(store->load()->ledgers.at(kPayments).listed == trust::Floor{});
   CHECK(store->load()->ledgers.at(kPayments).floor.version == 7);
   CHECK(statements(*store) == std::vector<Bytes>{"statement 6"});
   REQUIRE(store->keep_freshness(keep_of(1, 8)));
@@ -80,7 +81,7 @@ TEST_CASE("the last statement that vouched for a stored release is kept as long 
   REQUIRE(store->install(keep_last(2, install_of(kModel, 1))));
   REQUIRE(store->keep_freshness(keep_of(10, 1)));
   REQUIRE(store->install(keep_last(2, install_of(kModel, 2))));
-  FreshnessKeep next = keep_of(11, 2);
+  store::FreshnessKeep next = keep_of(11, 2);
   next.parted = {{kPayments, install_of(kModel, 1).ref.release_hash}};
   REQUIRE(store->keep_freshness(next));
   REQUIRE(store->keep_freshness(keep_of(12, 2)));
@@ -101,7 +102,7 @@ TEST_CASE("the latest time seen only rises, but for a person who says otherwise"
   REQUIRE(store->keep_time({50'000, 0}));
   REQUIRE(store->keep_time({40'000, 0}));
   CHECK(store->load()->clock.wall_ms == 50'000);
-  InstallRecord early = install_of(kModel, 1), late = install_of(kModel, 2);
+  store::InstallRecord early = install_of(kModel, 1), late = install_of(kModel, 2);
   early.now_ms = 20'000;
   late.now_ms = 60'000;
   REQUIRE(store->install(early));
@@ -156,19 +157,19 @@ TEST_CASE("a store of the version before keeps all that it held") {
     const auto state = store->load();
     REQUIRE_MESSAGE(state, state.error().message);
     CHECK(state->ledgers.at(kPayments).floor ==
-          Floor{1, 7, install_of(kModel, 7).ref.release_hash});
-    CHECK(state->clock == ClockMarks{123'456, 0});
+          trust::Floor{1, 7, install_of(kModel, 7).ref.release_hash});
+    CHECK(state->clock == trust::ClockMarks{123'456, 0});
     REQUIRE(state->root_chain.size() == 1);
     CHECK(state->freshness_sequence == 1);
     check_holds(*store, kModel, 7);
     REQUIRE(store->keep_freshness(keep_of(2, 7)));
     store.reset();
-    CHECK(open(folder.path())->load()->clock == ClockMarks{123'456, 2});
+    CHECK(open(folder.path())->load()->clock == trust::ClockMarks{123'456, 2});
   }
   SUBCASE("damaged: nothing is changed") {
     make_version_3(folder.path(), 123'456, true);
-    CHECK(SqliteStore::open(folder.path()).error().code == ErrorCode::kCorrupt);
-    CHECK(SqliteStore::open(folder.path()).error().code == ErrorCode::kCorrupt);
+    CHECK(store::SqliteStore::open(folder.path()).error().code == ErrorCode::kCorrupt);
+    CHECK(store::SqliteStore::open(folder.path()).error().code == ErrorCode::kCorrupt);
   }
 }
 
@@ -176,14 +177,14 @@ TEST_CASE("a statement of the registry sets the latest time seen back, and only 
   TemporaryFolder folder;
   auto store = open(folder.path());
   REQUIRE(store->keep_time({9'000'000, 500}));
-  FreshnessKeep keep = keep_of(700, 1);
+  store::FreshnessKeep keep = keep_of(700, 1);
   keep.clock = {20'000, 400};
   REQUIRE(store->keep_freshness(keep));
-  CHECK(store->load()->clock == ClockMarks{9'000'000, 500});
+  CHECK(store->load()->clock == trust::ClockMarks{9'000'000, 500});
   keep.sequence = 701;
   keep.sets_clock_back = true;
   REQUIRE(store->keep_freshness(keep));
-  CHECK(store->load()->clock == ClockMarks{20'000, 500});
+  CHECK(store->load()->clock == trust::ClockMarks{20'000, 500});
 }
 
 TEST_CASE("a flipped row of trust is damage, not a new truth") {

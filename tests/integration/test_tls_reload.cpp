@@ -16,8 +16,8 @@ constexpr TimeMs kDayMs = 86'400'000;
 ErrorCode code_of(const Result<void>& result) { return result ? ErrorCode{} : result.error().code; }
 
 // A context of `files` with other authorities.
-ContextPtr with_authorities(TlsFiles files, const TestPki& pki, const Bytes& authorities,
-                            Side side) {
+ContextPtr with_authorities(transport::TlsFiles files, const TestPki& pki, const Bytes& authorities,
+                            transport::Side side) {
   files.authorities = pki.authorities().string() + ".other";
   must(write_file(files.authorities, authorities));
   return context(files, side);
@@ -30,13 +30,14 @@ TEST_CASE("a peer is verified again by other authorities, on either side") {
   const auto other =
       must(pki::make_authority("other", pki::Validity::days(TestPki::wall_ms(), 30)));
   const auto registry = pki.registry(), node = pki.node("edge-1");
-  ConnectedPair pair(context(registry, Side::kServer), context(node, Side::kClient));
+  ConnectedPair pair(context(registry, transport::Side::kServer),
+                     context(node, transport::Side::kClient));
   const Bytes both = pki.authority().certificate_pem + other.certificate_pem;
   const auto again = [&](const Bytes& authorities) {
     const auto at_server = pair.server->verify_peer_again(
-        *with_authorities(registry, pki, authorities, Side::kServer));
-    const auto at_client =
-        pair.client->verify_peer_again(*with_authorities(node, pki, authorities, Side::kClient));
+        *with_authorities(registry, pki, authorities, transport::Side::kServer));
+    const auto at_client = pair.client->verify_peer_again(
+        *with_authorities(node, pki, authorities, transport::Side::kClient));
     CHECK(code_of(at_server) == code_of(at_client));
     return code_of(at_server);
   };
@@ -53,17 +54,18 @@ TEST_CASE("intermediates that the peer showed count when it is verified again") 
   middle.uris.clear();
   const auto issuer = must(pki::issue(pki.authority(), middle));
   const auto node = pki.issue(issuer, pki.leaf("node", "edge-1"));
-  const auto registry = context(pki.registry(), Side::kServer);
-  ConnectedPair pair(registry, context(node, Side::kClient));
+  const auto registry = context(pki.registry(), transport::Side::kServer);
+  ConnectedPair pair(registry, context(node, transport::Side::kClient));
   CHECK(code_of(pair.server->verify_peer_again(*registry)) == ErrorCode{});
 }
 
 TEST_CASE("a certificate for the other side fails when its peer is verified again") {
   TestPki pki;
   const auto registry = pki.registry();
-  ConnectedPair pair(context(registry, Side::kServer), context(pki.node("a"), Side::kClient));
+  ConnectedPair pair(context(registry, transport::Side::kServer),
+                     context(pki.node("a"), transport::Side::kClient));
   // The node's leaf is for clients; a client's context asks for a server.
-  CHECK(code_of(pair.server->verify_peer_again(*context(registry, Side::kClient))) ==
+  CHECK(code_of(pair.server->verify_peer_again(*context(registry, transport::Side::kClient))) ==
         ErrorCode::kCertificateUntrusted);
 }
 
@@ -78,8 +80,8 @@ TEST_CASE("the end of a peer is that of the first certificate of its chain") {
   const auto end_with = [&](TimeMs leaf_end) {
     auto leaf = pki.leaf("node", "edge-1");
     leaf.validity = {now - kDayMs, leaf_end};
-    ConnectedPair pair(context(pki.registry(), Side::kServer),
-                       context(pki.issue(issuer, leaf), Side::kClient));
+    ConnectedPair pair(context(pki.registry(), transport::Side::kServer),
+                       context(pki.issue(issuer, leaf), transport::Side::kClient));
     return pair.server->peer_not_after_ms();
   };
   CHECK(end_with(now + kDayMs) / 1000 == (now + kDayMs) / 1000);
@@ -91,7 +93,7 @@ TEST_CASE("a reload says whether the files differ, and half of them is an error 
   const auto first = must(pki::issue(pki.authority(), pki.leaf("registry", "first")));
   const auto second = must(pki::issue(pki.authority(), pki.leaf("registry", "second")));
   const auto files = pki.write(first, "server");
-  const auto source = must(TlsSource::open(files, Side::kServer));
+  const auto source = must(transport::TlsSource::open(files, transport::Side::kServer));
   const auto before = source->current();
   CHECK_FALSE(must(source->reload()));
   CHECK(source->current() == before);
@@ -108,17 +110,18 @@ TEST_CASE("a reload says whether the files differ, and half of them is an error 
 
 TEST_CASE("certificate and key can be one file") {
   TestPki pki;
-  TlsFiles files = pki.node("edge-1");
+  transport::TlsFiles files = pki.node("edge-1");
   const auto one = must(pki::issue(pki.authority(), pki.leaf("node", "one")));
   files.private_key = files.certificate;
   must(write_file(files.certificate, one.key_pem + one.certificate_pem));
-  CHECK(context(files, Side::kClient)->identity()->name == "one");
+  CHECK(context(files, transport::Side::kClient)->identity()->name == "one");
 }
 
 namespace {
 
 asio::awaitable<void> take_join(tcp::acceptor& acceptor, ContextPtr tls, Ended& ended) {
-  Connection connection(must(co_await accept(acceptor, acceptor.get_executor())), std::move(tls));
+  transport::Connection connection(
+      must(co_await transport::accept(acceptor, acceptor.get_executor())), std::move(tls));
   auto shaken = co_await connection.handshake(kPatienceMs);
   if (!shaken) {
     ended.error = shaken.error();
@@ -132,7 +135,7 @@ asio::awaitable<void> take_join(tcp::acceptor& acceptor, ContextPtr tls, Ended& 
 }
 
 asio::awaitable<void> send_join(std::string address, ContextPtr tls, Ended& ended) {
-  auto connection = co_await connect(address, std::move(tls), kPatienceMs);
+  auto connection = co_await transport::connect(address, std::move(tls), kPatienceMs);
   if (!connection) {
     ended.error = connection.error();
     co_return;
@@ -151,7 +154,7 @@ struct Joining {
 Joining join(ContextPtr listener, ContextPtr caller) {
   Loop loop;
   Joining joining;
-  auto acceptor = must(listen(loop.io.get_executor(), "127.0.0.1:0"));
+  auto acceptor = must(transport::listen(loop.io.get_executor(), "127.0.0.1:0"));
   loop.spawn(take_join(acceptor, std::move(listener), joining.server));
   loop.spawn(send_join(address_of(acceptor), std::move(caller), joining.client));
   loop.run();
@@ -162,9 +165,9 @@ Joining join(ContextPtr listener, ContextPtr caller) {
 
 TEST_CASE("a node without a certificate meets the registry that its pin names") {
   TestPki pki, other;
-  const auto listener = must(TlsContext::enroll_listener(pki.registry()));
-  const auto joining = join(
-      listener, must(TlsContext::enroll_caller(listener->authority(), std::string(kTestDomain))));
+  const auto listener = must(transport::TlsContext::enroll_listener(pki.registry()));
+  const auto joining = join(listener, must(transport::TlsContext::enroll_caller(
+                                          listener->authority(), std::string(kTestDomain))));
   CHECK_FALSE(joining.client.error);
   CHECK(joining.client.identity == test_uri("registry", "main"));
   CHECK(joining.server.received == "secret");
@@ -175,40 +178,44 @@ TEST_CASE("a node without a certificate meets the registry that its pin names") 
     middle.uris.clear();
     middle.server_auth = false;
     const auto issuer = must(pki::issue(pki.authority(), middle));
-    const auto deep =
-        must(TlsContext::enroll_listener(pki.issue(issuer, pki.leaf("registry", "deep"))));
+    const auto deep = must(
+        transport::TlsContext::enroll_listener(pki.issue(issuer, pki.leaf("registry", "deep"))));
     CHECK(deep->authority() == listener->authority());
     const auto caller =
-        must(TlsContext::enroll_caller(deep->authority(), std::string(kTestDomain)));
+        must(transport::TlsContext::enroll_caller(deep->authority(), std::string(kTestDomain)));
     CHECK(join(deep, caller).client.identity == test_uri("registry", "deep"));
   }
   SUBCASE("another authority is refused") {
-    const auto foreign = must(TlsContext::enroll_listener(other.registry()));
+    const auto foreign = must(transport::TlsContext::enroll_listener(other.registry()));
     const auto caller =
-        must(TlsContext::enroll_caller(listener->authority(), std::string(kTestDomain)));
+        must(transport::TlsContext::enroll_caller(listener->authority(), std::string(kTestDomain)));
     CHECK(join(foreign, caller).client.code() == ErrorCode::kCertificateUntrusted);
   }
   SUBCASE("the hash of the leaf is no pin") {
-    CHECK(join(listener, must(TlsContext::enroll_caller(sha256("x"), std::string(kTestDomain))))
+    CHECK(join(listener,
+               must(transport::TlsContext::enroll_caller(sha256("x"), std::string(kTestDomain))))
               .client.code() == ErrorCode::kCertificateUntrusted);
   }
   SUBCASE("a registry of another domain is refused") {
-    CHECK(join(listener, must(TlsContext::enroll_caller(listener->authority(), "other.internal")))
+    CHECK(join(listener,
+               must(transport::TlsContext::enroll_caller(listener->authority(), "other.internal")))
               .client.code() == ErrorCode::kIdentity);
   }
   SUBCASE("a node with a server's purpose is no registry") {
     auto node = pki.leaf("node", "edge-9");
     node.server_auth = true;
-    const auto fake = must(TlsContext::enroll_listener(pki.issue(node)));
+    const auto fake = must(transport::TlsContext::enroll_listener(pki.issue(node)));
     const auto caller =
-        must(TlsContext::enroll_caller(fake->authority(), std::string(kTestDomain)));
+        must(transport::TlsContext::enroll_caller(fake->authority(), std::string(kTestDomain)));
     CHECK(join(fake, caller).client.code() == ErrorCode::kIdentity);
   }
   SUBCASE("the session protocol is not spoken at the enrolment's port, nor the other way round") {
-    CHECK(join(listener, context(pki.node("a"), Side::kClient)).client.code() == ErrorCode::kTls);
+    CHECK(join(listener, context(pki.node("a"), transport::Side::kClient)).client.code() ==
+          ErrorCode::kTls);
     const auto caller =
-        must(TlsContext::enroll_caller(listener->authority(), std::string(kTestDomain)));
-    CHECK(join(context(pki.registry(), Side::kServer), caller).client.code() == ErrorCode::kTls);
+        must(transport::TlsContext::enroll_caller(listener->authority(), std::string(kTestDomain)));
+    CHECK(join(context(pki.registry(), transport::Side::kServer), caller).client.code() ==
+          ErrorCode::kTls);
   }
 }
 
@@ -216,26 +223,27 @@ TEST_CASE("a listener for nodes needs a chain to the authorities that it tells t
   TestPki pki, other;
   auto files = pki.registry();
   files.authorities = other.authorities();
-  const auto listener = TlsContext::enroll_listener(files);
+  const auto listener = transport::TlsContext::enroll_listener(files);
   REQUIRE_FALSE(listener);
   CHECK(listener.error().code == ErrorCode::kConfig);
 }
 
 TEST_CASE("a node takes a renewed certificate when it is there, and looks at nothing before") {
   TestPki pki;
-  const TlsFiles files = pki.node("edge-1");
-  const auto tls = must(TlsSource::open(files, Side::kClient));
+  const transport::TlsFiles files = pki.node("edge-1");
+  const auto tls = must(transport::TlsSource::open(files, transport::Side::kClient));
   boost::asio::io_context context;
   SystemRandom random;
   size_t rechecks = 0;
-  CertificateRotator keeper(context.get_executor(), *tls, /*renew=*/false, random,
-                            {.ask = [](const wire::Request&) { return false; },
-                             .trusts_registry = [](const TlsContext&) { return Result<void>{}; },
-                             .recheck = [&] { ++rechecks; }});
+  identity::CertificateRotator keeper(
+      context.get_executor(), *tls, /*renew=*/false, random,
+      {.ask = [](const wire::Request&) { return false; },
+       .trusts_registry = [](const transport::TlsContext&) { return Result<void>{}; },
+       .recheck = [&] { ++rechecks; }});
   keeper.start();
   CHECK(context.poll() == 0);
   const ContextPtr before = tls->current();
-  const TlsFiles renewed = pki.node("edge-2");
+  const transport::TlsFiles renewed = pki.node("edge-2");
   for (const auto& [from, to] : {std::pair(renewed.certificate, files.certificate),
                                  std::pair(renewed.private_key, files.private_key)})
     must(write_file(to, must(read_file(from, limits::kPemBytesMax))));
@@ -245,7 +253,7 @@ TEST_CASE("a node takes a renewed certificate when it is there, and looks at not
   }
   CHECK(rechecks == 1);
   CHECK(tls->current() != before);
-  CHECK(must(Result<Identity>(tls->current()->identity())).name == "edge-2");
+  CHECK(must(Result<session::Identity>(tls->current()->identity())).name == "edge-2");
   keeper.stop();
   context.run();  // nothing is still waiting
 }

@@ -20,7 +20,7 @@ struct Meeting {
 Meeting meet(ContextPtr server, ContextPtr client) {
   Loop loop;
   Meeting meeting;
-  auto acceptor = must(listen(loop.io.get_executor(), "127.0.0.1:0"));
+  auto acceptor = must(transport::listen(loop.io.get_executor(), "127.0.0.1:0"));
   loop.spawn(serve_one(acceptor, std::move(server), meeting.server));
   loop.spawn(call_one(address_of(acceptor), std::move(client), meeting.client));
   loop.run();
@@ -42,7 +42,7 @@ ErrorCode told_to_client(const Ended& client) {
 Ended meet_foreign(const ContextPtr& server, const RawTlsClient& client) {
   Loop loop;
   Ended ended;
-  auto acceptor = must(listen(loop.io.get_executor(), "127.0.0.1:0"));
+  auto acceptor = must(transport::listen(loop.io.get_executor(), "127.0.0.1:0"));
   loop.spawn(serve_one(acceptor, server, ended));
   const uint16_t port = acceptor.local_endpoint().port();
   std::jthread thread([&client, port] { client.run(port); });
@@ -54,8 +54,8 @@ Ended meet_foreign(const ContextPtr& server, const RawTlsClient& client) {
 
 TEST_CASE("both sides see each other's identity") {
   TestPki pki;
-  const auto meeting =
-      meet(context(pki.registry(), Side::kServer), context(pki.node("edge-17"), Side::kClient));
+  const auto meeting = meet(context(pki.registry(), transport::Side::kServer),
+                            context(pki.node("edge-17"), transport::Side::kClient));
   CHECK_FALSE(meeting.server.error);
   CHECK_FALSE(meeting.client.error);
   CHECK(meeting.server.identity == test_uri("node", "edge-17"));
@@ -67,8 +67,8 @@ TEST_CASE("Ed25519 certificates work as well") {
   TestPki pki;
   auto leaf = pki.leaf("publisher", "ci");
   leaf.key = pki::KeyType::kEd25519;
-  const auto meeting =
-      meet(context(pki.registry(), Side::kServer), context(pki.issue(leaf), Side::kClient));
+  const auto meeting = meet(context(pki.registry(), transport::Side::kServer),
+                            context(pki.issue(leaf), transport::Side::kClient));
   CHECK(meeting.server.identity == test_uri("publisher", "ci"));
 }
 
@@ -108,12 +108,12 @@ TEST_CASE("a client that is not let in is told why, each fault by its own code")
       {"a CA as a leaf", [](auto& o) { o.is_ca = true; }, ErrorCode::kIdentity},
   };
   TestPki pki;
-  const auto server = context(pki.registry(), Side::kServer);
+  const auto server = context(pki.registry(), transport::Side::kServer);
   for (const Row& row : rows) {
     CAPTURE(row.name);
     auto leaf = pki.leaf("node", "edge-17");
     row.bend(leaf);
-    const auto meeting = meet(server, context(pki.issue(leaf), Side::kClient));
+    const auto meeting = meet(server, context(pki.issue(leaf), transport::Side::kClient));
     CHECK(meeting.server.code() == row.code);
     CHECK(told_to_client(meeting.client) == row.code);
   }
@@ -124,8 +124,8 @@ TEST_CASE("a certificate of the future is refused") {
   TestPki pki;
   auto leaf = pki.leaf("node", "edge-17");
   leaf.validity.not_before_ms = TestPki::wall_ms() + 86'400'000;
-  const auto meeting =
-      meet(context(pki.registry(), Side::kServer), context(pki.issue(leaf), Side::kClient));
+  const auto meeting = meet(context(pki.registry(), transport::Side::kServer),
+                            context(pki.issue(leaf), transport::Side::kClient));
   CHECK(meeting.server.code() == ErrorCode::kCertificateExpired);
   CHECK(told_to_client(meeting.client) == ErrorCode::kCertificateUntrusted);
 }
@@ -134,14 +134,15 @@ TEST_CASE("a client of another CA is refused by code on both sides") {
   TestPki pki, other;
   auto files = other.node("edge-17");
   files.authorities = pki.authorities();
-  const auto meeting = meet(context(pki.registry(), Side::kServer), context(files, Side::kClient));
+  const auto meeting = meet(context(pki.registry(), transport::Side::kServer),
+                            context(files, transport::Side::kClient));
   CHECK(meeting.server.code() == ErrorCode::kCertificateUntrusted);
   CHECK(told_to_client(meeting.client) == ErrorCode::kCertificateUntrusted);
 }
 
 TEST_CASE("a short chain of intermediates is accepted, a long one refused") {
   TestPki pki;
-  const auto server = context(pki.registry(), Side::kServer);
+  const auto server = context(pki.registry(), transport::Side::kServer);
   auto middle = pki.leaf("node", "intermediate");
   middle.is_ca = true;
   middle.client_auth = false;
@@ -152,16 +153,16 @@ TEST_CASE("a short chain of intermediates is accepted, a long one refused") {
     if (depth != 2 && depth != 50) continue;
     CAPTURE(depth);
     const auto files = pki.issue(issuer, pki.leaf("node", "edge-17"));
-    const auto meeting = meet(server, context(files, Side::kClient));
+    const auto meeting = meet(server, context(files, transport::Side::kClient));
     CHECK(meeting.server.code() == (depth == 2 ? ErrorCode{} : ErrorCode::kCertificateUntrusted));
   }
 }
 
 TEST_CASE("a server that is none is refused by the client") {
   TestPki pki, other;
-  const auto client = context(pki.node("edge-17"), Side::kClient);
-  const auto refused_by_client = [&](const TlsFiles& files) {
-    return meet(context(files, Side::kServer), client).client.code();
+  const auto client = context(pki.node("edge-17"), transport::Side::kClient);
+  const auto refused_by_client = [&](const transport::TlsFiles& files) {
+    return meet(context(files, transport::Side::kServer), client).client.code();
   };
   auto foreign = other.registry();
   foreign.authorities = pki.authorities();
@@ -179,8 +180,8 @@ TEST_CASE("a server that is none is refused by the client") {
 
 TEST_CASE("clients without certificate, TLS 1.3 or ALPN are refused") {
   TestPki pki;
-  const auto server = context(pki.registry(), Side::kServer);
-  const TlsFiles node = pki.node("edge-17");
+  const auto server = context(pki.registry(), transport::Side::kServer);
+  const transport::TlsFiles node = pki.node("edge-17");
   CHECK(meet_foreign(server, {.credential = node}).code() == ErrorCode{});
   CHECK(meet_foreign(server, {}).code() == ErrorCode::kNoCertificate);
   CHECK(meet_foreign(server, {.version = TLS1_2_VERSION, .credential = node}).code() ==
@@ -193,9 +194,9 @@ TEST_CASE("reloaded certificates serve new connections, and a bad file changes n
   const auto issue = [&](const char* name) {
     return pki.write(must(pki::issue(pki.authority(), pki.leaf("registry", name))), "server");
   };
-  const auto client = context(pki.node("edge-17"), Side::kClient);
+  const auto client = context(pki.node("edge-17"), transport::Side::kClient);
   const auto files = issue("first");
-  const auto source = must(TlsSource::open(files, Side::kServer));
+  const auto source = must(transport::TlsSource::open(files, transport::Side::kServer));
   CHECK(meet(source->current(), client).client.identity == test_uri("registry", "first"));
 
   issue("second");
@@ -212,8 +213,8 @@ TEST_CASE("reloaded certificates serve new connections, and a bad file changes n
 
 TEST_CASE("files that cannot work are refused when they are loaded") {
   TestPki pki;
-  const auto code = [](const TlsFiles& files) {
-    const auto loaded = TlsContext::load(files, Side::kServer);
+  const auto code = [](const transport::TlsFiles& files) {
+    const auto loaded = transport::TlsContext::load(files, transport::Side::kServer);
     return loaded ? ErrorCode{} : loaded.error().code;
   };
   const auto files = pki.registry();
@@ -231,7 +232,7 @@ TEST_CASE("files that cannot work are refused when they are loaded") {
 
 TEST_CASE("a context knows its own identity and end") {
   TestPki pki;
-  const auto own = context(pki.node("edge-17"), Side::kClient);
+  const auto own = context(pki.node("edge-17"), transport::Side::kClient);
   REQUIRE(own->identity());
   CHECK(own->identity()->text() == test_uri("node", "edge-17"));
   CHECK(own->not_after_ms() > TestPki::wall_ms());
@@ -240,17 +241,18 @@ TEST_CASE("a context knows its own identity and end") {
 namespace {
 
 asio::awaitable<void> shake_with_silence(tcp::acceptor& acceptor, ContextPtr tls, Ended& ended) {
-  Connection connection(must(co_await accept(acceptor, acceptor.get_executor())), std::move(tls));
+  transport::Connection connection(
+      must(co_await transport::accept(acceptor, acceptor.get_executor())), std::move(tls));
   auto shaken = co_await connection.handshake(20);
   if (!shaken) ended.error = shaken.error();
 }
 
 asio::awaitable<void> accept_in_silence(tcp::acceptor& acceptor, tcp::socket& held) {
-  held = must(co_await accept(acceptor, acceptor.get_executor()));
+  held = must(co_await transport::accept(acceptor, acceptor.get_executor()));
 }
 
 asio::awaitable<void> call_silence(std::string address, ContextPtr tls, Ended& ended) {
-  auto connection = co_await connect(address, std::move(tls), 20);
+  auto connection = co_await transport::connect(address, std::move(tls), 20);
   if (!connection) ended.error = connection.error();
 }
 
@@ -259,18 +261,20 @@ asio::awaitable<void> call_silence(std::string address, ContextPtr tls, Ended& e
 TEST_CASE("a handshake that does not go on ends at its deadline, on either side") {
   TestPki pki;
   Loop loop;
-  auto acceptor = must(listen(loop.io.get_executor(), "127.0.0.1:0"));
+  auto acceptor = must(transport::listen(loop.io.get_executor(), "127.0.0.1:0"));
   tcp::socket silent(loop.io);
   silent.connect(acceptor.local_endpoint());
   Ended server;
-  loop.spawn(shake_with_silence(acceptor, context(pki.registry(), Side::kServer), server));
+  loop.spawn(
+      shake_with_silence(acceptor, context(pki.registry(), transport::Side::kServer), server));
   loop.run();
   CHECK(server.code() == ErrorCode::kTimeout);
 
   Ended client;
   tcp::socket held(loop.io);
   loop.spawn(accept_in_silence(acceptor, held));
-  loop.spawn(call_silence(address_of(acceptor), context(pki.node("a"), Side::kClient), client));
+  loop.spawn(
+      call_silence(address_of(acceptor), context(pki.node("a"), transport::Side::kClient), client));
   loop.run();
   CHECK(client.code() == ErrorCode::kTimeout);
 }
@@ -280,11 +284,11 @@ TEST_CASE("connecting to where nothing listens is unavailable") {
   Loop loop;
   std::string address;
   {
-    auto acceptor = must(listen(loop.io.get_executor(), "127.0.0.1:0"));
+    auto acceptor = must(transport::listen(loop.io.get_executor(), "127.0.0.1:0"));
     address = address_of(acceptor);
   }
   Ended client;
-  loop.spawn(call_one(address, context(pki.node("a"), Side::kClient), client));
+  loop.spawn(call_one(address, context(pki.node("a"), transport::Side::kClient), client));
   loop.run();
   CHECK(client.code() == ErrorCode::kUnavailable);
 }
@@ -326,7 +330,7 @@ TEST_CASE("large transfers in both directions at once") {
 
 namespace {
 
-asio::awaitable<void> write_parts(Connection& connection, ByteView head, ByteView body) {
+asio::awaitable<void> write_parts(transport::Connection& connection, ByteView head, ByteView body) {
   must(co_await connection.write(head, body));
 }
 

@@ -24,7 +24,7 @@ struct Gate {
   std::shared_future<void> open = opened.get_future().share();
   std::atomic<size_t> inside{0};
 
-  FairLane::Job job() {
+  serve::FairLane::Job job() {
     return [this](Result<void> turn) {
       if (!turn) return;
       ++inside;
@@ -34,11 +34,11 @@ struct Gate {
 };
 
 struct Office {
-  WorkPools pools{2, 2};
-  WorkLanes lanes{pools, 2, 2};
+  service::WorkPools pools{2, 2};
+  service::WorkLanes lanes{pools, 2, 2};
 
   // Blocks until the job is started.
-  static Result<void> ask(FairLane& lane, const std::string& who) {
+  static Result<void> ask(serve::FairLane& lane, const std::string& who) {
     std::promise<Result<void>> answer;
     auto answered = answer.get_future();
     lane.post(who, [&](Result<void> turn) { answer.set_value(std::move(turn)); });
@@ -49,7 +49,7 @@ struct Office {
 TEST_CASE("whatever fills the lanes of artifacts, questions and validations, orders go through") {
   Office office;
   Gate gate;
-  WorkLanes& lanes = office.lanes;
+  service::WorkLanes& lanes = office.lanes;
   for (const char* who : {"node/a", "node/b"})
     for (size_t i = 0; i < limits::kArtifactsWaitingPerIdentityMax; ++i)
       lanes.artifacts.post(who, gate.job());
@@ -72,7 +72,7 @@ TEST_CASE("whatever fills the lanes of artifacts, questions and validations, ord
 
 TEST_CASE("each question and order has its lane") {
   Office office;
-  WorkLanes& lanes = office.lanes;
+  service::WorkLanes& lanes = office.lanes;
   const auto lane_of = [&](auto what) {
     return &lanes.lane_of(wire::kind_of(wire::Request{1, std::move(what)}));
   };
@@ -124,8 +124,8 @@ TEST_CASE("a lane that is closed refuses what waits and what comes, and ends wha
 
 TEST_CASE("offload in a lane brings results and exceptions home, and says what is full") {
   asio::io_context context{1};
-  OffloadPool pool(1);
-  FairLane lane(
+  transport::OffloadPool pool(1);
+  serve::FairLane lane(
       pool, "errands",
       {.running_max = 1, .running_per_key_max = 1, .waiting_max = 2, .waiting_per_key_max = 2});
   Gate gate;
@@ -133,7 +133,7 @@ TEST_CASE("offload in a lane brings results and exceptions home, and says what i
   while (gate.inside < 1) std::this_thread::yield();
   std::vector<Result<int>> got;
   const auto one = [&](int number) -> asio::awaitable<void> {
-    auto outcome = co_await offload(lane, "m", [number]() -> Result<int> {
+    auto outcome = co_await serve::offload(lane, "m", [number]() -> Result<int> {
       if (number == 2) throw std::runtime_error("broken");
       return number;
     });

@@ -40,7 +40,7 @@ std::string document(Random& random) {
 
 // An agent's model, and its next release: a rule, a new file, and records of a document.
 struct Releases {
-  ModelContent before, after;
+  model::ModelContent before, after;
 };
 
 Releases releases() {
@@ -60,8 +60,8 @@ Releases releases() {
 }
 
 Bytes encode(const Releases& releases) {
-  const ReleaseContent base = samples::side_of(releases.before);
-  auto artifact = encode_artifact(&base, samples::side_of(releases.after));
+  const delta::ReleaseContent base = samples::side_of(releases.before);
+  auto artifact = delta::encode_artifact(&base, samples::side_of(releases.after));
   NOTP_ASSERT(artifact.has_value(), "the delta encodes");
   return *std::move(artifact);
 }
@@ -76,10 +76,10 @@ void delta_encode() {
 void delta_apply() {
   const Releases both = releases();
   const Bytes artifact = encode(both);
-  const ReleaseContent base = samples::side_of(both.before);
+  const delta::ReleaseContent base = samples::side_of(both.before);
   Hash root;
   notp_counted([&] {
-    const auto applied = apply_artifact(artifact, &base, samples::limits_of(both.after));
+    const auto applied = delta::apply_artifact(artifact, &base, samples::limits_of(both.after));
     NOTP_ASSERT(applied.has_value(), "the delta applies");
     root = applied->tree->content_root();
   });
@@ -123,10 +123,10 @@ void content_root() {
   const Releases both = releases();
   Hash root;
   notp_counted([&] {
-    Files files;
+    model::Files files;
     for (const auto& [path, entry] : both.after.tree->files())
-      files[path] = {blob_hash(*both.after.blobs.at(entry.hash)), entry.bytes};
-    const auto tree = Tree::make(std::move(files));
+      files[path] = {model::blob_hash(*both.after.blobs.at(entry.hash)), entry.bytes};
+    const auto tree = model::Tree::make(std::move(files));
     NOTP_ASSERT(tree.has_value(), "the model keeps the rules");
     root = tree->content_root();
   });

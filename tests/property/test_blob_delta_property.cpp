@@ -106,13 +106,13 @@ TEST_CASE("edits of a large file in a model travel as a delta") {
     samples::Texts texts{{"manifest.json", "{}"}};
     Bytes& large = texts["data/large.json"];
     large = samples::random_text(random, limits::kSmallFileBytesMax + 1 + random.below(200'000));
-    const ModelContent before = samples::model_of(texts);
+    const model::ModelContent before = samples::model_of(texts);
     for (uint64_t edits = 1 + random.below(30); edits > 0; --edits) edit(random, large);
-    const ModelContent after = samples::model_of(texts);
-    const ReleaseContent base = samples::side_of(before);
-    const auto artifact = encode_artifact(&base, samples::side_of(after));
+    const model::ModelContent after = samples::model_of(texts);
+    const delta::ReleaseContent base = samples::side_of(before);
+    const auto artifact = delta::encode_artifact(&base, samples::side_of(after));
     REQUIRE(artifact);
-    const auto applied = apply_artifact(*artifact, &base, samples::limits_of(after));
+    const auto applied = delta::apply_artifact(*artifact, &base, samples::limits_of(after));
     REQUIRE(applied);
     CHECK(applied->tree->content_root() == after.tree->content_root());
     ByteView rest = ByteView(*artifact).substr(1);

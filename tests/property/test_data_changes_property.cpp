@@ -38,14 +38,14 @@ TEST_CASE("a document is accepted by its changes only when it is as a whole") {
     const size_t depth_max = 2 + random.below(6);
     const std::string old_text = value(random, 1 + random.below(6), random.below(8) == 0);
     const auto old_document = parse_json(old_text);
-    if (!old_document || depth_of(*old_document) > depth_max) continue;
+    if (!old_document || model::depth_of(*old_document) > depth_max) continue;
     const std::string new_text = version_of(random, old_text);
     CAPTURE(old_text);
     CAPTURE(new_text);
     const auto document = parse_json(new_text);
-    const bool whole = document && depth_of(*document) <= depth_max;
+    const bool whole = document && model::depth_of(*document) <= depth_max;
     if (!whole) ++refused;
-    if (!check_changed(old_text, new_text, depth_max)) continue;
+    if (!model::check_changed(old_text, new_text, depth_max)) continue;
     ++accepted;
     REQUIRE(whole);
   }
@@ -59,7 +59,7 @@ TEST_CASE("the new value of one member decides whether a large document is accep
                        std::string(40'000, 'x'));
   };
   const auto accepts = [&](std::string_view member) {
-    return check_changed(text("0"), text(member), limits::kJsonDepthMax).has_value();
+    return model::check_changed(text("0"), text(member), limits::kJsonDepthMax).has_value();
   };
   for (uint64_t seed = 0; seed < kSeeds / 10; ++seed) {
     CAPTURE(seed);

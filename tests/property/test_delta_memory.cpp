@@ -61,14 +61,14 @@ Bytes reversed_by(size_t block, const Bytes& document) {
   return out;
 }
 
-ModelContent model_with(Bytes document) {
-  ModelContent out;
-  const Hash hash = blob_hash(document);
-  Files files{{kPath, {hash, document.size()}}};
+model::ModelContent model_with(Bytes document) {
+  model::ModelContent out;
+  const Hash hash = model::blob_hash(document);
+  model::Files files{{kPath, {hash, document.size()}}};
   out.blobs[hash] = std::make_shared<const Bytes>(std::move(document));
-  auto tree = Tree::make(std::move(files));
+  auto tree = model::Tree::make(std::move(files));
   REQUIRE(tree);
-  out.tree = std::make_shared<const Tree>(*std::move(tree));
+  out.tree = std::make_shared<const model::Tree>(*std::move(tree));
   return out;
 }
 
@@ -81,17 +81,17 @@ double peak_of(const auto& work) {
 
 struct Sent {
   Bytes artifact;
-  ApplyLimits limits;
+  delta::ApplyLimits limits;
   Hash content_root;  // zero when unknown
   double made_with_mb = 0;
 };
 
-Sent send(const std::string& what, const ModelContent* base, Bytes document) {
-  const ModelContent target = model_with(std::move(document));
-  const ReleaseContent from = base ? samples::side_of(*base) : ReleaseContent{};
+Sent send(const std::string& what, const model::ModelContent* base, Bytes document) {
+  const model::ModelContent target = model_with(std::move(document));
+  const delta::ReleaseContent from = base ? samples::side_of(*base) : delta::ReleaseContent{};
   Sent out{{}, samples::limits_of(target), target.tree->content_root()};
   out.made_with_mb = peak_of([&] {
-    auto artifact = encode_artifact(base ? &from : nullptr, samples::side_of(target));
+    auto artifact = delta::encode_artifact(base ? &from : nullptr, samples::side_of(target));
     REQUIRE(artifact);
     out.artifact = *std::move(artifact);
   });
@@ -100,18 +100,18 @@ Sent send(const std::string& what, const ModelContent* base, Bytes document) {
 }
 
 // Returns the peak, in MB.
-double check_outcome(const std::string& what, const ModelContent* base, const Sent& sent) {
-  const ReleaseContent from = base ? samples::side_of(*base) : ReleaseContent{};
-  Result<AppliedArtifact> applied = AppliedArtifact{};
+double check_outcome(const std::string& what, const model::ModelContent* base, const Sent& sent) {
+  const delta::ReleaseContent from = base ? samples::side_of(*base) : delta::ReleaseContent{};
+  Result<delta::AppliedArtifact> applied = delta::AppliedArtifact{};
   const double peak = peak_of(
-      [&] { applied = apply_artifact(sent.artifact, base ? &from : nullptr, sent.limits); });
+      [&] { applied = delta::apply_artifact(sent.artifact, base ? &from : nullptr, sent.limits); });
   MESSAGE(what << ": applied with " << peak << " MB");
   REQUIRE(applied);
   if (!sent.content_root.is_zero()) CHECK(applied->tree->content_root() == sent.content_root);
   return peak;
 }
 
-void check_apply(const std::string& what, const ModelContent* base, const Sent& sent) {
+void check_apply(const std::string& what, const model::ModelContent* base, const Sent& sent) {
   const double peak = check_outcome(what, base, sent);
   if (heap_meter::counts()) CHECK(peak <= kPeakBytesMax / 1e6);
 }
@@ -177,7 +177,7 @@ Sent by_hand(int coding, size_t bytes, ByteView coded) {
 }  // namespace
 
 TEST_CASE("64 MB are enough to apply any change of a document of 20 MB") {
-  const ModelContent base = model_with(document(kDocumentBytes));
+  const model::ModelContent base = model_with(document(kDocumentBytes));
   const auto check = [&](const std::string& what, Bytes target) {
     const Sent sent = send(what, &base, std::move(target));
     check_apply(what, &base, sent);
@@ -204,14 +204,14 @@ TEST_CASE("64 MB are enough for a first document of 20 MB") {
     check_apply("from nothing", nullptr, send("from nothing", nullptr, document(kDocumentBytes)));
   }
   SUBCASE("from an empty document") {
-    const ModelContent none = model_with("");
+    const model::ModelContent none = model_with("");
     const Sent sent = send("from an empty document", &none, noise(kDocumentBytes));
     check_apply("from an empty document", &none, sent);
   }
 }
 
 TEST_CASE("64 MB are enough for what a stranger makes of a document of 20 MB") {
-  const ModelContent base = model_with(document(kDocumentBytes));
+  const model::ModelContent base = model_with(document(kDocumentBytes));
   const Bytes& old = *base.blobs.begin()->second;
   const auto check = [&](const std::string& what, int coding, Bytes coded) {
     const Sent sent = by_hand(coding, old.size(), coded);
@@ -233,8 +233,8 @@ TEST_CASE("64 MB are enough for what a stranger makes of a document of 20 MB") {
 }
 
 TEST_CASE("what a model of one document cannot need is refused before it takes memory") {
-  const ModelContent base = model_with(document(1'000'000));
-  const ReleaseContent from = samples::side_of(base);
+  const model::ModelContent base = model_with(document(1'000'000));
+  const delta::ReleaseContent from = samples::side_of(base);
   Bytes artifact = "\x01";
   put_section(artifact, 1, 8, "envelope");
   SUBCASE("a path program of 32 MB") {
@@ -248,7 +248,7 @@ TEST_CASE("what a model of one document cannot need is refused before it takes m
   artifact += "\x05";
   const size_t before = heap_meter::live_bytes();
   heap_meter::reset_peak();
-  const auto applied = apply_artifact(artifact, &from, samples::limits_of(base));
+  const auto applied = delta::apply_artifact(artifact, &from, samples::limits_of(base));
   REQUIRE_FALSE(applied);
   CHECK(applied.error().code == ErrorCode::kArtifact);
   if (heap_meter::counts()) CHECK(heap_meter::peak_bytes() - before < 100'000);
@@ -264,7 +264,7 @@ TEST_CASE("the largest document travels whole and as a delta, made with four tim
       out.append(std::to_string(i)).append(piece);
     return out.append(limits::kBlobBytesMax - out.size(), ' ');
   };
-  const ModelContent base = model_with(largest());
+  const model::ModelContent base = model_with(largest());
   SUBCASE("whole") {
     const Sent sent = send("256 MiB, whole", nullptr, largest());
     check_outcome("256 MiB, whole", nullptr, sent);

@@ -114,15 +114,16 @@ Bytes mutated(Random& random, Way way, const Bytes& artifact, const Bytes& other
 }
 
 // Returns whether it was accepted.
-bool check(const Bytes& artifact, const ModelContent* base, const ApplyLimits& limits) {
-  ReleaseContent side;
+bool check(const Bytes& artifact, const model::ModelContent* base,
+           const delta::ApplyLimits& limits) {
+  delta::ReleaseContent side;
   if (base) side = samples::side_of(*base);
-  const auto envelope = read_envelope(artifact, side.envelope);
+  const auto envelope = delta::read_envelope(artifact, side.envelope);
   if (envelope)
     CHECK(envelope->bytes().size() <= limits::kEnvelopeBytesMax);
   else
     CHECK(envelope.error().code == ErrorCode::kArtifact);
-  const auto applied = apply_artifact(artifact, base ? &side : nullptr, limits);
+  const auto applied = delta::apply_artifact(artifact, base ? &side : nullptr, limits);
   if (!applied) {
     CHECK(applied.error().code == ErrorCode::kArtifact);
     return false;
@@ -135,13 +136,13 @@ bool check(const Bytes& artifact, const ModelContent* base, const ApplyLimits& l
     REQUIRE((known || fresh != applied->new_blobs.end()));
     if (fresh == applied->new_blobs.end()) continue;
     CHECK(fresh->second->size() == entry.bytes);
-    CHECK(blob_hash(*fresh->second) == entry.hash);
+    CHECK(model::blob_hash(*fresh->second) == entry.hash);
   }
   return true;
 }
 
 // Two models of random files that share a large document, in two versions.
-std::array<ModelContent, 2> two_models(Random& random) {
+std::array<model::ModelContent, 2> two_models(Random& random) {
   samples::Texts one = samples::random_texts(random, random.below(20)), other = one;
   std::erase_if(one, [](const auto& file) { return file.first.starts_with("d"); });
   other = one;
@@ -167,8 +168,9 @@ TEST_CASE("what a stranger makes of an artifact is refused or a model within the
     CAPTURE(seed);
     SeededRandom random(seed);
     const auto [before, after] = two_models(random);
-    const ReleaseContent from = samples::side_of(before), to = samples::side_of(after);
-    const Bytes full = *encode_artifact(nullptr, to), delta = *encode_artifact(&from, to);
+    const delta::ReleaseContent from = samples::side_of(before), to = samples::side_of(after);
+    const Bytes full = *delta::encode_artifact(nullptr, to),
+                delta = *delta::encode_artifact(&from, to);
     REQUIRE(check(full, nullptr, samples::limits_of(after)));
     REQUIRE(check(delta, &before, samples::limits_of(after)));
     for (int i = 0; i < kMutationsEach; ++i) {

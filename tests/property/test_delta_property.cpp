@@ -32,18 +32,19 @@ Texts edited(Random& random, Texts texts) {
   return texts;
 }
 
-Bytes encode(const ModelContent* base, const ModelContent& target) {
-  ReleaseContent side;
+Bytes encode(const model::ModelContent* base, const model::ModelContent& target) {
+  delta::ReleaseContent side;
   if (base) side = side_of(*base);
-  auto artifact = encode_artifact(base ? &side : nullptr, side_of(target));
+  auto artifact = delta::encode_artifact(base ? &side : nullptr, side_of(target));
   REQUIRE(artifact);
   return *artifact;
 }
 
-void check_outcome(const Bytes& artifact, const ModelContent* base, const ModelContent& target) {
-  ReleaseContent side;
+void check_outcome(const Bytes& artifact, const model::ModelContent* base,
+                   const model::ModelContent& target) {
+  delta::ReleaseContent side;
   if (base) side = side_of(*base);
-  const auto applied = apply_artifact(artifact, base ? &side : nullptr, limits_of(target));
+  const auto applied = delta::apply_artifact(artifact, base ? &side : nullptr, limits_of(target));
   REQUIRE(applied);
   CHECK(applied->tree->content_root() == target.tree->content_root());
   for (const auto& [path, entry] : target.tree->files()) {
@@ -62,8 +63,8 @@ TEST_CASE("any model becomes any other through an artifact, at no more than full
     SeededRandom random(seed);
     Texts texts = samples::random_texts(random, random.below(60));
     if (clashes(texts)) continue;
-    const ModelContent before = model_of(texts);
-    const ModelContent after = model_of(edited(random, texts));
+    const model::ModelContent before = model_of(texts);
+    const model::ModelContent after = model_of(edited(random, texts));
     const Bytes full = encode(nullptr, after);
     const Bytes delta = encode(&before, after);
     check_outcome(full, nullptr, after);
@@ -83,7 +84,7 @@ TEST_CASE("any model becomes an unrelated one") {
     const Texts one = samples::random_texts(random, random.below(40));
     const Texts other = samples::random_texts(random, random.below(40));
     if (clashes(one) || clashes(other)) continue;
-    const ModelContent before = model_of(one), after = model_of(other);
+    const model::ModelContent before = model_of(one), after = model_of(other);
     check_outcome(encode(&before, after), &before, after);
   }
 }
@@ -100,7 +101,7 @@ TEST_CASE("a renamed folder costs its name, whatever it holds") {
       texts["policies/" + rest] = text;
       renamed["rules/" + rest] = text;
     }
-    const ModelContent before = model_of(texts), after = model_of(renamed);
+    const model::ModelContent before = model_of(texts), after = model_of(renamed);
     const Bytes artifact = encode(&before, after);
     CHECK(artifact.size() <= encode(&before, before).size() + 16);
     check_outcome(artifact, &before, after);

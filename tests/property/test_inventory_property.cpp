@@ -13,15 +13,15 @@ using samples::sketched;
 
 constexpr uint64_t kSeeds = 150;
 
-TreePtr tree_of(Files files) {
-  auto tree = Tree::make(std::move(files));
+model::TreePtr tree_of(model::Files files) {
+  auto tree = model::Tree::make(std::move(files));
   NOTP_ASSERT(tree.has_value(), "a sample model breaks a rule");
-  return std::make_shared<const Tree>(*std::move(tree));
+  return std::make_shared<const model::Tree>(*std::move(tree));
 }
 
-FileEntry random_content(Random& random) {
+model::FileEntry random_content(Random& random) {
   const std::string text = std::to_string(random.below(1'000'000));
-  return {blob_hash(text), text.size()};
+  return {model::blob_hash(text), text.size()};
 }
 
 // Names of files and folders never clash.
@@ -32,13 +32,13 @@ std::string random_path(Random& random) {
   return out + "f" + std::to_string(random.below(2000));
 }
 
-Files random_files(Random& random, uint64_t count) {
-  Files out;
+model::Files random_files(Random& random, uint64_t count) {
+  model::Files out;
   while (out.size() < count) out.insert_or_assign(random_path(random), random_content(random));
   return out;
 }
 
-void edit(Random& random, Files& files) {
+void edit(Random& random, model::Files& files) {
   if (files.empty() || random.below(6) == 0) {
     files.insert_or_assign(random_path(random), random_content(random));
     return;
@@ -49,10 +49,10 @@ void edit(Random& random, Files& files) {
       files.erase(file);
       return;
     case 1:
-      files.insert_or_assign(random_path(random), FileEntry(file->second));  // a copy
+      files.insert_or_assign(random_path(random), model::FileEntry(file->second));  // a copy
       return;
     case 2: {
-      const FileEntry entry = file->second;
+      const model::FileEntry entry = file->second;
       files.erase(file);
       files.insert_or_assign(random_path(random), entry);  // a rename
       return;
@@ -61,7 +61,7 @@ void edit(Random& random, Files& files) {
       const std::string from = file->first.substr(0, file->first.rfind('/') + 1);
       if (from.empty()) return;
       const std::string to = "d" + std::to_string(random.below(9)) + "/";
-      Files moved;
+      model::Files moved;
       for (const auto& [path, entry] : files)
         moved[path.starts_with(from) ? to + path.substr(from.size()) : path] = entry;
       files = std::move(moved);
@@ -72,12 +72,12 @@ void edit(Random& random, Files& files) {
   }
 }
 
-Files edited(Random& random, Files files, uint64_t edits) {
+model::Files edited(Random& random, model::Files files, uint64_t edits) {
   while (edits-- > 0) edit(random, files);
   return files;
 }
 
-std::set<Hash> random_lacks(Random& random, const Files& files) {
+std::set<Hash> random_lacks(Random& random, const model::Files& files) {
   std::set<Hash> out;
   if (random.below(2) == 0) return out;
   for (const auto& [path, entry] : files)
@@ -85,24 +85,24 @@ std::set<Hash> random_lacks(Random& random, const Files& files) {
   return out;
 }
 
-Files held_of(const Tree& tree, const std::set<Hash>& missing_blobs) {
-  Files out;
+model::Files held_of(const model::Tree& tree, const std::set<Hash>& missing_blobs) {
+  model::Files out;
   for (const auto& file : tree.files())
     if (!missing_blobs.contains(file.second.hash)) out.insert(file);
   return out;
 }
 
 // By definition, without leaves.
-Files common_of(const Files& held, const std::vector<TreePtr>& candidates) {
-  Files out;
+model::Files common_of(const model::Files& held, const std::vector<model::TreePtr>& candidates) {
+  model::Files out;
   for (const auto& file : held)
-    for (const TreePtr& tree : candidates)
-      if (const FileEntry* found = tree->find(file.first); found && *found == file.second)
+    for (const model::TreePtr& tree : candidates)
+      if (const model::FileEntry* found = tree->find(file.first); found && *found == file.second)
         out.insert(file);
   return out;
 }
 
-uint64_t difference_of(const Files& one, const Files& other) {
+uint64_t difference_of(const model::Files& one, const model::Files& other) {
   uint64_t same = 0;
   for (const auto& [path, entry] : one) {
     const auto found = other.find(path);
@@ -112,34 +112,35 @@ uint64_t difference_of(const Files& one, const Files& other) {
 }
 
 // Both ends agree on their common files. False: the sketch could not be decoded.
-bool check_agreement(const Inventory& inventory, const TreePtr& held,
-                     const std::set<Hash>& missing_blobs, const std::vector<TreePtr>& candidates) {
-  REQUIRE(check_inventory(inventory));
-  const auto found = find_common(inventory, candidates);
+bool check_agreement(const delta::Inventory& inventory, const model::TreePtr& held,
+                     const std::set<Hash>& missing_blobs,
+                     const std::vector<model::TreePtr>& candidates) {
+  REQUIRE(delta::check_inventory(inventory));
+  const auto found = delta::find_common(inventory, candidates);
   REQUIRE(found);
   if (!*found) return false;
-  const CommonBase& common = **found;
+  const delta::CommonBase& common = **found;
   CHECK(flaw_of(common, inventory, candidates) == "");
   CHECK((common.tree->files() == common_of(held_of(*held, missing_blobs), candidates)));
-  const auto base = partial_base(*held, missing_blobs, common.excluded_leaves);
+  const auto base = delta::partial_base(*held, missing_blobs, common.excluded_leaves);
   REQUIRE(base);
   CHECK(base->content_root() == common.tree->content_root());
   return true;
 }
 
 struct Scene {
-  TreePtr held;
+  model::TreePtr held;
   std::set<Hash> missing_blobs;
-  std::vector<TreePtr> candidates;
+  std::vector<model::TreePtr> candidates;
   uint64_t nearest = UINT64_MAX;  // leaves that differ from the nearest candidate
 };
 
 Scene random_scene(Random& random, uint64_t files_max) {
   Scene out;
-  const Files files = random_files(random, random.below(files_max));
+  const model::Files files = random_files(random, random.below(files_max));
   out.held = tree_of(files);
   out.missing_blobs = random_lacks(random, files);
-  const Files held = held_of(*out.held, out.missing_blobs);
+  const model::Files held = held_of(*out.held, out.missing_blobs);
   for (uint64_t count = random.below(5); count > 0; --count) {
     const bool is_related = random.below(3) != 0;
     out.candidates.push_back(tree_of(is_related ? edited(random, files, random.below(60))
@@ -157,8 +158,8 @@ TEST_CASE("both ends agree on the same partial base, whatever they hold") {
     CAPTURE(seed);
     SeededRandom random(seed);
     const Scene scene = random_scene(random, seed % 3 == 0 ? 1500 : 100);
-    const LeafIndex held(scene.held, scene.missing_blobs);
-    CHECK(check_agreement(take_inventory(held, InventoryForm::kListed), scene.held,
+    const delta::LeafIndex held(scene.held, scene.missing_blobs);
+    CHECK(check_agreement(delta::take_inventory(held, delta::InventoryForm::kListed), scene.held,
                           scene.missing_blobs, scene.candidates));
     if (held.held().empty()) continue;
     const bool is_read =
@@ -173,29 +174,30 @@ TEST_CASE("both ends agree on the same partial base, whatever they hold") {
 
 TEST_CASE("a large inventory is sketched first, and listed when its sketch cannot be read") {
   SeededRandom random(1);
-  Files files;
+  model::Files files;
   while (files.size() <= limits::kInventoryListedMax)
     files["d" + std::to_string(files.size() % 100) + "/f" + std::to_string(files.size())] =
         random_content(random);
-  const TreePtr held = tree_of(files);
-  const auto sketch = take_inventory(*held, {}, InventoryForm::kShortest);
-  CHECK(sketch.sketch.size() == kSketchBytes);
+  const model::TreePtr held = tree_of(files);
+  const auto sketch = delta::take_inventory(*held, {}, delta::InventoryForm::kShortest);
+  CHECK(sketch.sketch.size() == delta::kSketchBytes);
   CHECK(sketch.list.empty());
-  Files near = files, far = files;
+  model::Files near = files, far = files;
   uint64_t edits = 0;
   for (auto& [path, entry] : near)
     if (++edits <= 450) entry = random_content(random);
   for (auto& [path, entry] : far)
     if (++edits % 10 == 0) entry = random_content(random);
-  const TreePtr near_tree = tree_of(near), far_tree = tree_of(far);
+  const model::TreePtr near_tree = tree_of(near), far_tree = tree_of(far);
   CHECK(check_agreement(sketch, held, {}, {near_tree}));
   CHECK(check_agreement(sketch, held, {}, {far_tree, near_tree}));
   CHECK_FALSE(check_agreement(sketch, held, {}, {far_tree}));
-  const auto list = take_inventory(*held, {}, InventoryForm::kListed);
+  const auto list = delta::take_inventory(*held, {}, delta::InventoryForm::kListed);
   CHECK(list.list.size() == 8 * files.size());
   CHECK(check_agreement(list, held, {}, {far_tree}));
   // With one file less, it is short enough for a list.
-  const auto less = take_inventory(*held, {files.begin()->second.hash}, InventoryForm::kShortest);
+  const auto less =
+      delta::take_inventory(*held, {files.begin()->second.hash}, delta::InventoryForm::kShortest);
   CHECK(less.list.size() == 8 * limits::kInventoryListedMax);
   CHECK(less.sketch.empty());
 }
@@ -234,25 +236,25 @@ TEST_CASE("an inventory of anything gets an answer of what the registry has") {
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     CAPTURE(seed);
     SeededRandom random(seed);
-    std::vector<TreePtr> candidates;
+    std::vector<model::TreePtr> candidates;
     std::set<uint64_t> leaves;
     for (int i = 0; i < 3; ++i) {
       candidates.push_back(tree_of(random_files(random, random.below(40))));
       for (const auto& [path, entry] : candidates.back()->files())
-        if (random.below(2) == 0) leaves.insert(leaf_of(path, entry.hash));
+        if (random.below(2) == 0) leaves.insert(delta::leaf_of(path, entry.hash));
     }
     for (uint64_t foreign = random.below(20); foreign > 0; --foreign)
       leaves.insert(random.next_u64());
-    Inventory list{leaves.size(), samples::list_of({leaves.begin(), leaves.end()}), {}};
-    const auto answer = find_common(list, candidates);
+    delta::Inventory list{leaves.size(), samples::list_of({leaves.begin(), leaves.end()}), {}};
+    const auto answer = delta::find_common(list, candidates);
     REQUIRE((answer && *answer));
     CHECK(flaw_of(**answer, list, candidates) == "");
 
-    Inventory sketch = sketched(LeafIndex(candidates[0]));
+    delta::Inventory sketch = sketched(delta::LeafIndex(candidates[0]));
     for (uint64_t flips = random.below(20); flips > 0; --flips)
-      sketch.sketch[random.below(kSketchBytes)] = static_cast<char>(random.next_u64());
+      sketch.sketch[random.below(delta::kSketchBytes)] = static_cast<char>(random.next_u64());
     sketch.files += random.below(3);
-    const auto guess = find_common(sketch, candidates);
+    const auto guess = delta::find_common(sketch, candidates);
     if (!guess || !*guess) continue;
     CHECK(flaw_of(**guess, sketch, candidates) == "");
     ++answered;
@@ -261,7 +263,7 @@ TEST_CASE("an inventory of anything gets an answer of what the registry has") {
 }
 
 TEST_CASE("cells that are lost or moved do not make a sketch of something else") {
-  const TreePtr none = tree_of({});
+  const model::TreePtr none = tree_of({});
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     CAPTURE(seed);
     SeededRandom random(seed);
@@ -269,15 +271,15 @@ TEST_CASE("cells that are lost or moved do not make a sketch of something else")
     delta::LeafSketch sketch;
     for (uint64_t i = 0; i < leaves; ++i) sketch.add(random.next_u64());
     const Bytes sent = sketch.encode();
-    Inventory inventory{leaves, {}, sent};
+    delta::Inventory inventory{leaves, {}, sent};
     for (uint64_t edits = 1 + random.below(300); edits > 0; --edits) {
       const Bytes cell = random.below(2) == 0
                              ? Bytes(12, '\0')
-                             : sent.substr(12 * random.below(kSketchBytes / 12), 12);
-      inventory.sketch.replace(12 * random.below(kSketchBytes / 12), 12, cell);
+                             : sent.substr(12 * random.below(delta::kSketchBytes / 12), 12);
+      inventory.sketch.replace(12 * random.below(delta::kSketchBytes / 12), 12, cell);
     }
     if (inventory.sketch == sent) continue;
-    const auto found = find_common(inventory, std::vector<TreePtr>{none});
+    const auto found = delta::find_common(inventory, std::vector<model::TreePtr>{none});
     REQUIRE(found);
     CHECK_FALSE(*found);
   }

@@ -6,21 +6,21 @@
 
 namespace notp::sim {
 
-Result<TreePtr> MemoryStore::tree(const LedgerId& ledger, uint64_t version) {
+Result<model::TreePtr> MemoryStore::tree(const model::LedgerId& ledger, uint64_t version) {
   const auto found = current_.trees.find({ledger, version});
   if (found == current_.trees.end()) return fail(ErrorCode::kNotFound, "not kept");
   return found->second;
 }
 
-Result<Content> MemoryStore::blob(const Hash& hash) {
+Result<model::Content> MemoryStore::blob(const Hash& hash) {
   const auto found = current_.blobs.find(hash);
   if (found == current_.blobs.end()) return fail(ErrorCode::kNotFound, "no such blob");
   if (found->second.is_damaged) return fail(ErrorCode::kCorrupt, "a damaged blob");
   return found->second.content;
 }
 
-Result<std::vector<Hash>> MemoryStore::damaged(const LedgerId& ledger, uint64_t version) {
-  NOTP_ASSIGN(const TreePtr tree, this->tree(ledger, version));
+Result<std::vector<Hash>> MemoryStore::damaged(const model::LedgerId& ledger, uint64_t version) {
+  NOTP_ASSIGN(const model::TreePtr tree, this->tree(ledger, version));
   std::vector<Hash> damaged;
   for (const auto& [path, file] : tree->files()) {
     if (!blob(file.hash) && std::ranges::find(damaged, file.hash) == damaged.end())
@@ -29,9 +29,9 @@ Result<std::vector<Hash>> MemoryStore::damaged(const LedgerId& ledger, uint64_t 
   return damaged;
 }
 
-StoredRelease* MemoryStore::find(const LedgerId& ledger, uint64_t version) {
+store::StoredRelease* MemoryStore::find(const model::LedgerId& ledger, uint64_t version) {
   auto& releases = current_.state.ledgers[ledger].releases;
-  const auto found = std::ranges::find(releases, version, version_of);
+  const auto found = std::ranges::find(releases, version, store::version_of);
   return found == releases.end() ? nullptr : &*found;
 }
 
@@ -42,12 +42,12 @@ void MemoryStore::sync() {
     durable_ = current_;
     return;
   }
-  StoreState& to = durable_.state;
-  const StoreState& from = current_.state;
+  store::StoreState& to = durable_.state;
+  const store::StoreState& from = current_.state;
   to.freshness_sequence = from.freshness_sequence;
   to.clock = from.clock;
   for (const auto& [ledger, stored] : from.ledgers) {
-    StoredLedger& kept = to.ledgers[ledger];
+    store::StoredLedger& kept = to.ledgers[ledger];
     kept.floor = stored.floor;
     kept.listed = stored.listed;
     if (changed.releases) kept.releases = stored.releases;
@@ -65,23 +65,23 @@ void MemoryStore::sync() {
       durable_.trees.erase(release);
 }
 
-Result<void> MemoryStore::install(const InstallRecord& record) {
+Result<void> MemoryStore::install(const store::InstallRecord& record) {
   ++writes_;
   ++release_changes_;
   unsynced_.releases = true;
-  StoredLedger& ledger = current_.state.ledgers[record.ref.ledger];
+  store::StoredLedger& ledger = current_.state.ledgers[record.ref.ledger];
   if (record.confirmed)
-    if (StoredRelease* release = find(record.ref.ledger, *record.confirmed))
+    if (store::StoredRelease* release = find(record.ref.ledger, *record.confirmed))
       release->confirmed = true;
-  ledger.floor = floor_of(record.ref);
-  StoredRelease stored{.ref = record.ref,
-                       .envelope = record.envelope.bytes(),  // as on a disk: not read
-                       .confirmed = false,
-                       .quarantined = false,
-                       .error = {},
-                       .stored_ms = record.now_ms};
+  ledger.floor = trust::floor_of(record.ref);
+  store::StoredRelease stored{.ref = record.ref,
+                              .envelope = record.envelope.bytes(),  // as on a disk: not read
+                              .confirmed = false,
+                              .quarantined = false,
+                              .error = {},
+                              .stored_ms = record.now_ms};
   // As in SqliteStore: a release that is installed again does not become fresher.
-  if (const StoredRelease* old = find(record.ref.ledger, record.ref.version);
+  if (const store::StoredRelease* old = find(record.ref.ledger, record.ref.version);
       old && old->ref.release_hash == record.ref.release_hash) {
     stored.confirmed = old->confirmed;
     stored.quarantined = old->quarantined;
@@ -89,15 +89,15 @@ Result<void> MemoryStore::install(const InstallRecord& record) {
     stored.stored_ms = old->stored_ms;
   }
   std::erase_if(ledger.releases,
-                [&](const StoredRelease& r) { return r.ref.version == record.ref.version; });
+                [&](const store::StoredRelease& r) { return r.ref.version == record.ref.version; });
   ledger.releases.insert(ledger.releases.begin(), std::move(stored));
   current_.trees[{record.ref.ledger, record.ref.version}] = record.tree;
   unsynced_.trees.emplace_back(record.ref.ledger, record.ref.version);
   for (const auto& [hash, content] : record.new_blobs) {
-    current_.blobs[hash] = {content, blob_hash(*content) != hash};
+    current_.blobs[hash] = {content, model::blob_hash(*content) != hash};
     unsynced_.blobs.push_back(hash);
   }
-  std::erase_if(ledger.releases, [&](const StoredRelease& r) {
+  std::erase_if(ledger.releases, [&](const store::StoredRelease& r) {
     const bool is_dropped =
         r.ref.version != record.ref.version && !record.kept_versions.contains(r.ref.version);
     if (is_dropped) {
@@ -109,26 +109,27 @@ Result<void> MemoryStore::install(const InstallRecord& record) {
   return keep_time({record.now_ms, 0});
 }
 
-Result<void> MemoryStore::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {
+Result<void> MemoryStore::quarantine(const model::LedgerId& ledger, uint64_t version,
+                                     const Error& error) {
   ++writes_;
   unsynced_.releases = true;
-  if (StoredRelease* release = find(ledger, version)) {
+  if (store::StoredRelease* release = find(ledger, version)) {
     release->quarantined = true;
     release->error = error.message;
   }
   return {};
 }
 
-Result<void> MemoryStore::confirm(const LedgerId& ledger, uint64_t version) {
+Result<void> MemoryStore::confirm(const model::LedgerId& ledger, uint64_t version) {
   ++writes_;
   unsynced_.releases = true;
-  if (StoredRelease* release = find(ledger, version)) release->confirmed = true;
+  if (store::StoredRelease* release = find(ledger, version)) release->confirmed = true;
   return {};
 }
 
-Result<void> MemoryStore::pin_root(const StoredRoot& root, bool freshness_key_changed) {
+Result<void> MemoryStore::pin_root(const store::StoredRoot& root, bool freshness_key_changed) {
   ++writes_;
-  StoreState& state = current_.state;
+  store::StoreState& state = current_.state;
   if (!state.root_chain.empty() && state.root_chain.back().version >= root.version) return {};
   state.root_chain.push_back(root);
   unsynced_.roots = true;
@@ -138,24 +139,25 @@ Result<void> MemoryStore::pin_root(const StoredRoot& root, bool freshness_key_ch
   return {};
 }
 
-bool MemoryStore::is_stored(const LedgerId& ledger, const Hash& release) const {
+bool MemoryStore::is_stored(const model::LedgerId& ledger, const Hash& release) const {
   const auto stored = current_.state.ledgers.find(ledger);
   return stored != current_.state.ledgers.end() &&
-         std::ranges::any_of(stored->second.releases,
-                             [&](const StoredRelease& r) { return r.ref.release_hash == release; });
+         std::ranges::any_of(stored->second.releases, [&](const store::StoredRelease& r) {
+           return r.ref.release_hash == release;
+         });
 }
 
-Result<void> MemoryStore::keep_freshness(const FreshnessKeep& keep) {
+Result<void> MemoryStore::keep_freshness(const store::FreshnessKeep& keep) {
   ++writes_;
   unsynced_.statements = true;
-  StoreState& state = current_.state;
+  store::StoreState& state = current_.state;
   if (!state.statements.empty())
     for (const auto& parted : keep.parted)
       current_.attestations[parted] = state.statements.back().envelope;
   std::erase_if(current_.attestations, [&](const auto& attestation) {
     return !is_stored(attestation.first.first, attestation.first.second);
   });
-  std::erase_if(state.statements, [&](const StoredStatement& statement) {
+  std::erase_if(state.statements, [&](const store::StoredStatement& statement) {
     return std::ranges::none_of(current_.attestations, [&](const auto& attestation) {
       return attestation.second == statement.envelope;
     });
@@ -167,9 +169,9 @@ Result<void> MemoryStore::keep_freshness(const FreshnessKeep& keep) {
   return keep_time(keep.clock);
 }
 
-Result<void> MemoryStore::keep_time(const ClockMarks& marks) {
+Result<void> MemoryStore::keep_time(const trust::ClockMarks& marks) {
   ++writes_;
-  ClockMarks& kept = current_.state.clock;
+  trust::ClockMarks& kept = current_.state.clock;
   kept = {std::max(kept.wall_ms, marks.wall_ms), std::max(kept.signed_ms, marks.signed_ms)};
   return {};
 }
@@ -177,17 +179,17 @@ Result<void> MemoryStore::keep_time(const ClockMarks& marks) {
 Result<void> MemoryStore::reset_clock(TimeMs wall_ms) {
   ++writes_;
   unsynced_.statements = unsynced_.releases = true;
-  StoreState& state = current_.state;
+  store::StoreState& state = current_.state;
   state.clock.wall_ms = wall_ms;
-  for (StoredStatement& statement : state.statements)
+  for (store::StoredStatement& statement : state.statements)
     statement.accepted_ms = std::min(statement.accepted_ms, wall_ms);
   for (auto& [ledger, stored] : state.ledgers)
-    for (StoredRelease& release : stored.releases)
+    for (store::StoredRelease& release : stored.releases)
       release.stored_ms = std::min(release.stored_ms, wall_ms);
   return {};
 }
 
-Result<void> MemoryStore::drop(const LedgerId& ledger) {
+Result<void> MemoryStore::drop(const model::LedgerId& ledger) {
   ++writes_;
   ++release_changes_;
   unsynced_.releases = true;
@@ -200,7 +202,7 @@ bool MemoryStore::damage(Random& random) {
   std::vector<Hash> contents;
   for (const auto& [ledger, stored] : current_.state.ledgers) {
     if (stored.releases.empty()) continue;
-    const TreePtr& tree = current_.trees.at({ledger, stored.releases.front().ref.version});
+    const model::TreePtr& tree = current_.trees.at({ledger, stored.releases.front().ref.version});
     for (const auto& [path, file] : tree->files())
       if (file.bytes > 0) contents.push_back(file.hash);
   }
@@ -209,14 +211,14 @@ bool MemoryStore::damage(Random& random) {
   Blob& blob = current_.blobs.at(hit);
   Bytes bytes = *blob.content;
   bytes[random.below(bytes.size())] ^= static_cast<char>(1 + random.below(255));
-  blob.is_damaged = blob_hash(bytes) != hit;
+  blob.is_damaged = model::blob_hash(bytes) != hit;
   blob.content = std::make_shared<const Bytes>(std::move(bytes));
   if (durable_.blobs.contains(hit)) durable_.blobs[hit] = blob;
   return true;
 }
 
-Result<void> MemoryStore::read_all(const LedgerId& ledger, uint64_t version) {
-  NOTP_ASSIGN(const TreePtr tree, this->tree(ledger, version));
+Result<void> MemoryStore::read_all(const model::LedgerId& ledger, uint64_t version) {
+  NOTP_ASSIGN(const model::TreePtr tree, this->tree(ledger, version));
   for (const auto& [path, file] : tree->files()) NOTP_TRY(blob(file.hash));
   return {};
 }

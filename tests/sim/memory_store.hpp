@@ -13,20 +13,21 @@
 
 namespace notp::sim {
 
-class MemoryStore final : public Store {
+class MemoryStore final : public store::Store {
  public:
-  Result<StoreState> load() override { return current_.state; }
-  Result<TreePtr> tree(const LedgerId& ledger, uint64_t version) override;
-  Result<Content> blob(const Hash& hash) override;
-  Result<std::vector<Hash>> damaged(const LedgerId& ledger, uint64_t version) override;
-  Result<void> install(const InstallRecord& record) override;
-  Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) override;
-  Result<void> confirm(const LedgerId& ledger, uint64_t version) override;
-  Result<void> pin_root(const StoredRoot& root, bool freshness_key_changed) override;
-  Result<void> keep_freshness(const FreshnessKeep& keep) override;
-  Result<void> keep_time(const ClockMarks& marks) override;
+  Result<store::StoreState> load() override { return current_.state; }
+  Result<model::TreePtr> tree(const model::LedgerId& ledger, uint64_t version) override;
+  Result<model::Content> blob(const Hash& hash) override;
+  Result<std::vector<Hash>> damaged(const model::LedgerId& ledger, uint64_t version) override;
+  Result<void> install(const store::InstallRecord& record) override;
+  Result<void> quarantine(const model::LedgerId& ledger, uint64_t version,
+                          const Error& error) override;
+  Result<void> confirm(const model::LedgerId& ledger, uint64_t version) override;
+  Result<void> pin_root(const store::StoredRoot& root, bool freshness_key_changed) override;
+  Result<void> keep_freshness(const store::FreshnessKeep& keep) override;
+  Result<void> keep_time(const trust::ClockMarks& marks) override;
   Result<void> reset_clock(TimeMs wall_ms) override;
-  Result<void> drop(const LedgerId& ledger) override;
+  Result<void> drop(const model::LedgerId& ledger) override;
 
   // Makes everything written so far durable.
   void sync();
@@ -36,17 +37,17 @@ class MemoryStore final : public Store {
   // the old one. False: there is none.
   bool damage(Random& random);
   // Checks a release's files and contents. kCorrupt and other errors.
-  Result<void> read_all(const LedgerId& ledger, uint64_t version);
+  Result<void> read_all(const model::LedgerId& ledger, uint64_t version);
 
-  const StoreState& state() const { return current_.state; }
+  const store::StoreState& state() const { return current_.state; }
   // The state as an attacker with access to the disk could change it.
-  StoreState& tampered_state() {
+  store::StoreState& tampered_state() {
     ++release_changes_;
     unsynced_.all = true;
     return current_.state;
   }
   // The state that a crash now is certain to keep.
-  const StoreState& durable_state() const { return durable_.state; }
+  const store::StoreState& durable_state() const { return durable_.state; }
   // Counts the changes of either state.
   uint64_t writes() const { return writes_; }
   // Counts the changes of which releases are stored.
@@ -54,26 +55,26 @@ class MemoryStore final : public Store {
 
  private:
   struct Blob {
-    Content content;
+    model::Content content;
     bool is_damaged = false;  // does not have the hash it is stored under
   };
   struct Image {
-    StoreState state;
-    std::map<std::pair<LedgerId, uint64_t>, TreePtr> trees;
+    store::StoreState state;
+    std::map<std::pair<model::LedgerId, uint64_t>, model::TreePtr> trees;
     std::unordered_map<Hash, Blob, HashOfHash> blobs;
     // The last statement that attested a release, when later ones do not.
-    std::map<std::pair<LedgerId, Hash>, Bytes> attestations;
+    std::map<std::pair<model::LedgerId, Hash>, Bytes> attestations;
   };
   // What of the current image the durable one does not have yet, besides a few numbers: copying all
   // of it at each sync took 3 % of a simulation's time.
   struct Unsynced {
     bool all = false;
     bool releases = false, roots = false, statements = false;
-    std::vector<std::pair<LedgerId, uint64_t>> trees;
+    std::vector<std::pair<model::LedgerId, uint64_t>> trees;
     std::vector<Hash> blobs;
   };
-  StoredRelease* find(const LedgerId& ledger, uint64_t version);
-  bool is_stored(const LedgerId& ledger, const Hash& release) const;
+  store::StoredRelease* find(const model::LedgerId& ledger, uint64_t version);
+  bool is_stored(const model::LedgerId& ledger, const Hash& release) const;
 
   Image current_, durable_;
   Unsynced unsynced_;

@@ -10,20 +10,20 @@
 namespace notp::sim {
 namespace {
 
-void put(Files& files, BlobMap& blobs, const std::string& path, std::string text) {
-  const Hash hash = blob_hash(text);
+void put(model::Files& files, model::BlobMap& blobs, const std::string& path, std::string text) {
+  const Hash hash = model::blob_hash(text);
   files[path] = {hash, text.size()};
   blobs[hash] = std::make_shared<const Bytes>(std::move(text));
 }
 
 }  // namespace
 
-SimRegistry::SimRegistry(std::vector<LedgerId> ledgers, SimTerms terms, SeededRandom& random)
+SimRegistry::SimRegistry(std::vector<model::LedgerId> ledgers, SimTerms terms, SeededRandom& random)
     : ledgers_(std::move(ledgers)), terms_(terms), random_(random), trust_(random) {}
 
-ModelContent SimRegistry::change(const ModelContent& content) {
-  Files files = content.tree ? content.tree->files() : Files{};
-  BlobMap blobs;  // the new ones: the registry has the others
+model::ModelContent SimRegistry::change(const model::ModelContent& content) {
+  model::Files files = content.tree ? content.tree->files() : model::Files{};
+  model::BlobMap blobs;  // the new ones: the registry has the others
   const uint64_t edits = 1 + random_.below(3);
   for (uint64_t i = 0; i < edits; ++i) {
     const std::string path = fmt::format("p{}/f{}.rego", random_.below(3), random_.below(4));
@@ -36,25 +36,25 @@ ModelContent SimRegistry::change(const ModelContent& content) {
       put(files, blobs, path, text + line);
     }
   }
-  auto tree = Tree::make(std::move(files));
+  auto tree = model::Tree::make(std::move(files));
   NOTP_ASSERT(tree, "the simulation makes valid trees");
-  return {std::make_shared<const Tree>(std::move(*tree)), std::move(blobs)};
+  return {std::make_shared<const model::Tree>(std::move(*tree)), std::move(blobs)};
 }
 
 void SimRegistry::sign(PublishedRelease& release, size_t publisher) {
   release.release.content_root = release.content.tree->content_root();
   release.release.total_bytes = release.content.tree->total_bytes();
   release.release.file_count = release.content.tree->files().size();
-  release.leaves = std::make_shared<const LeafIndex>(release.content.tree);
+  release.leaves = std::make_shared<const delta::LeafIndex>(release.content.tree);
   release.publisher = publisher;
   blobs_.insert(release.content.blobs.begin(), release.content.blobs.end());
-  Envelope envelope = envelope_of(release.release);
+  trust::Envelope envelope = trust::envelope_of(release.release);
   trust_.sign_release(envelope, publisher);
-  release.hash = release_hash(envelope.payload);
+  release.hash = trust::release_hash(envelope.payload);
   release.envelope = envelope.encode();
 }
 
-const PublishedRelease& SimRegistry::publish(const LedgerId& ledger, TimeMs now_ms,
+const PublishedRelease& SimRegistry::publish(const model::LedgerId& ledger, TimeMs now_ms,
                                              bool pdp_may_refuse) {
   auto& releases = releases_[ledger];
   const PublishedRelease* previous = releases.empty() ? nullptr : &releases.back();
@@ -63,33 +63,34 @@ const PublishedRelease& SimRegistry::publish(const LedgerId& ledger, TimeMs now_
   if (previous && random_.below(8) == 0)
     next.content = releases[random_.below(releases.size())].content;
   else
-    next.content = change(previous ? previous->content : ModelContent{});
+    next.content = change(previous ? previous->content : model::ModelContent{});
   next.pdp_refuses = random_.below(8) == 0 && pdp_may_refuse;
   const uint64_t fresh_s =
       terms_.fresh_min_s + random_.below(terms_.fresh_max_s - terms_.fresh_min_s + 1);
   const uint64_t hard_s =
       terms_.hard_min_s + random_.below(terms_.hard_max_s - terms_.hard_min_s + 1);
-  next.release = Release{.trust_domain = std::string(kTrustDomain),
-                         .ledger = ledger,
-                         .epoch = trust_.root().epoch,
-                         .version = releases.size() + 1,
-                         .previous_hash = previous ? previous->hash : Hash{},
-                         .content_root = {},
-                         .total_bytes = 0,
-                         .file_count = 0,
-                         .data_roots = {ledger.name},
-                         .issued_ms = now_ms,
-                         .expires_ms = 0,
-                         .fresh_s = fresh_s,
-                         .hard_s = hard_s,
-                         .on_hard = random_.below(2) == 0 ? OnHard::kDeny : OnHard::kServe};
+  next.release = trust::Release{
+      .trust_domain = std::string(kTrustDomain),
+      .ledger = ledger,
+      .epoch = trust_.root().epoch,
+      .version = releases.size() + 1,
+      .previous_hash = previous ? previous->hash : Hash{},
+      .content_root = {},
+      .total_bytes = 0,
+      .file_count = 0,
+      .data_roots = {ledger.name},
+      .issued_ms = now_ms,
+      .expires_ms = 0,
+      .fresh_s = fresh_s,
+      .hard_s = hard_s,
+      .on_hard = random_.below(2) == 0 ? trust::OnHard::kDeny : trust::OnHard::kServe};
   sign(next, trust_.publisher(trust_.newest()));
   releases.push_back(std::move(next));
   signed_[releases.back().hash] = &releases.back();
   return releases.back();
 }
 
-void SimRegistry::shadow_head(const LedgerId& ledger, Shadow& shadow, size_t publisher) {
+void SimRegistry::shadow_head(const model::LedgerId& ledger, Shadow& shadow, size_t publisher) {
   const PublishedRelease* genuine = head(ledger);
   if (!genuine || shadow.contains({ledger, genuine->release.version})) return;
   PublishedRelease twin = *genuine;
@@ -106,13 +107,13 @@ bool SimRegistry::is_withdrawn(const PublishedRelease& release) const {
   return found != withdrawn_.end() && found->second.contains(release.hash);
 }
 
-const PublishedRelease* SimRegistry::find(const LedgerId& ledger, uint64_t version) const {
+const PublishedRelease* SimRegistry::find(const model::LedgerId& ledger, uint64_t version) const {
   const auto found = releases_.find(ledger);
   if (found == releases_.end() || version == 0 || version > found->second.size()) return nullptr;
   return &found->second[version - 1];
 }
 
-const PublishedRelease* SimRegistry::head(const LedgerId& ledger) const {
+const PublishedRelease* SimRegistry::head(const model::LedgerId& ledger) const {
   const auto found = releases_.find(ledger);
   return found == releases_.end() ? nullptr : find(ledger, found->second.size());
 }
@@ -122,10 +123,10 @@ const PublishedRelease* SimRegistry::signed_by_publisher(const Hash& release) co
   return found == signed_.end() ? nullptr : found->second;
 }
 
-FreshHead SimRegistry::fresh_head(const LedgerId& ledger, uint64_t version) const {
+trust::FreshHead SimRegistry::fresh_head(const model::LedgerId& ledger, uint64_t version) const {
   const PublishedRelease* head = find(ledger, version);
   if (!head) return {ledger, 0, 0, {}, {}};
-  FreshHead out{ledger, head->release.epoch, version, head->hash, {}};
+  trust::FreshHead out{ledger, head->release.epoch, version, head->hash, {}};
   const auto withdrawn = withdrawn_.find(ledger);
   if (withdrawn == withdrawn_.end()) return out;
   for (const Hash& release : withdrawn->second)
@@ -135,27 +136,27 @@ FreshHead SimRegistry::fresh_head(const LedgerId& ledger, uint64_t version) cons
   return out;
 }
 
-Result<std::optional<PreparedArtifact>> SimRegistry::artifact(
-    const server_event::ArtifactNeeded& need, const PublishedRelease* base,
+Result<std::optional<session::PreparedArtifact>> SimRegistry::artifact(
+    const session::server_event::ArtifactNeeded& need, const PublishedRelease* base,
     const PublishedRelease& target) {
-  const LedgerId& ledger = target.release.ledger;
-  std::vector<LeafIndexPtr> own = {target.leaves};
+  const model::LedgerId& ledger = target.release.ledger;
+  std::vector<delta::LeafIndexPtr> own = {target.leaves};
   for (uint64_t version = target.release.version; version-- > 1;)
     if (const PublishedRelease* older = find(ledger, version)) own.push_back(older->leaves);
-  NOTP_ASSIGN(auto from, artifact_base(need, base ? base->hash : Hash{},
-                                       base ? base->content.tree : nullptr, own));
+  NOTP_ASSIGN(auto from, session::artifact_base(need, base ? base->hash : Hash{},
+                                                base ? base->content.tree : nullptr, own));
   if (!from) return std::nullopt;
-  PreparedArtifact out{.id = artifact_id(from->id, target.hash),
-                       .encoding_tier = 0,
-                       .bytes = {},
-                       .partial = from->partial};
-  Content& place = artifacts_[out.id];
+  session::PreparedArtifact out{.id = delta::artifact_id(from->id, target.hash),
+                                .encoding_tier = 0,
+                                .bytes = {},
+                                .partial = from->partial};
+  model::Content& place = artifacts_[out.id];
   if (!place) {
-    const auto load = [&](const Hash& hash) -> Result<Content> { return blobs_.at(hash); };
-    const ReleaseContent to{target.envelope, target.content.tree.get(), load};
-    ReleaseContent of{{}, from->tree.get(), load};
+    const auto load = [&](const Hash& hash) -> Result<model::Content> { return blobs_.at(hash); };
+    const delta::ReleaseContent to{target.envelope, target.content.tree.get(), load};
+    delta::ReleaseContent of{{}, from->tree.get(), load};
     if (base && !from->partial) of.envelope = base->envelope;
-    NOTP_ASSIGN(Bytes bytes, encode_artifact(from->tree ? &of : nullptr, to, {.level = 1}));
+    NOTP_ASSIGN(Bytes bytes, delta::encode_artifact(from->tree ? &of : nullptr, to, {.level = 1}));
     place = std::make_shared<const Bytes>(std::move(bytes));
   }
   out.bytes = place;

@@ -16,12 +16,12 @@
 namespace notp::sim {
 
 struct PublishedRelease {
-  Release release;
+  trust::Release release;
   Hash hash;
   Bytes envelope;
-  ModelContent content;
-  LeafIndexPtr leaves;   // of the content
-  size_t publisher = 0;  // whose key signed it, numbered as in SimTrust
+  model::ModelContent content;
+  delta::LeafIndexPtr leaves;  // of the content
+  size_t publisher = 0;        // whose key signed it, numbered as in SimTrust
   bool pdp_refuses = false;
 };
 
@@ -34,12 +34,13 @@ struct SimTerms {
 class SimRegistry {
  public:
   // Forged releases, by ledger and version, that replace the genuine ones.
-  using Shadow = std::map<std::pair<LedgerId, uint64_t>, PublishedRelease>;
+  using Shadow = std::map<std::pair<model::LedgerId, uint64_t>, PublishedRelease>;
 
-  SimRegistry(std::vector<LedgerId> ledgers, SimTerms terms, SeededRandom& random);
+  SimRegistry(std::vector<model::LedgerId> ledgers, SimTerms terms, SeededRandom& random);
 
   // Signs and publishes a random change of the ledger's newest content.
-  const PublishedRelease& publish(const LedgerId& ledger, TimeMs now_ms, bool pdp_may_refuse);
+  const PublishedRelease& publish(const model::LedgerId& ledger, TimeMs now_ms,
+                                  bool pdp_may_refuse);
   void withdraw(const PublishedRelease& release) {
     withdrawn_[release.release.ledger].insert(release.hash);
   }
@@ -47,44 +48,44 @@ class SimRegistry {
 
   // Makes a second release in the head's place, with other content: signed by the publisher's own
   // key, which a thief has too, or by a key that no root names.
-  void make_twin(const LedgerId& ledger) {
+  void make_twin(const model::LedgerId& ledger) {
     shadow_head(ledger, twins_, trust_.publisher(trust_.newest()));
   }
-  void make_forgery(const LedgerId& ledger) { shadow_head(ledger, forgeries_, kNobody); }
+  void make_forgery(const model::LedgerId& ledger) { shadow_head(ledger, forgeries_, kNobody); }
   const Shadow& twins() const { return twins_; }
   const Shadow& forgeries() const { return forgeries_; }
 
-  const PublishedRelease* find(const LedgerId& ledger, uint64_t version) const;
-  const PublishedRelease* head(const LedgerId& ledger) const;
+  const PublishedRelease* find(const model::LedgerId& ledger, uint64_t version) const;
+  const PublishedRelease* head(const model::LedgerId& ledger) const;
   // The release with this hash, genuine or a twin; an authorised key has signed it.
   const PublishedRelease* signed_by_publisher(const Hash& release) const;
   // The entry of a statement for the ledger when its head is `version`; 0: none.
-  FreshHead fresh_head(const LedgerId& ledger, uint64_t version) const;
+  trust::FreshHead fresh_head(const model::LedgerId& ledger, uint64_t version) const;
   // Computed once for each pair, as in the real cache. `base` may be null. A peer's inventory is
   // matched with the releases up to the target. nullopt: the inventory cannot be read.
-  Result<std::optional<PreparedArtifact>> artifact(const server_event::ArtifactNeeded& need,
-                                                   const PublishedRelease* base,
-                                                   const PublishedRelease& target);
+  Result<std::optional<session::PreparedArtifact>> artifact(
+      const session::server_event::ArtifactNeeded& need, const PublishedRelease* base,
+      const PublishedRelease& target);
 
-  const std::vector<LedgerId>& ledgers() const { return ledgers_; }
+  const std::vector<model::LedgerId>& ledgers() const { return ledgers_; }
   const SimTrust& trust() const { return trust_; }
   SimTrust& trust() { return trust_; }
 
  private:
-  ModelContent change(const ModelContent& content);
+  model::ModelContent change(const model::ModelContent& content);
   void sign(PublishedRelease& release, size_t publisher);
-  void shadow_head(const LedgerId& ledger, Shadow& shadow, size_t publisher);
+  void shadow_head(const model::LedgerId& ledger, Shadow& shadow, size_t publisher);
 
-  const std::vector<LedgerId> ledgers_;
+  const std::vector<model::LedgerId> ledgers_;
   const SimTerms terms_;
   SeededRandom& random_;
   SimTrust trust_;
-  std::map<LedgerId, std::deque<PublishedRelease>> releases_;  // version n at index n - 1
-  std::map<LedgerId, std::set<Hash>> withdrawn_;
+  std::map<model::LedgerId, std::deque<PublishedRelease>> releases_;  // version n at index n - 1
+  std::map<model::LedgerId, std::set<Hash>> withdrawn_;
   Shadow twins_, forgeries_;
   std::unordered_map<Hash, const PublishedRelease*, HashOfHash> signed_;
-  std::unordered_map<Hash, Content, HashOfHash> artifacts_;
-  BlobMap blobs_;  // of all releases
+  std::unordered_map<Hash, model::Content, HashOfHash> artifacts_;
+  model::BlobMap blobs_;  // of all releases
 };
 
 }  // namespace notp::sim

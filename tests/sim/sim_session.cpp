@@ -23,13 +23,13 @@ SimCatalog::SimCatalog(const SimRegistry& registry, Conduct conduct, Lag lag)
   if (conduct == Conduct::kForgedRelease) shadow_ = &registry.forgeries();
 }
 
-uint64_t SimCatalog::newest(const LedgerId& ledger) const {
+uint64_t SimCatalog::newest(const model::LedgerId& ledger) const {
   const PublishedRelease* head = registry_.head(ledger);
   const uint64_t version = head ? head->release.version : 0;
   return version > lag_.releases ? version - lag_.releases : 0;
 }
 
-const PublishedRelease* SimCatalog::find(const LedgerId& ledger, uint64_t version) const {
+const PublishedRelease* SimCatalog::find(const model::LedgerId& ledger, uint64_t version) const {
   if (version > newest(ledger)) return nullptr;
   if (shadow_) {
     const auto found = shadow_->find({ledger, version});
@@ -38,14 +38,16 @@ const PublishedRelease* SimCatalog::find(const LedgerId& ledger, uint64_t versio
   return registry_.find(ledger, version);
 }
 
-std::optional<ReleaseRef> SimCatalog::target(const LedgerId& ledger, std::string_view) const {
+std::optional<trust::ReleaseRef> SimCatalog::target(const model::LedgerId& ledger,
+                                                    std::string_view) const {
   return release(ledger, newest(ledger));
 }
 
-std::optional<ReleaseRef> SimCatalog::release(const LedgerId& ledger, uint64_t version) const {
+std::optional<trust::ReleaseRef> SimCatalog::release(const model::LedgerId& ledger,
+                                                     uint64_t version) const {
   const PublishedRelease* found = find(ledger, version);
   if (!found) return std::nullopt;
-  return ref_of(found->release, found->hash);
+  return trust::ref_of(found->release, found->hash);
 }
 
 uint64_t SimCatalog::genuine_root() const {
@@ -61,8 +63,8 @@ bool SimCatalog::bends_roots() const {
 // One more than exists: the session then asks for the root after the peer's newest.
 uint64_t SimCatalog::newest_root() const { return genuine_root() + (bends_roots() ? 1 : 0); }
 
-std::vector<CatalogRoot> SimCatalog::roots_after(uint64_t version) const {
-  std::vector<CatalogRoot> out;
+std::vector<session::CatalogRoot> SimCatalog::roots_after(uint64_t version) const {
+  std::vector<session::CatalogRoot> out;
   const SimTrust& trust = registry_.trust();
   const auto give = [&](uint64_t as, Bytes envelope, bool new_key = false) {
     out.push_back({as, std::make_shared<const Bytes>(std::move(envelope)), new_key});
@@ -81,18 +83,19 @@ std::vector<CatalogRoot> SimCatalog::roots_after(uint64_t version) const {
 
 // --- freshness
 
-Result<std::pair<Freshness, Bytes>> SimFreshness::sign(std::vector<FreshHead> heads,
-                                                       std::string audience, uint64_t sequence_min,
-                                                       Now now) const {
-  Freshness out{.trust_domain = std::string(kTrustDomain),
-                .audience = audience,
-                .sequence = std::max(sequence_min, static_cast<uint64_t>(now.wall_ms)),
-                .root_version = catalog_.genuine_root(),
-                .issued_ms = now.wall_ms,
-                .expires_ms = now.wall_ms + kSimLifetimeMs,
-                .heads = {}};
+Result<std::pair<trust::Freshness, Bytes>> SimFreshness::sign(std::vector<trust::FreshHead> heads,
+                                                              std::string audience,
+                                                              uint64_t sequence_min,
+                                                              Now now) const {
+  trust::Freshness out{.trust_domain = std::string(kTrustDomain),
+                       .audience = audience,
+                       .sequence = std::max(sequence_min, static_cast<uint64_t>(now.wall_ms)),
+                       .root_version = catalog_.genuine_root(),
+                       .issued_ms = now.wall_ms,
+                       .expires_ms = now.wall_ms + kSimLifetimeMs,
+                       .heads = {}};
   size_t key = registry_.trust().freshness_key(out.root_version);
-  for (const FreshHead& head : heads)
+  for (const trust::FreshHead& head : heads)
     out.heads.push_back(registry_.fresh_head(head.ledger, catalog_.newest(head.ledger)));
   if (conduct_ == Conduct::kStolenFreshness && theft_.freshness_key) {
     key = *theft_.freshness_key;
@@ -109,7 +112,7 @@ Result<std::pair<Freshness, Bytes>> SimFreshness::sign(std::vector<FreshHead> he
 }
 
 // Within a session each update builds on the one before, so only the first one can have any age.
-Result<std::pair<Freshness, Bytes>> SimFreshness::replay(const std::string& audience) const {
+Result<std::pair<trust::Freshness, Bytes>> SimFreshness::replay(const std::string& audience) const {
   auto whose = recordings_.find(audience);
   if (conduct_ == Conduct::kReplaysOther && !recordings_.empty())
     whose =
@@ -124,8 +127,8 @@ Result<std::pair<Freshness, Bytes>> SimFreshness::replay(const std::string& audi
   return heard;
 }
 
-void SimFreshness::lie(Freshness& statement) const {
-  FreshHead& head = statement.heads[random_.below(statement.heads.size())];
+void SimFreshness::lie(trust::Freshness& statement) const {
+  trust::FreshHead& head = statement.heads[random_.below(statement.heads.size())];
   switch (random_.below(8)) {
     case 0:
       statement.heads.pop_back();
@@ -142,7 +145,7 @@ void SimFreshness::lie(Freshness& statement) const {
       head = registry_.fresh_head(head.ledger, head.version > 1 ? head.version - 1 : 0);
       break;
     case 4:  // nothing was withdrawn
-      for (FreshHead& each : statement.heads) each.withdrawn.clear();
+      for (trust::FreshHead& each : statement.heads) each.withdrawn.clear();
       break;
     case 5:  // everything is withdrawn
       if (head.version > 0) head.withdrawn = {head.release_hash};

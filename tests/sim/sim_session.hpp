@@ -39,9 +39,9 @@ struct Theft {
 };
 
 // Every statement ever signed, by audience: an eavesdropper can replay them.
-using Recordings = std::map<std::string, std::vector<std::pair<Freshness, Bytes>>>;
+using Recordings = std::map<std::string, std::vector<std::pair<trust::Freshness, Bytes>>>;
 
-class SimCatalog final : public Catalog, public TargetSource {
+class SimCatalog final : public session::Catalog, public session::TargetSource {
  public:
   // For a lagging session: the number of newest releases and roots that it does not know.
   struct Lag {
@@ -49,17 +49,20 @@ class SimCatalog final : public Catalog, public TargetSource {
   };
   SimCatalog(const SimRegistry& registry, Conduct conduct, Lag lag);
 
-  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override;
-  std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override;
-  std::optional<ReleaseRef> pending(const LedgerId&, uint64_t, const Hash&) const override {
+  std::optional<trust::ReleaseRef> target(const model::LedgerId& ledger,
+                                          std::string_view) const override;
+  std::optional<trust::ReleaseRef> release(const model::LedgerId& ledger,
+                                           uint64_t version) const override;
+  std::optional<trust::ReleaseRef> pending(const model::LedgerId&, uint64_t,
+                                           const Hash&) const override {
     return std::nullopt;
   }
-  std::vector<CatalogRoot> roots_after(uint64_t version) const override;
+  std::vector<session::CatalogRoot> roots_after(uint64_t version) const override;
   uint64_t newest_root() const override;
 
   // The release itself; nullptr: unknown in this session.
-  const PublishedRelease* find(const LedgerId& ledger, uint64_t version) const;
-  uint64_t newest(const LedgerId& ledger) const;
+  const PublishedRelease* find(const model::LedgerId& ledger, uint64_t version) const;
+  uint64_t newest(const model::LedgerId& ledger) const;
   // The newest genuine root known in this session.
   uint64_t genuine_root() const;
 
@@ -71,7 +74,7 @@ class SimCatalog final : public Catalog, public TargetSource {
   const SimRegistry::Shadow* shadow_ = nullptr;
 };
 
-class SimFreshness final : public FreshnessSource {
+class SimFreshness final : public session::FreshnessSource {
  public:
   SimFreshness(const SimRegistry& registry, const SimCatalog& catalog, Conduct conduct, Theft theft,
                Recordings& recordings, SeededRandom& random)
@@ -84,12 +87,13 @@ class SimFreshness final : public FreshnessSource {
 
   bool enabled() const override { return true; }
   TimeMs interval_ms() const override { return kSimIntervalMs; }
-  Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> heads, std::string audience,
-                                           uint64_t sequence_min, Now now) const override;
+  Result<std::pair<trust::Freshness, Bytes>> sign(std::vector<trust::FreshHead> heads,
+                                                  std::string audience, uint64_t sequence_min,
+                                                  Now now) const override;
 
  private:
-  void lie(Freshness& statement) const;
-  Result<std::pair<Freshness, Bytes>> replay(const std::string& audience) const;
+  void lie(trust::Freshness& statement) const;
+  Result<std::pair<trust::Freshness, Bytes>> replay(const std::string& audience) const;
 
   const SimRegistry& registry_;
   const SimCatalog& catalog_;
@@ -100,9 +104,9 @@ class SimFreshness final : public FreshnessSource {
   mutable uint64_t sent_ = 0;  // sequence of this session's last statement
 };
 
-class AllRights final : public SessionRights {
+class AllRights final : public session::SessionRights {
  public:
-  Result<void> may(Action, const LedgerId*) const override { return {}; }
+  Result<void> may(wire::Action, const model::LedgerId*) const override { return {}; }
 };
 
 }  // namespace notp::sim

@@ -24,15 +24,15 @@ SimTrust::SimTrust(SeededRandom& random)
   publishers_.push_back(new_key());
   add_freshness_key();
   Link first;
-  first.root = Root{.trust_domain = std::string(kTrustDomain),
-                    .version = 1,
-                    .epoch = 1,
-                    .issued_ms = 1,
-                    .expires_ms = 0,
-                    .root_keys = {},
-                    .root_threshold = kRootThreshold,
-                    .delegations = {{"*/*", {publishers_[0].public_key()}, 1}},
-                    .freshness_keys = freshness_public_keys_};
+  first.root = trust::Root{.trust_domain = std::string(kTrustDomain),
+                           .version = 1,
+                           .epoch = 1,
+                           .issued_ms = 1,
+                           .expires_ms = 0,
+                           .root_keys = {},
+                           .root_threshold = kRootThreshold,
+                           .delegations = {{"*/*", {publishers_[0].public_key()}, 1}},
+                           .freshness_keys = freshness_public_keys_};
   for (size_t i = 0; i < kRootKeys; ++i) {
     first.signers.push_back(root_keys_.size());
     root_keys_.push_back(new_key());
@@ -56,7 +56,7 @@ SimTrust::Link SimTrust::next(TimeMs now_ms) const {
 }
 
 void SimTrust::append(Link link) {
-  Envelope envelope = envelope_of(link.root);
+  trust::Envelope envelope = trust::envelope_of(link.root);
   for (uint32_t i = 0; i < kRootThreshold; ++i) {
     sign(envelope, root_keys_[link.signers[i]]);
     if (!roots_.empty()) sign(envelope, root_keys_[roots_.back().signers[i]]);
@@ -110,24 +110,25 @@ bool SimTrust::ever_authorised(uint64_t root_version, size_t publisher, uint64_t
   return false;
 }
 
-void SimTrust::sign_release(Envelope& envelope, size_t publisher) const {
+void SimTrust::sign_release(trust::Envelope& envelope, size_t publisher) const {
   sign(envelope, publisher == kNobody ? foreign_publisher_ : publishers_[publisher]);
 }
 
-Bytes SimTrust::sign_freshness(const Freshness& freshness, size_t key) const {
-  return sign_statement(freshness_keys_[key], freshness_public_keys_[key],
-                        pre_authentication_encoding(kFreshnessType, freshness.encode()));
+Bytes SimTrust::sign_freshness(const trust::Freshness& freshness, size_t key) const {
+  return sign_statement(
+      freshness_keys_[key], freshness_public_keys_[key],
+      trust::pre_authentication_encoding(trust::kFreshnessType, freshness.encode()));
 }
 
 Bytes SimTrust::forged_root(uint64_t version, size_t stolen) const {
   NOTP_ASSERT(stolen < kRootThreshold, "with a threshold of keys it is no forgery");
   const Link& genuine = roots_[version - 1];
-  Root root = genuine.root;
+  trust::Root root = genuine.root;
   ++root.version;
   root.root_keys = {foreign_key_.public_key()};
   root.root_threshold = 1;
   root.delegations[0].keys = {foreign_publisher_.public_key()};
-  Envelope envelope = envelope_of(root);
+  trust::Envelope envelope = trust::envelope_of(root);
   sign(envelope, foreign_key_);
   for (size_t i = 0; i < stolen; ++i) sign(envelope, root_keys_[genuine.signers[i]]);
   return envelope.encode();

@@ -24,7 +24,7 @@ class SimTrust {
   void raise_epoch(TimeMs now_ms);
 
   uint64_t newest() const { return roots_.size(); }
-  const Root& root() const { return roots_.back().root; }
+  const trust::Root& root() const { return roots_.back().root; }
   const Bytes& envelope(uint64_t version) const { return roots_[version - 1].envelope; }
   // The number of the publisher or freshness key that a root names, 0 for the first.
   size_t publisher(uint64_t root_version) const { return roots_[root_version - 1].publisher; }
@@ -35,15 +35,15 @@ class SimTrust {
   bool ever_authorised(uint64_t root_version, size_t publisher, uint64_t epoch) const;
 
   // kNobody signs with a key that no root names.
-  void sign_release(Envelope& envelope, size_t publisher) const;
-  Bytes sign_freshness(const Freshness& freshness, size_t key) const;
+  void sign_release(trust::Envelope& envelope, size_t publisher) const;
+  Bytes sign_freshness(const trust::Freshness& freshness, size_t key) const;
   // The root after `version` as made by a thief: signed by `stolen` of the genuine root keys, fewer
   // than the threshold.
   Bytes forged_root(uint64_t version, size_t stolen) const;
 
  private:
   struct Link {
-    Root root;
+    trust::Root root;
     Bytes envelope;
     std::vector<size_t> signers;  // of root_keys_
     size_t publisher = 0, freshness = 0;

@@ -13,7 +13,7 @@ constexpr uint64_t kEventsMax = 4'000'000;
 constexpr TimeMs kSecondMs = 1'000, kMinuteMs = 60 * kSecondMs, kHourMs = 60 * kMinuteMs,
                  kDayMs = 24 * kHourMs;
 
-std::vector<LedgerId> sim_ledgers() {
+std::vector<model::LedgerId> sim_ledgers() {
   return {{100'000'000'001, "gateway"}, {100'000'000'001, "payments"}};
 }
 
@@ -60,7 +60,7 @@ void World::violation(size_t agent, const std::string& text) {
 
 // --- actions of publishers and root key holders
 
-void World::publish(const LedgerId& ledger, bool pdp_may_refuse) {
+void World::publish(const model::LedgerId& ledger, bool pdp_may_refuse) {
   const PublishedRelease& release =
       registry_.publish(ledger, registry_now().wall_ms, pdp_may_refuse);
   note("publish", 0,
@@ -78,7 +78,7 @@ void World::publish_somewhere() {
 
 // A new release follows later.
 void World::withdraw() {
-  const LedgerId ledger = registry_.ledgers()[random_.below(registry_.ledgers().size())];
+  const model::LedgerId ledger = registry_.ledgers()[random_.below(registry_.ledgers().size())];
   const PublishedRelease* release = registry_.head(ledger);
   if (!release) return;
   if (chance(4) && release->release.version > 1)
@@ -110,7 +110,7 @@ void World::change_roots() {
       break;
     default:
       trust.rotate_publisher(wall_ms);
-      for (const LedgerId& ledger : registry_.ledgers())
+      for (const model::LedgerId& ledger : registry_.ledgers())
         at(between(0, 3'000), [this, ledger] { publish(ledger, /*pdp_may_refuse=*/true); });
   }
   roots_changed();
@@ -218,7 +218,7 @@ void World::heal() {
       settle(*agent);
     }
   }
-  for (const LedgerId& ledger : registry_.ledgers()) {
+  for (const model::LedgerId& ledger : registry_.ledgers()) {
     const PublishedRelease* head = registry_.head(ledger);
     const SimTrust& trust = registry_.trust();
     if (!head || head->pdp_refuses || registry_.is_withdrawn(*head) || theft_.publisher ||
@@ -250,7 +250,7 @@ void World::tell_days_of_faults() {
 
 void World::tell_outage() {
   for (auto& agent : agents_) at(between(0, 2'000), [this, &agent = *agent] { boot(agent); });
-  for (const LedgerId& ledger : registry_.ledgers())
+  for (const model::LedgerId& ledger : registry_.ledgers())
     at(3'000, [this, ledger] { publish(ledger, /*pdp_may_refuse=*/false); });
   at(kOutageStartMs, [this] {
     for (auto& agent : agents_) {

@@ -45,20 +45,21 @@ void World::boot(Agent& agent) {
   // A crash may have taken an installation back.
   std::set<Hash> stored;
   for (const auto& [ledger, of_ledger] : agent.store.state().ledgers)
-    for (const StoredRelease& release : of_ledger.releases) stored.insert(release.ref.release_hash);
+    for (const store::StoredRelease& release : of_ledger.releases)
+      stored.insert(release.ref.release_hash);
   std::erase_if(agent.installed_ms,
                 [&](const auto& installed) { return !stored.contains(installed.first); });
   agent.clock.boot(now(agent), agent.store.state().clock.wall_ms);
   auto state = agent.store.load();
   NOTP_ASSERT(state, "the memory store loads");
-  auto trust = AgentTrust::open({.trust_domain = std::string(kTrustDomain),
-                                 .audience = node_identity(agent),
-                                 .ledgers = registry_.ledgers()},
-                                registry_.trust().envelope(1), *state, now(agent));
+  auto trust = agent::AgentTrust::open({.trust_domain = std::string(kTrustDomain),
+                                        .audience = node_identity(agent),
+                                        .ledgers = registry_.ledgers()},
+                                       registry_.trust().envelope(1), *state, now(agent));
   if (!trust) return violation(agent.index, "cannot start: " + trust.error().message);
   check_boot(agent, *trust, *state);
-  agent.core = std::make_unique<AgentCore>(
-      AgentOptions{
+  agent.core = std::make_unique<agent::AgentCore>(
+      agent::AgentOptions{
           .trust_domain = std::string(kTrustDomain),
           .user_agent = "sim",
           .ledgers = registry_.ledgers(),
@@ -85,9 +86,10 @@ void World::crash(Agent& agent) {
   agent.store.crash(random_);
   stop(agent);
   if (const auto& statements = agent.store.state().statements; !statements.empty())
-    remember_statement(agent,
-                       *Freshness::decode(Envelope::decode(statements.back().envelope)->payload),
-                       /*attests=*/false);
+    remember_statement(
+        agent,
+        *trust::Freshness::decode(trust::Envelope::decode(statements.back().envelope)->payload),
+        /*attests=*/false);
   else
     agent.withdrawn.clear();
   const bool machine = chance(2);
@@ -104,7 +106,7 @@ void World::settle(Agent& agent) {
   for (bool again = true; again && agent.core;) {
     again = false;
     pump(agent);
-    for (AgentEffect& effect : agent.core->take_effects()) {
+    for (agent::AgentEffect& effect : agent.core->take_effects()) {
       again = true;
       std::visit([&](auto& e) { run_effect(agent, e); }, effect);
     }
@@ -128,18 +130,18 @@ void World::on_store(Agent& agent, Action write, Action then) {
 
 // --- effects
 
-void World::run_effect(Agent& agent, agent_effect::Connect&) {
+void World::run_effect(Agent& agent, agent::effect::Connect&) {
   at_agent(agent, between(1, 40), [this, &agent] { connect(agent); });
 }
 
-void World::run_effect(Agent& agent, agent_effect::Install& effect) {
-  auto request = std::make_shared<const InstallRequest>(std::move(effect.request));
-  auto outcome = std::make_shared<Result<StoredRelease>>(StoredRelease{});
+void World::run_effect(Agent& agent, agent::effect::Install& effect) {
+  auto request = std::make_shared<const agent::InstallRequest>(std::move(effect.request));
+  auto outcome = std::make_shared<Result<store::StoredRelease>>(store::StoredRelease{});
   auto is_new = std::make_shared<bool>(false);
   on_store(
       agent,
       [this, &agent, request, outcome, is_new] {
-        *outcome = install_release(*request, agent.store);
+        *outcome = agent::install_release(*request, agent.store);
         if (*outcome) {
           check_installed(agent, *request, **outcome);
           *is_new = !agent.installed_ms.contains((*outcome)->ref.release_hash);
@@ -159,14 +161,14 @@ void World::run_effect(Agent& agent, agent_effect::Install& effect) {
       });
 }
 
-void World::run_effect(Agent& agent, agent_effect::ScanContent& effect) {
-  auto request = std::make_shared<const ScanRequest>(std::move(effect.request));
-  auto scan = std::make_shared<Result<ContentScan>>(ContentScan{});
+void World::run_effect(Agent& agent, agent::effect::ScanContent& effect) {
+  auto request = std::make_shared<const agent::ScanRequest>(std::move(effect.request));
+  auto scan = std::make_shared<Result<agent::ContentScan>>(agent::ContentScan{});
   ++(request->form ? verdict_.inventories : verdict_.repairs);
   on_store(
       agent,
       [this, &agent, request, scan] {
-        *scan = scan_content(*request, agent.store);
+        *scan = agent::scan_content(*request, agent.store);
         note("stock", agent.index, fmt::format("{} v{}", request->ledger.text(), request->version));
       },
       [this, &agent, request, scan] {
@@ -175,7 +177,7 @@ void World::run_effect(Agent& agent, agent_effect::ScanContent& effect) {
 }
 
 // Composed by the store's worker, then compiled by the PDP, one at a time each.
-void World::run_effect(Agent& agent, agent_effect::Activate& effect) {
+void World::run_effect(Agent& agent, agent::effect::Activate& effect) {
   agent.store_free_ms = std::max(now_ms_, agent.store_free_ms) + between(1, 10);
   agent.pdp_free_ms = std::max(agent.store_free_ms, agent.pdp_free_ms) +
                       (chance(20) ? between(100, kPdpSlowMs) : between(1, 10));
@@ -183,11 +185,11 @@ void World::run_effect(Agent& agent, agent_effect::Activate& effect) {
            [this, &agent, what = std::move(effect)] { pdp_decides(agent, what); });
 }
 
-void World::pdp_decides(Agent& agent, const agent_effect::Activate& what) {
+void World::pdp_decides(Agent& agent, const agent::effect::Activate& what) {
   std::optional<Error> refusal;
-  std::map<LedgerId, Decided> decided;
+  std::map<model::LedgerId, Decided> decided;
   for (const auto& [ledger, wanted] : what.desired) {
-    const ActivatedRelease& activated = what.releases.at(ledger);
+    const agent::ActivatedRelease& activated = what.releases.at(ledger);
     if (!activated.is_active && !wanted.freshness_status.denies())
       if (const auto read = agent.store.read_all(ledger, wanted.version); !read) {
         note("unreadable", agent.index, ledger.text());
@@ -209,37 +211,37 @@ void World::pdp_decides(Agent& agent, const agent_effect::Activate& what) {
   agent.core->on_pdp(what.desired, refusal, look(agent));
 }
 
-void World::run_effect(Agent& agent, agent_effect::Persist& effect) {
-  const auto* pinned = std::get_if<store_change::PinRoot>(&effect.change);
+void World::run_effect(Agent& agent, agent::effect::Persist& effect) {
+  const auto* pinned = std::get_if<store::change::PinRoot>(&effect.change);
   if (pinned) {
     ++verdict_.roots_walked;
     note("root taken", agent.index, fmt::format("{}", pinned->root.version));
   }
-  if (const auto* freshness = std::get_if<store_change::KeepFreshness>(&effect.change))
+  if (const auto* freshness = std::get_if<store::change::KeepFreshness>(&effect.change))
     check_accepted(agent, freshness->keep);
   const auto write = [&agent, change = std::move(effect.change)] {
-    NOTP_ASSERT(apply_change(agent.store, change), "the memory store writes");
+    NOTP_ASSERT(store::apply_change(agent.store, change), "the memory store writes");
   };
   on_store(agent, write);
 }
 
-void World::run_effect(Agent& agent, agent_effect::Alarm& effect) {
+void World::run_effect(Agent& agent, agent::effect::Alarm& effect) {
   ++verdict_.alarms[error_traits(effect.error.code).name];
   note("alarm", agent.index, effect.error.message);
 }
 
-void World::run_effect(Agent& agent, agent_effect::Changed& effect) {
+void World::run_effect(Agent& agent, agent::effect::Changed& effect) {
   note("changed", agent.index,
        fmt::format("{} v{} state {}", effect.ledger.text(), effect.version,
                    static_cast<int>(effect.state)));
 }
 
-void World::run_effect(Agent& agent, agent_effect::Aged& effect) {
-  verdict_.stale += effect.freshness_status.state == FreshnessState::kStale;
-  verdict_.expired += effect.freshness_status.state == FreshnessState::kExpired;
+void World::run_effect(Agent& agent, agent::effect::Aged& effect) {
+  verdict_.stale += effect.freshness_status.state == trust::FreshnessState::kStale;
+  verdict_.expired += effect.freshness_status.state == trust::FreshnessState::kExpired;
   note("aged", agent.index,
        fmt::format("{} v{} {}{}", effect.ledger.text(), effect.version,
-                   freshness_state_name(effect.freshness_status.state),
+                   trust::freshness_state_name(effect.freshness_status.state),
                    effect.freshness_status.withdrawn ? " withdrawn" : ""));
   check_aged(agent, effect);
 }

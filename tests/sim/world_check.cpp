@@ -26,7 +26,9 @@ constexpr TimeMs kKeepLateMs = limits::kClockKeepMs + 2'000;
 // Without faults in an outage, a state changes within a second.
 constexpr TimeMs kFlipLateMs = 1'000;
 
-std::pair<uint64_t, uint64_t> place(const Floor& floor) { return {floor.epoch, floor.version}; }
+std::pair<uint64_t, uint64_t> place(const trust::Floor& floor) {
+  return {floor.epoch, floor.version};
+}
 
 TimeMs span_ms(uint64_t seconds) { return static_cast<TimeMs>(seconds) * 1'000; }
 
@@ -55,9 +57,9 @@ void World::check_store(Agent& agent) {
 
 // 2: none of this decreases, neither durable nor pending. The sequence restarts under another
 // freshness key, in one step with its root.
-void World::check_trust(Agent& agent, const StoreState& state, bool durable) {
+void World::check_trust(Agent& agent, const store::StoreState& state, bool durable) {
   Highest& highest = agent.highest;
-  for (const StoredRoot& root : state.root_chain)
+  for (const store::StoredRoot& root : state.root_chain)
     if (root.version > registry_.trust().newest() ||
         root.envelope != registry_.trust().envelope(root.version))
       violation(agent.index, fmt::format("root {} is stored and nobody made it", root.version));
@@ -93,8 +95,9 @@ void World::check_trust(Agent& agent, const StoreState& state, bool durable) {
 }
 
 // 1, 3: every stored release is a published one, complete, with the signed content root.
-void World::check_content(Agent& agent, const LedgerId& ledger, const StoredLedger& stored) {
-  for (const StoredRelease& release : stored.releases) {
+void World::check_content(Agent& agent, const model::LedgerId& ledger,
+                          const store::StoredLedger& stored) {
+  for (const store::StoredRelease& release : stored.releases) {
     const PublishedRelease* published = registry_.signed_by_publisher(release.ref.release_hash);
     if (!published || published->release.version != release.ref.version ||
         published->release.content_root != release.ref.content_root)
@@ -107,16 +110,16 @@ void World::check_content(Agent& agent, const LedgerId& ledger, const StoredLedg
 }
 
 // The trust state at the start of the installation allowed it.
-void World::check_installed(Agent& agent, const InstallRequest& request,
-                            const StoredRelease& stored) {
+void World::check_installed(Agent& agent, const agent::InstallRequest& request,
+                            const store::StoredRelease& stored) {
   const std::string what = fmt::format("{} v{}", stored.ref.ledger.text(), stored.ref.version);
   const PublishedRelease* release = registry_.signed_by_publisher(stored.ref.release_hash);
   if (!release) return violation(agent.index, what + " was installed and nobody published it");
   if (!registry_.trust().authorises(request.trusted.root->version, release->publisher,
                                     release->release.epoch))
     violation(agent.index, what + " was installed against the root");
-  const LedgerTrust& known = request.trusted.ledgers.at(stored.ref.ledger);
-  for (const Floor& floor : {known.floor, known.listed})
+  const trust::LedgerTrust& known = request.trusted.ledgers.at(stored.ref.ledger);
+  for (const trust::Floor& floor : {known.floor, known.listed})
     if (place(floor) == std::pair{stored.ref.epoch, stored.ref.version} &&
         floor.release_hash != stored.ref.release_hash)
       violation(agent.index, what + " was installed beside another one that was known");
@@ -153,11 +156,12 @@ void World::check_active(Agent& agent) {
 }
 
 // 4: no release is served past the publisher's hard_s, nor once it is known to be withdrawn.
-void World::check_age(Agent& agent, const LedgerId& ledger, const Decided& decided,
+void World::check_age(Agent& agent, const model::LedgerId& ledger, const Decided& decided,
                       const PublishedRelease& release) {
   Overdue& overdue = agent.overdue[ledger];
   if (overdue.release != decided.release) overdue = {.release = decided.release};
-  if (release.release.on_hard != OnHard::kDeny || decided.desired.freshness_status.denies()) {
+  if (release.release.on_hard != trust::OnHard::kDeny ||
+      decided.desired.freshness_status.denies()) {
     overdue = {.release = decided.release};
     return;
   }
@@ -194,9 +198,9 @@ TimeMs World::attested_ms(const Agent& agent, const Hash& release) const {
   return latest_ms;
 }
 
-void World::remember_statement(Agent& agent, const Freshness& statement, bool attests) {
+void World::remember_statement(Agent& agent, const trust::Freshness& statement, bool attests) {
   const TimeMs at_ms = std::min(statement.issued_ms, agent.clock.steady(now(agent)));
-  for (const FreshHead& head : statement.heads) {
+  for (const trust::FreshHead& head : statement.heads) {
     agent.withdrawn[head.ledger] = {head.withdrawn.begin(), head.withdrawn.end()};
     if (!attests || head.version == 0) continue;
     TimeMs& vouched_ms = agent.vouched_ms.try_emplace(head.release_hash, at_ms).first->second;
@@ -204,10 +208,10 @@ void World::remember_statement(Agent& agent, const Freshness& statement, bool at
   }
 }
 
-void World::check_accepted(Agent& agent, const FreshnessKeep& keep) {
+void World::check_accepted(Agent& agent, const store::FreshnessKeep& keep) {
   ++verdict_.statements_accepted;
-  const auto envelope = Envelope::decode(keep.envelope);
-  const auto statement = Freshness::decode(envelope->payload);
+  const auto envelope = trust::Envelope::decode(keep.envelope);
+  const auto statement = trust::Freshness::decode(envelope->payload);
   note("accepted", agent.index, fmt::format("{}", keep.sequence));
   if (statement->audience != node_identity(agent))
     violation(agent.index, "accepted a statement for " + statement->audience);
@@ -215,24 +219,27 @@ void World::check_accepted(Agent& agent, const FreshnessKeep& keep) {
     violation(agent.index, "accepted a statement that had expired");
   if (statement->root_version > agent.core->status().root_version)
     violation(agent.index, "accepted a statement under a root that it does not know");
-  for (const LedgerId& ledger : registry_.ledgers())
+  for (const model::LedgerId& ledger : registry_.ledgers())
     if (!keep.listed.contains(ledger))
       violation(agent.index, "accepted a statement without " + ledger.text());
   remember_statement(agent, *statement, /*attests=*/true);
 }
 
 // In an outage without other faults each state changes at its exact second.
-void World::check_aged(Agent& agent, const agent_effect::Aged& aged) {
-  if (options_.outage_ms == 0 || aged.freshness_status.state <= FreshnessState::kFresh) return;
+void World::check_aged(Agent& agent, const agent::effect::Aged& aged) {
+  if (options_.outage_ms == 0 || aged.freshness_status.state <= trust::FreshnessState::kFresh)
+    return;
   const Hash& release = agent.pdp.at(aged.ledger).release;
-  const FreshnessTerms& terms = aged.freshness_status.terms;
+  const trust::FreshnessTerms& terms = aged.freshness_status.terms;
   const TimeMs due_ms =
       attested_ms(agent, release) +
-      span_ms(aged.freshness_status.state == FreshnessState::kStale ? terms.fresh_s : terms.hard_s);
+      span_ms(aged.freshness_status.state == trust::FreshnessState::kStale ? terms.fresh_s
+                                                                           : terms.hard_s);
   const TimeMs late_ms = agent.clock.steady(now(agent)) - due_ms;
   if (late_ms <= 0 || late_ms > kFlipLateMs)
-    violation(agent.index, fmt::format("{} became {} {} ms late", aged.ledger.text(),
-                                       freshness_state_name(aged.freshness_status.state), late_ms));
+    violation(agent.index,
+              fmt::format("{} became {} {} ms late", aged.ledger.text(),
+                          trust::freshness_state_name(aged.freshness_status.state), late_ms));
 }
 
 // --- over a restart
@@ -245,7 +252,8 @@ void World::check_crash(Agent& agent) {
                                        promised_ms - durable_ms));
 }
 
-void World::check_boot(Agent& agent, const AgentTrust& trust, const StoreState& state) {
+void World::check_boot(Agent& agent, const agent::AgentTrust& trust,
+                       const store::StoreState& state) {
   for (const Error& finding : trust.findings())
     violation(agent.index, "a crash left what does not stand verification: " + finding.message);
   if (trust.now_ms() < state.clock.wall_ms)
@@ -263,10 +271,11 @@ void World::check_boot(Agent& agent, const AgentTrust& trust, const StoreState& 
 void World::check_expired() {
   for (auto& agent : agents_) {
     if (!agent->core) continue;
-    for (const LedgerStatus& row : agent->core->status().ledgers)
-      if (row.freshness_status.state != FreshnessState::kExpired)
-        violation(agent->index, fmt::format("{} is {} at the end of the outage", row.ledger.text(),
-                                            freshness_state_name(row.freshness_status.state)));
+    for (const agent::LedgerStatus& row : agent->core->status().ledgers)
+      if (row.freshness_status.state != trust::FreshnessState::kExpired)
+        violation(agent->index,
+                  fmt::format("{} is {} at the end of the outage", row.ledger.text(),
+                              trust::freshness_state_name(row.freshness_status.state)));
   }
 }
 
@@ -277,13 +286,13 @@ void World::check_converged() {
       violation(agent->index, "is not running at the end");
       continue;
     }
-    const AgentStatus status = agent->core->status();
+    const agent::AgentStatus status = agent->core->status();
     const auto& roots = agent->store.durable_state().root_chain;
     if (status.root_version != registry_.trust().newest() || roots.empty() ||
         roots.back().version != registry_.trust().newest())
       violation(agent->index, fmt::format("ends with root {}, the newest is {}",
                                           status.root_version, registry_.trust().newest()));
-    for (const LedgerStatus& row : status.ledgers) {
+    for (const agent::LedgerStatus& row : status.ledgers) {
       const PublishedRelease* head = registry_.head(row.ledger);
       if (!head) continue;
       const auto decided = agent->pdp.find(row.ledger);
@@ -293,13 +302,13 @@ void World::check_converged() {
                   fmt::format("{} ends with v{} stored and v{} active, the head is v{}",
                               row.ledger.text(), row.stored_version, row.active_version,
                               head->release.version));
-      else if (row.freshness_status.state != FreshnessState::kFresh ||
-               decided->second.desired.freshness_status.state != FreshnessState::kFresh)
-        violation(
-            agent->index,
-            fmt::format("{} ends {}, and its PDP was told {}", row.ledger.text(),
-                        freshness_state_name(row.freshness_status.state),
-                        freshness_state_name(decided->second.desired.freshness_status.state)));
+      else if (row.freshness_status.state != trust::FreshnessState::kFresh ||
+               decided->second.desired.freshness_status.state != trust::FreshnessState::kFresh)
+        violation(agent->index,
+                  fmt::format(
+                      "{} ends {}, and its PDP was told {}", row.ledger.text(),
+                      trust::freshness_state_name(row.freshness_status.state),
+                      trust::freshness_state_name(decided->second.desired.freshness_status.state)));
     }
   }
 }

@@ -14,9 +14,12 @@ namespace notp {
 // The library's own functions, compiled under these names by CMakeLists.txt.
 Result<Bytes> zstd_compress_by_libzstd(ByteView content, ByteView prefix,
                                        const ZstdOptions& options);
-Result<ReleaseEnvelope> read_envelope_anew(ByteView artifact, const ReleaseEnvelope& base_envelope);
+namespace delta {
+Result<trust::ReleaseEnvelope> read_envelope_anew(ByteView artifact,
+                                                  const trust::ReleaseEnvelope& base_envelope);
 Result<AppliedArtifact> apply_artifact_anew(ByteView artifact, const ReleaseContent* base,
                                             const ApplyLimits& limits);
+}  // namespace delta
 
 namespace {
 
@@ -62,14 +65,14 @@ struct Frame {
 };
 
 struct Applied {
-  AppliedArtifact artifact;
+  delta::AppliedArtifact artifact;
   std::vector<std::pair<Hash, size_t>> loaded;  // from the base, in this order, with their sizes
 };
 
 struct OfThisThread {
   bool remembers = false;
   Memo<Frame> frames;
-  Memo<ReleaseEnvelope> envelopes;
+  Memo<trust::ReleaseEnvelope> envelopes;
   Memo<Applied> applied;
 };
 
@@ -90,13 +93,13 @@ Bytes key_of(std::initializer_list<uint64_t> numbers, ByteView first, ByteView s
 }
 
 // Everything of a tree: its content root has the paths and hashes.
-Bytes identity(const Tree& tree) {
+Bytes identity(const model::Tree& tree) {
   Bytes out(tree.content_root().view());
   for (const auto& [path, file] : tree.files()) put_varint(out, file.bytes);
   return out;
 }
 
-bool loads(const ReleaseContent& base, const std::vector<std::pair<Hash, size_t>>& loaded) {
+bool loads(const delta::ReleaseContent& base, const std::vector<std::pair<Hash, size_t>>& loaded) {
   return std::ranges::all_of(loaded, [&](const auto& each) {
     const auto content = base.load(each.first);
     return content && *content && (*content)->size() == each.second;
@@ -130,37 +133,40 @@ Result<Bytes> zstd_compress(ByteView content, ByteView prefix, const ZstdOptions
   return bytes;
 }
 
-Result<ReleaseEnvelope> read_envelope(ByteView artifact, const ReleaseEnvelope& base_envelope) {
+Result<trust::ReleaseEnvelope> delta::read_envelope(ByteView artifact,
+                                                    const trust::ReleaseEnvelope& base_envelope) {
   OfThisThread& state = of_this_thread();
-  if (!state.remembers) return read_envelope_anew(artifact, base_envelope);
+  if (!state.remembers) return delta::read_envelope_anew(artifact, base_envelope);
   Bytes key = key_of({}, base_envelope.bytes(), artifact);
-  if (const ReleaseEnvelope* known = state.envelopes.find(key)) return *known;
-  NOTP_ASSIGN(ReleaseEnvelope envelope, read_envelope_anew(artifact, base_envelope));
+  if (const trust::ReleaseEnvelope* known = state.envelopes.find(key)) return *known;
+  NOTP_ASSIGN(trust::ReleaseEnvelope envelope, delta::read_envelope_anew(artifact, base_envelope));
   state.envelopes.keep(std::move(key), envelope);
   return envelope;
 }
 
-Result<AppliedArtifact> apply_artifact(ByteView artifact, const ReleaseContent* base,
-                                       const ApplyLimits& limits) {
+Result<delta::AppliedArtifact> delta::apply_artifact(ByteView artifact,
+                                                     const delta::ReleaseContent* base,
+                                                     const delta::ApplyLimits& limits) {
   OfThisThread& state = of_this_thread();
-  if (!state.remembers) return apply_artifact_anew(artifact, base, limits);
+  if (!state.remembers) return delta::apply_artifact_anew(artifact, base, limits);
   Bytes key = key_of({limits.total_bytes, limits.file_count},
                      base ? identity(*base->tree) : Bytes(), artifact);
   const Applied* known = state.applied.find(key);
   if (known && (!base || loads(*base, known->loaded))) return known->artifact;
   if (!base) {
-    NOTP_ASSIGN(AppliedArtifact applied, apply_artifact_anew(artifact, nullptr, limits));
+    NOTP_ASSIGN(delta::AppliedArtifact applied,
+                delta::apply_artifact_anew(artifact, nullptr, limits));
     state.applied.keep(std::move(key), {applied, {}});
     return applied;
   }
   std::vector<std::pair<Hash, size_t>> loaded;
-  const ReleaseContent noted{base->envelope, base->tree, [&](const Hash& hash) {
-                               auto content = base->load(hash);
-                               if (content && *content)
-                                 loaded.emplace_back(hash, (*content)->size());
-                               return content;
-                             }};
-  NOTP_ASSIGN(AppliedArtifact applied, apply_artifact_anew(artifact, &noted, limits));
+  const delta::ReleaseContent noted{base->envelope, base->tree, [&](const Hash& hash) {
+                                      auto content = base->load(hash);
+                                      if (content && *content)
+                                        loaded.emplace_back(hash, (*content)->size());
+                                      return content;
+                                    }};
+  NOTP_ASSIGN(delta::AppliedArtifact applied, delta::apply_artifact_anew(artifact, &noted, limits));
   state.applied.keep(std::move(key), {applied, std::move(loaded)});
   return applied;
 }

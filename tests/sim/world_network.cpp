@@ -34,7 +34,7 @@ void World::connect(Agent& agent) {
   link->conduct = choose_conduct();
   if (link->conduct != Conduct::kHonest) ++verdict_.faults;
   ++verdict_.sessions[conduct_name(link->conduct)];
-  for (const LedgerId& ledger : registry_.ledgers()) {
+  for (const model::LedgerId& ledger : registry_.ledgers()) {
     if (link->conduct == Conduct::kTwinRelease) registry_.make_twin(ledger);
     if (link->conduct == Conduct::kForgedRelease) registry_.make_forgery(ledger);
   }
@@ -43,9 +43,9 @@ void World::connect(Agent& agent) {
   link->catalog = std::make_unique<SimCatalog>(registry_, link->conduct, lag);
   link->freshness = std::make_unique<SimFreshness>(registry_, *link->catalog, link->conduct, theft_,
                                                    recordings_, random_);
-  link->server = std::make_unique<ServerSession>(
-      ServerPorts{*link->catalog, *link->catalog, rights_, link->freshness.get()},
-      ServerInfo{
+  link->server = std::make_unique<session::ServerSession>(
+      session::ServerPorts{*link->catalog, *link->catalog, rights_, link->freshness.get()},
+      session::ServerInfo{
           .server = "sim", .trust_domain = std::string(kTrustDomain), .peer = node_identity(agent)},
       registry_now());
   link->client = &agent.core->on_connected(look(agent), kNoCertificate);
@@ -68,8 +68,9 @@ void World::pump(Agent& agent) {
   if (!agent.link) return;
   serve(agent);
   for (const bool to_server : {true, false}) {
-    SessionMachine& from =
-        to_server ? static_cast<SessionMachine&>(*agent.link->client) : *agent.link->server;
+    session::SessionMachine& from = to_server
+                                        ? static_cast<session::SessionMachine&>(*agent.link->client)
+                                        : *agent.link->server;
     for (Bytes out = from.take_output(64 << 10); !out.empty(); out = from.take_output(64 << 10))
       deliver(agent, to_server, std::move(out));
   }
@@ -102,24 +103,24 @@ void World::deliver(Agent& agent, bool to_server, Bytes bytes) {
 
 // The registry's host: answers the requests of its session.
 void World::serve(Agent& agent) {
-  for (ServerEvent& event : agent.link->server->take_events()) {
-    if (const auto* need = std::get_if<server_event::ArtifactNeeded>(&event)) {
+  for (session::ServerEvent& event : agent.link->server->take_events()) {
+    if (const auto* need = std::get_if<session::server_event::ArtifactNeeded>(&event)) {
       give_artifact(*agent.link, *need);
-    } else if (const auto* committed = std::get_if<server_event::Committed>(&event)) {
+    } else if (const auto* committed = std::get_if<session::server_event::Committed>(&event)) {
       note("commit", agent.index,
            fmt::format("{} v{} {} {}", committed->commit.ledger.text(), committed->commit.version,
                        static_cast<int>(committed->commit.state),
-                       freshness_state_name(committed->commit.freshness.value())));
-    } else if (const auto* attested = std::get_if<server_event::Attested>(&event)) {
+                       trust::freshness_state_name(committed->commit.freshness.value())));
+    } else if (const auto* attested = std::get_if<session::server_event::Attested>(&event)) {
       ++verdict_.statements_signed;
       note("vouched", agent.index, fmt::format("{}", attested->freshness.sequence));
-    } else if (const auto* closed = std::get_if<server_event::Closed>(&event)) {
+    } else if (const auto* closed = std::get_if<session::server_event::Closed>(&event)) {
       note("closed", agent.index, closed->error.message);
     }
   }
 }
 
-void World::give_artifact(Link& link, const server_event::ArtifactNeeded& need) {
+void World::give_artifact(Link& link, const session::server_event::ArtifactNeeded& need) {
   const PublishedRelease* target = link.catalog->find(need.ledger, need.version);
   const PublishedRelease* base = link.catalog->find(need.ledger, need.base_version);
   auto artifact = registry_.artifact(need, base, *target);

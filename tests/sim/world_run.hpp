@@ -28,16 +28,16 @@ inline constexpr TimeMs kPdpSlowMs = 1'500;
 struct Link {
   uint64_t id = 0;
   Conduct conduct = Conduct::kHonest;
-  ClientSession* client = nullptr;
+  session::ClientSession* client = nullptr;
   std::unique_ptr<SimCatalog> catalog;
   std::unique_ptr<SimFreshness> freshness;
-  std::unique_ptr<ServerSession> server;
+  std::unique_ptr<session::ServerSession> server;
   TimeMs to_server_ms = 0, to_client_ms = 0;  // arrival of the last bytes in flight: keeps order
 };
 
 // The release that a PDP decides with.
 struct Decided {
-  DesiredRelease desired;
+  agent::DesiredRelease desired;
   Hash release;
 };
 
@@ -52,17 +52,17 @@ struct Highest {
   uint64_t root = 0;
   std::pair<size_t, uint64_t> sequence;  // under the freshness key with this number
   TimeMs high_water_ms = 0;
-  std::map<LedgerId, Floor> floor;
-  std::map<LedgerId, std::pair<size_t, Floor>> listed;  // with the key's number
+  std::map<model::LedgerId, trust::Floor> floor;
+  std::map<model::LedgerId, std::pair<size_t, trust::Floor>> listed;  // with the key's number
 };
 
 struct Agent {
   size_t index = 0;
   uint64_t life = 0;  // counts processes: events of an earlier one are dropped
   MemoryStore store;
-  std::unique_ptr<AgentCore> core;  // null while the process is down
+  std::unique_ptr<agent::AgentCore> core;  // null while the process is down
   std::unique_ptr<Link> link;
-  std::map<LedgerId, Decided> pdp;  // empty after a restart
+  std::map<model::LedgerId, Decided> pdp;  // empty after a restart
   TimeMs partitioned_until_ms = 0;
   TimeMs skew_ms = 0;                         // of the wall clock
   TimeMs boot_origin_ms = 0;                  // when the machine was switched on
@@ -75,10 +75,10 @@ struct Agent {
   Highest highest;
   // Of the store, at the last check.
   uint64_t checked_writes = UINT64_MAX, checked_releases = UINT64_MAX;
-  std::map<Hash, TimeMs> vouched_ms;             // by statements, in trusted time
-  std::map<Hash, TimeMs> installed_ms;           // of stored releases: when each attested itself
-  std::map<LedgerId, std::set<Hash>> withdrawn;  // in the last accepted statement
-  std::map<LedgerId, Overdue> overdue;
+  std::map<Hash, TimeMs> vouched_ms;    // by statements, in trusted time
+  std::map<Hash, TimeMs> installed_ms;  // of stored releases: when each attested itself
+  std::map<model::LedgerId, std::set<Hash>> withdrawn;  // in the last accepted statement
+  std::map<model::LedgerId, Overdue> overdue;
 };
 
 class World {
@@ -104,7 +104,7 @@ class World {
   void tell_days_of_faults();
   void tell_outage();
   void run_until(TimeMs end_ms);
-  void publish(const LedgerId& ledger, bool pdp_may_refuse);
+  void publish(const model::LedgerId& ledger, bool pdp_may_refuse);
   void publish_somewhere();
   void withdraw();
   void change_roots();
@@ -127,17 +127,17 @@ class World {
   void stop(Agent& agent);
   void settle(Agent& agent);
   void on_store(Agent& agent, Action write, Action then = {});
-  void run_effect(Agent& agent, agent_effect::Connect& effect);
-  void run_effect(Agent& agent, agent_effect::Install& effect);
-  void run_effect(Agent& agent, agent_effect::ScanContent& effect);
-  void run_effect(Agent& agent, agent_effect::Activate& effect);
-  void run_effect(Agent& agent, agent_effect::Persist& effect);
-  void run_effect(Agent& agent, agent_effect::Aged& effect);
-  void run_effect(Agent&, agent_effect::RootAged&) {}
-  void run_effect(Agent&, agent_effect::Answered&) {}
-  void run_effect(Agent& agent, agent_effect::Alarm& effect);
-  void run_effect(Agent& agent, agent_effect::Changed& effect);
-  void pdp_decides(Agent& agent, const agent_effect::Activate& what);
+  void run_effect(Agent& agent, agent::effect::Connect& effect);
+  void run_effect(Agent& agent, agent::effect::Install& effect);
+  void run_effect(Agent& agent, agent::effect::ScanContent& effect);
+  void run_effect(Agent& agent, agent::effect::Activate& effect);
+  void run_effect(Agent& agent, agent::effect::Persist& effect);
+  void run_effect(Agent& agent, agent::effect::Aged& effect);
+  void run_effect(Agent&, agent::effect::RootAged&) {}
+  void run_effect(Agent&, agent::effect::Answered&) {}
+  void run_effect(Agent& agent, agent::effect::Alarm& effect);
+  void run_effect(Agent& agent, agent::effect::Changed& effect);
+  void pdp_decides(Agent& agent, const agent::effect::Activate& what);
 
   // --- the network
   Conduct choose_conduct();
@@ -146,7 +146,7 @@ class World {
   void pump(Agent& agent);
   void deliver(Agent& agent, bool to_server, Bytes bytes);
   void serve(Agent& agent);
-  void give_artifact(Link& link, const server_event::ArtifactNeeded& need);
+  void give_artifact(Link& link, const session::server_event::ArtifactNeeded& need);
   TimeMs deadline_of(Agent& agent, size_t timer) const;
   void arm_deadlines(Agent& agent);
   void fire_deadline(Agent& agent, size_t timer);
@@ -154,21 +154,23 @@ class World {
   // --- invariants
   void check(Agent& agent);
   void check_store(Agent& agent);
-  void check_trust(Agent& agent, const StoreState& state, bool durable);
-  void check_content(Agent& agent, const LedgerId& ledger, const StoredLedger& stored);
+  void check_trust(Agent& agent, const store::StoreState& state, bool durable);
+  void check_content(Agent& agent, const model::LedgerId& ledger,
+                     const store::StoredLedger& stored);
   void check_active(Agent& agent);
-  void check_age(Agent& agent, const LedgerId& ledger, const Decided& decided,
+  void check_age(Agent& agent, const model::LedgerId& ledger, const Decided& decided,
                  const PublishedRelease& release);
-  void check_installed(Agent& agent, const InstallRequest& request, const StoredRelease& stored);
-  void check_accepted(Agent& agent, const FreshnessKeep& keep);
-  void check_aged(Agent& agent, const agent_effect::Aged& aged);
+  void check_installed(Agent& agent, const agent::InstallRequest& request,
+                       const store::StoredRelease& stored);
+  void check_accepted(Agent& agent, const store::FreshnessKeep& keep);
+  void check_aged(Agent& agent, const agent::effect::Aged& aged);
   void check_crash(Agent& agent);
-  void check_boot(Agent& agent, const AgentTrust& trust, const StoreState& state);
+  void check_boot(Agent& agent, const agent::AgentTrust& trust, const store::StoreState& state);
   void check_expired();
   void check_converged();
   void remember_install(Agent& agent, const Hash& hash);
   TimeMs attested_ms(const Agent& agent, const Hash& release) const;
-  void remember_statement(Agent& agent, const Freshness& statement, bool attests);
+  void remember_statement(Agent& agent, const trust::Freshness& statement, bool attests);
 
   struct Event {
     TimeMs at_ms;

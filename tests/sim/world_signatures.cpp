@@ -54,9 +54,10 @@ void sim::begin_signatures(Signatures how) {
   of_this_thread().known.clear();
 }
 
-void sim::sign(Envelope& envelope, const PrivateKey& key) {
-  sign_envelope(envelope, key);
-  remember(key.public_key(), pre_authentication_encoding(envelope.payload_type, envelope.payload),
+void sim::sign(trust::Envelope& envelope, const PrivateKey& key) {
+  trust::sign_envelope(envelope, key);
+  remember(key.public_key(),
+           trust::pre_authentication_encoding(envelope.payload_type, envelope.payload),
            envelope.signatures.back().signature);
 }
 

@@ -23,7 +23,7 @@ enum class Signatures : uint8_t { kKnown, kEd25519 };
 void begin_signatures(Signatures how);
 
 // sign_envelope() with a key of this world.
-void sign(Envelope& envelope, const PrivateKey& key);
+void sign(trust::Envelope& envelope, const PrivateKey& key);
 
 // Signs `message`, which is never compressed on its way to a node. `public_key` is that of `key`:
 // libcrypto takes its time to say it.

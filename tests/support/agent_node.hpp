@@ -23,11 +23,11 @@ namespace notp {
 
 // A signed release with content.
 struct TestRelease {
-  Release release;
+  trust::Release release;
   Hash hash;
   Bytes envelope;
-  TreePtr tree;
-  BlobMap blobs;
+  model::TreePtr tree;
+  model::BlobMap blobs;
 };
 
 // The release after `previous` (nullptr: version 1); `change` may edit the statement before
@@ -37,44 +37,45 @@ TestRelease make_release(const TestRelease* previous, Change change, uint8_t sig
   TestRelease out;
   const uint64_t version = previous ? previous->release.version + 1 : 1;
   const Bytes text = "package payments\nversion := " + std::to_string(version);
-  out.blobs.emplace(blob_hash(text), std::make_shared<const Bytes>(text));
-  Files files;
-  files.emplace("a.rego", FileEntry{blob_hash(text), text.size()});
-  out.tree = std::make_shared<const Tree>(Tree::make(std::move(files)).value());
+  out.blobs.emplace(model::blob_hash(text), std::make_shared<const Bytes>(text));
+  model::Files files;
+  files.emplace("a.rego", model::FileEntry{model::blob_hash(text), text.size()});
+  out.tree = std::make_shared<const model::Tree>(model::Tree::make(std::move(files)).value());
   out.release = samples::release(version);
   if (previous) out.release.previous_hash = previous->hash;
   out.release.content_root = out.tree->content_root();
   out.release.total_bytes = text.size();
   out.release.file_count = 1;
   change(out.release);
-  const Envelope envelope = samples::signed_by(out.release, {signer});
-  out.hash = release_hash(envelope.payload);
+  const trust::Envelope envelope = samples::signed_by(out.release, {signer});
+  out.hash = trust::release_hash(envelope.payload);
   out.envelope = envelope.encode();
   return out;
 }
 inline TestRelease make_release(const TestRelease* previous = nullptr) {
-  return make_release(previous, [](Release&) {});
+  return make_release(previous, [](trust::Release&) {});
 }
 
 class AgentNode {
  public:
-  explicit AgentNode(Bytes pinned_root, std::vector<LedgerId> ledgers = {samples::kLedger})
+  explicit AgentNode(Bytes pinned_root, std::vector<model::LedgerId> ledgers = {samples::kLedger})
       : pinned_root_(std::move(pinned_root)), ledgers_(std::move(ledgers)) {}
 
   // --- the process
 
   Result<void> try_boot() {
     auto state = store.load();
-    auto trust = AgentTrust::open(
+    auto trust = agent::AgentTrust::open(
         {.trust_domain = std::string(samples::kDomain), .audience = identity, .ledgers = ledgers_},
         pinned_root_, *state, now);
     if (!trust) return std::unexpected(trust.error());
-    core_ = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(samples::kDomain),
-                                                     .user_agent = "test",
-                                                     .ledgers = ledgers_,
-                                                     .backoff_first_ms = 1,
-                                                     .backoff_max_ms = 60'000},
-                                        *std::move(state), *std::move(trust), random_, now);
+    core_ = std::make_unique<agent::AgentCore>(
+        agent::AgentOptions{.trust_domain = std::string(samples::kDomain),
+                            .user_agent = "test",
+                            .ledgers = ledgers_,
+                            .backoff_first_ms = 1,
+                            .backoff_max_ms = 60'000},
+        *std::move(state), *std::move(trust), random_, now);
     core_->start(now);
     settle();
     return {};
@@ -146,12 +147,12 @@ class AgentNode {
     session_->receive(wire::encode_frame(message), now);
     settle();
   }
-  void send_root(const Envelope& envelope) { send(wire::RootUpdate{envelope.encode()}); }
+  void send_root(const trust::Envelope& envelope) { send(wire::RootUpdate{envelope.encode()}); }
   void send_release(const TestRelease& release) {
-    const ReleaseContent target{
+    const delta::ReleaseContent target{
         release.envelope, release.tree.get(),
-        [&](const Hash& hash) -> Result<Content> { return release.blobs.at(hash); }};
-    const Bytes artifact = encode_artifact(nullptr, target).value();
+        [&](const Hash& hash) -> Result<model::Content> { return release.blobs.at(hash); }};
+    const Bytes artifact = delta::encode_artifact(nullptr, target).value();
     wire::Offer offer;
     offer.stream = ++stream_;
     offer.ledger = release.release.ledger;
@@ -165,36 +166,36 @@ class AgentNode {
   }
   // A statement that these are the heads, as of now; `change` may edit it before signing.
   template <typename Change>
-  void attest(std::vector<FreshHead> heads, Change change, uint8_t signer = 7) {
-    Freshness freshness = samples::freshness(sequence + 1, std::move(heads));
+  void attest(std::vector<trust::FreshHead> heads, Change change, uint8_t signer = 7) {
+    trust::Freshness freshness = samples::freshness(sequence + 1, std::move(heads));
     freshness.root_version = core_->status().root_version;
     freshness.issued_ms = now.wall_ms;
     freshness.expires_ms = now.wall_ms + 60'000;
     change(freshness);
     sequence = std::max(sequence, freshness.sequence);
-    const Envelope envelope = samples::signed_by(freshness, {signer});
-    send(make_freshness_update(freshness, envelope.signatures.front().signature, nullptr));
+    const trust::Envelope envelope = samples::signed_by(freshness, {signer});
+    send(session::make_freshness_update(freshness, envelope.signatures.front().signature, nullptr));
   }
-  void attest(std::vector<FreshHead> heads) {
-    attest(std::move(heads), [](Freshness&) {});
+  void attest(std::vector<trust::FreshHead> heads) {
+    attest(std::move(heads), [](trust::Freshness&) {});
   }
   void attest(const TestRelease& release) { attest({head(release)}); }
-  static FreshHead head(const TestRelease& release) {
+  static trust::FreshHead head(const TestRelease& release) {
     return {
         release.release.ledger, release.release.epoch, release.release.version, release.hash, {}};
   }
 
   // --- results
 
-  const DesiredRelease& decides(const LedgerId& ledger = samples::kLedger) const {
+  const agent::DesiredRelease& decides(const model::LedgerId& ledger = samples::kLedger) const {
     REQUIRE(pdp.contains(ledger));
     return pdp.at(ledger);
   }
-  FreshnessState state() const { return decides().freshness_status.state; }
+  trust::FreshnessState state() const { return decides().freshness_status.state; }
   bool denies() const { return decides().freshness_status.denies(); }
-  LedgerStatus ledger_status() const { return core_->status().ledgers.front(); }
-  AgentCore& core() { return *core_; }
-  void pin(const Envelope& root) { pinned_root_ = root.encode(); }
+  agent::LedgerStatus ledger_status() const { return core_->status().ledgers.front(); }
+  agent::AgentCore& core() { return *core_; }
+  void pin(const trust::Envelope& root) { pinned_root_ = root.encode(); }
   bool alarmed(ErrorCode code) const { return alarms.contains(code); }
 
   Now now{samples::kIssuedMs + 3'600'000, 5'000};
@@ -202,7 +203,7 @@ class AgentNode {
   tls::Validity registry_certificate;  // of the peer of the next session
   sim::MemoryStore store;
   uint64_t sequence = 0;
-  DesiredState pdp;
+  agent::DesiredState pdp;
   std::set<uint64_t> pdp_refuses;      // versions; not while they are to be denied
   std::set<uint64_t> pdp_cannot_read;  // versions with damaged content; not while to be denied
   std::set<ErrorCode> alarms;
@@ -211,7 +212,7 @@ class AgentNode {
   std::vector<wire::Want> wants;    // on open sessions
   std::vector<ErrorCode> refusals;  // Error frames sent by this node
   std::vector<wire::Response> answers;
-  std::vector<RootExpiry> root_aged;
+  std::vector<trust::RootExpiry> root_aged;
   size_t activations = 0;
 
  private:
@@ -225,7 +226,7 @@ class AgentNode {
       again = false;
       if (session_) core_->on_session_progress(now);
       if (session_) read_output();
-      for (AgentEffect& effect : core_->take_effects()) {
+      for (agent::AgentEffect& effect : core_->take_effects()) {
         again = true;
         std::visit([this](auto& e) { run(e); }, effect);
       }
@@ -260,14 +261,14 @@ class AgentNode {
     }
   }
 
-  void run(agent_effect::Connect&) { dialled_ = true; }
-  void run(agent_effect::Install& effect) {
-    core_->on_installed(install_release(effect.request, store), now);
+  void run(agent::effect::Connect&) { dialled_ = true; }
+  void run(agent::effect::Install& effect) {
+    core_->on_installed(agent::install_release(effect.request, store), now);
   }
-  void run(agent_effect::ScanContent& effect) {
-    core_->on_content_scan(effect.request, scan_content(effect.request, store), now);
+  void run(agent::effect::ScanContent& effect) {
+    core_->on_content_scan(effect.request, agent::scan_content(effect.request, store), now);
   }
-  void run(agent_effect::Activate& effect) {
+  void run(agent::effect::Activate& effect) {
     ++activations;
     std::optional<Error> refused;
     for (const auto& [ledger, release] : effect.desired)
@@ -279,22 +280,22 @@ class AgentNode {
     if (!refused) pdp = effect.desired;
     core_->on_pdp(effect.desired, refused, now);
   }
-  void run(agent_effect::Persist& effect) { CHECK(apply_change(store, effect.change)); }
-  void run(agent_effect::Alarm& effect) { alarms.insert(effect.error.code); }
-  void run(agent_effect::Changed&) {}
-  void run(agent_effect::Aged&) {}
-  void run(agent_effect::RootAged& effect) {
-    root_aged.push_back(root_expiry(effect.root.expires_ms, effect.at_ms));
+  void run(agent::effect::Persist& effect) { CHECK(store::apply_change(store, effect.change)); }
+  void run(agent::effect::Alarm& effect) { alarms.insert(effect.error.code); }
+  void run(agent::effect::Changed&) {}
+  void run(agent::effect::Aged&) {}
+  void run(agent::effect::RootAged& effect) {
+    root_aged.push_back(trust::root_expiry(effect.root.expires_ms, effect.at_ms));
   }
-  void run(agent_effect::Answered& effect) { answers.push_back(std::move(effect.response)); }
+  void run(agent::effect::Answered& effect) { answers.push_back(std::move(effect.response)); }
 
   Bytes pinned_root_;
-  const std::vector<LedgerId> ledgers_;
+  const std::vector<model::LedgerId> ledgers_;
   SeededRandom random_{1};
-  std::unique_ptr<AgentCore> core_;
-  ClientSession* session_ = nullptr;
+  std::unique_ptr<agent::AgentCore> core_;
+  session::ClientSession* session_ = nullptr;
   bool dialled_ = false;
-  SubscriptionTable table_;  // of the session, on the registry's side
+  session::SubscriptionTable table_;  // of the session, on the registry's side
   uint32_t stream_ = 0;
 };
 

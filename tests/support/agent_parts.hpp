@@ -11,20 +11,22 @@
 
 namespace notp {
 
-struct RecordedRegistry final : RegistryPort {
+struct RecordedRegistry final : agent::RegistryPort {
   void commit(wire::Commit commit) override { commits.push_back(std::move(commit)); }
   void want(wire::Want want) override { wants.push_back(std::move(want)); }
-  void send_inventory(const LedgerId& ledger, Inventory) override { inventories.push_back(ledger); }
+  void send_inventory(const model::LedgerId& ledger, delta::Inventory) override {
+    inventories.push_back(ledger);
+  }
   void say_bye(std::string reason) override { byes.push_back(std::move(reason)); }
 
   std::vector<wire::Commit> commits;
   std::vector<wire::Want> wants;
-  std::vector<LedgerId> inventories;
+  std::vector<model::LedgerId> inventories;
   std::vector<std::string> byes;
 };
 
-inline StoredRelease stored(const TestRelease& release) {
-  return {.ref = ref_of(release.release, release.hash),
+inline store::StoredRelease stored(const TestRelease& release) {
+  return {.ref = trust::ref_of(release.release, release.hash),
           .envelope = release.envelope,
           .confirmed = false,
           .quarantined = false,
@@ -33,8 +35,9 @@ inline StoredRelease stored(const TestRelease& release) {
 }
 
 // A release of another ledger, with its own data roots.
-inline TestRelease make_release_of(const LedgerId& ledger, const TestRelease* previous = nullptr) {
-  return make_release(previous, [&](Release& release) {
+inline TestRelease make_release_of(const model::LedgerId& ledger,
+                                   const TestRelease* previous = nullptr) {
+  return make_release(previous, [&](trust::Release& release) {
     release.ledger = ledger;
     release.data_roots = {ledger.name};
   });
@@ -45,54 +48,54 @@ class AgentPartsSite {
   static constexpr Now kNow{samples::kIssuedMs + 3'600'000, 5'000};
 
   // Stores these releases, newest first for each ledger.
-  explicit AgentPartsSite(std::vector<StoredRelease> releases = {},
-                          std::vector<LedgerId> ledgers = {samples::kLedger},
-                          Root root = samples::root())
+  explicit AgentPartsSite(std::vector<store::StoredRelease> releases = {},
+                          std::vector<model::LedgerId> ledgers = {samples::kLedger},
+                          trust::Root root = samples::root())
       : state_(state_of(std::move(releases))),
         trust(open(std::move(root), ledgers)),
         alarms(effects),
         releases(std::move(ledgers), std::move(state_), trust),
         reports(this->releases, trust, registry) {}
 
-  CoreParts parts() { return {trust, releases, registry, reports, alarms, effects}; }
+  agent::CoreParts parts() { return {trust, releases, registry, reports, alarms, effects}; }
   // All effects of this kind since the last call of clear().
   template <typename Effect>
   std::vector<Effect> all() const {
     std::vector<Effect> out;
-    for (const AgentEffect& effect : effects)
+    for (const agent::AgentEffect& effect : effects)
       if (const auto* each = std::get_if<Effect>(&effect)) out.push_back(*each);
     return out;
   }
   void clear() { effects.clear(); }
 
  private:
-  static StoreState state_of(std::vector<StoredRelease> releases) {
-    StoreState state;
-    for (StoredRelease& release : releases) {
-      StoredLedger& ledger = state.ledgers[release.ref.ledger];
-      if (ledger.releases.empty()) ledger.floor = floor_of(release.ref);
+  static store::StoreState state_of(std::vector<store::StoredRelease> releases) {
+    store::StoreState state;
+    for (store::StoredRelease& release : releases) {
+      store::StoredLedger& ledger = state.ledgers[release.ref.ledger];
+      if (ledger.releases.empty()) ledger.floor = trust::floor_of(release.ref);
       ledger.releases.push_back(std::move(release));
     }
     return state;
   }
-  AgentTrust open(Root root, const std::vector<LedgerId>& ledgers) {
-    auto opened = AgentTrust::open({.trust_domain = std::string(samples::kDomain),
-                                    .audience = samples::kNode,
-                                    .ledgers = ledgers},
-                                   samples::signed_by(root, {1}).encode(), state_, kNow);
+  agent::AgentTrust open(trust::Root root, const std::vector<model::LedgerId>& ledgers) {
+    auto opened = agent::AgentTrust::open({.trust_domain = std::string(samples::kDomain),
+                                           .audience = samples::kNode,
+                                           .ledgers = ledgers},
+                                          samples::signed_by(root, {1}).encode(), state_, kNow);
     REQUIRE_MESSAGE(opened, opened.error().message);
     return *std::move(opened);
   }
 
-  StoreState state_;
+  store::StoreState state_;
 
  public:
-  AgentTrust trust;
-  AgentEffects effects;
-  Alarms alarms;
-  LocalReleases releases;
+  agent::AgentTrust trust;
+  agent::AgentEffects effects;
+  agent::Alarms alarms;
+  agent::LocalReleases releases;
   RecordedRegistry registry;
-  CommitReports reports;
+  agent::CommitReports reports;
 };
 
 }  // namespace notp

@@ -15,7 +15,7 @@
 namespace notp {
 
 inline constexpr TimeMs kHourMs = 3'600'000;
-inline const LedgerId kDenied{100'000'000'000, "denied"};
+inline const model::LedgerId kDenied{100'000'000'000, "denied"};
 
 inline samples::FileTexts deny_model(const std::string& document) {
   return {{"manifest.json", R"({"roots":["notp/denied"]})"}, {"notp/denied/data.json", document}};
@@ -28,12 +28,13 @@ inline std::string deny_document(const std::vector<std::string>& nodes) {
   return json::serialize(json::object{{"identities", std::move(identities)}});
 }
 
-inline Snapshot deny_release(uint64_t version, const std::string& document, uint64_t epoch = 0) {
-  Snapshot out;
+inline registry::Snapshot deny_release(uint64_t version, const std::string& document,
+                                       uint64_t epoch = 0) {
+  registry::Snapshot out;
   out.ref.ledger = kDenied;
   out.release.version = version;
   out.release.epoch = epoch;
-  out.content = samples::model(deny_model(document));
+  out.content = samples::content_of(deny_model(document));
   return out;
 }
 
@@ -43,27 +44,28 @@ inline Bytes sample_root() { return samples::signed_by(samples::root(), {1}).enc
 struct Office {
   TestPki pki;
   TemporaryFolder folder;
-  std::unique_ptr<JoinTokens> tokens = must(JoinTokens::open(folder.path() / "tokens.db"));
-  std::unique_ptr<NodeCa> authority;
-  DenyList denied{kDenied};
-  std::optional<Enrollment> enrollment;
+  std::unique_ptr<enroll::JoinTokens> tokens =
+      must(enroll::JoinTokens::open(folder.path() / "tokens.db"));
+  std::unique_ptr<enroll::NodeCa> authority;
+  authz::DenyList denied{kDenied};
+  std::optional<enroll::Enrollment> enrollment;
   std::vector<std::string> replaced;  // as the enrolment reported them
   TimeMs now = TestPki::wall_ms();
   const Bytes request = must(make_certificate_request()).request;
 
   Office() {
     must(write_file(folder.path() / "ca.key", pki.authority().key_pem, 0600));
-    authority = must(NodeCa::open({.certificate = pki.authorities(),
-                                   .private_key = folder.path() / "ca.key",
-                                   .authorities = pki.authorities(),
-                                   .lifetime_ms = 10 * kHourMs}));
+    authority = must(enroll::NodeCa::open({.certificate = pki.authorities(),
+                                           .private_key = folder.path() / "ca.key",
+                                           .authorities = pki.authorities(),
+                                           .lifetime_ms = 10 * kHourMs}));
     begin();
   }
 
   void begin() {
     enrollment.emplace(
         std::string(kTestDomain),
-        EnrollmentParts{
+        enroll::EnrollmentParts{
             .tokens = *tokens,
             .authority = *authority,
             .denied = &denied,
@@ -76,21 +78,21 @@ struct Office {
   void reopen_tokens() {
     enrollment.reset();
     tokens.reset();
-    tokens = must(JoinTokens::open(folder.path() / "tokens.db"));
+    tokens = must(enroll::JoinTokens::open(folder.path() / "tokens.db"));
     begin();
   }
 
-  Result<JoinToken> token(const std::string& node, uint64_t lifetime_ms = 60'000,
-                          bool replace = false) {
+  Result<transport::JoinToken> token(const std::string& node, uint64_t lifetime_ms = 60'000,
+                                     bool replace = false) {
     NOTP_ASSIGN(const std::string text,
                 enrollment->new_token({node, lifetime_ms, replace}, test_uri("admin", "eve"), now));
-    return JoinToken::decode(text);
+    return transport::JoinToken::decode(text);
   }
   // Joins with a new key each time.
-  ErrorCode join(const JoinToken& token, Error* why = nullptr) {
+  ErrorCode join(const transport::JoinToken& token, Error* why = nullptr) {
     return join_with(token, must(make_certificate_request()).request, why);
   }
-  ErrorCode join_with(const JoinToken& token, const Bytes& with, Error* why = nullptr) {
+  ErrorCode join_with(const transport::JoinToken& token, const Bytes& with, Error* why = nullptr) {
     const auto joined = enrollment->join({token.proof(), with}, now, nullptr, why);
     return joined ? ErrorCode{} : joined.error().code;
   }

@@ -19,17 +19,17 @@
 namespace notp {
 
 namespace fs = std::filesystem;
+using samples::content_of;
 using samples::kLedger;
-using samples::model;
 using samples::next_release;
 
-inline std::unique_ptr<GitRegistry> open(const fs::path& data) {
-  auto registry = GitRegistry::open(data);
+inline std::unique_ptr<registry::GitRegistry> open(const fs::path& data) {
+  auto registry = registry::GitRegistry::open(data);
   REQUIRE_MESSAGE(registry.has_value(), (registry ? "" : registry.error().message));
   return *std::move(registry);
 }
 
-inline fs::path repository_of(const fs::path& data, const LedgerId& ledger = kLedger) {
+inline fs::path repository_of(const fs::path& data, const model::LedgerId& ledger = kLedger) {
   return data / "ledgers" / std::to_string(ledger.zone) / (ledger.name + ".git");
 }
 
@@ -65,18 +65,19 @@ inline samples::FileTexts texts(int step) {
   return files;
 }
 
-inline SnapshotPtr publish(GitRegistry& registry, const samples::FileTexts& files,
-                           const LedgerId& ledger = kLedger) {
+inline registry::SnapshotPtr publish_files(registry::GitRegistry& registry,
+                                           const samples::FileTexts& files,
+                                           const model::LedgerId& ledger = kLedger) {
   auto published =
-      registry.publish(next_release(ledger, registry.head(ledger), model(files), "a change"));
+      registry.publish(next_release(ledger, registry.head(ledger), content_of(files), "a change"));
   REQUIRE_MESSAGE(published.has_value(), (published ? "" : published.error().message));
   return *published;
 }
 
-inline void check_same(const Snapshot& stored, const samples::FileTexts& files) {
+inline void check_same(const registry::Snapshot& stored, const samples::FileTexts& files) {
   REQUIRE(stored.content.tree->files().size() == files.size());
   for (const auto& [path, text] : files) {
-    const FileEntry* entry = stored.content.tree->find(path);
+    const model::FileEntry* entry = stored.content.tree->find(path);
     REQUIRE(entry != nullptr);
     CHECK(*stored.content.blobs.at(entry->hash) == text);
   }

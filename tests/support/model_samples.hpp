@@ -12,25 +12,26 @@ namespace notp::samples {
 
 using Texts = std::map<std::string, std::string>;
 
-inline ModelContent model_of(const Texts& texts) {
-  ModelContent out;
-  Files files;
+inline model::ModelContent model_of(const Texts& texts) {
+  model::ModelContent out;
+  model::Files files;
   for (const auto& [path, text] : texts) {
-    const Hash hash = blob_hash(text);
+    const Hash hash = model::blob_hash(text);
     files[path] = {hash, text.size()};
     out.blobs[hash] = std::make_shared<const Bytes>(text);
   }
-  auto tree = Tree::make(std::move(files));
+  auto tree = model::Tree::make(std::move(files));
   NOTP_ASSERT(tree.has_value(), "a sample model breaks a rule");
-  out.tree = std::make_shared<const Tree>(*std::move(tree));
+  out.tree = std::make_shared<const model::Tree>(*std::move(tree));
   return out;
 }
 
-inline ReleaseContent side_of(const ModelContent& model, ByteView envelope = "envelope") {
+inline delta::ReleaseContent side_of(const model::ModelContent& model,
+                                     ByteView envelope = "envelope") {
   return {envelope, model.tree.get(), model.loader()};
 }
 
-inline ApplyLimits limits_of(const ModelContent& model) {
+inline delta::ApplyLimits limits_of(const model::ModelContent& model) {
   return {model.tree->total_bytes(), model.tree->files().size()};
 }
 

@@ -47,7 +47,7 @@ struct Others {
   bool renews() const {
     const std::string both = (stack.file("newcomer") / "node.pem").string();
     TlsClient session(static_cast<uint16_t>(stack.registry_port()),
-                      {.identity = TlsFiles{both, both, {}, {}}, .alpn = "\x06notp/1"});
+                      {.identity = transport::TlsFiles{both, both, {}, {}}, .alpn = "\x06notp/1"});
     REQUIRE(session.ok());
     session.send(wire::encode_frame(
                      wire::Hello{.versions = {wire::kProtocolVersion}, .user_agent = "renews"}) +

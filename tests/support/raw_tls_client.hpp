@@ -19,7 +19,7 @@ namespace notp {
 struct RawTlsClient {
   int version = TLS1_3_VERSION;
   bool alpn = true;
-  std::optional<TlsFiles> credential;
+  std::optional<transport::TlsFiles> credential;
   std::string protocol = "notp/1";
   Bytes says;  // sent after the handshake
 

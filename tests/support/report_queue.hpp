@@ -12,19 +12,20 @@ namespace notp {
 // Thread-safe.
 class ReportQueue {
  public:
-  PdpReport sink() {
-    return [this](PdpOutcome outcome) {
+  pdp::PdpReport sink() {
+    return [this](pdp::PdpOutcome outcome) {
       const std::lock_guard guard(mutex_);
       outcomes_.push_back(std::move(outcome));
       arrived_.notify_all();
     };
   }
   // The next report; nullopt when none arrives within `patience`.
-  std::optional<PdpOutcome> next(std::chrono::milliseconds patience = std::chrono::seconds(60)) {
+  std::optional<pdp::PdpOutcome> next(
+      std::chrono::milliseconds patience = std::chrono::seconds(60)) {
     std::unique_lock lock(mutex_);
     if (!arrived_.wait_for(lock, patience, [this] { return !outcomes_.empty(); }))
       return std::nullopt;
-    PdpOutcome outcome = std::move(outcomes_.front());
+    pdp::PdpOutcome outcome = std::move(outcomes_.front());
     outcomes_.pop_front();
     return outcome;
   }
@@ -36,7 +37,7 @@ class ReportQueue {
  private:
   std::mutex mutex_;  // guards the members below
   std::condition_variable arrived_;
-  std::deque<PdpOutcome> outcomes_;
+  std::deque<pdp::PdpOutcome> outcomes_;
 };
 
 }  // namespace notp

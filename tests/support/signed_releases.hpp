@@ -15,22 +15,24 @@ inline const std::string kAlice = "spiffe://core-platform.internal/publisher/ali
 
 using FileTexts = std::map<std::string, std::string>;
 
-inline ModelContent model(const FileTexts& texts) {
-  ModelContent content;
-  Files files;
+inline model::ModelContent content_of(const FileTexts& texts) {
+  model::ModelContent content;
+  model::Files files;
   for (const auto& [path, text] : texts) {
-    const Hash hash = blob_hash(text);
-    files.emplace(path, FileEntry{hash, text.size()});
+    const Hash hash = model::blob_hash(text);
+    files.emplace(path, model::FileEntry{hash, text.size()});
     content.blobs.emplace(hash, std::make_shared<const Bytes>(text));
   }
-  content.tree = std::make_shared<const Tree>(Tree::make(std::move(files)).value());
+  content.tree = std::make_shared<const model::Tree>(model::Tree::make(std::move(files)).value());
   return content;
 }
 
 // The release that follows `head` (null: version 1), signed by key 2.
-inline NewRelease next_release(const LedgerId& ledger, const ReleaseInfoPtr& head,
-                               ModelContent content, std::string message = "a change") {
-  NewRelease out;
+inline registry::NewRelease next_release(const model::LedgerId& ledger,
+                                         const registry::ReleaseInfoPtr& head,
+                                         model::ModelContent content,
+                                         std::string message = "a change") {
+  registry::NewRelease out;
   out.expected_head_hash = head ? head->ref.release_hash : Hash{};
   out.release = release(head ? head->release.version + 1 : 1);
   out.release.ledger = ledger;
@@ -39,8 +41,8 @@ inline NewRelease next_release(const LedgerId& ledger, const ReleaseInfoPtr& hea
   out.release.total_bytes = content.tree->total_bytes();
   out.release.file_count = content.tree->files().size();
   out.release.issued_ms = kIssuedMs + static_cast<TimeMs>(out.release.version) * 60'000;
-  const Envelope envelope = signed_by(out.release, {2});
-  out.ref = ref_of(out.release, release_hash(envelope.payload));
+  const trust::Envelope envelope = signed_by(out.release, {2});
+  out.ref = trust::ref_of(out.release, trust::release_hash(envelope.payload));
   out.envelope = envelope.encode();
   out.content = std::move(content);
   out.publisher = kAlice;
@@ -49,18 +51,18 @@ inline NewRelease next_release(const LedgerId& ledger, const ReleaseInfoPtr& hea
 }
 
 // A stored release with these files, whose predecessor has the hash of its own version's number.
-inline SnapshotPtr snapshot(uint64_t version, const FileTexts& files,
-                            const LedgerId& ledger = kLedger) {
-  ReleaseInfoPtr before;
+inline registry::SnapshotPtr snapshot(uint64_t version, const FileTexts& files,
+                                      const model::LedgerId& ledger = kLedger) {
+  registry::ReleaseInfoPtr before;
   if (version > 1) {
-    ReleaseInfo info;
+    registry::ReleaseInfo info;
     info.release.version = version - 1;
     info.ref.release_hash = sha256(std::to_string(version - 1));
-    before = std::make_shared<const ReleaseInfo>(std::move(info));
+    before = std::make_shared<const registry::ReleaseInfo>(std::move(info));
   }
-  NewRelease made = next_release(ledger, before, model(files));
-  return std::make_shared<const Snapshot>(
-      Snapshot{{made.ref, made.release, made.envelope, made.content}, "", "", ""});
+  registry::NewRelease made = next_release(ledger, before, content_of(files));
+  return std::make_shared<const registry::Snapshot>(
+      registry::Snapshot{{made.ref, made.release, made.envelope, made.content}, "", "", ""});
 }
 
 }  // namespace notp::samples

@@ -9,7 +9,7 @@ namespace notp::samples {
 
 inline constexpr std::string_view kDomain = "core-platform.internal";
 inline constexpr TimeMs kIssuedMs = 1'700'000'000'000;
-inline const LedgerId kLedger{273165098782, "payments"};
+inline const model::LedgerId kLedger{273165098782, "payments"};
 inline const std::string kNode = "spiffe://core-platform.internal/node/edge-1";
 
 inline PrivateKey key(uint8_t number) {
@@ -24,8 +24,8 @@ inline std::vector<PublicKey> public_keys(std::initializer_list<uint8_t> numbers
   return out;
 }
 
-inline Release release(uint64_t version = 1) {
-  Release out;
+inline trust::Release release(uint64_t version = 1) {
+  trust::Release out;
   out.trust_domain = kDomain;
   out.ledger = kLedger;
   out.epoch = 1;
@@ -42,8 +42,8 @@ inline Release release(uint64_t version = 1) {
 }
 
 // Key 1 is the root's; keys 2 and 3 may publish everything, each alone.
-inline Root root() {
-  Root out;
+inline trust::Root root() {
+  trust::Root out;
   out.trust_domain = kDomain;
   out.version = 1;
   out.epoch = 1;
@@ -54,24 +54,24 @@ inline Root root() {
 }
 
 // The same, with key 7 as the freshness key.
-inline Root tracked_root() {
-  Root out = root();
+inline trust::Root tracked_root() {
+  trust::Root out = root();
   out.freshness_keys = {key(7).public_key()};
   return out;
 }
 
-inline Floor place_of(const Release& release) {
-  return {release.epoch, release.version, release_hash(release.encode())};
+inline trust::Floor place_of(const trust::Release& release) {
+  return {release.epoch, release.version, trust::release_hash(release.encode())};
 }
 
-inline FreshHead head_of(const Release& release) {
-  const Floor place = place_of(release);
+inline trust::FreshHead head_of(const trust::Release& release) {
+  const trust::Floor place = place_of(release);
   return {release.ledger, place.epoch, place.version, place.release_hash, {}};
 }
 
 // For kNode: these are the heads; issued at kIssuedMs and valid for a minute.
-inline Freshness freshness(uint64_t sequence, std::vector<FreshHead> heads) {
-  Freshness out;
+inline trust::Freshness freshness(uint64_t sequence, std::vector<trust::FreshHead> heads) {
+  trust::Freshness out;
   out.trust_domain = kDomain;
   out.audience = kNode;
   out.sequence = sequence;
@@ -83,24 +83,25 @@ inline Freshness freshness(uint64_t sequence, std::vector<FreshHead> heads) {
 }
 
 // The trusted state of kNode when it holds `floor` of kLedger.
-inline Trusted trusting(Root root, const Floor& floor = {}) {
-  Trusted out;
-  out.root = std::make_shared<const Root>(std::move(root));
+inline trust::Trusted trusting(trust::Root root, const trust::Floor& floor = {}) {
+  trust::Trusted out;
+  out.root = std::make_shared<const trust::Root>(std::move(root));
   out.audience = kNode;
-  if (floor != Floor{}) out.ledgers[kLedger].floor = floor;
+  if (floor != trust::Floor{}) out.ledgers[kLedger].floor = floor;
   return out;
 }
 
 // verify_release() of a release of kLedger.
-inline Result<VerifiedRelease> verify_alone(const ReleaseEnvelope& envelope, const Trusted& trusted,
-                                            TimeMs now_ms, const LedgerId& ledger = kLedger) {
-  return verify_release(envelope, ledger, trusted, now_ms);
+inline Result<trust::VerifiedRelease> verify_alone(const trust::ReleaseEnvelope& envelope,
+                                                   const trust::Trusted& trusted, TimeMs now_ms,
+                                                   const model::LedgerId& ledger = kLedger) {
+  return trust::verify_release(envelope, ledger, trusted, now_ms);
 }
 
 template <typename Statement>
-Envelope signed_by(const Statement& statement, std::initializer_list<uint8_t> keys) {
-  Envelope out = envelope_of(statement);
-  for (const uint8_t number : keys) sign_envelope(out, key(number));
+trust::Envelope signed_by(const Statement& statement, std::initializer_list<uint8_t> keys) {
+  trust::Envelope out = trust::envelope_of(statement);
+  for (const uint8_t number : keys) trust::sign_envelope(out, key(number));
   return out;
 }
 

@@ -15,7 +15,7 @@ namespace notp::samples::specification {
 
 inline constexpr std::string_view kDomain = "core-platform.internal";
 inline constexpr TimeMs kIssuedMs = 1'782'864'000'000;  // 2026-07-01T00:00:00Z
-inline const LedgerId kLedger{273165098782, "payments"};
+inline const model::LedgerId kLedger{273165098782, "payments"};
 inline constexpr std::string_view kNode = "spiffe://core-platform.internal/node/edge-17";
 
 inline const samples::Texts kTexts1 = {
@@ -45,8 +45,8 @@ inline PrivateKey publisher_key() { return PrivateKey::from_seed(seed(0x02)); }
 inline PrivateKey next_root_key() { return PrivateKey::from_seed(seed(0x03)); }
 inline PrivateKey freshness_key() { return PrivateKey::from_seed(seed(0x04)); }
 
-inline Root make_root() {
-  Root root;
+inline trust::Root make_root() {
+  trust::Root root;
   root.trust_domain = kDomain;
   root.version = 1;
   root.epoch = 1;
@@ -57,8 +57,8 @@ inline Root make_root() {
 }
 
 // Another root key, and a freshness key for the registry.
-inline Root make_root2() {
-  Root root = make_root();
+inline trust::Root make_root2() {
+  trust::Root root = make_root();
   root.version = 2;
   root.issued_ms = kIssuedMs + 1'800'000;
   root.root_keys = {next_root_key().public_key()};
@@ -66,8 +66,9 @@ inline Root make_root2() {
   return root;
 }
 
-inline Release make_release(uint64_t version, const Hash& previous, const Tree& tree) {
-  Release out;
+inline trust::Release make_release(uint64_t version, const Hash& previous,
+                                   const model::Tree& tree) {
+  trust::Release out;
   out.trust_domain = kDomain;
   out.ledger = kLedger;
   out.epoch = 1;
@@ -84,8 +85,8 @@ inline Release make_release(uint64_t version, const Hash& previous, const Tree& 
 }
 
 // Release 2 is the head, and release 1 is withdrawn.
-inline Freshness make_freshness(TimeMs issued_ms, const Hash& head, const Hash& withdrawn) {
-  Freshness out;
+inline trust::Freshness make_freshness(TimeMs issued_ms, const Hash& head, const Hash& withdrawn) {
+  trust::Freshness out;
   out.trust_domain = kDomain;
   out.audience = kNode;
   out.sequence = static_cast<uint64_t>(issued_ms);
@@ -98,47 +99,48 @@ inline Freshness make_freshness(TimeMs issued_ms, const Hash& head, const Hash& 
 
 template <typename Statement>
 Bytes signed_envelope(const Statement& statement, const PrivateKey& key) {
-  Envelope envelope = envelope_of(statement);
-  sign_envelope(envelope, key);
+  trust::Envelope envelope = trust::envelope_of(statement);
+  trust::sign_envelope(envelope, key);
   return envelope.encode();
 }
 
-inline Bytes make_root2_envelope(const Root& root) {
-  Envelope envelope = envelope_of(root);
-  sign_envelope(envelope, root_key());
-  sign_envelope(envelope, next_root_key());
+inline Bytes make_root2_envelope(const trust::Root& root) {
+  trust::Envelope envelope = trust::envelope_of(root);
+  trust::sign_envelope(envelope, root_key());
+  trust::sign_envelope(envelope, next_root_key());
   return envelope.encode();
 }
 
 // The wire format has no keyid: the root names one key.
-inline Bytes signature_of(const Freshness& statement) {
-  return freshness_key().sign(pre_authentication_encoding(kFreshnessType, statement.encode()));
+inline Bytes signature_of(const trust::Freshness& statement) {
+  return freshness_key().sign(
+      trust::pre_authentication_encoding(trust::kFreshnessType, statement.encode()));
 }
-inline Bytes freshness_envelope_of(const Freshness& statement) {
-  Envelope envelope = envelope_of(statement);
+inline Bytes freshness_envelope_of(const trust::Freshness& statement) {
+  trust::Envelope envelope = trust::envelope_of(statement);
   envelope.signatures = {{signature_of(statement), {}}};
   return envelope.encode();
 }
 
 struct World {
-  ModelContent model1 = samples::model_of(kTexts1), model2 = samples::model_of(texts2());
-  Root root = make_root();
-  Release release1 = make_release(1, {}, *model1.tree);
-  Hash hash1 = release_hash(release1.encode());
-  Release release2 = make_release(2, hash1, *model2.tree);
-  Hash hash2 = release_hash(release2.encode());
+  model::ModelContent model1 = samples::model_of(kTexts1), model2 = samples::model_of(texts2());
+  trust::Root root = make_root();
+  trust::Release release1 = make_release(1, {}, *model1.tree);
+  Hash hash1 = trust::release_hash(release1.encode());
+  trust::Release release2 = make_release(2, hash1, *model2.tree);
+  Hash hash2 = trust::release_hash(release2.encode());
   Bytes root_envelope = signed_envelope(root, root_key());
   Bytes envelope1 = signed_envelope(release1, publisher_key());
   Bytes envelope2 = signed_envelope(release2, publisher_key());
-  ReleaseContent side1 = samples::side_of(model1, envelope1);
-  ReleaseContent side2 = samples::side_of(model2, envelope2);
-  Bytes artifact_full = *encode_artifact(nullptr, side1);
-  Bytes artifact_delta = *encode_artifact(&side1, side2);
+  delta::ReleaseContent side1 = samples::side_of(model1, envelope1);
+  delta::ReleaseContent side2 = samples::side_of(model2, envelope2);
+  Bytes artifact_full = *delta::encode_artifact(nullptr, side1);
+  Bytes artifact_delta = *delta::encode_artifact(&side1, side2);
   wire::Base base1{1, release1.content_root};
-  Root root2 = make_root2();
+  trust::Root root2 = make_root2();
   Bytes root2_envelope = make_root2_envelope(root2);
-  Freshness freshness1 = make_freshness(kIssuedMs + 3'660'000, hash2, hash1);
-  Freshness freshness2 = make_freshness(kIssuedMs + 3'690'000, hash2, hash1);
+  trust::Freshness freshness1 = make_freshness(kIssuedMs + 3'660'000, hash2, hash1);
+  trust::Freshness freshness2 = make_freshness(kIssuedMs + 3'690'000, hash2, hash1);
   Bytes freshness1_envelope = freshness_envelope_of(freshness1);
   Bytes freshness2_envelope = freshness_envelope_of(freshness2);
 };

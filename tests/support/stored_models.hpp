@@ -16,57 +16,57 @@
 
 namespace notp::stored {
 
-inline const LedgerId kPayments{100'000'000'000, "payments"};
-inline const LedgerId kKeys{100'000'000'000, "keys"};
+inline const model::LedgerId kPayments{100'000'000'000, "payments"};
+inline const model::LedgerId kKeys{100'000'000'000, "keys"};
 
 using Model = std::map<std::string, Bytes>;
 
 // For a ledger without version gaps: the new release and its predecessors, `releases` in all.
-inline InstallRecord keep_last(size_t releases, InstallRecord record) {
+inline store::InstallRecord keep_last(size_t releases, store::InstallRecord record) {
   record.kept_versions.clear();
   for (uint64_t version = record.release.version; --version > 0 && --releases > 0;)
     record.kept_versions.insert(version);
   return record;
 }
 
-inline InstallRecord install_of(const Model& model, uint64_t version, uint64_t epoch = 1,
-                                const LedgerId& ledger = kPayments) {
-  InstallRecord record;
-  Files files;
+inline store::InstallRecord install_of(const Model& model, uint64_t version, uint64_t epoch = 1,
+                                       const model::LedgerId& ledger = kPayments) {
+  store::InstallRecord record;
+  model::Files files;
   for (const auto& [path, content] : model) {
-    const Hash hash = blob_hash(content);
+    const Hash hash = model::blob_hash(content);
     files[path] = {hash, content.size()};
     record.new_blobs[hash] = std::make_shared<const Bytes>(content);
   }
-  auto tree = Tree::make(files);
+  auto tree = model::Tree::make(files);
   REQUIRE(tree);
-  record.tree = std::make_shared<const Tree>(*std::move(tree));
+  record.tree = std::make_shared<const model::Tree>(*std::move(tree));
   record.release.trust_domain = "core-platform.internal";
   record.release.ledger = ledger;
   record.release.epoch = epoch;
   record.release.version = version;
   record.release.content_root = record.tree->content_root();
   record.ref =
-      ref_of(record.release, sha256(fmt::format("{}@{}.{}", ledger.text(), epoch, version)));
+      trust::ref_of(record.release, sha256(fmt::format("{}@{}.{}", ledger.text(), epoch, version)));
   record.envelope = fmt::format("envelope {}", version);
   record.now_ms = 1'000 + static_cast<TimeMs>(version);
   return keep_last(8, std::move(record));
 }
 
 // As in an agent: only the content that the store does not have.
-inline InstallRecord delta_of(const Model& from, const Model& to, uint64_t version) {
-  InstallRecord record = install_of(to, version);
-  for (const auto& [path, content] : from) record.new_blobs.erase(blob_hash(content));
+inline store::InstallRecord delta_of(const Model& from, const Model& to, uint64_t version) {
+  store::InstallRecord record = install_of(to, version);
+  for (const auto& [path, content] : from) record.new_blobs.erase(model::blob_hash(content));
   return record;
 }
 
-inline std::unique_ptr<SqliteStore> open(const std::filesystem::path& folder) {
-  auto store = SqliteStore::open(folder);
+inline std::unique_ptr<store::SqliteStore> open(const std::filesystem::path& folder) {
+  auto store = store::SqliteStore::open(folder);
   if (!store) FAIL(store.error().message);
   return *std::move(store);
 }
 
-inline void check_holds(SqliteStore& store, const Model& model, uint64_t version) {
+inline void check_holds(store::SqliteStore& store, const Model& model, uint64_t version) {
   const auto tree = store.tree(kPayments, version);
   REQUIRE_MESSAGE(tree, tree.error().message);
   CHECK((*tree)->files().size() == model.size());
@@ -78,7 +78,7 @@ inline void check_holds(SqliteStore& store, const Model& model, uint64_t version
   }
 }
 
-inline void collect_all(SqliteStore& store) {
+inline void collect_all(store::SqliteStore& store) {
   for (int steps = 0;; ++steps) {
     REQUIRE(steps < 10'000);
     const auto more = store.collect_garbage();
@@ -87,7 +87,7 @@ inline void collect_all(SqliteStore& store) {
   }
 }
 
-inline std::vector<uint64_t> versions(SqliteStore& store) {
+inline std::vector<uint64_t> versions(store::SqliteStore& store) {
   const auto state = store.load();
   REQUIRE_MESSAGE(state, state.error().message);
   std::vector<uint64_t> out;

@@ -45,17 +45,18 @@ class TestPki {
     return options;
   }
 
-  TlsFiles issue(const pki::LeafOptions& options) { return issue(authority_, options); }
-  TlsFiles issue(const pki::Credential& issuer, const pki::LeafOptions& options) {
+  transport::TlsFiles issue(const pki::LeafOptions& options) { return issue(authority_, options); }
+  transport::TlsFiles issue(const pki::Credential& issuer, const pki::LeafOptions& options) {
     return write(must(pki::issue(issuer, options)), next_name());
   }
-  TlsFiles registry() { return issue(leaf("registry", "main")); }
-  TlsFiles node(std::string_view name) { return issue(leaf("node", name)); }
+  transport::TlsFiles registry() { return issue(leaf("registry", "main")); }
+  transport::TlsFiles node(std::string_view name) { return issue(leaf("node", name)); }
 
   // Overwrites the files of an earlier credential of that name.
-  TlsFiles write(const pki::Credential& credential, const std::string& name) {
-    const TlsFiles files{folder_.path() / (name + ".pem"), folder_.path() / (name + ".key"),
-                         authorities(), std::string(kTestDomain)};
+  transport::TlsFiles write(const pki::Credential& credential, const std::string& name) {
+    const transport::TlsFiles files{folder_.path() / (name + ".pem"),
+                                    folder_.path() / (name + ".key"), authorities(),
+                                    std::string(kTestDomain)};
     must(write_file(files.certificate, credential.certificate_pem));
     must(write_file(files.private_key, credential.key_pem, 0600));
     return files;

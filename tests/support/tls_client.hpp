@@ -17,10 +17,10 @@ namespace notp {
 class TlsClient {
  public:
   struct Options {
-    std::optional<TlsFiles> identity;  // its client certificate
-    int version = 0;                   // TLS1_2_VERSION: at most that; 0: any
-    std::string groups;                // empty: OpenSSL's default
-    std::string alpn;                  // length-prefixed
+    std::optional<transport::TlsFiles> identity;  // its client certificate
+    int version = 0;                              // TLS1_2_VERSION: at most that; 0: any
+    std::string groups;                           // empty: OpenSSL's default
+    std::string alpn;                             // length-prefixed
     SSL_SESSION* resume = nullptr;
   };
 

@@ -16,10 +16,10 @@ using asio::ip::tcp;
 
 inline constexpr TimeMs kPatienceMs = 20'000;
 
-using ContextPtr = std::shared_ptr<const TlsContext>;
+using ContextPtr = std::shared_ptr<const transport::TlsContext>;
 
-inline ContextPtr context(const TlsFiles& files, Side side) {
-  return must(TlsContext::load(files, side));
+inline ContextPtr context(const transport::TlsFiles& files, transport::Side side) {
+  return must(transport::TlsContext::load(files, side));
 }
 
 inline std::string address_of(const tcp::acceptor& acceptor) {
@@ -50,7 +50,7 @@ struct Ended {
   ErrorCode code() const { return error ? error->code : ErrorCode{}; }
 };
 
-inline asio::awaitable<void> read_to_end(Connection& connection, Ended& ended) {
+inline asio::awaitable<void> read_to_end(transport::Connection& connection, Ended& ended) {
   std::array<char, 4096> buffer;
   while (true) {
     auto read = co_await connection.read_some(buffer.data(), buffer.size());
@@ -61,8 +61,8 @@ inline asio::awaitable<void> read_to_end(Connection& connection, Ended& ended) {
 }
 
 inline asio::awaitable<void> serve_one(tcp::acceptor& acceptor, ContextPtr tls, Ended& ended) {
-  auto socket = must(co_await accept(acceptor, acceptor.get_executor()));
-  Connection connection(std::move(socket), std::move(tls));
+  auto socket = must(co_await transport::accept(acceptor, acceptor.get_executor()));
+  transport::Connection connection(std::move(socket), std::move(tls));
   auto shaken = co_await connection.handshake(kPatienceMs);
   if (!shaken) {
     ended.error = shaken.error();
@@ -74,7 +74,7 @@ inline asio::awaitable<void> serve_one(tcp::acceptor& acceptor, ContextPtr tls, 
 }
 
 inline asio::awaitable<void> call_one(std::string address, ContextPtr tls, Ended& ended) {
-  auto connection = co_await connect(address, std::move(tls), kPatienceMs);
+  auto connection = co_await transport::connect(address, std::move(tls), kPatienceMs);
   if (!connection) {
     ended.error = connection.error();
     co_return;
@@ -87,14 +87,14 @@ inline asio::awaitable<void> call_one(std::string address, ContextPtr tls, Ended
 // A connected pair, for tests of the time after the handshake.
 struct ConnectedPair {
   Loop loop;
-  std::unique_ptr<Connection> server, client;
+  std::unique_ptr<transport::Connection> server, client;
 
   ConnectedPair() : ConnectedPair(TestPki()) {}
   explicit ConnectedPair(TestPki&& pki)
-      : ConnectedPair(context(pki.registry(), Side::kServer),
-                      context(pki.node("edge-1"), Side::kClient)) {}
+      : ConnectedPair(context(pki.registry(), transport::Side::kServer),
+                      context(pki.node("edge-1"), transport::Side::kClient)) {}
   ConnectedPair(ContextPtr at_server, ContextPtr at_client) {
-    auto acceptor = must(listen(loop.io.get_executor(), "127.0.0.1:0"));
+    auto acceptor = must(transport::listen(loop.io.get_executor(), "127.0.0.1:0"));
     loop.spawn(take(acceptor, std::move(at_server), server));
     loop.spawn(call(address_of(acceptor), std::move(at_client), client));
     loop.run();
@@ -102,23 +102,23 @@ struct ConnectedPair {
 
  private:
   static asio::awaitable<void> take(tcp::acceptor& acceptor, ContextPtr tls,
-                                    std::unique_ptr<Connection>& out) {
-    auto socket = must(co_await accept(acceptor, acceptor.get_executor()));
-    out = std::make_unique<Connection>(std::move(socket), std::move(tls));
+                                    std::unique_ptr<transport::Connection>& out) {
+    auto socket = must(co_await transport::accept(acceptor, acceptor.get_executor()));
+    out = std::make_unique<transport::Connection>(std::move(socket), std::move(tls));
     must(co_await out->handshake(kPatienceMs));
   }
   static asio::awaitable<void> call(std::string address, ContextPtr tls,
-                                    std::unique_ptr<Connection>& out) {
-    out = must(co_await connect(address, std::move(tls), kPatienceMs));
+                                    std::unique_ptr<transport::Connection>& out) {
+    out = must(co_await transport::connect(address, std::move(tls), kPatienceMs));
   }
 };
 
-inline asio::awaitable<void> write_all(Connection& connection, ByteView bytes) {
+inline asio::awaitable<void> write_all(transport::Connection& connection, ByteView bytes) {
   must(co_await connection.write(bytes));
   connection.finish_output();
 }
 
-inline asio::awaitable<void> read_all(Connection& connection, Bytes& out) {
+inline asio::awaitable<void> read_all(transport::Connection& connection, Bytes& out) {
   Ended ended;
   co_await read_to_end(connection, ended);
   if (ended.read_error) throw std::runtime_error(ended.read_error->message);

@@ -14,9 +14,9 @@ inline Hash hash_of(uint8_t fill) {
   return hash;
 }
 
-inline const LedgerId kLedger{273165098782, "payments"};
+inline const model::LedgerId kLedger{273165098782, "payments"};
 
-inline ReleaseRef head() { return {kLedger, 3, 42, hash_of(0xa1), hash_of(0xa2)}; }
+inline trust::ReleaseRef head() { return {kLedger, 3, 42, hash_of(0xa1), hash_of(0xa2)}; }
 
 inline Offer offer() {
   Offer offer;
@@ -66,7 +66,7 @@ inline NodeRow node_row() {
           true,
           1750000000001,
           {NodeLedger{kLedger, 42, CommitState::kActive, 42, 50, "words", 1750000000002, 43,
-                      FreshnessState::kStale, 1750000000004}}};
+                      trust::FreshnessState::kStale, 1750000000004}}};
 }
 
 inline PublishResult publish_result() {
@@ -103,7 +103,7 @@ inline FreshnessUpdate freshness_update() {
           900000,
           8,
           {FreshnessHead{kLedger, 3, 42, hash_of(0xa1), {hash_of(0x41), hash_of(0x42)}}},
-          {LedgerId{273165098782, "refunds"}},
+          {model::LedgerId{273165098782, "refunds"}},
           Bytes(64, 's')};
 }
 
@@ -131,7 +131,7 @@ inline Commit short_commit() {
   Commit commit;
   commit.version = 42;
   commit.state = CommitState::kActive;
-  commit.freshness = FreshnessState::kUntracked;
+  commit.freshness = trust::FreshnessState::kUntracked;
   commit.subscription = 3;
   return commit;
 }
@@ -174,7 +174,7 @@ inline std::vector<Sample> table() {
        "656166206f6e656001"},
       {Chunk{5, kContent}, "0411056368756e6b206f6620636f6e74656e74"},
       {Commit{kLedger, 42, CommitState::kRejected, 50, "rego_parse_error", hash_of(0xe1),
-              FreshnessState::kFresh},
+              trust::FreshnessState::kFresh},
        "054f0a11089ebea2cff90712087061796d656e7473102a180320322a107265676f5f70617273655f6572726f"
        "723220e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e13801"},
       {WantMore{{want()}},

@@ -11,9 +11,9 @@ namespace notp {
 namespace {
 
 TEST_CASE("admission: one handshake too many ends the oldest one, once") {
-  ServeCounters counters;
-  Admission admission({.sessions_max = 1, .handshakes_max = 2, .sessions_per_identity_max = 1},
-                      counters);
+  serve::ServeCounters counters;
+  serve::Admission admission(
+      {.sessions_max = 1, .handshakes_max = 2, .sessions_per_identity_max = 1}, counters);
   std::vector<int> displaced;
   const auto begin = [&](int which) {
     return admission.handshake_began([&displaced, which] { displaced.push_back(which); });
@@ -32,8 +32,8 @@ TEST_CASE("admission: one handshake too many ends the oldest one, once") {
 }
 
 TEST_CASE("admission: sessions are bounded by identity and in all, and are given back") {
-  ServeCounters counters;
-  Admission admission({.sessions_max = 3, .sessions_per_identity_max = 2}, counters);
+  serve::ServeCounters counters;
+  serve::Admission admission({.sessions_max = 3, .sessions_per_identity_max = 2}, counters);
   CHECK(admission.admit("a"));
   CHECK(admission.admit("a"));
   CHECK(admission.admit("a").error().code == ErrorCode::kOverloaded);
@@ -46,8 +46,8 @@ TEST_CASE("admission: sessions are bounded by identity and in all, and are given
 }
 
 TEST_CASE("admission: the end of the last connection is waited for, within a time") {
-  ServeCounters counters;
-  Admission admission({}, counters);
+  serve::ServeCounters counters;
+  serve::Admission admission({}, counters);
   admission.wait_for_end(60'000);
   admission.connection_began();
   const auto start = std::chrono::steady_clock::now();

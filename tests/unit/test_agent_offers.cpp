@@ -16,18 +16,19 @@ struct Push {
     offer.size = artifact.size();
     offer.base_distance = to.release.version - from.release.version;
   }
-  static ReleaseContent side_of(const TestRelease& release) {
-    return {release.envelope, release.tree.get(),
-            [&release](const Hash& hash) -> Result<Content> { return release.blobs.at(hash); }};
+  static delta::ReleaseContent side_of(const TestRelease& release) {
+    return {
+        release.envelope, release.tree.get(),
+        [&release](const Hash& hash) -> Result<model::Content> { return release.blobs.at(hash); }};
   }
   static Bytes encode(const TestRelease& from, const TestRelease& to) {
-    const ReleaseContent base = side_of(from);
-    return encode_artifact(&base, side_of(to)).value();
+    const delta::ReleaseContent base = side_of(from);
+    return delta::encode_artifact(&base, side_of(to)).value();
   }
   // The bytes of the artifact up to the end of its envelope.
   size_t envelope_bytes(const TestRelease& from) const {
     size_t bytes = 0;
-    while (!read_envelope(ByteView(artifact).substr(0, bytes), from.envelope)) ++bytes;
+    while (!delta::read_envelope(ByteView(artifact).substr(0, bytes), from.envelope)) ++bytes;
     return bytes;
   }
 };
@@ -57,7 +58,7 @@ TEST_CASE("a push says the version, and the node knows the rest") {
 TEST_CASE("after a cut the node derives which artifact it has the front of") {
   const TestRelease first = make_release(), second = make_release(&first);
   const Push push(first, second);
-  const Hash id = artifact_id(first.hash, second.hash);
+  const Hash id = delta::artifact_id(first.hash, second.hash);
   for (size_t bytes = push.envelope_bytes(first); bytes < push.artifact.size(); ++bytes) {
     CAPTURE(bytes);
     AgentNode node = node_with(first);
@@ -112,7 +113,8 @@ TEST_CASE("a delta on a release that the node does not have is asked for whole")
 
 TEST_CASE("a delta on another release of that version is asked for whole, and is no forgery") {
   const TestRelease first = make_release();
-  const TestRelease twin = make_release(nullptr, [](Release& release) { release.fresh_s += 1; });
+  const TestRelease twin =
+      make_release(nullptr, [](trust::Release& release) { release.fresh_s += 1; });
   const TestRelease second = make_release(&first), of_twin = make_release(&twin);
   AgentNode node = node_with(first);
   const Push push(twin, of_twin);

@@ -8,7 +8,7 @@ namespace {
 
 using samples::kLedger;
 
-const LedgerId kOther{kLedger.zone, "shipping"};
+const model::LedgerId kOther{kLedger.zone, "shipping"};
 
 Error refusal() { return {ErrorCode::kPdpRejected, "does not compile", {}}; }
 
@@ -16,7 +16,7 @@ Error refusal() { return {ErrorCode::kPdpRejected, "does not compile", {}}; }
 
 TEST_CASE("a dial plan dials at once, and not again before it has an answer") {
   SeededRandom random(1);
-  DialPlan plan(100, 1'000, random, 50);
+  agent::DialPlan plan(100, 1'000, random, 50);
   CHECK(plan.next_deadline() == 50);
   CHECK_FALSE(plan.start_if_due(49));
   CHECK(plan.start_if_due(50));
@@ -30,7 +30,7 @@ TEST_CASE("a dial plan dials at once, and not again before it has an answer") {
 
 TEST_CASE("a dial plan waits as long as the registry asks") {
   SeededRandom random(1);
-  DialPlan plan(100, 1'000, random, 0);
+  agent::DialPlan plan(100, 1'000, random, 0);
   CHECK(plan.start_if_due(0));
   plan.on_connected();
   plan.on_welcomed();
@@ -42,7 +42,7 @@ TEST_CASE("a dial plan waits as long as the registry asks") {
 
 TEST_CASE("a rejected registry is asked less and less often, whatever it welcomes") {
   SeededRandom random(1);
-  DialPlan plan(1, 1 << 20, random, 0);
+  agent::DialPlan plan(1, 1 << 20, random, 0);
   TimeMs boot_ms = 0, longest_ms = 0;
   const auto session = [&](bool is_rejected) {
     boot_ms = plan.next_deadline();
@@ -64,24 +64,24 @@ TEST_CASE("a rejected registry is asked less and less often, whatever it welcome
 // --- Alarms, Rejections
 
 TEST_CASE("an alarm of a topic is raised once while it lasts") {
-  AgentEffects effects;
-  Alarms alarms(effects);
+  agent::AgentEffects effects;
+  agent::Alarms alarms(effects);
   const Error expired{ErrorCode::kExpired, "expired", {}}, clock{ErrorCode::kClock, "clock", {}};
-  alarms.raise_once(AlarmTopic::kRoot, expired);
-  alarms.raise_once(AlarmTopic::kRoot, expired);
+  alarms.raise_once(agent::AlarmTopic::kRoot, expired);
+  alarms.raise_once(agent::AlarmTopic::kRoot, expired);
   CHECK(effects.size() == 1);
-  alarms.raise_once(AlarmTopic::kRoot, clock);
-  alarms.raise_once(AlarmTopic::kFreshness, clock);
+  alarms.raise_once(agent::AlarmTopic::kRoot, clock);
+  alarms.raise_once(agent::AlarmTopic::kFreshness, clock);
   CHECK(effects.size() == 3);
-  alarms.clear(AlarmTopic::kRoot);
-  alarms.raise_once(AlarmTopic::kRoot, clock);
+  alarms.clear(agent::AlarmTopic::kRoot);
+  alarms.raise_once(agent::AlarmTopic::kRoot, clock);
   CHECK(effects.size() == 4);
   CHECK(alarms.list() == std::vector<std::string>{"expired", "clock"});
 }
 
 TEST_CASE("a node keeps the newest alarms") {
-  AgentEffects effects;
-  Alarms alarms(effects);
+  agent::AgentEffects effects;
+  agent::Alarms alarms(effects);
   for (int i = 0; i < 40; ++i) alarms.raise({ErrorCode::kIo, std::to_string(i), {}});
   CHECK(alarms.list().size() == 16);
   CHECK(alarms.list().back() == "39");
@@ -90,7 +90,7 @@ TEST_CASE("a node keeps the newest alarms") {
 
 TEST_CASE("a rejection holds beside the versions that it was found with, and no others") {
   AgentPartsSite site({stored(make_release())});
-  Rejections rejections;
+  agent::Rejections rejections;
   rejections.keep(kLedger, {1, {{kOther, 4}}, refusal()}, site.releases);
   CHECK(rejections.find(kLedger, 1, {{kOther, {4, false}}}));
   CHECK_FALSE(rejections.find(kLedger, 1, {{kOther, {5, false}}}));
@@ -104,27 +104,27 @@ TEST_CASE("a rejection holds beside the versions that it was found with, and no 
 }
 
 TEST_CASE("findings name a ledger where a line begins with a file of it") {
-  CHECK(names_ledger(kLedger, kLedger.text() + "/a.rego:1: no"));
-  CHECK(names_ledger(kLedger, "x\n/" + kLedger.text() + "/a.rego:1: no"));
-  CHECK_FALSE(names_ledger(kLedger, "in " + kLedger.text() + "/a.rego"));
-  CHECK_FALSE(names_ledger(kLedger, kLedger.text() + "-more/a.rego: no"));
+  CHECK(agent::names_ledger(kLedger, kLedger.text() + "/a.rego:1: no"));
+  CHECK(agent::names_ledger(kLedger, "x\n/" + kLedger.text() + "/a.rego:1: no"));
+  CHECK_FALSE(agent::names_ledger(kLedger, "in " + kLedger.text() + "/a.rego"));
+  CHECK_FALSE(agent::names_ledger(kLedger, kLedger.text() + "-more/a.rego: no"));
 }
 
 // --- LocalReleases
 
 TEST_CASE("the newest release is best, then those that a PDP has confirmed") {
   const TestRelease v1 = make_release(), v2 = make_release(&v1), v3 = make_release(&v2);
-  StoredRelease confirmed = stored(v1);
+  store::StoredRelease confirmed = stored(v1);
   confirmed.confirmed = true;
   AgentPartsSite site({stored(v3), stored(v2), confirmed});
   const auto versions = [&] {
     std::vector<uint64_t> out;
-    for (const StoredRelease* release : site.releases.usable(kLedger))
+    for (const store::StoredRelease* release : site.releases.usable(kLedger))
       out.push_back(release->ref.version);
     return out;
   };
   CHECK(versions() == std::vector<uint64_t>{3, 1, 2});
-  CHECK(site.releases.known_good() == Versions{{kLedger, 1}});
+  CHECK(site.releases.known_good() == agent::Versions{{kLedger, 1}});
   CHECK(site.releases.quarantine(kLedger, 3, refusal()));
   CHECK_FALSE(site.releases.quarantine(kLedger, 9, refusal()));
   site.releases.mark_unreadable(kLedger, 1);
@@ -135,7 +135,7 @@ TEST_CASE("the newest release is best, then those that a PDP has confirmed") {
 TEST_CASE("what the PDP decides with is proven unless it was given without its content") {
   const TestRelease v1 = make_release();
   AgentPartsSite site({stored(v1)});
-  DesiredState state = site.releases.desired({{kLedger, {1, false}}});
+  agent::DesiredState state = site.releases.desired({{kLedger, {1, false}}});
   CHECK(state.at(kLedger).release_hash == v1.hash);
   site.releases.set_active(state);
   CHECK(site.releases.proven(kLedger) == 1);
@@ -185,13 +185,13 @@ TEST_CASE("the weightiest trouble goes with every report while it lasts") {
     site.reports.report_all();
     return static_cast<ErrorCode>(site.registry.commits.back().code);
   };
-  site.reports.set_trouble(NodeTrouble::kFreshness, {ErrorCode::kClock, "clock", {}});
+  site.reports.set_trouble(agent::NodeTrouble::kFreshness, {ErrorCode::kClock, "clock", {}});
   CHECK(reported() == ErrorCode::kClock);
-  site.reports.set_trouble(NodeTrouble::kRoot, {ErrorCode::kRootInvalid, "root", {}});
-  site.reports.set_trouble(NodeTrouble::kStore, {ErrorCode::kIo, "disk", {}});
+  site.reports.set_trouble(agent::NodeTrouble::kRoot, {ErrorCode::kRootInvalid, "root", {}});
+  site.reports.set_trouble(agent::NodeTrouble::kStore, {ErrorCode::kIo, "disk", {}});
   CHECK(reported() == ErrorCode::kIo);
-  CHECK(site.reports.clear_trouble(NodeTrouble::kStore));
-  CHECK_FALSE(site.reports.clear_trouble(NodeTrouble::kStore));
+  CHECK(site.reports.clear_trouble(agent::NodeTrouble::kStore));
+  CHECK_FALSE(site.reports.clear_trouble(agent::NodeTrouble::kStore));
   CHECK(reported() == ErrorCode::kRootInvalid);
   site.reports.set_install_error(kLedger, Error{ErrorCode::kSignature, "v2", {}});
   CHECK(reported() == ErrorCode::kSignature);
@@ -219,17 +219,17 @@ TEST_CASE("what is stored is reported when the PDP takes its time") {
 TEST_CASE("what was staged is resumed, unless it is stored by now or of no ledger of this node") {
   const TestRelease v1 = make_release(), v2 = make_release(&v1);
   AgentPartsSite site({stored(v2)}, {kLedger, kOther});
-  PartialTransfers transfers(site.releases);
+  agent::PartialTransfers transfers(site.releases);
   transfers.adopt({{kLedger, 2, sha256("a"), 100, 0, "old"},
                    {kOther, 3, sha256("b"), 100, 0, "front"},
-                   {LedgerId{1, "gone"}, 1, sha256("c"), 100, 0, "gone"}});
+                   {model::LedgerId{1, "gone"}, 1, sha256("c"), 100, 0, "gone"}});
   CHECK_FALSE(transfers.resume_token(kLedger));
   REQUIRE(transfers.resume_token(kOther));
   CHECK(transfers.resume_token(kOther)->offset == 5);
   for (int i = 0; i < 2; ++i) {
     const auto step = transfers.next_step(nullptr);
     REQUIRE(step);
-    CHECK(std::holds_alternative<DropStaged>(*step));
+    CHECK(std::holds_alternative<agent::DropStaged>(*step));
   }
   CHECK_FALSE(transfers.next_step(nullptr));
   wire::Offer other;
@@ -248,11 +248,12 @@ TEST_CASE("what was staged is resumed, unless it is stored by now or of no ledge
 
 struct RepairSite : AgentPartsSite {
   using AgentPartsSite::AgentPartsSite;
-  PartialTransfers transfers{releases};
-  ContentRepair repair{parts(), transfers};
+  agent::PartialTransfers transfers{releases};
+  agent::ContentRepair repair{parts(), transfers};
 
-  void scanned(uint64_t version, Result<ContentScan> scan, const DesiredState* failed = nullptr) {
-    const ScanRequest request{kLedger, version, std::nullopt};
+  void scanned(uint64_t version, Result<agent::ContentScan> scan,
+               const agent::DesiredState* failed = nullptr) {
+    const agent::ScanRequest request{kLedger, version, std::nullopt};
     if (!repair.drop_if_unreadable(request, scan))
       repair.on_content_scan(request, std::move(scan), failed);
   }
@@ -261,11 +262,11 @@ struct RepairSite : AgentPartsSite {
 TEST_CASE("damage of the newest release is asked for, and no more") {
   const TestRelease v1 = make_release();
   RepairSite site({stored(v1)});
-  site.scanned(1, ContentScan{{sha256("lost")}, {}});
+  site.scanned(1, agent::ContentScan{{sha256("lost")}, {}});
   REQUIRE(site.registry.wants.size() == 1);
   CHECK(site.registry.wants[0].base);
   CHECK(site.registry.wants[0].missing_blobs == std::vector<Hash>{sha256("lost")});
-  CHECK(site.all<agent_effect::Alarm>().size() == 1);
+  CHECK(site.all<agent::effect::Alarm>().size() == 1);
   CHECK(site.repair.held(kLedger)->version == 1);
   site.repair.on_stored(kLedger);
   CHECK(site.repair.want(kLedger, true).missing_blobs.empty());
@@ -284,41 +285,41 @@ TEST_CASE("a release whose file list is lost is fetched whole, until one is stor
 TEST_CASE("an older release that cannot be read is a fallback no longer") {
   const TestRelease v1 = make_release(), v2 = make_release(&v1);
   RepairSite site({stored(v2), stored(v1)});
-  site.scanned(1, ContentScan{{sha256("lost")}, {}});
+  site.scanned(1, agent::ContentScan{{sha256("lost")}, {}});
   CHECK(site.releases.usable(kLedger).size() == 1);
   CHECK(site.registry.wants.empty());
 }
 
 TEST_CASE("what reads well after it could not be read is brought anew") {
   RepairSite site({stored(make_release())});
-  const DesiredState state = site.releases.desired({{kLedger, {1, false}}});
+  const agent::DesiredState state = site.releases.desired({{kLedger, {1, false}}});
   site.repair.on_unreadable(state);
-  REQUIRE(site.all<agent_effect::ScanContent>().size() == 1);
-  site.scanned(1, ContentScan{}, &state);
+  REQUIRE(site.all<agent::effect::ScanContent>().size() == 1);
+  site.scanned(1, agent::ContentScan{}, &state);
   REQUIRE(site.registry.wants.size() == 1);
   CHECK_FALSE(site.registry.wants[0].base);
 }
 
 TEST_CASE("a registry that knows no release of a node gets an inventory of the newest") {
   RepairSite site({stored(make_release())}, {kLedger, kOther});
-  site.repair.on_inventory_wanted(kOther, InventoryForm::kShortest);
-  CHECK(site.registry.inventories == std::vector<LedgerId>{kOther});
-  site.repair.on_inventory_wanted(kLedger, InventoryForm::kShortest);
-  const auto scans = site.all<agent_effect::ScanContent>();
+  site.repair.on_inventory_wanted(kOther, delta::InventoryForm::kShortest);
+  CHECK(site.registry.inventories == std::vector<model::LedgerId>{kOther});
+  site.repair.on_inventory_wanted(kLedger, delta::InventoryForm::kShortest);
+  const auto scans = site.all<agent::effect::ScanContent>();
   REQUIRE(scans.size() == 1);
   CHECK(scans[0].request.version == 1);
-  CHECK(scans[0].request.form == InventoryForm::kShortest);
+  CHECK(scans[0].request.form == delta::InventoryForm::kShortest);
 }
 
 // --- Activation
 
 struct ActivationSite : RepairSite {
   using RepairSite::RepairSite;
-  Activation activation{parts()};
+  agent::Activation activation{parts()};
 
   // The request of the last Activate; clears the effects.
-  DesiredState given() {
-    const auto activates = all<agent_effect::Activate>();
+  agent::DesiredState given() {
+    const auto activates = all<agent::effect::Activate>();
     REQUIRE(activates.size() == 1);
     clear();
     return activates[0].desired;
@@ -328,7 +329,7 @@ struct ActivationSite : RepairSite {
 TEST_CASE("a PDP is given what is stored, once") {
   ActivationSite site({stored(make_release())});
   site.activation.update(/*again=*/false);
-  const DesiredState first = site.given();
+  const agent::DesiredState first = site.given();
   CHECK(first.at(kLedger).version == 1);
   site.activation.update(/*again=*/false);
   CHECK(site.effects.empty());
@@ -337,7 +338,7 @@ TEST_CASE("a PDP is given what is stored, once") {
   site.activation.on_activated(first);
   CHECK_FALSE(site.activation.in_flight());
   CHECK(site.releases.proven(kLedger) == 1);
-  CHECK(site.all<agent_effect::Changed>().size() == 1);
+  CHECK(site.all<agent::effect::Changed>().size() == 1);
 }
 
 TEST_CASE("what the PDP decides with already is not read again") {
@@ -348,7 +349,7 @@ TEST_CASE("what the PDP decides with already is not read again") {
   site.clear();
   site.releases.add(stored(make_release(&v1)), {1});
   site.activation.update(/*again=*/false);
-  const auto activates = site.all<agent_effect::Activate>();
+  const auto activates = site.all<agent::effect::Activate>();
   REQUIRE(activates.size() == 1);
   CHECK_FALSE(activates[0].releases.at(kLedger).is_active);
   CHECK(activates[0].releases.at(kOther).is_active);
@@ -365,9 +366,9 @@ TEST_CASE("a refused release is quarantined, and the one before it stays") {
   site.clear();
   site.activation.update(/*again=*/false);
   site.activation.on_rejected(site.given(), refusal());
-  const auto persists = site.all<agent_effect::Persist>();
+  const auto persists = site.all<agent::effect::Persist>();
   REQUIRE(persists.size() == 1);
-  CHECK(std::get<store_change::Quarantine>(persists[0].change).version == 2);
+  CHECK(std::get<store::change::Quarantine>(persists[0].change).version == 2);
   CHECK(site.given().at(kLedger).version == 1);
   CHECK(site.releases.newest(kLedger)->quarantined);
 }
@@ -382,7 +383,7 @@ TEST_CASE("of two changes that are refused together the bad one is found") {
   site.releases.add(stored(o2), {1});
   site.clear();
   const auto answer = [&] {
-    const DesiredState state = site.given();
+    const agent::DesiredState state = site.given();
     if (state.at(kOther).version == 2)
       site.activation.on_rejected(state, refusal());
     else
@@ -391,7 +392,7 @@ TEST_CASE("of two changes that are refused together the bad one is found") {
   site.activation.update(/*again=*/false);
   for (int i = 0; i < 5 && site.activation.in_flight(); ++i) {
     answer();
-    if (site.all<agent_effect::Activate>().empty()) break;
+    if (site.all<agent::effect::Activate>().empty()) break;
   }
   CHECK(site.releases.active(kLedger)->version == 2);
   CHECK(site.releases.active(kOther)->version == 1);
@@ -415,10 +416,10 @@ TEST_CASE("what could not be read is not tried again before something changes") 
 
 struct InstallerSite : ActivationSite {
   using ActivationSite::ActivationSite;
-  Installer installer{parts(), repair, transfers, activation, limits::kReleasesKept};
+  agent::Installer installer{parts(), repair, transfers, activation, limits::kReleasesKept};
 
-  static ReceivedArtifact received(uint64_t version, std::optional<uint64_t> base = {}) {
-    ReceivedArtifact out{.offer = {}, .artifact = std::make_shared<const Bytes>("bytes")};
+  static agent::ReceivedArtifact received(uint64_t version, std::optional<uint64_t> base = {}) {
+    agent::ReceivedArtifact out{.offer = {}, .artifact = std::make_shared<const Bytes>("bytes")};
     out.offer.ledger = kLedger;
     out.offer.version = version;
     if (base) out.offer.base = wire::Base{*base, {}};
@@ -430,12 +431,12 @@ TEST_CASE("one artifact is installed after the other") {
   InstallerSite site({stored(make_release())});
   site.installer.add(InstallerSite::received(2));
   site.installer.add(InstallerSite::received(3, 1));
-  REQUIRE(site.all<agent_effect::Install>().size() == 1);
-  CHECK(site.all<agent_effect::Install>()[0].request.base_version == 0);
+  REQUIRE(site.all<agent::effect::Install>().size() == 1);
+  CHECK(site.all<agent::effect::Install>()[0].request.base_version == 0);
   CHECK(site.installer.finish().offer.version == 2);
   site.clear();
   site.installer.start_next();
-  const auto installs = site.all<agent_effect::Install>();
+  const auto installs = site.all<agent::effect::Install>();
   REQUIRE(installs.size() == 1);
   CHECK(installs[0].request.base_version == 1);
   CHECK(installs[0].request.base_envelope == site.releases.newest(kLedger)->envelope);
@@ -445,7 +446,7 @@ TEST_CASE("one artifact is installed after the other") {
 TEST_CASE("an artifact whose base is not stored is asked for whole") {
   InstallerSite site({stored(make_release())});
   site.installer.add(InstallerSite::received(9, 8));
-  CHECK(site.all<agent_effect::Install>().empty());
+  CHECK(site.all<agent::effect::Install>().empty());
   REQUIRE(site.registry.wants.size() == 1);
   CHECK_FALSE(site.registry.wants[0].base);
 }
@@ -458,7 +459,7 @@ TEST_CASE("why an installation failed decides how it is tried again") {
                     delta = InstallerSite::received(2, 1).offer;
   SUBCASE("a damaged base is looked through") {
     site.installer.on_failed(delta, {ErrorCode::kCorrupt, "rot", {}});
-    CHECK(site.all<agent_effect::ScanContent>().size() == 1);
+    CHECK(site.all<agent::effect::ScanContent>().size() == 1);
     CHECK(site.registry.commits.empty());
   }
   SUBCASE("a delta that does not fit is replaced by full content") {
@@ -468,7 +469,7 @@ TEST_CASE("why an installation failed decides how it is tried again") {
   }
   SUBCASE("a forgery is an alarm and a report") {
     site.installer.on_failed(whole, {ErrorCode::kSignature, "forged", {}});
-    CHECK(site.all<agent_effect::Alarm>().size() == 1);
+    CHECK(site.all<agent::effect::Alarm>().size() == 1);
     REQUIRE(site.registry.commits.size() == 1);
     CHECK(site.registry.commits[0].state == wire::CommitState::kRejected);
   }
@@ -476,7 +477,7 @@ TEST_CASE("why an installation failed decides how it is tried again") {
     wire::Offer resumed = whole;
     resumed.offset = 10;
     site.installer.on_failed(resumed, {ErrorCode::kSignature, "forged", {}});
-    CHECK(site.all<agent_effect::Alarm>().empty());
+    CHECK(site.all<agent::effect::Alarm>().empty());
     CHECK(site.registry.wants.size() == 1);
   }
   SUBCASE("a store that fails ends the session") {
@@ -489,14 +490,14 @@ TEST_CASE("why an installation failed decides how it is tried again") {
 
 TEST_CASE("trusted time is kept at once, and again after its interval") {
   AgentPartsSite site;
-  FreshnessWatch watch(site.parts(), 100);
+  agent::FreshnessWatch watch(site.parts(), 100);
   CHECK(watch.next_deadline() == 100);
   watch.keep_time_if_due(99);
   CHECK(site.effects.empty());
   watch.keep_time_if_due(100);
-  REQUIRE(site.all<agent_effect::Persist>().size() == 1);
-  CHECK(
-      std::holds_alternative<store_change::KeepTime>(site.all<agent_effect::Persist>()[0].change));
+  REQUIRE(site.all<agent::effect::Persist>().size() == 1);
+  CHECK(std::holds_alternative<store::change::KeepTime>(
+      site.all<agent::effect::Persist>()[0].change));
   CHECK(watch.next_deadline() == 100 + limits::kClockKeepMs);
   watch.on_time_kept(500);
   CHECK(watch.next_deadline() == 500 + limits::kClockKeepMs);
@@ -507,15 +508,16 @@ TEST_CASE("an active release that gets older is reported once, and time is kept 
   site.reports.begin_session();
   site.activation.update(/*again=*/false);
   site.activation.on_activated(site.given());
-  FreshnessWatch watch(site.parts(), 0);
+  agent::FreshnessWatch watch(site.parts(), 0);
   site.clear();
   site.trust.tick({AgentPartsSite::kNow.wall_ms + 40 * 86'400'000LL, 1'000'000});
   watch.refresh({});
-  REQUIRE(site.all<agent_effect::Aged>().size() == 1);
-  CHECK(site.all<agent_effect::Aged>()[0].freshness_status.state == FreshnessState::kExpired);
-  REQUIRE(site.all<agent_effect::Persist>().size() == 1);
-  CHECK(
-      std::holds_alternative<store_change::KeepTime>(site.all<agent_effect::Persist>()[0].change));
+  REQUIRE(site.all<agent::effect::Aged>().size() == 1);
+  CHECK(site.all<agent::effect::Aged>()[0].freshness_status.state ==
+        trust::FreshnessState::kExpired);
+  REQUIRE(site.all<agent::effect::Persist>().size() == 1);
+  CHECK(std::holds_alternative<store::change::KeepTime>(
+      site.all<agent::effect::Persist>()[0].change));
   site.clear();
   watch.refresh({});
   CHECK(site.effects.empty());
@@ -524,32 +526,32 @@ TEST_CASE("an active release that gets older is reported once, and time is kept 
 TEST_CASE("of a registry whose root fails verification nothing more is taken") {
   AgentPartsSite site;
   SeededRandom random(1);
-  DialPlan dial(1, 1, random, 0);
-  FreshnessWatch watch(site.parts(), 0);
-  TrustUpdates updates(site.parts(), dial, watch);
+  agent::DialPlan dial(1, 1, random, 0);
+  agent::FreshnessWatch watch(site.parts(), 0);
+  agent::TrustUpdates updates(site.parts(), dial, watch);
   updates.begin_session();
-  Root next = samples::root();
+  trust::Root next = samples::root();
   next.version = 2;
   CHECK(updates.on_root(samples::signed_by(next, {9}).encode()));
   CHECK(dial.is_rejected());
-  CHECK(site.reports.trouble(NodeTrouble::kRoot));
+  CHECK(site.reports.trouble(agent::NodeTrouble::kRoot));
   CHECK_FALSE(updates.on_root(samples::signed_by(next, {1}).encode()));
-  CHECK(site.all<agent_effect::Persist>().empty());
+  CHECK(site.all<agent::effect::Persist>().empty());
 }
 
 TEST_CASE("a root that follows is trusted and made durable") {
   AgentPartsSite site;
   SeededRandom random(1);
-  DialPlan dial(1, 1, random, 0);
-  FreshnessWatch watch(site.parts(), 0);
-  TrustUpdates updates(site.parts(), dial, watch);
-  Root next = samples::root();
+  agent::DialPlan dial(1, 1, random, 0);
+  agent::FreshnessWatch watch(site.parts(), 0);
+  agent::TrustUpdates updates(site.parts(), dial, watch);
+  trust::Root next = samples::root();
   next.version = 2;
   CHECK_FALSE(updates.on_root(samples::signed_by(next, {1}).encode()));
   CHECK(site.trust.root().version == 2);
-  const auto persists = site.all<agent_effect::Persist>();
+  const auto persists = site.all<agent::effect::Persist>();
   REQUIRE(persists.size() == 1);
-  CHECK(std::get<store_change::PinRoot>(persists[0].change).root.version == 2);
+  CHECK(std::get<store::change::PinRoot>(persists[0].change).root.version == 2);
 }
 
 TEST_CASE("a release of a new epoch replaces one of the same version") {
@@ -557,10 +559,10 @@ TEST_CASE("a release of a new epoch replaces one of the same version") {
   node.boot();
   node.connect();
   node.send_release(make_release());
-  Root next = samples::root();
+  trust::Root next = samples::root();
   next.version = next.epoch = 2;
   node.send_root(samples::signed_by(next, {1}));
-  const TestRelease again = make_release(nullptr, [](Release& release) {
+  const TestRelease again = make_release(nullptr, [](trust::Release& release) {
     release.epoch = 2;
     release.fresh_s += 1;
   });
@@ -573,21 +575,21 @@ TEST_CASE("a release of a new epoch replaces one of the same version") {
 
 TEST_CASE("each change reaches the store") {
   sim::MemoryStore store;
-  CHECK(apply_change(store, store_change::PinRoot{{1, "root"}, false}));
+  CHECK(store::apply_change(store, store::change::PinRoot{{1, "root"}, false}));
   CHECK(store.state().root_chain.size() == 1);
-  CHECK(apply_change(store, store_change::KeepTime{{77, 66}}));
-  CHECK(store.state().clock == ClockMarks{77, 66});
-  FreshnessKeep keep;
+  CHECK(store::apply_change(store, store::change::KeepTime{{77, 66}}));
+  CHECK(store.state().clock == trust::ClockMarks{77, 66});
+  store::FreshnessKeep keep;
   keep.sequence = 5;
-  CHECK(apply_change(store, store_change::KeepFreshness{keep}));
+  CHECK(store::apply_change(store, store::change::KeepFreshness{keep}));
   CHECK(store.state().freshness_sequence == 5);
-  const StoredRelease release = stored(make_release());
+  const store::StoredRelease release = stored(make_release());
   store.tampered_state().ledgers[kLedger].releases = {release};
-  CHECK(apply_change(store, store_change::Confirm{kLedger, 1}));
+  CHECK(store::apply_change(store, store::change::Confirm{kLedger, 1}));
   CHECK(store.state().ledgers.at(kLedger).releases[0].confirmed);
-  CHECK(apply_change(store, store_change::Quarantine{kLedger, 1, refusal()}));
+  CHECK(store::apply_change(store, store::change::Quarantine{kLedger, 1, refusal()}));
   CHECK(store.state().ledgers.at(kLedger).releases[0].quarantined);
-  CHECK(apply_change(store, store_change::DropLedger{kLedger}));
+  CHECK(store::apply_change(store, store::change::DropLedger{kLedger}));
   CHECK((!store.state().ledgers.contains(kLedger) ||
          store.state().ledgers.at(kLedger).releases.empty()));
 }

@@ -12,10 +12,10 @@ using samples::public_keys;
 using samples::signed_by;
 
 constexpr TimeMs kHourMs = 3'600'000;
-const LedgerId kOther{273165098782, "gateway"};
+const model::LedgerId kOther{273165098782, "gateway"};
 
-Root root(uint64_t version) {
-  Root out = samples::tracked_root();
+trust::Root root(uint64_t version) {
+  trust::Root out = samples::tracked_root();
   out.version = version;
   return out;
 }
@@ -25,7 +25,7 @@ Bytes pinned(uint64_t version = 1) { return signed_by(root(version), {1}).encode
 TestRelease long_release(const TestRelease* previous = nullptr, uint8_t signer = 2) {
   return make_release(
       previous,
-      [](Release& release) {
+      [](trust::Release& release) {
         release.fresh_s = 24 * 3600;
         release.hard_s = 30 * 24 * 3600;
         release.issued_ms = samples::kIssuedMs + kHourMs;
@@ -48,7 +48,7 @@ TEST_CASE("a chain of roots is walked in one session, kept, and comes before the
   const TestRelease release = long_release();
   node.send_release(release);
   node.attest(release);  // names root 5
-  CHECK(node.state() == FreshnessState::kFresh);
+  CHECK(node.state() == trust::FreshnessState::kFresh);
   node.disconnect();
   node.restart();  // the file has root 1
   CHECK(node.core().status().root_version == 5);
@@ -66,7 +66,7 @@ TEST_CASE("a root that does not follow ends the session and changes nothing") {
     code = ErrorCode::kRootInvalid;
   }
   SUBCASE("not signed by the old keys") {
-    Root next = root(2);
+    trust::Root next = root(2);
     next.root_keys = public_keys({9});
     node.send_root(signed_by(next, {9}));
     code = ErrorCode::kSignature;
@@ -88,22 +88,23 @@ TEST_CASE("another freshness key starts the sequence and the listed heads anew")
   node.send_release(first);
   // A thief of the key runs ahead, with a head that does not exist.
   node.attest({{kLedger, 1, 900, sha256("no such release"), {}}},
-              [](Freshness& f) { f.sequence = 1'000'000; });
+              [](trust::Freshness& f) { f.sequence = 1'000'000; });
   CHECK(node.store.state().freshness_sequence == 1'000'000);
-  Root next = root(2);
+  trust::Root next = root(2);
   next.freshness_keys = {samples::key(8).public_key()};
   node.send_root(signed_by(next, {1}));
   CHECK(node.store.state().freshness_sequence == 0);
-  CHECK(node.store.state().ledgers.at(kLedger).listed == Floor{});
+  CHECK(node.store.state().ledgers.at(kLedger).listed == trust::Floor{});
   node.send_release(second);
-  node.attest({AgentNode::head(second)}, [](Freshness& f) { f.sequence = 5; }, 8);
+  node.attest({AgentNode::head(second)}, [](trust::Freshness& f) { f.sequence = 5; }, 8);
   CHECK(node.is_connected());
-  CHECK(node.state() == FreshnessState::kFresh);
+  CHECK(node.state() == trust::FreshnessState::kFresh);
   CHECK(node.decides().version == 2);
   node.restart();
   CHECK(node.core().status().freshness_sequence == 5);
   node.connect();
-  node.attest({AgentNode::head(second)}, [](Freshness& f) { f.sequence = 6; });  // the old key
+  node.attest({AgentNode::head(second)},
+              [](trust::Freshness& f) { f.sequence = 6; });  // the old key
   CHECK(node.refusals.back() == ErrorCode::kSignature);
 }
 
@@ -113,7 +114,7 @@ TEST_CASE("a publisher that the root removes: what it signed serves on, and ages
   node.send_release(first);
   node.attest(first);
   const TimeMs vouched_ms = node.ledger_status().freshness_status.vouched_ms;
-  Root next = root(2);
+  trust::Root next = root(2);
   next.delegations = {{"*/*", public_keys({2}), 1}};
   node.send_root(signed_by(next, {1}));
   node.advance(1'000);
@@ -136,7 +137,7 @@ TEST_CASE("a publisher that the root removes: what it signed serves on, and ages
   node.send_release(second);
   node.attest(second);
   CHECK(node.decides().version == 2);
-  CHECK(node.state() == FreshnessState::kFresh);
+  CHECK(node.state() == trust::FreshnessState::kFresh);
 }
 
 TEST_CASE("what no honest registry says of freshness ends the session and changes nothing") {
@@ -146,7 +147,7 @@ TEST_CASE("what no honest registry says of freshness ends the session and change
   node.connect();
   node.send_release(first);
   node.send_release(second);
-  const FreshHead other{kOther, 0, 0, {}, {}};
+  const trust::FreshHead other{kOther, 0, 0, {}, {}};
   node.attest({other, AgentNode::head(second)});
   REQUIRE(node.is_connected());
   node.advance(1'000);
@@ -154,7 +155,8 @@ TEST_CASE("what no honest registry says of freshness ends the session and change
   const uint64_t sequence = node.sequence;
   ErrorCode code{};
   SUBCASE("replayed") {
-    node.attest({other, AgentNode::head(second)}, [&](Freshness& f) { f.sequence = sequence; });
+    node.attest({other, AgentNode::head(second)},
+                [&](trust::Freshness& f) { f.sequence = sequence; });
     code = ErrorCode::kReplay;
   }
   SUBCASE("a ledger vanished") {
@@ -170,12 +172,13 @@ TEST_CASE("what no honest registry says of freshness ends the session and change
     code = ErrorCode::kEquivocation;
   }
   SUBCASE("for another node") {
-    node.attest({other, AgentNode::head(second)},
-                [](Freshness& f) { f.audience = "spiffe://core-platform.internal/node/edge-2"; });
+    node.attest({other, AgentNode::head(second)}, [](trust::Freshness& f) {
+      f.audience = "spiffe://core-platform.internal/node/edge-2";
+    });
     code = ErrorCode::kSignature;  // reassembled for this node, it differs from what was signed
   }
   SUBCASE("of a root that was held back") {
-    node.attest({other, AgentNode::head(second)}, [](Freshness& f) { f.root_version = 2; });
+    node.attest({other, AgentNode::head(second)}, [](trust::Freshness& f) { f.root_version = 2; });
     code = ErrorCode::kRootInvalid;
   }
   CHECK(node.refusals == std::vector{code});
@@ -191,7 +194,7 @@ TEST_CASE("a registry that goes on with it is asked less and less often") {
   AgentNode node = connected();
   TimeMs waited_ms = 0;
   for (int i = 0; i < 12; ++i) {
-    node.attest(std::vector<FreshHead>{});  // the ledger vanished
+    node.attest(std::vector<trust::FreshHead>{});  // the ledger vanished
     CHECK_FALSE(node.is_connected());
     const TimeMs before_ms = node.now.boot_ms;
     node.connect();
@@ -204,7 +207,7 @@ TEST_CASE("a statement from the future is not believed, and the next one may be"
   const TestRelease release = long_release();
   AgentNode node = connected();
   node.send_release(release);
-  node.attest({AgentNode::head(release)}, [](Freshness& f) {
+  node.attest({AgentNode::head(release)}, [](trust::Freshness& f) {
     f.issued_ms += limits::kClockSkewMs + 1;
     f.expires_ms = f.issued_ms + 60'000;
   });
@@ -235,7 +238,7 @@ TEST_CASE("the registry hears what keeps a node from the head, until it is over"
     node.send_release(second);
   }
   SUBCASE("a clock that is wrong") {
-    node.attest({AgentNode::head(first)}, [](Freshness& f) {
+    node.attest({AgentNode::head(first)}, [](trust::Freshness& f) {
       f.issued_ms += limits::kClockSkewMs + 1;
       f.expires_ms = f.issued_ms + 60'000;
     });
@@ -252,7 +255,7 @@ TEST_CASE("the registry hears what keeps a node from the head, until it is over"
     node.send_release(second);
   }
   SUBCASE("a store that does not keep what it is told") {
-    node.core().on_persist_failed(store_change::KeepTime{},
+    node.core().on_persist_failed(store::change::KeepTime{},
                                   {ErrorCode::kIo, "the disk is full", {}}, node.now);
     node.disconnect();
     node.connect();
@@ -274,13 +277,13 @@ TEST_CASE("a refused ledger is not expected") {
   node.send_release(release);
   node.attest(release);
   CHECK(node.is_connected());
-  CHECK(node.state() == FreshnessState::kFresh);
+  CHECK(node.state() == trust::FreshnessState::kFresh);
 }
 
 TEST_CASE("under an expired root the node serves on and takes nothing new") {
   AgentNode node(signed_by(
                      [] {
-                       Root out = root(1);
+                       trust::Root out = root(1);
                        out.expires_ms = samples::kIssuedMs + 2 * kHourMs;
                        return out;
                      }(),
@@ -308,30 +311,30 @@ TEST_CASE("under an expired root the node serves on and takes nothing new") {
 
 TEST_CASE("a root that is about to expire is told of step by step, until a newer one comes") {
   constexpr TimeMs kDayMs = 24 * kHourMs;
-  Root ending = root(1);
+  trust::Root ending = root(1);
   ending.expires_ms = samples::kIssuedMs + 40 * kDayMs;
   AgentNode node(signed_by(ending, {1}).encode());
   node.boot();
   CHECK(node.root_aged.empty());
-  using Told = std::vector<RootExpiry>;
+  using Told = std::vector<trust::RootExpiry>;
   node.advance(ending.expires_ms - 30 * kDayMs - node.now.wall_ms - 1);
   CHECK(node.root_aged.empty());
   node.advance(1);
-  CHECK(node.root_aged == Told{RootExpiry::kSoon});
+  CHECK(node.root_aged == Told{trust::RootExpiry::kSoon});
   CHECK(node.core().status().root_expires_ms == ending.expires_ms);
   CHECK_FALSE(node.alarmed(ErrorCode::kExpired));
   node.advance(23 * kDayMs);
-  CHECK(node.root_aged == Told{RootExpiry::kSoon, RootExpiry::kUrgent});
+  CHECK(node.root_aged == Told{trust::RootExpiry::kSoon, trust::RootExpiry::kUrgent});
   // A starting process logs it again.
   node.restart();
-  CHECK(node.root_aged.back() == RootExpiry::kUrgent);
+  CHECK(node.root_aged.back() == trust::RootExpiry::kUrgent);
   CHECK(node.root_aged.size() == 3);
   node.advance(7 * kDayMs);
-  CHECK(node.root_aged.back() == RootExpiry::kExpired);
+  CHECK(node.root_aged.back() == trust::RootExpiry::kExpired);
   CHECK(node.alarmed(ErrorCode::kExpired));
   if (!node.is_connected()) node.connect();
   node.send_root(signed_by(root(2), {1}));
-  CHECK(node.root_aged.back() == RootExpiry::kFar);
+  CHECK(node.root_aged.back() == trust::RootExpiry::kFar);
   CHECK(node.root_aged.size() == 5);
 }
 
@@ -346,7 +349,7 @@ TEST_CASE("a release that skips back or forks is refused") {
     CHECK(node.alarmed(ErrorCode::kRollback));
   }
   SUBCASE("of another history") {
-    TestRelease fork = make_release(&first, [](Release& r) { r.fresh_s = 61; });
+    TestRelease fork = make_release(&first, [](trust::Release& r) { r.fresh_s = 61; });
     node.send_release(make_release(&fork));
     CHECK(node.alarmed(ErrorCode::kEquivocation));
   }
@@ -370,8 +373,8 @@ AgentNode with_two(TestRelease* first_out = nullptr) {
 
 TEST_CASE("a release that was tampered with on the disk is not activated, and fetched whole") {
   AgentNode node = with_two();
-  StoredLedger& stored = node.store.tampered_state().ledgers.at(kLedger);
-  StoredRelease& newest = stored.releases.front();
+  store::StoredLedger& stored = node.store.tampered_state().ledgers.at(kLedger);
+  store::StoredRelease& newest = stored.releases.front();
   SUBCASE("its envelope") {
     Bytes bytes = newest.envelope.bytes();
     bytes[bytes.size() / 2] ^= 1;
@@ -411,7 +414,7 @@ TEST_CASE("a broken chain of roots is nothing to start from") {
   AgentNode node = connected();
   node.send_root(signed_by(root(2), {1}));
   node.disconnect();
-  Root forged = root(2);
+  trust::Root forged = root(2);
   forged.delegations = {{"*/*", public_keys({9}), 1}};
   node.store.tampered_state().root_chain.back().envelope = signed_by(forged, {9}).encode();
   const auto booted = node.try_boot();
@@ -422,7 +425,7 @@ TEST_CASE("a broken chain of roots is nothing to start from") {
 TEST_CASE("a root of an earlier format ends the start, and says what to do") {
   AgentNode node = connected();
   node.disconnect();
-  Envelope former = signed_by(root(1), {1});
+  trust::Envelope former = signed_by(root(1), {1});
   former.payload_type = "application/vnd.notp.root.v1";
   SUBCASE("stored") { node.store.tampered_state().root_chain.back().envelope = former.encode(); }
   SUBCASE("pinned") { node.pin(former); }
@@ -453,13 +456,13 @@ TEST_CASE("the pinned file and the stored chain must meet") {
     CHECK(node.try_boot().error().code == ErrorCode::kRootInvalid);
   }
   SUBCASE("another root of the same version") {
-    Root other = root(3);
+    trust::Root other = root(3);
     other.issued_ms += 1;
     node.pin(signed_by(other, {1}));
     CHECK(node.try_boot().error().code == ErrorCode::kRootInvalid);
   }
   SUBCASE("the next one does not follow") {
-    Root other = root(4);
+    trust::Root other = root(4);
     other.root_keys = public_keys({9});
     node.pin(signed_by(other, {9}));
     CHECK(node.try_boot().error().code == ErrorCode::kSignature);
@@ -485,8 +488,9 @@ TEST_CASE("of many releases the newest are remembered, and the one that the PDP 
   CHECK(want.base->version == 39);
   REQUIRE_FALSE(want.older.empty());
   for (const wire::Base& base : want.older)
-    CHECK(std::ranges::any_of(
-        stored, [&](const StoredRelease& kept) { return kept.ref.version == base.version; }));
+    CHECK(std::ranges::any_of(stored, [&](const store::StoredRelease& kept) {
+      return kept.ref.version == base.version;
+    }));
 }
 
 TEST_CASE("questions are for an open session") {

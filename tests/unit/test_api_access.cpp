@@ -40,14 +40,14 @@ http::Peer over_loopback() {
   return peer;
 }
 
-PathPattern pattern(std::string_view text) {
-  auto parsed = PathPattern::parse(text);
+api::PathPattern pattern(std::string_view text) {
+  auto parsed = api::PathPattern::parse(text);
   REQUIRE_MESSAGE(parsed.has_value(), text);
   return *parsed;
 }
 
-AccessRules rules() {
-  AccessRules out;
+api::AccessRules rules() {
+  api::AccessRules out;
   out.trust_domain = "core.internal";
   out.peps = {{.identity = "spiffe://core.internal/ns/shop/*",
                .token = {},
@@ -58,17 +58,17 @@ AccessRules rules() {
   return out;
 }
 
-AccessRules with_tokens(AccessRules out) {
+api::AccessRules with_tokens(api::AccessRules out) {
   out.has_tokens = true;
-  auto tokens = ApiTokens::parse(fmt::format("till sha256:{}\nother sha256:{}\n",
-                                             sha256("secret-1").hex(), sha256("secret-2").hex()));
+  auto tokens = api::ApiTokens::parse(fmt::format(
+      "till sha256:{}\nother sha256:{}\n", sha256("secret-1").hex(), sha256("secret-2").hex()));
   REQUIRE(tokens);
   out.tokens = *std::move(tokens);
   out.peps.push_back({.identity = {}, .token = "till", .paths = {pattern("till/allow")}});
   return out;
 }
 
-std::string_view code_of(const std::expected<Caller, Refusal>& caller) {
+std::string_view code_of(const std::expected<api::Caller, api::Refusal>& caller) {
   return caller ? std::string_view("") : caller.error().code;
 }
 
@@ -90,23 +90,23 @@ TEST_CASE("a path pattern covers what it names") {
   CHECK(pattern("labels/app%2Ftier").covers(Path{"labels", "app/tier"}));
   CHECK_FALSE(pattern("labels/app%2Ftier").covers(Path{"labels", "app", "tier"}));
   for (const std::string_view bad : {"", "/payments", "a//b", "a/*/b", "pay*", "%zz", "a/"})
-    CHECK_MESSAGE(!PathPattern::parse(bad), bad);
+    CHECK_MESSAGE(!api::PathPattern::parse(bad), bad);
 }
 
 TEST_CASE("an identity pattern is a SPIFFE id of the domain") {
   for (const std::string_view good :
        {"spiffe://core.internal/ns/shop", "spiffe://core.internal/*", "spiffe://core.internal/a/*",
         "spiffe://core.internal/ns/sho*"})
-    CHECK_MESSAGE(check_identity_pattern(good, "core.internal"), good);
+    CHECK_MESSAGE(api::check_identity_pattern(good, "core.internal"), good);
   for (const std::string_view bad :
        {"spiffe://core.internal", "spiffe://core.internal/", "spiffe://core.internal.evil/a",
         "spiffe://core.internals/a", "https://core.internal/a", "spiffe://core.internal/a//b",
         "spiffe://core.internal/../a", "spiffe://core.internal/a/*/b", "spiffe://other/*"})
-    CHECK_MESSAGE(!check_identity_pattern(bad, "core.internal"), bad);
+    CHECK_MESSAGE(!api::check_identity_pattern(bad, "core.internal"), bad);
 }
 
 TEST_CASE("a certificate is judged by its verdict, its time, its identity and the rules") {
-  const Access access(rules());
+  const api::Access access(rules());
   const auto code = [&](const http::Peer& peer, TimeMs now = kNow) {
     return std::string(code_of(access.identify(peer, "", now)));
   };
@@ -130,31 +130,31 @@ TEST_CASE("a certificate is judged by its verdict, its time, its identity and th
 }
 
 TEST_CASE("rules that match are added up") {
-  const Access access(rules());
+  const api::Access access(rules());
   const auto shop = access.identify(over_tls(kShop), "", kNow);
   REQUIRE(shop);
   CHECK(shop->name == kShop);
   CHECK_FALSE(shop->everything);
   CHECK(shop->at_once == 3);
-  CHECK(Access::check_path(*shop, {"shop", "allow"}));
-  CHECK(Access::check_path(*shop, {"payments", "allow"}));
-  const auto refused = Access::check_path(*shop, {"payments", "limits"});
+  CHECK(api::Access::check_path(*shop, {"shop", "allow"}));
+  CHECK(api::Access::check_path(*shop, {"payments", "allow"}));
+  const auto refused = api::Access::check_path(*shop, {"payments", "limits"});
   REQUIRE_FALSE(refused);
   CHECK(refused.error().status == 403);
   CHECK(refused.error().code == "path_not_allowed");
-  CHECK_FALSE(Access::check_path(*shop, {}));
-  CHECK_FALSE(Access::check_everything(*shop, "the status"));
+  CHECK_FALSE(api::Access::check_path(*shop, {}));
+  CHECK_FALSE(api::Access::check_everything(*shop, "the status"));
 
   const auto ops = access.identify(over_tls("spiffe://core.internal/ops"), "", kNow);
   REQUIRE(ops);
-  CHECK(Access::check_path(*ops, {}));
-  CHECK(Access::check_everything(*ops, "the status"));
+  CHECK(api::Access::check_path(*ops, {}));
+  CHECK(api::Access::check_everything(*ops, "the status"));
 }
 
 TEST_CASE("without rules whoever has a name may ask everything, of this domain") {
-  AccessRules open = rules();
+  api::AccessRules open = rules();
   open.peps.clear();
-  const Access access(std::move(open));
+  const api::Access access(std::move(open));
   const auto caller = access.identify(over_tls(kShop), "", kNow);
   REQUIRE(caller);
   CHECK(caller->everything);
@@ -163,7 +163,7 @@ TEST_CASE("without rules whoever has a name may ask everything, of this domain")
 }
 
 TEST_CASE("on loopback anyone asks, with tokens their holders alone") {
-  const Access open(rules());
+  const api::Access open(rules());
   const auto anyone = open.identify(over_loopback(), "Bearer ignored", kNow);
   REQUIRE(anyone);
   CHECK(anyone->anonymous);
@@ -174,7 +174,7 @@ TEST_CASE("on loopback anyone asks, with tokens their holders alone") {
   process.unix_peer = http::UnixCredentials{.pid = 4711, .uid = 1000, .gid = 1000};
   CHECK(open.identify(process, "", kNow)->name == "process 4711");
 
-  const Access access(with_tokens(rules()));
+  const api::Access access(with_tokens(rules()));
   CHECK(code_of(access.identify(over_loopback(), "", kNow)) == "unauthorized");
   CHECK(code_of(access.identify(process, "", kNow)) == "unauthorized");
   CHECK(code_of(access.identify(over_loopback(), "Bearer wrong", kNow)) == "unauthorized");
@@ -186,8 +186,8 @@ TEST_CASE("on loopback anyone asks, with tokens their holders alone") {
   const auto till = access.identify(over_loopback(), "bearer secret-1", kNow);
   REQUIRE(till);
   CHECK(till->name == "token till");
-  CHECK(Access::check_path(*till, {"till", "allow"}));
-  CHECK_FALSE(Access::check_path(*till, {"shop", "allow"}));
+  CHECK(api::Access::check_path(*till, {"till", "allow"}));
+  CHECK_FALSE(api::Access::check_path(*till, {"shop", "allow"}));
   // A token that is not a PEP's, beside rules.
   CHECK(code_of(access.identify(over_loopback(), "Bearer secret-2", kNow)) == "identity_denied");
   // Over TLS a token works as well; a certificate does not make up for a wrong one.
@@ -201,7 +201,7 @@ TEST_CASE("on loopback anyone asks, with tokens their holders alone") {
 }
 
 TEST_CASE("a caller has so many requests under way and no more, whatever others have") {
-  CallersAtOnce callers;
+  api::CallersAtOnce callers;
   auto first = callers.enter("a", 2);
   auto second = callers.enter("a", 2);
   CHECK(first);
@@ -216,7 +216,7 @@ TEST_CASE("a caller has so many requests under way and no more, whatever others 
 }
 
 TEST_CASE("a refusal is logged once an hour, with how many there were") {
-  RefusalLog log;
+  api::RefusalLog log;
   CHECK(log.count("a", "unauthorized", 0) == 1);
   CHECK(log.count("a", "unauthorized", 1) == 0);
   CHECK(log.count("a", "identity_denied", 2) == 1);
@@ -232,18 +232,18 @@ TEST_CASE("a refusal is logged once an hour, with how many there were") {
 
 TEST_CASE("a file of tokens says what is wrong with it, and never repeats a secret") {
   const std::string hash = sha256("a").hex();
-  const auto good = ApiTokens::parse("# a comment\n\n  till\tsha256:" + hash +
-                                     " \r\nnext sha256:" + sha256("b").hex());
+  const auto good = api::ApiTokens::parse("# a comment\n\n  till\tsha256:" + hash +
+                                          " \r\nnext sha256:" + sha256("b").hex());
   REQUIRE(good);
   CHECK(good->size() == 2);
   CHECK(good->find("a") == "till");
   CHECK(good->find("b") == "next");
   CHECK(good->find("").empty());
   CHECK(good->find("c").empty());
-  CHECK(ApiTokens::parse("")->size() == 0);
+  CHECK(api::ApiTokens::parse("")->size() == 0);
 
-  const auto bad = ApiTokens::parse("till " + hash + "\nok sha256:" + hash +
-                                    "\nsecret-token\nx y sha256:" + hash + "\nt sha256:12 \n");
+  const auto bad = api::ApiTokens::parse("till " + hash + "\nok sha256:" + hash +
+                                         "\nsecret-token\nx y sha256:" + hash + "\nt sha256:12 \n");
   REQUIRE_FALSE(bad);
   CHECK(bad.error().code == ErrorCode::kConfig);
   for (const std::string_view line : {"line 1:", "line 3:", "line 4:", "line 5:"})
@@ -256,14 +256,14 @@ TEST_CASE("a file of secrets is for its owner alone") {
   const TemporaryFolder temp;
   const auto file = temp.path() / "tokens";
   REQUIRE(write_file(file, "till sha256:" + sha256("a").hex() + "\n", 0600));
-  CHECK(ApiTokens::load(file)->size() == 1);
+  CHECK(api::ApiTokens::load(file)->size() == 1);
   for (const unsigned mode : {0640U, 0604U, 0660U, 0644U, 0610U}) {
     REQUIRE(::chmod(file.c_str(), mode) == 0);
-    const auto refused = ApiTokens::load(file);
+    const auto refused = api::ApiTokens::load(file);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().message.contains("chmod 600"));
   }
-  CHECK(ApiTokens::load(temp.path() / "none").error().code == ErrorCode::kConfig);
+  CHECK(api::ApiTokens::load(temp.path() / "none").error().code == ErrorCode::kConfig);
 }
 
 TEST_CASE("a file of secrets may be another user's, who gives it to this process by its group") {
@@ -275,7 +275,7 @@ TEST_CASE("a file of secrets may be another user's, who gives it to this process
   const auto is_taken = [&](unsigned mode, gid_t group) {
     REQUIRE(::chown(file.c_str(), kSomebody, group) == 0);
     REQUIRE(::chmod(file.c_str(), mode) == 0);
-    return ApiTokens::load(file).has_value();
+    return api::ApiTokens::load(file).has_value();
   };
   CHECK(is_taken(0640, ::getegid()));
   CHECK(is_taken(0440, ::getegid()));
@@ -287,19 +287,19 @@ TEST_CASE("a file of secrets may be another user's, who gives it to this process
 TEST_CASE("a secret is made once and kept") {
   const TemporaryFolder temp;
   const auto file = temp.path() / "opa-token";
-  const auto made = read_or_make_secret(file);
+  const auto made = api::read_or_make_secret(file);
   REQUIRE(made);
   CHECK(made->size() == 5 + 64);
-  CHECK(*read_or_make_secret(file) == *made);
-  CHECK(*read_secret(file) == *made);
-  CHECK(make_token() != *made);
+  CHECK(*api::read_or_make_secret(file) == *made);
+  CHECK(*api::read_secret(file) == *made);
+  CHECK(api::make_token() != *made);
   struct stat status{};
   REQUIRE(::stat(file.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0600);
   CHECK(std::distance(std::filesystem::directory_iterator(temp.path()), {}) == 1);
-  CHECK(equal_secrets(*made, *made));
-  CHECK_FALSE(equal_secrets(*made, made->substr(1)));
-  CHECK_FALSE(equal_secrets("ab", "ac"));
+  CHECK(api::equal_secrets(*made, *made));
+  CHECK_FALSE(api::equal_secrets(*made, made->substr(1)));
+  CHECK_FALSE(api::equal_secrets("ab", "ac"));
   REQUIRE(::chmod(file.c_str(), 0644) == 0);
-  CHECK(read_or_make_secret(file).error().code == ErrorCode::kConfig);
+  CHECK(api::read_or_make_secret(file).error().code == ErrorCode::kConfig);
 }

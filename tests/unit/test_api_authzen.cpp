@@ -10,20 +10,20 @@ namespace {
 
 constexpr std::string_view kJson = "application/json";
 
-AuthzenRequest parsed(ByteView body, bool several = true) {
-  auto request = AuthzenRequest::parse(kJson, body, several);
+api::AuthzenRequest parsed(ByteView body, bool several = true) {
+  auto request = api::AuthzenRequest::parse(kJson, body, several);
   REQUIRE_MESSAGE(request.has_value(), body);
   return *std::move(request);
 }
 
 unsigned refused(ByteView body, bool several = false, std::string_view type = kJson) {
-  const auto request = AuthzenRequest::parse(type, body, several);
+  const auto request = api::AuthzenRequest::parse(type, body, several);
   return request ? 200 : request.error().status;
 }
 
-Result<std::vector<Result<Decision>>> values(std::vector<std::optional<Bytes>> texts) {
-  std::vector<Result<Decision>> out;
-  for (auto& text : texts) out.emplace_back(Decision{.value = std::move(text)});
+Result<std::vector<Result<pdp::Decision>>> values(std::vector<std::optional<Bytes>> texts) {
+  std::vector<Result<pdp::Decision>> out;
+  for (auto& text : texts) out.emplace_back(pdp::Decision{.value = std::move(text)});
   return out;
 }
 
@@ -129,12 +129,12 @@ TEST_CASE("many evaluations with large defaults are refused before they take mem
     body += fmt::format(R"({}{{"resource":{{"type":"t","id":"{}"}}}})", i ? "," : "", i);
   CHECK(refused(body + "]}", true) == 413);
   std::string many = R"({"evaluations":[)";
-  for (size_t i = 0; i <= kEvaluationsMax; ++i) many += i ? ",{}" : "{}";
+  for (size_t i = 0; i <= api::kEvaluationsMax; ++i) many += i ? ",{}" : "{}";
   CHECK(refused(many + "]}", true) == 400);
 }
 
 TEST_CASE("the metadata names the endpoints by their URLs") {
-  CHECK(json::serialize(authzen_configuration("https://pdp.example:8443")) ==
+  CHECK(json::serialize(api::authzen_configuration("https://pdp.example:8443")) ==
         R"({"policy_decision_point":"https://pdp.example:8443",)"
         R"("access_evaluation_endpoint":"https://pdp.example:8443/access/v1/evaluation",)"
         R"("access_evaluations_endpoint":"https://pdp.example:8443/access/v1/evaluations"})");

@@ -15,7 +15,7 @@ const std::string kBase =
     "trust_domain: core.internal\ndata_dir: /d\nroot: /r\ntls: {certificate: c, key: k, ca: a}\n"
     "registry: registry.example:7443\nledgers: [100000000000/payments]\n";
 
-Result<ApiConfig> read(std::string_view more) {
+Result<api::ApiConfig> read(std::string_view more) {
   const TemporaryFolder temp;
   const auto file = temp.path() / "agent.yaml";
   REQUIRE(write_file(file, kBase + std::string(more)));
@@ -23,7 +23,7 @@ Result<ApiConfig> read(std::string_view more) {
       const json::value config,
       load_config(
           {.file = file, .schema = schemas::kAgentConfig, .env_prefix = "X", .environment = {}}));
-  return ApiConfig::load(config::Section(config), "core.internal");
+  return api::ApiConfig::load(config::Section(config), "core.internal");
 }
 
 std::string mistakes(std::string_view more) {

@@ -13,7 +13,7 @@ namespace {
 
 using samples::snapshot;
 
-SnapshotPtr sample(uint64_t version) {
+registry::SnapshotPtr sample(uint64_t version) {
   std::string noise;
   for (uint32_t i = 0, x = 7; i < 20'000; ++i) {
     x = x * 69069 + 1;
@@ -23,22 +23,22 @@ SnapshotPtr sample(uint64_t version) {
                             {"data.json", fmt::format("[{},\"{}\"]", version, noise)}});
 }
 
-ReleaseContent side(const Snapshot& of) {
+delta::ReleaseContent side(const registry::Snapshot& of) {
   return {of.envelope, of.content.tree.get(), of.content.loader()};
 }
 
 TEST_CASE("an artifact rebuilds its target, with and without a base") {
-  ArtifactCache cache;
-  const SnapshotPtr one = sample(1);
-  const SnapshotPtr two = sample(2);
-  for (const SnapshotPtr& base : {SnapshotPtr(), one}) {
+  serve::ArtifactCache cache;
+  const registry::SnapshotPtr one = sample(1);
+  const registry::SnapshotPtr two = sample(2);
+  for (const registry::SnapshotPtr& base : {registry::SnapshotPtr(), one}) {
     const auto artifact = cache.get(base, two);
     REQUIRE(artifact.has_value());
     CHECK((*artifact)->id ==
-          artifact_id(base ? base->ref.release_hash : Hash{}, two->ref.release_hash));
-    const ReleaseContent from = base ? side(*base) : ReleaseContent{};
-    const auto applied = apply_artifact((*artifact)->bytes, base ? &from : nullptr,
-                                        {two->release.total_bytes, two->release.file_count});
+          delta::artifact_id(base ? base->ref.release_hash : Hash{}, two->ref.release_hash));
+    const delta::ReleaseContent from = base ? side(*base) : delta::ReleaseContent{};
+    const auto applied = delta::apply_artifact((*artifact)->bytes, base ? &from : nullptr,
+                                               {two->release.total_bytes, two->release.file_count});
     REQUIRE(applied.has_value());
     CHECK(applied->tree->content_root() == two->release.content_root);
   }
@@ -47,11 +47,11 @@ TEST_CASE("an artifact rebuilds its target, with and without a base") {
 }
 
 TEST_CASE("a pair is encoded once and shared") {
-  ArtifactCache cache;
-  const SnapshotPtr one = sample(1);
-  const SnapshotPtr two = sample(2);
+  serve::ArtifactCache cache;
+  const registry::SnapshotPtr one = sample(1);
+  const registry::SnapshotPtr two = sample(2);
   CHECK(cache.peek(one, two) == nullptr);
-  const ArtifactPtr first = cache.get(one, two).value();
+  const serve::ArtifactPtr first = cache.get(one, two).value();
   CHECK(cache.get(one, two).value() == first);
   CHECK(cache.peek(one, two) == first);
   CHECK(cache.get(nullptr, two).value() != first);
@@ -61,12 +61,12 @@ TEST_CASE("a pair is encoded once and shared") {
 
 TEST_CASE("callers at the same time get one encoding") {
   constexpr size_t kCallers = 8;
-  ArtifactCache cache;
-  const SnapshotPtr one = sample(1);
+  serve::ArtifactCache cache;
+  const registry::SnapshotPtr one = sample(1);
   for (uint64_t round = 2; round < 12; ++round) {
-    const SnapshotPtr target = sample(round);
+    const registry::SnapshotPtr target = sample(round);
     std::barrier start(kCallers);
-    std::array<ArtifactPtr, kCallers> got;
+    std::array<serve::ArtifactPtr, kCallers> got;
     std::vector<std::thread> callers;
     for (size_t i = 0; i < kCallers; ++i)
       callers.emplace_back([&, i] {
@@ -74,7 +74,7 @@ TEST_CASE("callers at the same time get one encoding") {
         got[i] = cache.get(one, target).value();
       });
     for (std::thread& caller : callers) caller.join();
-    for (const ArtifactPtr& artifact : got) CHECK(artifact == got[0]);
+    for (const serve::ArtifactPtr& artifact : got) CHECK(artifact == got[0]);
   }
   const auto counters = cache.counters();
   CHECK(counters.misses == 10);
@@ -82,12 +82,12 @@ TEST_CASE("callers at the same time get one encoding") {
 }
 
 TEST_CASE("the least recently used artifacts leave when the budget is full") {
-  const size_t one_bytes = ArtifactCache().get(nullptr, sample(1)).value()->bytes.size();
-  ArtifactCache cache(one_bytes * 5 / 2);  // fits two
-  const SnapshotPtr a = sample(1);
-  const SnapshotPtr b = sample(2);
-  const SnapshotPtr c = sample(3);
-  const ArtifactPtr held = cache.get(nullptr, b).value();
+  const size_t one_bytes = serve::ArtifactCache().get(nullptr, sample(1)).value()->bytes.size();
+  serve::ArtifactCache cache(one_bytes * 5 / 2);  // fits two
+  const registry::SnapshotPtr a = sample(1);
+  const registry::SnapshotPtr b = sample(2);
+  const registry::SnapshotPtr c = sample(3);
+  const serve::ArtifactPtr held = cache.get(nullptr, b).value();
   REQUIRE(cache.get(nullptr, a).has_value());
   REQUIRE(cache.get(nullptr, a).has_value());
   REQUIRE(cache.get(nullptr, c).has_value());
@@ -102,19 +102,19 @@ TEST_CASE("the least recently used artifacts leave when the budget is full") {
 }
 
 TEST_CASE("an artifact above the budget is handed out and not kept") {
-  ArtifactCache cache(10);
-  const SnapshotPtr one = sample(1);
+  serve::ArtifactCache cache(10);
+  const registry::SnapshotPtr one = sample(1);
   CHECK(cache.get(nullptr, one).has_value());
   CHECK(cache.peek(nullptr, one) == nullptr);
   CHECK(cache.counters().bytes == 0);
 }
 
 TEST_CASE("a failure is told and not kept") {
-  ArtifactCache cache;
-  const SnapshotPtr whole = sample(1);
-  Snapshot broken = *whole;
+  serve::ArtifactCache cache;
+  const registry::SnapshotPtr whole = sample(1);
+  registry::Snapshot broken = *whole;
   broken.content.blobs.clear();
-  const auto target = std::make_shared<const Snapshot>(broken);
+  const auto target = std::make_shared<const registry::Snapshot>(broken);
   CHECK_FALSE(cache.get(nullptr, target).has_value());
   CHECK_FALSE(cache.get(nullptr, target).has_value());
   CHECK(cache.counters().misses == 2);

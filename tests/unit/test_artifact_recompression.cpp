@@ -23,7 +23,7 @@ using samples::snapshot;
 constexpr int kLevel = 12;
 constexpr int kSlowLevel = 19;
 constexpr size_t kPlenty = 64 << 20;
-using Counters = ArtifactCache::Counters;
+using Counters = serve::ArtifactCache::Counters;
 
 bool is_idle(const Counters& counters) {
   return counters.recompress_waiting == 0 && counters.recompressing == 0;
@@ -44,35 +44,37 @@ std::string records(uint64_t seed, size_t bytes) {
   return out;
 }
 
-SnapshotPtr base_release(const LedgerId& ledger = samples::kLedger) {
+registry::SnapshotPtr base_release(const model::LedgerId& ledger = samples::kLedger) {
   return snapshot(1, {{"manifest.json", "{}"}}, ledger);
 }
 
-SnapshotPtr large_release(uint64_t version, size_t bytes = 300'000,
-                          const LedgerId& ledger = samples::kLedger) {
+registry::SnapshotPtr large_release(uint64_t version, size_t bytes = 300'000,
+                                    const model::LedgerId& ledger = samples::kLedger) {
   return snapshot(version, {{"manifest.json", "{}"}, {"data.json", records(version, bytes)}},
                   ledger);
 }
 
-ReleaseContent side(const Snapshot& of) {
+delta::ReleaseContent side(const registry::Snapshot& of) {
   return {of.envelope, of.content.tree.get(), of.content.loader()};
 }
 
-void check_makes(const Artifact& artifact, const SnapshotPtr& base, const SnapshotPtr& target) {
-  const ReleaseContent from = base ? side(*base) : ReleaseContent{};
-  const auto applied = apply_artifact(artifact.bytes, base ? &from : nullptr,
-                                      {target->release.total_bytes, target->release.file_count});
+void check_makes(const serve::Artifact& artifact, const registry::SnapshotPtr& base,
+                 const registry::SnapshotPtr& target) {
+  const delta::ReleaseContent from = base ? side(*base) : delta::ReleaseContent{};
+  const auto applied =
+      delta::apply_artifact(artifact.bytes, base ? &from : nullptr,
+                            {target->release.total_bytes, target->release.file_count});
   REQUIRE(applied.has_value());
   CHECK(applied->tree->content_root() == target->release.content_root);
-  CHECK(artifact.id == artifact_id(base ? base->ref.release_hash : Hash{}, target->ref.release_hash,
-                                   artifact.encoding_tier));
+  CHECK(artifact.id == delta::artifact_id(base ? base->ref.release_hash : Hash{},
+                                          target->ref.release_hash, artifact.encoding_tier));
 }
 
 TEST_CASE("what is asked for often is encoded again, smaller, with an id of its own") {
-  ArtifactCache cache(kPlenty, kLevel);
-  const SnapshotPtr base = base_release();
-  const SnapshotPtr target = large_release(2);
-  const ArtifactPtr first = cache.get(base, target).value();
+  serve::ArtifactCache cache(kPlenty, kLevel);
+  const registry::SnapshotPtr base = base_release();
+  const registry::SnapshotPtr target = large_release(2);
+  const serve::ArtifactPtr first = cache.get(base, target).value();
   for (uint64_t asked = 1; asked + 1 < limits::kRecompressAfter; ++asked)
     CHECK(cache.find({base->ref.release_hash, target->ref.release_hash}) == first);
   CHECK(is_idle(cache.counters()));
@@ -80,7 +82,7 @@ TEST_CASE("what is asked for often is encoded again, smaller, with an id of its 
   CHECK(cache.get(base, target).value() == first);
   cache.wait_until([](const Counters& counters) { return counters.recompressed == 1; });
 
-  const ArtifactPtr smaller = cache.get(base, target).value();
+  const serve::ArtifactPtr smaller = cache.get(base, target).value();
   CHECK(smaller->encoding_tier == kLevel);
   CHECK(smaller->id != first->id);
   CHECK(smaller->bytes.size() < first->bytes.size());
@@ -99,7 +101,9 @@ TEST_CASE("what is asked for often is encoded again, smaller, with an id of its 
     CHECK(cache.find({base->ref.release_hash, target->ref.release_hash}, first->id) == first);
     CHECK(cache.peek(base, target, first->id) == first);
     CHECK(cache.get(base, target, smaller->id).value() == smaller);
-    CHECK(cache.get(base, target, artifact_id(base->ref.release_hash, target->ref.release_hash, 3))
+    CHECK(cache
+              .get(base, target,
+                   delta::artifact_id(base->ref.release_hash, target->ref.release_hash, 3))
               .value() == smaller);
   }
   SUBCASE("it is not encoded a third time") {
@@ -111,22 +115,22 @@ TEST_CASE("what is asked for often is encoded again, smaller, with an id of its 
 }
 
 TEST_CASE("full content is encoded again when it was asked for once") {
-  ArtifactCache cache(kPlenty, kLevel);
-  const SnapshotPtr target = large_release(2);
-  const ArtifactPtr first = cache.get(nullptr, target).value();
+  serve::ArtifactCache cache(kPlenty, kLevel);
+  const registry::SnapshotPtr target = large_release(2);
+  const serve::ArtifactPtr first = cache.get(nullptr, target).value();
   cache.wait_until([](const Counters& counters) { return counters.recompressed == 1; });
-  const ArtifactPtr smaller = cache.find({Hash{}, target->ref.release_hash});
+  const serve::ArtifactPtr smaller = cache.find({Hash{}, target->ref.release_hash});
   CHECK(smaller->bytes.size() < first->bytes.size());
   check_makes(*smaller, nullptr, target);
 }
 
 TEST_CASE("a second encoding that is not smaller is not kept, and not tried again") {
-  ArtifactCache cache(kPlenty, kLevel);
+  serve::ArtifactCache cache(kPlenty, kLevel);
   SeededRandom random(5);
   std::string noise(300'000, '\0');
   for (char& byte : noise) byte = static_cast<char>(random.below(256));
-  const SnapshotPtr target = snapshot(2, {{"manifest.json", "{}"}, {"noise", noise}});
-  const ArtifactPtr first = cache.get(nullptr, target).value();
+  const registry::SnapshotPtr target = snapshot(2, {{"manifest.json", "{}"}, {"noise", noise}});
+  const serve::ArtifactPtr first = cache.get(nullptr, target).value();
   cache.wait_until([](const Counters& counters) { return counters.recompressed_in_vain == 1; });
   for (uint64_t i = 0; i < 2 * limits::kRecompressAfter; ++i)
     CHECK(cache.get(nullptr, target).value() == first);
@@ -135,35 +139,35 @@ TEST_CASE("a second encoding that is not smaller is not kept, and not tried agai
 }
 
 TEST_CASE("small artifacts are left alone, as is everything without a level") {
-  ArtifactCache with_level(kPlenty, kLevel);
-  ArtifactCache no_level(kPlenty);
-  const SnapshotPtr small = large_release(2, 2'000);
-  const SnapshotPtr large = large_release(3);
+  serve::ArtifactCache with_level(kPlenty, kLevel);
+  serve::ArtifactCache no_level(kPlenty);
+  const registry::SnapshotPtr small = large_release(2, 2'000);
+  const registry::SnapshotPtr large = large_release(3);
   for (uint64_t i = 0; i < 2 * limits::kRecompressAfter; ++i) {
     REQUIRE(with_level.get(nullptr, small).has_value());
     REQUIRE(no_level.get(nullptr, large).has_value());
   }
-  for (const ArtifactCache* cache : {&with_level, &no_level}) {
+  for (const serve::ArtifactCache* cache : {&with_level, &no_level}) {
     CHECK(is_idle(cache->counters()));
     CHECK(cache->counters().recompressed == 0);
   }
 }
 
 TEST_CASE("what left the cache is not encoded again, and shutdown waits for nothing") {
-  const SnapshotPtr slow = large_release(9, 12 << 20);
-  std::array<SnapshotPtr, 3> others;
+  const registry::SnapshotPtr slow = large_release(9, 12 << 20);
+  std::array<registry::SnapshotPtr, 3> others;
   size_t other_bytes = 0;
-  const std::array<LedgerId, 3> ledgers = {LedgerId{samples::kLedger.zone, "a"},
-                                           LedgerId{samples::kLedger.zone, "b"},
-                                           LedgerId{samples::kLedger.zone, "c"}};
+  const std::array<model::LedgerId, 3> ledgers = {model::LedgerId{samples::kLedger.zone, "a"},
+                                                  model::LedgerId{samples::kLedger.zone, "b"},
+                                                  model::LedgerId{samples::kLedger.zone, "c"}};
   for (size_t i = 0; i < others.size(); ++i) {
     others[i] =
         snapshot(1, {{"manifest.json", "{}"}, {"data.json", records(i, 300'000)}}, ledgers[i]);
     other_bytes =
-        std::max(other_bytes, ArtifactCache().get(nullptr, others[i]).value()->bytes.size());
+        std::max(other_bytes, serve::ArtifactCache().get(nullptr, others[i]).value()->bytes.size());
   }
-  const size_t slow_bytes = ArtifactCache().get(nullptr, slow).value()->bytes.size();
-  ArtifactCache cache(slow_bytes + other_bytes + 100, kSlowLevel);
+  const size_t slow_bytes = serve::ArtifactCache().get(nullptr, slow).value()->bytes.size();
+  serve::ArtifactCache cache(slow_bytes + other_bytes + 100, kSlowLevel);
   const auto after = [&](uint64_t abandoned) {
     cache.wait_until(
         [&](const Counters& counters) { return counters.recompress_abandoned == abandoned; });
@@ -195,13 +199,13 @@ TEST_CASE("what left the cache is not encoded again, and shutdown waits for noth
 }
 
 TEST_CASE("only the newest release of a ledger is encoded again, and only from memory") {
-  ArtifactCache cache(kPlenty, kLevel);
+  serve::ArtifactCache cache(kPlenty, kLevel);
   const auto abandoned = [](const Counters& counters) {
     return counters.recompress_abandoned == 1;
   };
-  const SnapshotPtr base = base_release();
-  SnapshotPtr target = large_release(2);
-  const ArtifactPair pair{base->ref.release_hash, target->ref.release_hash};
+  const registry::SnapshotPtr base = base_release();
+  registry::SnapshotPtr target = large_release(2);
+  const serve::ArtifactPair pair{base->ref.release_hash, target->ref.release_hash};
   REQUIRE(cache.get(base, target).has_value());
   REQUIRE(cache.find(pair) != nullptr);
   SUBCASE("superseded") {
@@ -219,12 +223,12 @@ TEST_CASE("only the newest release of a ledger is encoded again, and only from m
 }
 
 TEST_CASE("both encodings count in the budget; the first leaves when there is no room for both") {
-  const SnapshotPtr target = large_release(2);
-  const ArtifactPtr first = ArtifactCache().get(nullptr, target).value();
-  ArtifactCache cache(first->bytes.size() + 1'000, kLevel);
+  const registry::SnapshotPtr target = large_release(2);
+  const serve::ArtifactPtr first = serve::ArtifactCache().get(nullptr, target).value();
+  serve::ArtifactCache cache(first->bytes.size() + 1'000, kLevel);
   REQUIRE(cache.get(nullptr, target).has_value());
   cache.wait_until([](const Counters& counters) { return counters.recompressed == 1; });
-  const ArtifactPtr smaller = cache.get(nullptr, target, first->id).value();
+  const serve::ArtifactPtr smaller = cache.get(nullptr, target, first->id).value();
   CHECK(smaller->encoding_tier == kLevel);
   const Counters counters = cache.counters();
   CHECK(counters.artifacts == 1);
@@ -235,16 +239,16 @@ TEST_CASE("both encodings count in the budget; the first leaves when there is no
 TEST_CASE("callers at the same time get one encoding, whatever is encoded again meanwhile") {
   constexpr size_t kCallers = 8;
   constexpr uint64_t kRounds = 6;
-  ArtifactCache cache(kPlenty, kLevel);
-  std::vector<SnapshotPtr> bases, targets;
+  serve::ArtifactCache cache(kPlenty, kLevel);
+  std::vector<registry::SnapshotPtr> bases, targets;
   for (uint64_t round = 0; round < kRounds; ++round) {
-    const LedgerId ledger{samples::kLedger.zone, fmt::format("ledger{}", round)};
-    const SnapshotPtr base = base_release(ledger);
-    const SnapshotPtr target = large_release(2, 300'000, ledger);
+    const model::LedgerId ledger{samples::kLedger.zone, fmt::format("ledger{}", round)};
+    const registry::SnapshotPtr base = base_release(ledger);
+    const registry::SnapshotPtr target = large_release(2, 300'000, ledger);
     targets.push_back(target);
     bases.push_back(base);
     std::barrier start(kCallers);
-    std::array<ArtifactPtr, kCallers> got;
+    std::array<serve::ArtifactPtr, kCallers> got;
     std::vector<std::thread> callers;
     for (size_t i = 0; i < kCallers; ++i)
       callers.emplace_back([&, i] {
@@ -252,7 +256,7 @@ TEST_CASE("callers at the same time get one encoding, whatever is encoded again 
         got[i] = cache.get(base, target).value();
       });
     for (std::thread& caller : callers) caller.join();
-    for (const ArtifactPtr& artifact : got) check_makes(*artifact, base, target);
+    for (const serve::ArtifactPtr& artifact : got) check_makes(*artifact, base, target);
   }
   cache.wait_until(is_idle);
   const Counters counters = cache.counters();
@@ -263,15 +267,15 @@ TEST_CASE("callers at the same time get one encoding, whatever is encoded again 
 }
 
 TEST_CASE("an encoding can be stopped at every step, and comes out whole when it is not") {
-  const SnapshotPtr base = base_release();
-  const SnapshotPtr target = large_release(2, 900'000);
-  const ReleaseContent from = side(*base);
+  const registry::SnapshotPtr base = base_release();
+  const registry::SnapshotPtr target = large_release(2, 900'000);
+  const delta::ReleaseContent from = side(*base);
   int steps = 0;
   const auto encoded = [&](int stop_at) {
     steps = 0;
-    return encode_artifact(&from, side(*target), {.level = kLevel, .keep_going = [&steps, stop_at] {
-                                                    return ++steps != stop_at;
-                                                  }});
+    return delta::encode_artifact(
+        &from, side(*target),
+        {.level = kLevel, .keep_going = [&steps, stop_at] { return ++steps != stop_at; }});
   };
   const auto whole = encoded(-1);
   REQUIRE(whole.has_value());
@@ -280,13 +284,13 @@ TEST_CASE("an encoding can be stopped at every step, and comes out whole when it
   for (int stop_at = 1; stop_at <= all; ++stop_at)
     CHECK(encoded(stop_at).error().code == ErrorCode::kCancelled);
   CHECK(encoded(-1).value() == *whole);
-  check_makes(
-      {artifact_id(base->ref.release_hash, target->ref.release_hash, kLevel), *whole, kLevel}, base,
-      target);
+  check_makes({delta::artifact_id(base->ref.release_hash, target->ref.release_hash, kLevel), *whole,
+               kLevel},
+              base, target);
 }
 
 TEST_CASE("a gate holds work back while urgent work is under way") {
-  PriorityGate gate;
+  serve::PriorityGate gate;
   CHECK(gate.go_on());
   gate.begin_urgent();
   gate.begin_urgent();
@@ -316,7 +320,7 @@ TEST_CASE("a gate holds work back while urgent work is under way") {
 
 TEST_CASE("idle work runs at the lowest priority, on a thread of its own") {
   const auto seen = std::make_shared<std::promise<std::pair<int, std::thread::id>>>();
-  REQUIRE(start_background(
+  REQUIRE(serve::start_background(
       [seen] { seen->set_value({sched_getscheduler(0), std::this_thread::get_id()}); }));
   const auto [policy, thread] = seen->get_future().get();
   CHECK(policy == SCHED_IDLE);

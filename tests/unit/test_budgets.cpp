@@ -15,14 +15,14 @@
 namespace notp {
 namespace {
 
-constexpr UploadLimits kTight{.small = 100,
-                              .small_min = 10,
-                              .small_identity = 200,
-                              .small_all = 300,
-                              .large_identity = 1'000,
-                              .large_all = 2'500};
+constexpr publish::UploadLimits kTight{.small = 100,
+                                       .small_min = 10,
+                                       .small_identity = 200,
+                                       .small_all = 300,
+                                       .large_identity = 1'000,
+                                       .large_all = 2'500};
 
-ErrorCode refusal(UploadBudget& budget, const std::string& who, uint64_t bytes) {
+ErrorCode refusal(publish::UploadBudget& budget, const std::string& who, uint64_t bytes) {
   const auto opened = budget.open(who, bytes);
   REQUIRE_FALSE(opened.has_value());
   return opened.error().code;
@@ -30,7 +30,7 @@ ErrorCode refusal(UploadBudget& budget, const std::string& who, uint64_t bytes) 
 
 TEST_CASE("uploads: an identity has its part, and everybody together theirs") {
   const TemporaryFolder folder;
-  UploadBudget budget(folder.path() / "uploads", kTight);
+  publish::UploadBudget budget(folder.path() / "uploads", kTight);
   {
     const auto first = budget.open("mallory", 1'000);
     REQUIRE(first.has_value());
@@ -53,8 +53,8 @@ TEST_CASE("uploads: an identity has its part, and everybody together theirs") {
 
 TEST_CASE("uploads: many tiny ones are bounded as well") {
   const TemporaryFolder folder;
-  UploadBudget budget(folder.path(), kTight);
-  std::vector<std::unique_ptr<Upload>> held;
+  publish::UploadBudget budget(folder.path(), kTight);
+  std::vector<std::unique_ptr<session::Upload>> held;
   for (int i = 0; i < 20; ++i) held.push_back(budget.open("mallory", 1).value());
   CHECK(refusal(budget, "mallory", 1) == ErrorCode::kOverloaded);
   for (int i = 0; i < 10; ++i) held.push_back(budget.open("bob", 1).value());
@@ -66,7 +66,7 @@ TEST_CASE("uploads: many tiny ones are bounded as well") {
 TEST_CASE("uploads: what came is what is taken, from memory and from a file that has no name") {
   const TemporaryFolder folder;
   const auto place = folder.path() / "uploads";
-  UploadBudget budget(place, kTight);
+  publish::UploadBudget budget(place, kTight);
   for (const size_t size : {size_t{100}, size_t{1'000}}) {
     const auto upload = budget.open("bob", size).value();
     const Bytes content(size, 'x');
@@ -82,20 +82,20 @@ TEST_CASE("uploads: a folder that cannot be written is the publisher's answer") 
   const TemporaryFolder folder;
   const auto file = folder.path() / "a file";
   std::fclose(std::fopen(file.c_str(), "w"));
-  UploadBudget budget(file / "uploads", kTight);
+  publish::UploadBudget budget(file / "uploads", kTight);
   CHECK(refusal(budget, "bob", 1'000) == ErrorCode::kIo);
   CHECK(budget.held().large == 0);
 }
 
 // A session that counts what it is asked to hold.
 struct Session {
-  Session(SendBudget& budget, std::vector<std::string>& ended, std::string name)
+  Session(serve::SendBudget& budget, std::vector<std::string>& ended, std::string name)
       : account(budget, [&ended, name = std::move(name)] { ended.push_back(name); }) {}
-  SendBudget::Account account;
+  serve::SendBudget::Account account;
 };
 
 TEST_CASE("sending: above the sum the slowest readers go first, and those who read stay") {
-  SendBudget budget({.bytes = 300'000, .artifact_bytes = 0, .grace_ms = 2'000});
+  serve::SendBudget budget({.bytes = 300'000, .artifact_bytes = 0, .grace_ms = 2'000});
   std::vector<std::string> ended;
   Session quick(budget, ended, "quick"), slow(budget, ended, "slow"), silent(budget, ended, "none");
   quick.account.set(100'000, 0, 0);
@@ -114,7 +114,7 @@ TEST_CASE("sending: above the sum the slowest readers go first, and those who re
 }
 
 TEST_CASE("sending: where everybody is new, who asks for too much goes") {
-  SendBudget budget({.bytes = 300'000, .artifact_bytes = 0, .grace_ms = 2'000});
+  serve::SendBudget budget({.bytes = 300'000, .artifact_bytes = 0, .grace_ms = 2'000});
   std::vector<std::string> ended;
   Session first(budget, ended, "first"), second(budget, ended, "second");
   first.account.set(200'000, 0, 0);
@@ -126,12 +126,12 @@ TEST_CASE("sending: where everybody is new, who asks for too much goes") {
 }
 
 TEST_CASE("sending: a session that ends gives back what it held, and little is not counted") {
-  SendBudget budget({.bytes = 300'000, .artifact_bytes = 0, .grace_ms = 0});
+  serve::SendBudget budget({.bytes = 300'000, .artifact_bytes = 0, .grace_ms = 0});
   std::vector<std::string> ended;
   {
     Session session(budget, ended, "a"), small(budget, ended, "b");
     session.account.set(200'000, 0, 0);
-    small.account.set(SendBudget::kSmallBytes - 1, 0, 0);
+    small.account.set(serve::SendBudget::kSmallBytes - 1, 0, 0);
     CHECK(budget.held().bytes == 200'000);
     session.account.set(100, 199'900, 10);
     CHECK(budget.held().bytes == 0);
@@ -142,12 +142,12 @@ TEST_CASE("sending: a session that ends gives back what it held, and little is n
 }
 
 TEST_CASE("sending: an artifact under way counts once, as long as somebody is sent it") {
-  SendBudget budget({.bytes = 1 << 20, .artifact_bytes = 1'000, .grace_ms = 2'000});
+  serve::SendBudget budget({.bytes = 1 << 20, .artifact_bytes = 1'000, .grace_ms = 2'000});
   std::vector<std::string> ended;
   Session slow(budget, ended, "slow");
   slow.account.set(60'000, 0, 0);
   const auto make = [](size_t bytes) { return std::make_shared<const Bytes>(bytes, 'a'); };
-  const Content large = make(900), other = make(200);
+  const model::Content large = make(900), other = make(200);
   auto first = budget.hold(large, 0).value();
   auto second = budget.hold(large, 0).value();
   CHECK(*second == *large);
@@ -171,7 +171,7 @@ TEST_CASE("descriptors: the soft limit is raised to the hard one") {
   struct rlimit low = before;
   low.rlim_cur = std::min<rlim_t>(before.rlim_max, 64);
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &low) == 0);
-  const auto raised = raise_descriptor_limit();
+  const auto raised = server::raise_descriptor_limit();
   struct rlimit after{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &after) == 0);
   CHECK(after.rlim_cur == before.rlim_max);
@@ -180,21 +180,21 @@ TEST_CASE("descriptors: the soft limit is raised to the hard one") {
 }
 
 TEST_CASE("descriptors: strangers' handshakes do not take what sessions need") {
-  const AdmissionLimits wanted{.sessions_max = 50'000, .handshakes_max = 512};
-  const AdmissionLimits many = fit_descriptors(wanted, 1'000'000);
+  const serve::AdmissionLimits wanted{.sessions_max = 50'000, .handshakes_max = 512};
+  const serve::AdmissionLimits many = server::fit_descriptors(wanted, 1'000'000);
   CHECK(many.sessions_max == 50'000);
   CHECK(many.handshakes_max == 512);
-  const AdmissionLimits few = fit_descriptors(wanted, 1'024);
+  const serve::AdmissionLimits few = server::fit_descriptors(wanted, 1'024);
   CHECK(few.handshakes_max == 224);
   CHECK(few.sessions_max == 672);
   CHECK(few.sessions_max + few.handshakes_max < 1'024 - 100);
-  const AdmissionLimits none = fit_descriptors(wanted, 10);
+  const serve::AdmissionLimits none = server::fit_descriptors(wanted, 10);
   CHECK(none.sessions_max >= 1);
   CHECK(none.handshakes_max >= 1);
 }
 
 TEST_CASE("handshakes: an address has a burst and a rate, and takes nothing from another") {
-  AddressRate rate({.burst = 10, .per_second = 2, .addresses_max = 3});
+  serve::AddressRate rate({.burst = 10, .per_second = 2, .addresses_max = 3});
   const auto admitted = [&](const std::string& key, size_t times, TimeMs now_ms) {
     size_t count = 0;
     while (times-- > 0) count += rate.admit(key, now_ms) ? 1 : 0;
@@ -215,7 +215,7 @@ TEST_CASE("handshakes: an address has a burst and a rate, and takes nothing from
 
 TEST_CASE("handshakes: a network of IPv6 is one address") {
   const auto key = [](const char* text) {
-    return AddressRate::key_of(boost::asio::ip::make_address(text));
+    return serve::AddressRate::key_of(boost::asio::ip::make_address(text));
   };
   CHECK(key("2001:db8::1") == key("2001:db8::ffff:1"));
   CHECK(key("2001:db8::1") != key("2001:db8:0:1::1"));

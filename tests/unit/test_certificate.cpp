@@ -84,12 +84,12 @@ TEST_CASE("a request is made, read and answered with one identity and one purpos
   CHECK(X509_get_extended_key_usage(leaf.get()) == XKU_SSL_CLIENT);
   CHECK(X509_get_key_usage(leaf.get()) == KU_DIGITAL_SIGNATURE);
 
-  TlsFiles files = pki.node("edge-1");
+  transport::TlsFiles files = pki.node("edge-1");
   must(write_file(files.certificate, must(x509::certificate_pem(leaf.get()))));
-  CHECK_FALSE(TlsContext::load(files, Side::kClient));  // a different key
+  CHECK_FALSE(transport::TlsContext::load(files, transport::Side::kClient));  // a different key
   must(write_file(files.private_key, made.key_pem));
-  const auto context = must(TlsContext::load(files, Side::kClient));
-  CHECK(must(Result<Identity>(context->identity())).text() == uri);
+  const auto context = must(transport::TlsContext::load(files, transport::Side::kClient));
+  CHECK(must(Result<session::Identity>(context->identity())).text() == uri);
   CHECK(context->not_before_ms() / 1000 == (now - kHourMs) / 1000);
   CHECK(context->not_after_ms() / 1000 == (now + kHourMs) / 1000);
 }

@@ -38,11 +38,11 @@ void put(const fs::path& path, std::string_view text) {
 }
 
 // As if it were verified.
-VerifiedRelease read_as(const Release& release, uint8_t signer) {
-  ReleaseEnvelope envelope(samples::signed_by(release, {signer}).encode());
+trust::VerifiedRelease read_as(const trust::Release& release, uint8_t signer) {
+  trust::ReleaseEnvelope envelope(samples::signed_by(release, {signer}).encode());
   REQUIRE(envelope.open());
   REQUIRE(envelope.read());
-  return {ref_of(release, envelope.hash()), envelope};
+  return {trust::ref_of(release, envelope.hash()), envelope};
 }
 
 // A release of `texts` after `previous`, signed by key `signer`.
@@ -50,7 +50,7 @@ PulledRelease signed_release(uint64_t version, const samples::Texts& texts, uint
                              const PulledRelease* previous = nullptr) {
   PulledRelease out;
   out.content = samples::model_of(texts);
-  Release release = samples::release(version);
+  trust::Release release = samples::release(version);
   if (previous) release.previous_hash = previous->verified.ref.release_hash;
   release.content_root = out.content.tree->content_root();
   release.total_bytes = out.content.tree->total_bytes();
@@ -60,18 +60,19 @@ PulledRelease signed_release(uint64_t version, const samples::Texts& texts, uint
   return out;
 }
 
-std::vector<RootPtr> chain_of(std::initializer_list<Root> roots) {
+std::vector<RootPtr> chain_of(std::initializer_list<trust::Root> roots) {
   std::vector<RootPtr> chain;
-  for (const Root& root : roots) chain.push_back(std::make_shared<const Root>(root));
+  for (const trust::Root& root : roots) chain.push_back(std::make_shared<const trust::Root>(root));
   return chain;
 }
 
-Bytes full_artifact(const PulledRelease& release, const ModelContent& content) {
-  return encode_artifact(nullptr, {release.verified.envelope, content.tree.get(), content.loader()})
+Bytes full_artifact(const PulledRelease& release, const model::ModelContent& content) {
+  return delta::encode_artifact(nullptr,
+                                {release.verified.envelope, content.tree.get(), content.loader()})
       .value();
 }
 
-Floor floor_at(const PulledRelease& release) {
+trust::Floor floor_at(const PulledRelease& release) {
   return {release.release().epoch, release.release().version, release.verified.ref.release_hash};
 }
 
@@ -309,7 +310,7 @@ TEST_CASE("an artifact is opened only when root, floor and content agree") {
   const PulledRelease one = signed_release(1, {{"a", "one"}}),
                       two = signed_release(2, {{"a", "2"}}, 2, &one);
   const Bytes artifact = full_artifact(two, two.content);
-  const auto open = [&](ByteView bytes, const Floor& floor) {
+  const auto open = [&](ByteView bytes, const trust::Floor& floor) {
     return open_artifact(bytes, nullptr, roots, samples::kLedger, floor);
   };
   REQUIRE(open(artifact, floor_at(one)));
@@ -322,7 +323,7 @@ TEST_CASE("an artifact is opened only when root, floor and content agree") {
         ErrorCode::kEquivocation);
   const PulledRelease foreign = signed_release(3, {{"a", "2"}}, /*signer=*/9);
   CHECK(open(full_artifact(foreign, foreign.content), {}).error().code == ErrorCode::kSignature);
-  const ModelContent other = samples::model_of({{"a", "3"}});
+  const model::ModelContent other = samples::model_of({{"a", "3"}});
   CHECK(open(full_artifact(two, other), {}).error().code == ErrorCode::kContentRoot);
   CHECK_FALSE(open(ByteView(artifact).substr(0, artifact.size() / 2), {}));
   CHECK(open_artifact(artifact, nullptr, roots, {273165098782, "other"}, {}).error().code ==
@@ -333,10 +334,11 @@ TEST_CASE("a delta gives the whole content, what the base already had included")
   const auto roots = chain_of({samples::root()});
   const PulledRelease one = signed_release(1, {{"a", "one"}, {"kept", "same"}});
   const PulledRelease two = signed_release(2, {{"a", "two"}, {"kept", "same"}}, 2, &one);
-  const ReleaseContent base{one.verified.envelope, one.content.tree.get(), one.content.loader()};
-  const Bytes delta =
-      encode_artifact(&base, {two.verified.envelope, two.content.tree.get(), two.content.loader()})
-          .value();
+  const delta::ReleaseContent base{one.verified.envelope, one.content.tree.get(),
+                                   one.content.loader()};
+  const Bytes delta = delta::encode_artifact(&base, {two.verified.envelope, two.content.tree.get(),
+                                                     two.content.loader()})
+                          .value();
   const auto opened = open_artifact(delta, &one, roots, samples::kLedger, floor_at(one));
   REQUIRE(opened);
   CHECK(*file_content(opened->content, "a").value() == "two");
@@ -346,25 +348,25 @@ TEST_CASE("a delta gives the whole content, what the base already had included")
 TEST_CASE("an expired release can still be looked at") {
   const PulledRelease made = [] {
     PulledRelease release = signed_release(1, {{"a", "one"}});
-    Release expiring = release.release();
+    trust::Release expiring = release.release();
     expiring.expires_ms = samples::kIssuedMs + 1;
     release.verified = read_as(expiring, 2);
     return release;
   }();
   const auto roots = chain_of({samples::root()});
   CHECK(verify_ignoring_expiry(made.verified.envelope, roots, samples::kLedger, {}));
-  Trusted trusted;
+  trust::Trusted trusted;
   trusted.root = roots.front();
-  Update update;
+  trust::Update update;
   update.release = made.verified.envelope;
   update.release_ledger = samples::kLedger;
-  const Verdict verdict = verify_update(update, trusted, samples::kIssuedMs + 1);
+  const trust::Verdict verdict = trust::verify_update(update, trusted, samples::kIssuedMs + 1);
   REQUIRE(verdict.error);
   CHECK(verdict.error->code == ErrorCode::kExpired);
 }
 
 TEST_CASE("a release outlives the keys that signed it, and says under which root it stands") {
-  Root next = samples::root();
+  trust::Root next = samples::root();
   next.version = 2;
   next.delegations = {{"*/*", samples::public_keys({3}), 1}};
   const auto roots = chain_of({samples::root(), next});
@@ -401,7 +403,7 @@ TEST_CASE("the cache keeps the last four, trusts nothing it reads, and follows t
   fs::copy_file(files / "v5.artifact", files / "v9.artifact");
   CHECK(cache.newest(samples::kLedger)->release().version == 5);
 
-  Root other = samples::root();
+  trust::Root other = samples::root();
   other.delegations = {{"*/*", samples::public_keys({7}), 1}};
   CHECK_FALSE(ReleaseCache(environment, chain_of({other})).newest(samples::kLedger));
   CHECK(cache.newest(samples::kLedger)->release().version == 5);
@@ -416,7 +418,7 @@ TEST_CASE("a deny list is a valid model, names each identity once, and lets it i
   REQUIRE(denied);
   const auto report = cli::check_content(*denied);
   REQUIRE(report);
-  CHECK_MESSAGE(report->valid(), findings_text(report->findings));
+  CHECK_MESSAGE(report->valid(), model::findings_text(report->findings));
   CHECK(report->manifest.data_roots == std::vector<std::string>{std::string(kDeniedRoot)});
   const json::value list = parse_json(*file_content(*denied, kDeniedFile).value()).value();
   CHECK(list.at("identities").at(edge).at("reason") == "stolen");
@@ -449,7 +451,7 @@ TEST_CASE("lengths of time and identities as people write them") {
     CHECK_THROWS_AS(app.parse("--expire-after 0"), CLI::ValidationError);
   }
   CHECK(named_identity("edge-1", "core.internal")->text() == "spiffe://core.internal/node/edge-1");
-  CHECK(named_identity("publisher/alice", "core.internal")->role == Role::kPublisher);
+  CHECK(named_identity("publisher/alice", "core.internal")->role == session::Role::kPublisher);
   const std::string full = "spiffe://core.internal/admin/eve";
   CHECK(named_identity(full, "core.internal")->text() == full);
   for (const char* bad : {"", "a b", "robot/x", "spiffe://other.internal/node/edge-1"})

@@ -115,7 +115,7 @@ TEST_CASE("a commit's content is what a folder's would be") {
   must(make_folders(repository.folder.path() / "deep/model/.notp"));
   const std::string good = repository.commit("deep/model/.notp/config.yaml", "ledger: 1/x\n");
   const fs::path model = repository.folder.path() / "deep/model";
-  const Hash root = must(read_model_folder(model)).content.tree->content_root();
+  const Hash root = must(cli::read_model_folder(model)).content.tree->content_root();
   GitCheckout checkout = repository.at("deep/model");
   CHECK(must(checkout.has_folder()));
   CHECK(must(checkout.content_root(good)) == root);

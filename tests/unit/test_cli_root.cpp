@@ -48,8 +48,8 @@ uint64_t number(const json::value& value, std::string_view name) {
 
 std::string text(const json::value& value) { return json::value_to<std::string>(value); }
 
-Root root_at(uint64_t version) {
-  Root root = samples::root();
+trust::Root root_at(uint64_t version) {
+  trust::Root root = samples::root();
   root.version = version;
   return root;
 }
@@ -95,11 +95,12 @@ TEST_CASE("the next root needs the threshold of the old keys and of its own") {
 
   const Bytes one = read_text(shell.path("root.envelope"));
   const Bytes two = read_text(shell.path("root-2.envelope"));
-  Trusted trusted;
-  trusted.root = std::make_shared<const Root>(verify_pinned_root(one, "core.internal").value());
-  Update update;
+  trust::Trusted trusted;
+  trusted.root =
+      std::make_shared<const trust::Root>(trust::verify_pinned_root(one, "core.internal").value());
+  trust::Update update;
   update.root_chain = {two};
-  CHECK_FALSE(verify_update(update, trusted, read_clock().wall_ms).error);
+  CHECK_FALSE(trust::verify_update(update, trusted, read_clock().wall_ms).error);
 }
 
 TEST_CASE("a signer is shown everything and signs nothing by accident") {
@@ -242,7 +243,7 @@ TEST_CASE("what is kept of the roots seen is verified again and never goes back"
   // Another pinned file has its own chain.
   Settings other = settings;
   other.root = folder.path() / "other";
-  Root fresh_start = root_at(1);
+  trust::Root fresh_start = root_at(1);
   fresh_start.issued_ms += 1;
   REQUIRE(write_file(other.root, samples::signed_by(fresh_start, {1}).encode()));
   CHECK(RootChain::load(other, environment)->newest()->version == 1);

@@ -29,7 +29,7 @@ class Ledger : public Shell {
   Ledger() {
     fs::create_directories(path("roots"));
     put("root.envelope", samples::signed_by(samples::root(), {1}).encode());
-    Root next = samples::root();
+    trust::Root next = samples::root();
     next.version = 2;
     next.delegations = {{"*/*", samples::public_keys({3}), 1}};
     put("roots/2.envelope", samples::signed_by(next, {1}).encode());
@@ -46,14 +46,14 @@ class Ledger : public Shell {
 
   // Commits `written` and tags it with a statement about `stated`.
   void release(const samples::Texts& stated, const samples::Texts& written, uint8_t signer) {
-    const ModelContent content = samples::model_of(stated);
-    Release next = samples::release(++version_);
+    const model::ModelContent content = samples::model_of(stated);
+    trust::Release next = samples::release(++version_);
     next.previous_hash = previous_;
     next.content_root = content.tree->content_root();
     next.total_bytes = content.tree->total_bytes();
     next.file_count = content.tree->files().size();
-    const Envelope envelope = samples::signed_by(next, {signer});
-    previous_ = release_hash(envelope.payload);
+    const trust::Envelope envelope = samples::signed_by(next, {signer});
+    previous_ = trust::release_hash(envelope.payload);
     for (const auto& [name, text] : written) {
       fs::create_directories(path("ledger/" + name).parent_path());
       put("ledger/" + name, text);

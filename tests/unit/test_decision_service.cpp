@@ -14,23 +14,25 @@ namespace {
 
 namespace asio = boost::asio;
 
-class YesPdp final : public Pdp {
+class YesPdp final : public pdp::Pdp {
  public:
   std::string_view kind() const override { return "yes"; }
-  void start(PdpReport) override {}
-  void activate(ActiveSetPtr wanted, BlobLoader) override { basis_.want(std::move(wanted)); }
-  void confirm(ActiveSetPtr active) { basis_.confirm(std::move(active)); }
-  DecisionBasisPtr basis() const override { return basis_.get(); }
-  asio::awaitable<Decisions> evaluate(Question question) override {
+  void start(pdp::PdpReport) override {}
+  void activate(pdp::ActiveSetPtr wanted, model::BlobLoader) override {
+    basis_.want(std::move(wanted));
+  }
+  void confirm(pdp::ActiveSetPtr active) { basis_.confirm(std::move(active)); }
+  pdp::DecisionBasisPtr basis() const override { return basis_.get(); }
+  asio::awaitable<pdp::Decisions> evaluate(pdp::Question question) override {
     asked += question.inputs.size();
-    std::vector<Result<Decision>> out;
-    for (const InputText& input : question.inputs) {
+    std::vector<Result<pdp::Decision>> out;
+    for (const pdp::InputText& input : question.inputs) {
       if (input == "bad")
         out.push_back(fail(ErrorCode::kInvalidModel, "it failed"));
       else if (input == "nothing")
-        out.push_back(Decision{.active = basis()->active});
+        out.push_back(pdp::Decision{.active = basis()->active});
       else
-        out.push_back(Decision{.value = Bytes("true"), .active = basis()->active});
+        out.push_back(pdp::Decision{.value = Bytes("true"), .active = basis()->active});
     }
     co_return out;
   }
@@ -38,17 +40,17 @@ class YesPdp final : public Pdp {
   size_t asked = 0;
 
  private:
-  CurrentBasis basis_;
+  pdp::CurrentBasis basis_;
 };
 
 struct Caller {
-  DecisionOutcome decide(std::string_view path, std::vector<InputText> inputs) {
+  decision::DecisionOutcome decide(std::string_view path, std::vector<pdp::InputText> inputs) {
     asio::io_context context;
-    auto outcome =
-        asio::co_spawn(context,
-                       service.decide({DecisionApi::kData,
-                                       {.path = path_segments(path), .inputs = std::move(inputs)}}),
-                       asio::use_future);
+    auto outcome = asio::co_spawn(
+        context,
+        service.decide({decision::DecisionApi::kData,
+                        {.path = pdp::path_segments(path), .inputs = std::move(inputs)}}),
+        asio::use_future);
     context.run();
     return outcome.get();
   }
@@ -61,7 +63,7 @@ struct Caller {
 
   YesPdp pdp;
   prometheus::Registry metrics;
-  DecisionService service{pdp, metrics};
+  decision::DecisionService service{pdp, metrics};
 };
 
 TestComposition shop() {
@@ -102,7 +104,7 @@ TEST_CASE("a denied ledger's roots are withheld until the PDP has confirmed the 
 TEST_CASE("before a PDP has confirmed anything, what is denied is withheld as well") {
   Caller caller;
   caller.pdp.activate(with_status(shop(), "shop", status_at_age(3'601)).active_set, {});
-  const auto decision = caller.decide("shop/desk", {InputText()}).only();
+  const auto decision = caller.decide("shop/desk", {pdp::InputText()}).only();
   CHECK_FALSE(decision->value);
   CHECK_FALSE(decision->has_input);
   CHECK(decision->active == nullptr);

@@ -31,25 +31,26 @@ ErrorCode code_of(const Result<T>& result) {
   return result.error().code;
 }
 
-Bytes encode(const ModelContent* base, const ModelContent& target) {
-  ReleaseContent base_side;
+Bytes encode(const model::ModelContent* base, const model::ModelContent& target) {
+  delta::ReleaseContent base_side;
   if (base) base_side = side_of(*base, kOldEnvelope);
-  auto artifact = encode_artifact(base ? &base_side : nullptr, side_of(target, kNewEnvelope));
+  auto artifact =
+      delta::encode_artifact(base ? &base_side : nullptr, side_of(target, kNewEnvelope));
   REQUIRE(artifact);
   return *artifact;
 }
 
-Result<AppliedArtifact> apply(ByteView artifact, const ModelContent* base,
-                              const ApplyLimits& limits) {
-  ReleaseContent base_side;
+Result<delta::AppliedArtifact> apply(ByteView artifact, const model::ModelContent* base,
+                                     const delta::ApplyLimits& limits) {
+  delta::ReleaseContent base_side;
   if (base) base_side = side_of(*base, kOldEnvelope);
-  return apply_artifact(artifact, base ? &base_side : nullptr, limits);
+  return delta::apply_artifact(artifact, base ? &base_side : nullptr, limits);
 }
 
 // Encodes, applies, compares, and returns the bytes transferred.
-size_t round_trip(const ModelContent* base, const ModelContent& target) {
+size_t round_trip(const model::ModelContent* base, const model::ModelContent& target) {
   const Bytes artifact = encode(base, target);
-  const auto envelope = read_envelope(artifact, base ? ByteView(kOldEnvelope) : ByteView());
+  const auto envelope = delta::read_envelope(artifact, base ? ByteView(kOldEnvelope) : ByteView());
   REQUIRE(envelope);
   CHECK(*envelope == kNewEnvelope);
   const auto applied = apply(artifact, base, limits_of(target));
@@ -88,11 +89,11 @@ Bytes artifact_of(ByteView program, ByteView rest = "") {
   return "\x01" + raw_section(1, "envelope") + raw_section(2, program) + Bytes(rest) + "\x05";
 }
 
-constexpr ApplyLimits kWide{1 << 20, 100};
+constexpr delta::ApplyLimits kWide{1 << 20, 100};
 
 // The fixed sections of any artifact: envelope and program.
 size_t overhead() {
-  const ModelContent model = model_of(teams(20));
+  const model::ModelContent model = model_of(teams(20));
   return encode(&model, model).size();
 }
 
@@ -102,13 +103,13 @@ TEST_CASE("artifact: full content") {
   Texts texts = teams(30);
   texts["empty.json"] = "";
   texts["data/large/data.json"] = Bytes(300'000, 'x') + "tail";
-  const ModelContent target = model_of(texts);
+  const model::ModelContent target = model_of(texts);
   const size_t bytes = round_trip(nullptr, target);
   CHECK(bytes < target.tree->total_bytes() / 2);
 }
 
 TEST_CASE("artifact: an empty model, and to and from one") {
-  const ModelContent none = model_of({}), some = model_of(teams(5));
+  const model::ModelContent none = model_of({}), some = model_of(teams(5));
   round_trip(nullptr, none);
   round_trip(&none, some);
   round_trip(&some, none);
@@ -120,7 +121,7 @@ TEST_CASE("artifact: nothing changed costs the envelope and nothing else") {
 
 TEST_CASE("artifact: one changed rule costs tens of bytes") {
   Texts texts = teams(200);
-  const ModelContent before = model_of(texts);
+  const model::ModelContent before = model_of(texts);
   texts["policies/team7/p77.rego"].insert(600, "_new");
   CHECK(round_trip(&before, model_of(texts)) <= overhead() + 50);
 }
@@ -128,7 +129,7 @@ TEST_CASE("artifact: one changed rule costs tens of bytes") {
 TEST_CASE("artifact: the more files are added in one place, the more old ones help") {
   Texts texts = teams(400);
   texts["data/x.json"] = texts["policies/a.txt"] = "of another kind";
-  const ModelContent base = model_of(texts);
+  const model::ModelContent base = model_of(texts);
   const BaseIndex index(base.tree.get());
   const auto references = [&](size_t added, size_t elsewhere) {
     delta::Program program;
@@ -150,7 +151,7 @@ TEST_CASE("artifact: the more files are added in one place, the more old ones he
 
 TEST_CASE("artifact: a renamed folder costs its names") {
   const Texts texts = teams(200);
-  const ModelContent before = model_of(texts);
+  const model::ModelContent before = model_of(texts);
   Texts renamed;
   for (const auto& [path, text] : texts)
     renamed[samples::move_path(path, "policies/team7/", "policies/payments/")] = text;
@@ -169,7 +170,7 @@ TEST_CASE("artifact: content that the base has costs no bytes") {
   while (noise.size() < 200'000) noise.push_back(static_cast<char>(random.next_u64()));
   texts["data/a/data.json"] = noise;
   texts["data/b/data.json"] = Bytes(noise.rbegin(), noise.rend());
-  const ModelContent before = model_of(texts);
+  const model::ModelContent before = model_of(texts);
   const size_t allowed = overhead() + 60;
 
   SUBCASE("copied") { texts["data/c/data.json"] = noise; }
@@ -200,8 +201,8 @@ TEST_CASE("artifact: equal new contents travel once") {
   SeededRandom random(3);
   Bytes noise;
   while (noise.size() < 100'000) noise.push_back(static_cast<char>(random.next_u64()));
-  const ModelContent before = model_of({{"x.json", "old"}});
-  const ModelContent after =
+  const model::ModelContent before = model_of({{"x.json", "old"}});
+  const model::ModelContent after =
       model_of({{"x.json", noise}, {"a/1.json", noise}, {"b/2.json", noise}, {"c", "old"}});
   CHECK(round_trip(&before, after) <= noise.size() + 150);
 }
@@ -210,7 +211,7 @@ TEST_CASE("artifact: a renamed and edited large file is coded against its old ve
   SeededRandom random(5);
   Bytes noise;
   while (noise.size() < 500'000) noise.push_back(static_cast<char>(random.next_u64()));
-  const ModelContent before = model_of({{"data/a/data.json", noise}, {"m", "1"}});
+  const model::ModelContent before = model_of({{"data/a/data.json", noise}, {"m", "1"}});
   noise.insert(250'000, "edited");
   CHECK(round_trip(&before, model_of({{"moved/data.json", noise}, {"m", "1"}})) < 1000);
   CHECK(round_trip(&before, model_of({{"data/a/data.json", noise.substr(0, 100)}, {"m", "1"}})) <
@@ -233,9 +234,9 @@ TEST_CASE("artifact: a large content takes the coding that suits it") {
   SeededRandom random(6);
   Bytes noise, text = samples::random_text(random, 2 << 20);
   while (noise.size() < 2 << 20) noise.push_back(static_cast<char>(random.next_u64()));
-  const ModelContent before = model_of({{"f", text}});
+  const model::ModelContent before = model_of({{"f", text}});
   const auto coding_of = [&](const Bytes& content) {
-    const ModelContent after = model_of({{"f", content}});
+    const model::ModelContent after = model_of({{"f", content}});
     round_trip(&before, after);
     const auto codings = blob_codings(encode(&before, after));
     REQUIRE(codings.size() == 1);
@@ -252,10 +253,10 @@ TEST_CASE("artifact: more small content than one solid section holds") {
   SeededRandom random(9);
   for (int i = 0; i < 200; ++i)
     texts["f" + std::to_string(i)] = samples::random_text(random, limits::kSmallFileBytesMax);
-  const ModelContent before = model_of(texts);
+  const model::ModelContent before = model_of(texts);
   REQUIRE(before.tree->total_bytes() > limits::kSolidBytesMax);
   for (auto& [path, text] : texts) text.replace(100, 3, "new");
-  const ModelContent after = model_of(texts);
+  const model::ModelContent after = model_of(texts);
   CHECK(round_trip(&before, after) < 40'000);
   round_trip(nullptr, before);
 }
@@ -263,7 +264,7 @@ TEST_CASE("artifact: more small content than one solid section holds") {
 TEST_CASE("artifact: the same inputs give the same bytes") {
   SeededRandom random(4);
   Texts texts = samples::random_texts(random, 60);
-  const ModelContent before = model_of(texts);
+  const model::ModelContent before = model_of(texts);
   for (int i = 0; i < 20; ++i) samples::random_edit(random, texts);
   CHECK(encode(&before, model_of(texts)) == encode(&before, model_of(texts)));
 }
@@ -272,57 +273,62 @@ TEST_CASE("artifact id: from both releases, the codec and the effort") {
   const Hash a = sha256("a"), b = sha256("b");
   Bytes covered("notp.artifact.v1\0", 17);
   covered.append(a.view()).append(b.view()).push_back('\x01');
-  CHECK(artifact_id(a, b) == sha256(covered));
-  CHECK(artifact_id(a, b) != artifact_id(b, a));
-  CHECK(artifact_id(Hash{}, b) != artifact_id(a, b));
-  CHECK(artifact_id(a, b, 0) == artifact_id(a, b));
-  CHECK(artifact_id(a, b, 300) == sha256(covered + "\xac\x02"));
+  CHECK(delta::artifact_id(a, b) == sha256(covered));
+  CHECK(delta::artifact_id(a, b) != delta::artifact_id(b, a));
+  CHECK(delta::artifact_id(Hash{}, b) != delta::artifact_id(a, b));
+  CHECK(delta::artifact_id(a, b, 0) == delta::artifact_id(a, b));
+  CHECK(delta::artifact_id(a, b, 300) == sha256(covered + "\xac\x02"));
 }
 
 TEST_CASE("artifact: only contents that are needed are loaded") {
   Texts texts = teams(50);
-  const ModelContent before = model_of(texts);
+  const model::ModelContent before = model_of(texts);
   texts["policies/team1/p11.rego"] += "x";
-  const ModelContent after = model_of(texts);
+  const model::ModelContent after = model_of(texts);
   size_t loads = 0;
-  const auto counting = [&](const ModelContent& model) {
-    ReleaseContent out = side_of(model, kOldEnvelope);
+  const auto counting = [&](const model::ModelContent& model) {
+    delta::ReleaseContent out = side_of(model, kOldEnvelope);
     out.load = [&loads, load = out.load](const Hash& hash) {
       ++loads;
       return load(hash);
     };
     return out;
   };
-  const ReleaseContent base = counting(before);
-  const auto artifact = encode_artifact(&base, counting(after));
+  const delta::ReleaseContent base = counting(before);
+  const auto artifact = delta::encode_artifact(&base, counting(after));
   REQUIRE(artifact);
   CHECK(loads == 2);
-  REQUIRE(apply_artifact(*artifact, &base, limits_of(after)));
+  REQUIRE(delta::apply_artifact(*artifact, &base, limits_of(after)));
   CHECK(loads == 3);
 }
 
 TEST_CASE("artifact: errors of the loaders pass through, a wrong size is corruption") {
   Texts texts = teams(10);
-  const ModelContent before = model_of(texts);
+  const model::ModelContent before = model_of(texts);
   texts["policies/team0/p1.rego"] += "x";
-  const ModelContent after = model_of(texts);
+  const model::ModelContent after = model_of(texts);
   const Bytes artifact = encode(&before, after);
-  ReleaseContent base = side_of(before, kOldEnvelope);
-  base.load = [](const Hash&) -> Result<Content> { return fail(ErrorCode::kNotFound, "gone"); };
-  CHECK(code_of(apply_artifact(artifact, &base, limits_of(after))) == ErrorCode::kNotFound);
-  CHECK(code_of(encode_artifact(&base, side_of(after))) == ErrorCode::kNotFound);
-  base.load = [](const Hash&) -> Result<Content> { return std::make_shared<const Bytes>("short"); };
-  CHECK(code_of(apply_artifact(artifact, &base, limits_of(after))) == ErrorCode::kCorrupt);
+  delta::ReleaseContent base = side_of(before, kOldEnvelope);
+  base.load = [](const Hash&) -> Result<model::Content> {
+    return fail(ErrorCode::kNotFound, "gone");
+  };
+  CHECK(code_of(delta::apply_artifact(artifact, &base, limits_of(after))) == ErrorCode::kNotFound);
+  CHECK(code_of(delta::encode_artifact(&base, side_of(after))) == ErrorCode::kNotFound);
+  base.load = [](const Hash&) -> Result<model::Content> {
+    return std::make_shared<const Bytes>("short");
+  };
+  CHECK(code_of(delta::apply_artifact(artifact, &base, limits_of(after))) == ErrorCode::kCorrupt);
 }
 
 TEST_CASE("artifact: signed sizes limit the outcome, to the byte and the file") {
   Texts texts = teams(30);
-  const ModelContent before = model_of(texts);
+  const model::ModelContent before = model_of(texts);
   texts["policies/team9/new.rego"] = "package new";
-  const ModelContent after = model_of(texts);
-  for (const ModelContent* base : {static_cast<const ModelContent*>(nullptr), &before}) {
+  const model::ModelContent after = model_of(texts);
+  for (const model::ModelContent* base :
+       {static_cast<const model::ModelContent*>(nullptr), &before}) {
     const Bytes artifact = encode(base, after);
-    const ApplyLimits exact = limits_of(after);
+    const delta::ApplyLimits exact = limits_of(after);
     CHECK(apply(artifact, base, exact));
     CHECK(code_of(apply(artifact, base, {exact.total_bytes - 1, exact.file_count})) ==
           ErrorCode::kArtifact);
@@ -333,35 +339,35 @@ TEST_CASE("artifact: signed sizes limit the outcome, to the byte and the file") 
 
 TEST_CASE("artifact: without its base, or with another one") {
   Texts texts = teams(30);
-  const ModelContent before = model_of(texts);
+  const model::ModelContent before = model_of(texts);
   texts["policies/team1/p11.rego"].insert(500, "changed");
-  const ModelContent after = model_of(texts);
+  const model::ModelContent after = model_of(texts);
   const Bytes artifact = encode(&before, after);
   CHECK(code_of(apply(artifact, nullptr, limits_of(after))) == ErrorCode::kArtifact);
   texts.erase("policies/team0/p0.rego");
-  const ModelContent other = model_of(texts);
+  const model::ModelContent other = model_of(texts);
   const auto applied = apply(artifact, &other, {1 << 20, 1000});
   if (applied) CHECK(applied->tree->content_root() != after.tree->content_root());
-  CHECK(code_of(read_envelope("\x01" + section(1, 2, 40, Bytes(9, 'z')), {})) ==
+  CHECK(code_of(delta::read_envelope("\x01" + section(1, 2, 40, Bytes(9, 'z')), {})) ==
         ErrorCode::kArtifact);
 }
 
 TEST_CASE("read_envelope: needs the front only") {
-  const ModelContent model = model_of(teams(3));
+  const model::ModelContent model = model_of(teams(3));
   const Bytes artifact = encode(nullptr, model);
   const size_t end = 1 + 3 + kNewEnvelope.size();
   for (size_t bytes = 0; bytes < end; ++bytes) {
-    const auto early = read_envelope(artifact.substr(0, bytes), {});
+    const auto early = delta::read_envelope(artifact.substr(0, bytes), {});
     CHECK(code_of(early) == ErrorCode::kArtifact);
     CHECK(early.error().message.find("cut short") != std::string::npos);
   }
-  CHECK(read_envelope(artifact.substr(0, end), {}).value() == kNewEnvelope);
-  CHECK(code_of(read_envelope("\x01" + section(1, 0, limits::kEnvelopeBytesMax + 1, ""), {})) ==
-        ErrorCode::kArtifact);
+  CHECK(delta::read_envelope(artifact.substr(0, end), {}).value() == kNewEnvelope);
+  CHECK(code_of(delta::read_envelope("\x01" + section(1, 0, limits::kEnvelopeBytesMax + 1, ""),
+                                     {})) == ErrorCode::kArtifact);
 }
 
 TEST_CASE("artifact: containers that are refused") {
-  const ModelContent base = model_of({{"a", "old a"}, {"b", "old b"}});
+  const model::ModelContent base = model_of({{"a", "old a"}, {"b", "old b"}});
   const Bytes envelope = raw_section(1, "envelope"), program = raw_section(2, "");
   const Bytes added = Bytes("\x02\x01\x00\x00\x01x\x03", 7);  // adds "x" of 3 bytes
   const Bytes big_frame = *zstd_compress(Bytes(32'000 * 30, '\0'), {}, {});
@@ -449,7 +455,7 @@ TEST_CASE("artifact: zstd frames that are refused") {
 
 TEST_CASE("path program: what is refused") {
   // Files 0 "a", 1 "d/b", 2 "d/c"; folders 0 "", 1 "d".
-  const ModelContent base = model_of({{"a", "old a"}, {"d/b", "old b"}, {"d/c", "old c"}});
+  const model::ModelContent base = model_of({{"a", "old a"}, {"d/b", "old b"}, {"d/c", "old c"}});
   const auto bytes = [](std::initializer_list<int> values) {
     Bytes out;
     for (const int value : values) out.push_back(static_cast<char>(value));
@@ -500,7 +506,7 @@ TEST_CASE("path program: what is refused") {
 TEST_CASE("path program: copies of copies cannot outgrow the signed counts") {
   Texts texts;
   for (int i = 0; i < 90; ++i) texts["d/" + std::to_string(i)] = "x";
-  const ModelContent base = model_of(texts);
+  const model::ModelContent base = model_of(texts);
   delta::Program program;
   for (int i = 0; i < 90; ++i) program.copied_folders.push_back({1, "c" + std::to_string(i)});
   const BaseIndex index(base.tree.get());
@@ -512,7 +518,7 @@ TEST_CASE("path program: copies of copies cannot outgrow the signed counts") {
 }
 
 TEST_CASE("path program: parsing gives back what was encoded") {
-  const ModelContent base = model_of(teams(40));
+  const model::ModelContent base = model_of(teams(40));
   const BaseIndex index(base.tree.get());
   delta::Program program;
   program.modified = {{0, 7}, {5, limits::kBlobBytesMax}, {39, 0}};
@@ -542,16 +548,16 @@ TEST_CASE("artifact: mutations never pass the limits") {
   Texts texts = teams(5);
   const Bytes record = samples::random_text(random, 700);
   for (int i = 0; i < 100; ++i) texts["data/big/data.json"] += record;
-  const ModelContent before = model_of(texts);
+  const model::ModelContent before = model_of(texts);
   texts["policies/team0/p1.rego"].insert(100, "changed");
   texts["data/big/data.json"].replace(30'000, 5, "other");
   texts["policies/team1/added.rego"] = "package added";
   texts["policies/copy.rego"] = texts["policies/team0/p2.rego"];
   texts.erase("policies/team0/p3.rego");
-  const ModelContent after = model_of(texts);
-  const ApplyLimits limits = limits_of(after);
-  const auto check = [&](const Bytes& artifact, const ModelContent* base) {
-    static_cast<void>(read_envelope(artifact, kOldEnvelope));
+  const model::ModelContent after = model_of(texts);
+  const delta::ApplyLimits limits = limits_of(after);
+  const auto check = [&](const Bytes& artifact, const model::ModelContent* base) {
+    static_cast<void>(delta::read_envelope(artifact, kOldEnvelope));
     const auto applied = apply(artifact, base, limits);
     if (!applied) {
       CHECK(applied.error().code == ErrorCode::kArtifact);
@@ -560,7 +566,8 @@ TEST_CASE("artifact: mutations never pass the limits") {
     CHECK(applied->tree->total_bytes() <= limits.total_bytes);
     CHECK(applied->tree->files().size() <= limits.file_count);
   };
-  for (const ModelContent* base : {static_cast<const ModelContent*>(nullptr), &before}) {
+  for (const model::ModelContent* base :
+       {static_cast<const model::ModelContent*>(nullptr), &before}) {
     const Bytes good = encode(base, after);
     for (size_t i = 0; i < good.size(); ++i) {
       CHECK_FALSE(apply(good.substr(0, i), base, limits));

@@ -18,15 +18,15 @@ namespace {
 using delta::decode_envelope_diff;
 using delta::encode_envelope_diff;
 
-Bytes signed_bytes(const Release& release, std::initializer_list<uint8_t> keys = {2}) {
+Bytes signed_bytes(const trust::Release& release, std::initializer_list<uint8_t> keys = {2}) {
   return samples::signed_by(release, keys).encode();
 }
 
 // The release after `before`, issued an hour later, with other content.
-Release next_of(const Release& before) {
-  Release out = before;
+trust::Release next_of(const trust::Release& before) {
+  trust::Release out = before;
   ++out.version;
-  out.previous_hash = release_hash(before.encode());
+  out.previous_hash = trust::release_hash(before.encode());
   out.content_root = sha256("content of " + std::to_string(out.version));
   out.total_bytes += 7;
   out.issued_ms += 3'600'000;
@@ -51,16 +51,17 @@ ErrorCode refusal(ByteView coded, ByteView base, uint64_t raw_bytes) {
 }
 
 TEST_CASE("the next release costs its content root, its signature and a few bytes") {
-  const Release first = samples::release();
+  const trust::Release first = samples::release();
   const Bytes coded = round_trip(signed_bytes(first), signed_bytes(next_of(first)));
   // Two for the check, one for the mask, four for the time, one for the size.
   CHECK(coded.size() == 32 + 64 + 8);
 }
 
 TEST_CASE("the next release of a repository costs its commit beside") {
-  Release first = samples::release();
-  first.source = Source{"https://git.example/policies.git", "refs/heads/main", Bytes(40, 'a'), ""};
-  Release next = next_of(first);
+  trust::Release first = samples::release();
+  first.source =
+      trust::Source{"https://git.example/policies.git", "refs/heads/main", Bytes(40, 'a'), ""};
+  trust::Release next = next_of(first);
   const size_t same = round_trip(signed_bytes(first), signed_bytes(next)).size();
   next.source->commit = Bytes(40, 'b');
   CHECK(round_trip(signed_bytes(first), signed_bytes(next)).size() == same + 21);
@@ -74,35 +75,35 @@ TEST_CASE("the next release of a repository costs its commit beside") {
 }
 
 TEST_CASE("whatever differs comes back, and whoever signed") {
-  const Release first = samples::release(7);
-  const std::function<void(Release&)> changes[] = {
-      [](Release&) {},
-      [](Release& r) { r.version += 3; },
-      [](Release& r) { r.version = limits::kVersionMax; },
-      [](Release& r) { r.version = 1, r.previous_hash = {}; },
-      [](Release& r) { r.previous_hash = sha256("another"); },
-      [](Release& r) { r.epoch = limits::kVersionMax; },
-      [](Release& r) { r.epoch = 0; },
-      [](Release& r) { r.content_root = sha256("content"); },
-      [](Release& r) { r.total_bytes = 0, r.file_count = limits::kModelFilesMax; },
-      [](Release& r) { r.data_roots = {}; },
-      [](Release& r) { r.data_roots = {"a", "iam/payments", "z"}; },
-      [](Release& r) { r.issued_ms = 1; },
-      [](Release& r) { r.issued_ms = limits::kTimestampMsMax; },
-      [](Release& r) { r.expires_ms = r.issued_ms + 1; },
-      [](Release& r) { r.fresh_s = 1, r.hard_s = limits::kHardSecondsMax; },
-      [](Release& r) { r.on_hard = OnHard::kServe; }};
+  const trust::Release first = samples::release(7);
+  const std::function<void(trust::Release&)> changes[] = {
+      [](trust::Release&) {},
+      [](trust::Release& r) { r.version += 3; },
+      [](trust::Release& r) { r.version = limits::kVersionMax; },
+      [](trust::Release& r) { r.version = 1, r.previous_hash = {}; },
+      [](trust::Release& r) { r.previous_hash = sha256("another"); },
+      [](trust::Release& r) { r.epoch = limits::kVersionMax; },
+      [](trust::Release& r) { r.epoch = 0; },
+      [](trust::Release& r) { r.content_root = sha256("content"); },
+      [](trust::Release& r) { r.total_bytes = 0, r.file_count = limits::kModelFilesMax; },
+      [](trust::Release& r) { r.data_roots = {}; },
+      [](trust::Release& r) { r.data_roots = {"a", "iam/payments", "z"}; },
+      [](trust::Release& r) { r.issued_ms = 1; },
+      [](trust::Release& r) { r.issued_ms = limits::kTimestampMsMax; },
+      [](trust::Release& r) { r.expires_ms = r.issued_ms + 1; },
+      [](trust::Release& r) { r.fresh_s = 1, r.hard_s = limits::kHardSecondsMax; },
+      [](trust::Release& r) { r.on_hard = trust::OnHard::kServe; }};
   for (const bool expires : {false, true})
     for (const auto& change : changes) {
-      Release before = first;
+      trust::Release before = first;
       if (expires) before.expires_ms = before.issued_ms + 86'400'000;
-      Release after = next_of(before);
+      trust::Release after = next_of(before);
       if (expires) after.expires_ms = after.issued_ms + 86'400'000;
       if (after.expires_ms > limits::kTimestampMsMax) after.expires_ms = 0;
       change(after);
       if (after.expires_ms <= after.issued_ms || after.expires_ms > limits::kTimestampMsMax)
         after.expires_ms = 0;
-      REQUIRE(Release::decode(after.encode()));
+      REQUIRE(trust::Release::decode(after.encode()));
       round_trip(signed_bytes(before), signed_bytes(after));
       round_trip(signed_bytes(before, {2, 3}), signed_bytes(after, {3}));
       round_trip(signed_bytes(before, {}), signed_bytes(after, {2, 3, 1}));
@@ -110,17 +111,17 @@ TEST_CASE("whatever differs comes back, and whoever signed") {
 }
 
 TEST_CASE("a lifetime that stays costs nothing") {
-  Release first = samples::release();
+  trust::Release first = samples::release();
   first.expires_ms = first.issued_ms + 86'400'000;
-  Release second = next_of(first);
+  trust::Release second = next_of(first);
   second.expires_ms = second.issued_ms + 86'400'000;
   CHECK(round_trip(signed_bytes(first), signed_bytes(second)).size() == 32 + 64 + 8);
 }
 
 TEST_CASE("what is no release of the ledger has no difference") {
-  const Release first = samples::release();
+  const trust::Release first = samples::release();
   const Bytes base = signed_bytes(first), target = signed_bytes(next_of(first));
-  Release other = next_of(first);
+  trust::Release other = next_of(first);
   other.ledger.name = "gateway";
   CHECK_FALSE(encode_envelope_diff(base, signed_bytes(other)));
   other = next_of(first);
@@ -133,7 +134,7 @@ TEST_CASE("what is no release of the ledger has no difference") {
 }
 
 TEST_CASE("a difference for another base is refused") {
-  const Release first = samples::release(), second = next_of(first);
+  const trust::Release first = samples::release(), second = next_of(first);
   const Bytes base = signed_bytes(first), target = signed_bytes(second);
   const Bytes coded = round_trip(base, target);
   CHECK(refusal(coded, signed_bytes(second), target.size()) == ErrorCode::kArtifact);
@@ -146,7 +147,7 @@ TEST_CASE("a difference for another base is refused") {
 }
 
 TEST_CASE("a difference that is malformed is refused") {
-  const Release first = samples::release();
+  const trust::Release first = samples::release();
   const Bytes base = signed_bytes(first), target = signed_bytes(next_of(first));
   const Bytes coded = round_trip(base, target);
   const Bytes check = coded.substr(0, 2), signature(64, 's');
@@ -171,7 +172,7 @@ TEST_CASE("a difference that is malformed is refused") {
 }
 
 TEST_CASE("mutations are refused, or make the envelope of a release") {
-  const Release first = samples::release();
+  const trust::Release first = samples::release();
   const Bytes base = signed_bytes(first), target = signed_bytes(next_of(first));
   const Bytes coded = round_trip(base, target);
   SeededRandom random(3);
@@ -186,20 +187,20 @@ TEST_CASE("mutations are refused, or make the envelope of a release") {
     }
     CHECK(decoded->bytes().size() == target.size());
     CHECK(decoded->is_read());
-    CHECK(Release::decode(Envelope::decode(*decoded)->payload));
+    CHECK(trust::Release::decode(trust::Envelope::decode(*decoded)->payload));
   }
 }
 
 TEST_CASE("an artifact has the difference where there is one, and else what is smallest") {
-  const ModelContent before = samples::model_of({{"manifest.json", "{}"}});
-  const ModelContent after = samples::model_of({{"manifest.json", "{ }"}});
-  const Release first = samples::release(), second = next_of(first);
+  const model::ModelContent before = samples::model_of({{"manifest.json", "{}"}});
+  const model::ModelContent after = samples::model_of({{"manifest.json", "{ }"}});
+  const trust::Release first = samples::release(), second = next_of(first);
   const Bytes old_envelope = signed_bytes(first), new_envelope = signed_bytes(second);
-  const ReleaseContent base = samples::side_of(before, old_envelope);
-  const auto envelope_section = [&](const ReleaseContent& target) {
-    const auto artifact = encode_artifact(&base, target);
+  const delta::ReleaseContent base = samples::side_of(before, old_envelope);
+  const auto envelope_section = [&](const delta::ReleaseContent& target) {
+    const auto artifact = delta::encode_artifact(&base, target);
     REQUIRE(artifact);
-    CHECK(read_envelope(*artifact, base.envelope) == target.envelope);
+    CHECK(delta::read_envelope(*artifact, base.envelope) == target.envelope);
     ByteView in = ByteView(*artifact).substr(1);
     return delta::take_section(in).value();
   };
@@ -212,11 +213,11 @@ TEST_CASE("an artifact has the difference where there is one, and else what is s
   MESSAGE("ENVELOPE " << as_text.size() << " -> " << as_difference.size() << " bytes");
   CHECK(as_difference.size() == diff.coded.size() + 4);
   // Sections of other kinds, or without a base, have no difference.
-  const auto artifact = encode_artifact(&base, samples::side_of(after, new_envelope));
-  CHECK(read_envelope(*artifact, {}).error().code == ErrorCode::kArtifact);
+  const auto artifact = delta::encode_artifact(&base, samples::side_of(after, new_envelope));
+  CHECK(delta::read_envelope(*artifact, {}).error().code == ErrorCode::kArtifact);
   Bytes as_program = *artifact;
   as_program[1] = '\x42';
-  CHECK(read_envelope(as_program, base.envelope).error().code == ErrorCode::kArtifact);
+  CHECK(delta::read_envelope(as_program, base.envelope).error().code == ErrorCode::kArtifact);
   // Not a release's envelope: coded like any text.
   const Bytes text = old_envelope + "!";
   CHECK(envelope_section(samples::side_of(after, text)).coding == delta::Coding::kZstdReference);

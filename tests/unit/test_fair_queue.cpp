@@ -14,7 +14,7 @@ namespace {
 
 // A queue under virtual time, with the outcome of each job.
 struct Office {
-  explicit Office(FairLimits limits) : queue("errands", limits) {}
+  explicit Office(serve::FairLimits limits) : queue("errands", limits) {}
 
   void ask(const std::string& key, const std::string& name) {
     auto refused = queue.add(
@@ -49,12 +49,12 @@ struct Office {
     return found->second.error().code;
   }
 
-  FairQueue queue;
+  serve::FairQueue queue;
   TimeMs now_ms = 1'000'000;
   std::map<std::string, Result<void>> ended;
 };
 
-FairLimits roomy() {
+serve::FairLimits roomy() {
   return {.running_max = 1,
           .running_per_key_max = 1,
           .waiting_max = 1'000,
@@ -140,7 +140,7 @@ TEST_CASE("when all room is taken, the longest queue gives way") {
 }
 
 TEST_CASE("a key that has used its time is refused until some of it came back") {
-  FairLimits limits = roomy();
+  serve::FairLimits limits = roomy();
   limits.budget_ms = 60'000;
   limits.refill_factor = 5;
   Office office(limits);
@@ -161,7 +161,7 @@ TEST_CASE("a key that has used its time is refused until some of it came back") 
 }
 
 TEST_CASE("what is remembered of keys is bounded") {
-  FairLimits limits = roomy();
+  serve::FairLimits limits = roomy();
   limits.budget_ms = 60'000;
   limits.keys_max = 8;
   Office office(limits);
@@ -171,7 +171,7 @@ TEST_CASE("what is remembered of keys is bounded") {
     CHECK(office.run(1, {{key, 1'000 + i}}) == key);
     CHECK(office.queue.keys() <= 8);
   }
-  FairLimits few = roomy();
+  serve::FairLimits few = roomy();
   few.keys_max = 8;
   Office idle(few);
   for (int i = 0; i < 100; ++i) {

@@ -17,35 +17,35 @@ using samples::key;
 using samples::kIssuedMs;
 using samples::signed_by;
 
-FreshHead head(std::string ledger, uint64_t version) {
-  Release release = samples::release(version);
+trust::FreshHead head(std::string ledger, uint64_t version) {
+  trust::Release release = samples::release(version);
   release.ledger.name = std::move(ledger);
   return head_of(release);
 }
 
-wire::FreshnessUpdate update_of(const Freshness& next, const Freshness* base) {
-  return make_freshness_update(next, signed_by(next, {7}).signatures[0].signature, base);
+wire::FreshnessUpdate update_of(const trust::Freshness& next, const trust::Freshness* base) {
+  return session::make_freshness_update(next, signed_by(next, {7}).signatures[0].signature, base);
 }
 
-Result<Envelope> expand(const wire::FreshnessUpdate& update, const Freshness* base) {
-  return expand_freshness_update(update, base, samples::kDomain, samples::kNode);
+Result<trust::Envelope> expand(const wire::FreshnessUpdate& update, const trust::Freshness* base) {
+  return session::expand_freshness_update(update, base, samples::kDomain, samples::kNode);
 }
 
 // Sent, received and restored: the same bytes, and a valid signature.
-wire::FreshnessUpdate check_round_trip(const Freshness& next, const Freshness* base) {
+wire::FreshnessUpdate check_round_trip(const trust::Freshness& next, const trust::Freshness* base) {
   const wire::FreshnessUpdate update = update_of(next, base);
   const auto envelope = expand(update, base);
   REQUIRE(envelope);
   CHECK(envelope->payload == next.encode());
-  CHECK(count_signers(*envelope, samples::public_keys({7})) == 1);
-  CHECK(Envelope::decode(envelope->encode()));
+  CHECK(trust::count_signers(*envelope, samples::public_keys({7})) == 1);
+  CHECK(trust::Envelope::decode(envelope->encode()));
   return update;
 }
 
 }  // namespace
 
 TEST_CASE("freshness update: the first one of a session carries all") {
-  const Freshness next = freshness(5, {head("orders", 9), head("payments", 2)});
+  const trust::Freshness next = freshness(5, {head("orders", 9), head("payments", 2)});
   const auto update = check_round_trip(next, nullptr);
   CHECK(update.base_sequence == 0);
   CHECK(update.root_version == 1);
@@ -53,9 +53,9 @@ TEST_CASE("freshness update: the first one of a session carries all") {
 }
 
 TEST_CASE("freshness update: later ones carry what changed") {
-  const Freshness base = freshness(5, {head("orders", 9), head("payments", 2)});
+  const trust::Freshness base = freshness(5, {head("orders", 9), head("payments", 2)});
   SUBCASE("nothing") {
-    Freshness next = base;
+    trust::Freshness next = base;
     next.sequence = 6;
     next.issued_ms += 30'000;
     next.expires_ms += 30'000;
@@ -66,15 +66,15 @@ TEST_CASE("freshness update: later ones carry what changed") {
     CHECK(update.gone.empty());
   }
   SUBCASE("a new head, a new ledger, one gone, another root") {
-    Freshness next = freshness(7, {head("payments", 3), head("zebra", 1)});
+    trust::Freshness next = freshness(7, {head("payments", 3), head("zebra", 1)});
     next.root_version = 2;
     const auto update = check_round_trip(next, &base);
     CHECK(update.root_version == 2);
     CHECK(update.heads.size() == 2);
-    CHECK(update.gone == std::vector<LedgerId>{base.heads[0].ledger});
+    CHECK(update.gone == std::vector<model::LedgerId>{base.heads[0].ledger});
   }
   SUBCASE("a withdrawal alone is a change") {
-    Freshness next = base;
+    trust::Freshness next = base;
     next.sequence = 8;
     next.heads[1].withdrawn = {next.heads[1].release_hash};
     const auto update = check_round_trip(next, &base);
@@ -85,11 +85,11 @@ TEST_CASE("freshness update: later ones carry what changed") {
 }
 
 TEST_CASE("freshness update: a renewal without changes is small") {
-  Freshness base = freshness(kIssuedMs, {});
+  trust::Freshness base = freshness(kIssuedMs, {});
   for (const char* ledger : {"fraud", "invoices", "orders", "payments"})
     base.heads.push_back(head(ledger, 41));
   base.root_version = 300;
-  Freshness next = base;
+  trust::Freshness next = base;
   next.issued_ms += limits::kFreshnessIntervalMs;
   next.expires_ms = next.issued_ms + limits::kFreshnessLifetimeMs;
   next.sequence = static_cast<uint64_t>(next.issued_ms);
@@ -99,11 +99,11 @@ TEST_CASE("freshness update: a renewal without changes is small") {
 }
 
 TEST_CASE("freshness update: what cannot be put together is refused") {
-  const Freshness base = freshness(5, {head("orders", 9), head("payments", 2)});
-  Freshness next = base;
+  const trust::Freshness base = freshness(5, {head("orders", 9), head("payments", 2)});
+  trust::Freshness next = base;
   next.sequence = 6;
   const auto code = [&](const std::function<void(wire::FreshnessUpdate&)>& change,
-                        const Freshness* known) {
+                        const trust::Freshness* known) {
     wire::FreshnessUpdate update = update_of(next, &base);
     change(update);
     const auto envelope = expand(update, known);
@@ -112,7 +112,7 @@ TEST_CASE("freshness update: what cannot be put together is refused") {
   };
   const auto none = [](wire::FreshnessUpdate&) {};
   CHECK(code(none, nullptr) == ErrorCode::kState);
-  const Freshness other = freshness(4, {});
+  const trust::Freshness other = freshness(4, {});
   CHECK(code(none, &other) == ErrorCode::kState);
   const std::pair<const char*, std::function<void(wire::FreshnessUpdate&)>> cases[] = {
       {"no base, no root version", [](auto& u) { u.base_sequence = 0; }},
@@ -149,9 +149,10 @@ TEST_CASE("freshness update: what cannot be put together is refused") {
 }
 
 TEST_CASE("freshness update: for another node it is another statement, and no signature holds") {
-  const Freshness next = freshness(5, {head("payments", 2)});
-  const auto envelope = expand_freshness_update(update_of(next, nullptr), nullptr, samples::kDomain,
-                                                "spiffe://core-platform.internal/node/edge-2");
+  const trust::Freshness next = freshness(5, {head("payments", 2)});
+  const auto envelope =
+      session::expand_freshness_update(update_of(next, nullptr), nullptr, samples::kDomain,
+                                       "spiffe://core-platform.internal/node/edge-2");
   REQUIRE(envelope);
-  CHECK(count_signers(*envelope, samples::public_keys({7})) == 0);
+  CHECK(trust::count_signers(*envelope, samples::public_keys({7})) == 0);
 }

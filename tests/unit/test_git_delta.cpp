@@ -63,11 +63,11 @@ TEST_CASE("a delta makes its target, and so do deltas put together") {
     SeededRandom random(seed);
     const Bytes base = samples::random_text(random, 1 + random.below(20'000));
     Bytes version = base;
-    GitDelta from_base = GitDelta::identity(base.size());
+    registry::GitDelta from_base = registry::GitDelta::identity(base.size());
     for (int step = 0; step < 12; ++step) {
       const Bytes next = edited(random, version);
       if (next.empty()) continue;
-      const GitDelta change = GitDelta::between(version, next);
+      const registry::GitDelta change = registry::GitDelta::between(version, next);
       REQUIRE(applied(change.encode(), version) == next);
       from_base = change.after(from_base);
       REQUIRE(applied(from_base.encode(), base) == next);
@@ -82,20 +82,20 @@ TEST_CASE("a delta copies across the sizes at which an instruction ends") {
                              size_t{0xffffff}, size_t{0x1000000}, base.size()}) {
     CAPTURE(bytes);
     const Bytes target = base.substr(0, bytes) + "!" + base.substr(base.size() - 0x10000);
-    CHECK(applied(GitDelta::between(base, target).encode(), base) == target);
+    CHECK(applied(registry::GitDelta::between(base, target).encode(), base) == target);
   }
-  CHECK(applied(GitDelta::identity(base.size()).encode(), base) == base);
+  CHECK(applied(registry::GitDelta::identity(base.size()).encode(), base) == base);
 }
 
 TEST_CASE("many small changes of one place cost what the last of them costs") {
   SeededRandom random(1);
   const Bytes base = samples::random_text(random, 100'000);
   Bytes version = base;
-  GitDelta from_base = GitDelta::identity(base.size());
+  registry::GitDelta from_base = registry::GitDelta::identity(base.size());
   for (int step = 0; step < 500; ++step) {
     Bytes next = version;
     next.replace(50'000, 10, samples::random_text(random, 10));
-    from_base = GitDelta::between(version, next).after(from_base);
+    from_base = registry::GitDelta::between(version, next).after(from_base);
     version = std::move(next);
   }
   CHECK(applied(from_base.encode(), base) == version);

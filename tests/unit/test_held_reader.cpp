@@ -25,36 +25,43 @@ const std::string kOtherNode = std::string(kNode) + "-b";
 constexpr Now kStart{samples::kIssuedMs + 1'000, 7'000};
 
 // One ledger with releases 1 to `head`, some readers of which are held, and the freshness key.
-struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
+struct Registry final : session::Catalog,
+                        session::TargetSource,
+                        session::SessionRights,
+                        session::FreshnessSource {
   uint64_t head = 42;
   std::map<std::string, uint64_t, std::less<>> held;  // by reader
 
-  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view reader) const override {
+  std::optional<trust::ReleaseRef> target(const model::LedgerId& ledger,
+                                          std::string_view reader) const override {
     const auto hold = held.find(reader);
     return release(ledger, hold == held.end() ? head : hold->second);
   }
-  std::optional<ReleaseRef> release(const LedgerId&, uint64_t version) const override {
+  std::optional<trust::ReleaseRef> release(const model::LedgerId&,
+                                           uint64_t version) const override {
     if (version == 0 || version > head) return std::nullopt;
-    const Release one = samples::release(version);
-    return ref_of(one, release_hash(one.encode()));
+    const trust::Release one = samples::release(version);
+    return trust::ref_of(one, trust::release_hash(one.encode()));
   }
-  std::optional<ReleaseRef> pending(const LedgerId&, uint64_t, const Hash&) const override {
+  std::optional<trust::ReleaseRef> pending(const model::LedgerId&, uint64_t,
+                                           const Hash&) const override {
     return std::nullopt;
   }
-  std::vector<CatalogRoot> roots_after(uint64_t) const override { return {}; }
+  std::vector<session::CatalogRoot> roots_after(uint64_t) const override { return {}; }
   uint64_t newest_root() const override { return 1; }
-  Result<void> may(Action, const LedgerId*) const override { return {}; }
+  Result<void> may(wire::Action, const model::LedgerId*) const override { return {}; }
 
   bool enabled() const override { return true; }
   TimeMs interval_ms() const override { return limits::kFreshnessIntervalMs; }
-  Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> heads, std::string audience,
-                                           uint64_t sequence_min, Now now) const override {
-    Freshness out = samples::freshness(std::max(sequence_min, static_cast<uint64_t>(now.wall_ms)),
-                                       std::move(heads));
+  Result<std::pair<trust::Freshness, Bytes>> sign(std::vector<trust::FreshHead> heads,
+                                                  std::string audience, uint64_t sequence_min,
+                                                  Now now) const override {
+    trust::Freshness out = samples::freshness(
+        std::max(sequence_min, static_cast<uint64_t>(now.wall_ms)), std::move(heads));
     out.audience = std::move(audience);
     out.issued_ms = now.wall_ms;
     out.expires_ms = now.wall_ms + limits::kFreshnessLifetimeMs;
-    const Envelope envelope = samples::signed_by(out, {7});
+    const trust::Envelope envelope = samples::signed_by(out, {7});
     return std::pair{std::move(out), envelope.signatures.front().signature};
   }
 };
@@ -62,12 +69,12 @@ struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
 // A node with its open session. It accepts every offered release.
 struct Node {
   std::string identity;
-  ServerSession session;
+  session::ServerSession session;
   Now now = kStart;
-  Trusted trusted = samples::trusting(samples::tracked_root());
-  std::optional<Freshness> last;
+  trust::Trusted trusted = samples::trusting(samples::tracked_root());
+  std::optional<trust::Freshness> last;
   std::vector<uint64_t> offered;
-  Release active = samples::release(40);
+  trust::Release active = samples::release(40);
   TimeMs attested_ms = active.issued_ms;
 
   Node(const Registry& registry, std::string who)
@@ -86,8 +93,8 @@ struct Node {
     settle(registry);
   }
   void settle(const Registry& registry) {
-    for (ServerEvent& event : session.take_events())
-      if (const auto* need = std::get_if<server_event::ArtifactNeeded>(&event)) {
+    for (session::ServerEvent& event : session.take_events())
+      if (const auto* need = std::get_if<session::server_event::ArtifactNeeded>(&event)) {
         offered.push_back(need->version);
         session.artifact_ready(need->ticket, prepared_artifact(registry, *need, "artifact"));
       }
@@ -105,19 +112,19 @@ struct Node {
     wire::Commit commit;
     commit.version = offer.version;
     commit.state = wire::CommitState::kActive;
-    commit.freshness = FreshnessState::kFresh;
+    commit.freshness = trust::FreshnessState::kFresh;
     say(commit, registry);
   }
   void accept(const wire::FreshnessUpdate& update) {
-    const auto envelope =
-        expand_freshness_update(update, last ? &*last : nullptr, samples::kDomain, identity);
+    const auto envelope = session::expand_freshness_update(update, last ? &*last : nullptr,
+                                                           samples::kDomain, identity);
     REQUIRE_MESSAGE(envelope.has_value(), (envelope ? "" : envelope.error().message));
     const Bytes bytes = envelope->encode();
-    Update arrived;
+    trust::Update arrived;
     arrived.freshness = bytes;
-    const Verdict verdict = verify_update(arrived, trusted, now.wall_ms);
+    const trust::Verdict verdict = trust::verify_update(arrived, trusted, now.wall_ms);
     REQUIRE_MESSAGE(!verdict.error, (verdict.error ? verdict.error->message : ""));
-    advance(trusted, verdict);
+    trust::advance(trusted, verdict);
     last = verdict.freshness->freshness;
     if (last->heads.front().release_hash == samples::place_of(active).release_hash)
       attested_ms = last->issued_ms;
@@ -135,8 +142,9 @@ struct Node {
       say(wire::Ping{1}, registry);
     }
   }
-  FreshnessState state() const {
-    return age_of({active.fresh_s, active.hard_s, active.on_hard}, attested_ms, now.wall_ms).state;
+  trust::FreshnessState state() const {
+    return trust::age_of({active.fresh_s, active.hard_s, active.on_hard}, attested_ms, now.wall_ms)
+        .state;
   }
   uint64_t listed() const { return last.value().heads.front().version; }
 };
@@ -154,11 +162,11 @@ TEST_CASE("a reader that is held below the head is offered and vouched for at it
     const TimeMs fresh_ms = static_cast<TimeMs>(held.active.fresh_s) * 1'000;
     held.pass(2 * fresh_ms, registry);
     CHECK(held.active.version == 41);
-    CHECK(held.state() == FreshnessState::kFresh);
+    CHECK(held.state() == trust::FreshnessState::kFresh);
     // The control: a statement that listed the head would have let it age.
-    CHECK(age_of({held.active.fresh_s, held.active.hard_s, held.active.on_hard},
-                 held.active.issued_ms, held.now.wall_ms)
-              .state == FreshnessState::kStale);
+    CHECK(trust::age_of({held.active.fresh_s, held.active.hard_s, held.active.on_hard},
+                        held.active.issued_ms, held.now.wall_ms)
+              .state == trust::FreshnessState::kStale);
   }
   SUBCASE("a new head is pushed to the others alone") {
     registry.head = 43;
@@ -177,7 +185,7 @@ TEST_CASE("a reader that is held below the head is offered and vouched for at it
     CHECK(held.active.version == 42);
     held.pass(limits::kFreshnessIntervalMs, registry);
     CHECK(held.listed() == 42);
-    CHECK(held.state() == FreshnessState::kFresh);
+    CHECK(held.state() == trust::FreshnessState::kFresh);
   }
   CHECK_FALSE(held.session.is_closed());
   CHECK_FALSE(other.session.is_closed());
@@ -186,8 +194,8 @@ TEST_CASE("a reader that is held below the head is offered and vouched for at it
 TEST_CASE("Welcome names the target to a held reader that has it already") {
   Registry registry;
   registry.held[kNode] = 40;
-  ServerSession session({registry, registry, registry, &registry},
-                        {"test", std::string(samples::kDomain), kNode}, kStart);
+  session::ServerSession session({registry, registry, registry, &registry},
+                                 {"test", std::string(samples::kDomain), kNode}, kStart);
   wire::Want want;
   want.ledger = kLedger;
   want.base = wire::Base{40, samples::release(40).content_root};

@@ -30,7 +30,7 @@ const Hash kKey = sha256("the key of a session");
 // --- the deny list
 
 TEST_CASE("a deny list denies whom its newest release names") {
-  DenyList list(kDenied);
+  authz::DenyList list(kDenied);
   const std::string edge = test_uri("node", "edge-1"), other = test_uri("node", "edge-2");
   CHECK(code_of(list.check(edge)) == ErrorCode{});
   must(list.update(deny_release(1, deny_document({"edge-1"}))));
@@ -51,7 +51,7 @@ TEST_CASE("a deny list denies whom its newest release names") {
 }
 
 TEST_CASE("a deny list that is not wholly understood is refused, and the one in force stays") {
-  DenyList list(kDenied);
+  authz::DenyList list(kDenied);
   must(list.update(deny_release(1, deny_document({"edge-1"}))));
   const std::string id = test_uri("node", "edge-2");
   const std::string bad[] = {
@@ -71,31 +71,32 @@ TEST_CASE("a deny list that is not wholly understood is refused, and the one in 
   uint64_t version = 2;
   for (const std::string& document : bad) {
     CAPTURE(document);
-    const auto findings = must(check_deny_list(samples::model(deny_model(document))));
+    const auto findings = must(authz::check_deny_list(samples::content_of(deny_model(document))));
     REQUIRE_FALSE(findings.empty());
     CHECK(findings.front().rule == "deny-list");
     CHECK(code_of(list.update(deny_release(version++, document))) == ErrorCode::kInvalidModel);
     CHECK(list.version() == 1);
     CHECK(list.find(test_uri("node", "edge-1")) == "stolen");
   }
-  CHECK(must(check_deny_list(samples::model(deny_model(deny_document({"a", "b"}))))).empty());
-  CHECK(must(check_deny_list(samples::model(deny_model(deny_document({}))))).empty());
-  CHECK(must(check_deny_list(samples::model(deny_model(R"({"identities": {")" + id +
-                                                       R"(": {"reason": "x", "since": "now"}}})"))))
+  CHECK(must(authz::check_deny_list(samples::content_of(deny_model(deny_document({"a", "b"})))))
             .empty());
-  CHECK_FALSE(must(check_deny_list(samples::model({{"manifest.json", "{}"}}))).empty());
+  CHECK(must(authz::check_deny_list(samples::content_of(deny_model(deny_document({}))))).empty());
+  CHECK(must(authz::check_deny_list(samples::content_of(deny_model(
+                 R"({"identities": {")" + id + R"(": {"reason": "x", "since": "now"}}})"))))
+            .empty());
+  CHECK_FALSE(must(authz::check_deny_list(samples::content_of({{"manifest.json", "{}"}}))).empty());
 }
 
 // --- the token's text
 
 TEST_CASE("a join token is read back, and one that was copied badly is not") {
-  const JoinToken token{.address = "registry.internal:7444",
-                        .registry = "[::1]:7443",
-                        .trust_domain = std::string(kTestDomain),
-                        .authority = sha256("ca"),
-                        .secret = Bytes(JoinToken::kSecretBytes, '\xff')};
+  const transport::JoinToken token{.address = "registry.internal:7444",
+                                   .registry = "[::1]:7443",
+                                   .trust_domain = std::string(kTestDomain),
+                                   .authority = sha256("ca"),
+                                   .secret = Bytes(transport::JoinToken::kSecretBytes, '\xff')};
   const std::string text = token.encode();
-  const JoinToken read = must(JoinToken::decode(text));
+  const transport::JoinToken read = must(transport::JoinToken::decode(text));
   CHECK(read.address == token.address);
   CHECK(read.registry == token.registry);
   CHECK(read.trust_domain == token.trust_domain);
@@ -107,18 +108,18 @@ TEST_CASE("a join token is read back, and one that was copied badly is not") {
     CAPTURE(i);
     std::string wrong = text;
     wrong[i] = wrong[i] == 'A' ? 'B' : 'A';
-    CHECK_FALSE(JoinToken::decode(wrong));
-    CHECK_FALSE(JoinToken::decode(text.substr(0, i)));
+    CHECK_FALSE(transport::JoinToken::decode(wrong));
+    CHECK_FALSE(transport::JoinToken::decode(text.substr(0, i)));
   }
-  CHECK_FALSE(JoinToken::decode(text + "A"));
-  CHECK_FALSE(JoinToken::decode(text + "\n"));
+  CHECK_FALSE(transport::JoinToken::decode(text + "A"));
+  CHECK_FALSE(transport::JoinToken::decode(text + "\n"));
 }
 
 // --- enrolment
 
 TEST_CASE("a token makes one identity, of the node that it was made for, once") {
   Office office;
-  const JoinToken token = must(office.token("edge-1"));
+  const transport::JoinToken token = must(office.token("edge-1"));
   CHECK(token.registry == "127.0.0.1:2");
   std::string node;
   const auto joined =
@@ -135,8 +136,8 @@ TEST_CASE("a token makes one identity, of the node that it was made for, once") 
 TEST_CASE("tokens that are unknown, expired, altered or of a denied node are refused") {
   Office office;
   Error why;
-  JoinToken token = must(office.token("edge-1", 60'000));
-  JoinToken altered = token;
+  transport::JoinToken token = must(office.token("edge-1", 60'000));
+  transport::JoinToken altered = token;
   altered.secret.back() = static_cast<char>(altered.secret.back() ^ 1);
   CHECK(office.join(altered, &why) == ErrorCode::kJoinRefused);
   CHECK(why.message.contains("unknown"));
@@ -156,7 +157,7 @@ TEST_CASE("tokens that are unknown, expired, altered or of a denied node are ref
 
 TEST_CASE("a join that fails leaves its token as it was") {
   Office office;
-  const JoinToken token = must(office.token("edge-1"));
+  const transport::JoinToken token = must(office.token("edge-1"));
   const auto refused = office.enrollment->join({token.proof(), "no request"}, office.now);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == ErrorCode::kMessage);
@@ -165,7 +166,7 @@ TEST_CASE("a join that fails leaves its token as it was") {
 
 TEST_CASE("of several that race for one token, one wins") {
   Office office;
-  const JoinToken token = must(office.token("edge-1"));
+  const transport::JoinToken token = must(office.token("edge-1"));
   std::atomic<int> won{0}, lost{0};
   {
     std::vector<std::jthread> racers;
@@ -178,11 +179,12 @@ TEST_CASE("of several that race for one token, one wins") {
 
 TEST_CASE("tokens outlive the process, and used ones stay used") {
   Office office;
-  const JoinToken used = must(office.token("edge-1")), open = must(office.token("edge-2"));
+  const transport::JoinToken used = must(office.token("edge-1")),
+                             open = must(office.token("edge-2"));
   CHECK(office.join(used) == ErrorCode{});
   office.tokens.reset();
-  const auto again = must(JoinTokens::open(office.folder.path() / "tokens.db"));
-  const auto use = [&](const JoinToken& token, std::string_view key) {
+  const auto again = must(enroll::JoinTokens::open(office.folder.path() / "tokens.db"));
+  const auto use = [&](const transport::JoinToken& token, std::string_view key) {
     return code_of(again->use(sha256(token.secret), sha256(key), office.now,
                               [](const std::string&) -> Result<std::string> { return "pem"; }));
   };
@@ -204,10 +206,11 @@ TEST_CASE("no token for a name that is none, for too long, or for ever more node
 
 TEST_CASE("a node renews its own certificate as long as it is not denied; nobody else does") {
   Office office;
-  const Identity node{std::string(kTestDomain), Role::kNode, "edge-1"};
+  const session::Identity node{std::string(kTestDomain), session::Role::kNode, "edge-1"};
   const auto renewed = must(office.enrollment->renew({office.request}, node, kKey, office.now));
   CHECK(renewed.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
-  for (const Role role : {Role::kAdmin, Role::kPublisher, Role::kRegistry}) {
+  for (const session::Role role :
+       {session::Role::kAdmin, session::Role::kPublisher, session::Role::kRegistry}) {
     const auto refused = office.enrollment->renew({office.request}, {node.trust_domain, role, "x"},
                                                   kKey, office.now);
     REQUIRE_FALSE(refused);
@@ -223,7 +226,7 @@ TEST_CASE("a node renews its own certificate as long as it is not denied; nobody
 
 TEST_CASE("a node whose answer was lost gets its certificate again, with the same key alone") {
   Office office;
-  const JoinToken token = must(office.token("edge-1", 60'000));
+  const transport::JoinToken token = must(office.token("edge-1", 60'000));
   const auto join = [&] {
     return office.enrollment->join({token.proof(), office.request}, office.now);
   };
@@ -245,7 +248,7 @@ TEST_CASE("a node whose answer was lost gets its certificate again, with the sam
 
 TEST_CASE("a token that was used long ago gives nothing to a key that has lost the name") {
   Office office;
-  const JoinToken first = must(office.token("edge-1"));
+  const transport::JoinToken first = must(office.token("edge-1"));
   CHECK(office.join_with(first, office.request) == ErrorCode{});
   CHECK(office.join(must(office.token("edge-1", 60'000, true))) == ErrorCode{});
   CHECK(office.join_with(first, office.request) == ErrorCode::kJoinRefused);
@@ -253,7 +256,8 @@ TEST_CASE("a token that was used long ago gives nothing to a key that has lost t
 
 TEST_CASE("a name that is known here is given away by --replace alone") {
   Office office;
-  const JoinToken early = must(office.token("edge-1")), other = must(office.token("edge-1"));
+  const transport::JoinToken early = must(office.token("edge-1")),
+                             other = must(office.token("edge-1"));
   CHECK(office.join(early) == ErrorCode{});
   const auto refused = office.token("edge-1");
   REQUIRE_FALSE(refused);
@@ -264,7 +268,7 @@ TEST_CASE("a name that is known here is given away by --replace alone") {
   CHECK(office.join(other, &why) == ErrorCode::kJoinRefused);
   CHECK(why.message.contains("--replace"));
   // Nor the name of a node with a certificate from another source.
-  const Identity seen{std::string(kTestDomain), Role::kNode, "edge-2"};
+  const session::Identity seen{std::string(kTestDomain), session::Role::kNode, "edge-2"};
   CHECK(office.enrollment->changes_key(seen, kKey));
   must(office.enrollment->seen_key(seen, kKey));
   CHECK_FALSE(office.enrollment->changes_key(seen, kKey));
@@ -274,7 +278,7 @@ TEST_CASE("a name that is known here is given away by --replace alone") {
 
 TEST_CASE("a join that replaces shuts the other keys of its name out, and nobody else's") {
   Office office;
-  const Identity node{std::string(kTestDomain), Role::kNode, "edge-1"};
+  const session::Identity node{std::string(kTestDomain), session::Role::kNode, "edge-1"};
   const Hash mine = must(CertificateRequest::read(office.request)).key_hash();
   const auto lets_in = [&](const Hash& key) {
     return office.enrollment->check_key(node, key).has_value();
@@ -292,8 +296,9 @@ TEST_CASE("a join that replaces shuts the other keys of its name out, and nobody
   CHECK(code_of(office.enrollment->renew({office.request}, node, kKey, office.now)) ==
         ErrorCode::kRevoked);
   CHECK(lets_in(mine));
-  for (const Identity& other : {Identity{node.trust_domain, Role::kNode, "edge-2"},
-                                Identity{node.trust_domain, Role::kPublisher, "edge-1"}})
+  for (const session::Identity& other :
+       {session::Identity{node.trust_domain, session::Role::kNode, "edge-2"},
+        session::Identity{node.trust_domain, session::Role::kPublisher, "edge-1"}})
     CHECK(office.enrollment->check_key(other, kKey));
   office.reopen_tokens();
   CHECK(lets_in(mine));
@@ -302,7 +307,7 @@ TEST_CASE("a join that replaces shuts the other keys of its name out, and nobody
 
 TEST_CASE("a renewal moves the name to the new key, and the former is good until that is seen") {
   Office office;
-  const Identity node{std::string(kTestDomain), Role::kNode, "edge-1"};
+  const session::Identity node{std::string(kTestDomain), session::Role::kNode, "edge-1"};
   const auto key_of = [](const Bytes& request) {
     return must(CertificateRequest::read(request)).key_hash();
   };
@@ -348,7 +353,7 @@ TEST_CASE("tokens of the earlier format are taken over in one step") {
                             secret.hex(), used_ms));
   }
   for (int i = 0; i < 2; ++i) {
-    const auto tokens = must(JoinTokens::open(file));
+    const auto tokens = must(enroll::JoinTokens::open(file));
     const auto use = [&](const Hash& secret) {
       return code_of(tokens->use(secret, kKey, 10,
                                  [](const std::string&) -> Result<std::string> { return "pem"; }));
@@ -360,7 +365,7 @@ TEST_CASE("tokens of the earlier format are taken over in one step") {
 
 TEST_CASE("used tokens are kept for lost answers, the newest of them alone") {
   TemporaryFolder folder;
-  const auto tokens = must(JoinTokens::open(folder.path() / "tokens.db"));
+  const auto tokens = must(enroll::JoinTokens::open(folder.path() / "tokens.db"));
   const auto secret_of = [](size_t i) { return sha256(fmt::format("secret {}", i)); };
   const auto use = [&](size_t i) {
     return code_of(tokens->use(secret_of(i), kKey, static_cast<TimeMs>(i + 1),
@@ -383,7 +388,7 @@ TEST_CASE("used tokens are kept for lost answers, the newest of them alone") {
 TEST_CASE("so many tokens are out, so many names are known, and one more is refused") {
   TemporaryFolder folder;
   const auto file = folder.path() / "tokens.db";
-  must(JoinTokens::open(file));
+  must(enroll::JoinTokens::open(file));
   {
     const auto database = must(open_database(file));
     database->exec(fmt::format(
@@ -396,7 +401,7 @@ TEST_CASE("so many tokens are out, so many names are known, and one more is refu
         "nodes (node, key, former, is_bound) SELECT 'node-' || i, randomblob(32), NULL, 0 FROM n",
         limits::kKnownNodesMax));
   }
-  const auto tokens = must(JoinTokens::open(file));
+  const auto tokens = must(enroll::JoinTokens::open(file));
   const auto add = [&](const std::string& node, TimeMs now_ms) {
     return code_of(tokens->add({.secret = sha256(node),
                                 .node = node,
@@ -428,7 +433,7 @@ TEST_CASE("so many tokens are out, so many names are known, and one more is refu
 // --- repeated failures
 
 TEST_CASE("an address that fails too often is not listened to until its window is over") {
-  JoinRateLimiter throttle(3);
+  enroll::JoinRateLimiter throttle(3);
   CHECK_FALSE(throttle.failed("a", 0));
   CHECK_FALSE(throttle.failed("a", 1));
   CHECK_FALSE(throttle.is_blocked("a", 2));
@@ -442,7 +447,7 @@ TEST_CASE("an address that fails too often is not listened to until its window i
 }
 
 TEST_CASE("addresses are forgotten, oldest first, before they take memory") {
-  JoinRateLimiter throttle(1);
+  enroll::JoinRateLimiter throttle(1);
   for (size_t i = 0; i <= limits::kJoinAddressesMax; ++i) throttle.failed(std::to_string(i), 0);
   CHECK_FALSE(throttle.is_blocked("0", 0));
   CHECK(throttle.is_blocked("1", 0));
@@ -456,7 +461,7 @@ TEST_CASE("a certificate is renewed from half of its life on, and not all at onc
   TimeMs first = kNever, last = 0;
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     SeededRandom random(seed);
-    CertificateRenewal renewal(random);
+    identity::CertificateRenewal renewal(random);
     renewal.hold(0, kLife);
     first = std::min(first, renewal.due_ms());
     last = std::max(last, renewal.due_ms());
@@ -471,7 +476,7 @@ TEST_CASE("a certificate is renewed from half of its life on, and not all at onc
 
 TEST_CASE("a renewal has nothing to look at before its deadline, and something at it") {
   SeededRandom random(1);
-  CertificateRenewal renewal(random);
+  identity::CertificateRenewal renewal(random);
   Now now{0, 5'000};
   CHECK(renewal.next_deadline(now) == kNever);
   constexpr TimeMs kLife = 100 * kHourMs;
@@ -501,7 +506,7 @@ TEST_CASE("a renewal has nothing to look at before its deadline, and something a
 
 TEST_CASE("a renewal that is not answered or fails is tried again, more often towards the end") {
   SeededRandom random(1);
-  CertificateRenewal renewal(random);
+  identity::CertificateRenewal renewal(random);
   constexpr TimeMs kLife = 1000 * kHourMs;
   renewal.hold(0, kLife);
   Now now{renewal.due_ms(), 5'000};

@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Ignored by itself or by a folder above it.
-bool is_ignored(IgnoreRules& rules, const std::string& path, bool is_folder) {
+bool is_ignored(cli::IgnoreRules& rules, const std::string& path, bool is_folder) {
   for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
     if (must(rules.line_ignoring(path.substr(0, slash), true)) != 0) return true;
   return must(rules.line_ignoring(path, is_folder)) != 0;
@@ -94,7 +94,7 @@ struct Tree {
 
   void compare(const std::string& patterns) {
     const std::set<std::string> expected = ignored_by_git(patterns);
-    IgnoreRules rules = must(IgnoreRules::parse(patterns));
+    cli::IgnoreRules rules = must(cli::IgnoreRules::parse(patterns));
     for (const auto& [path, is_folder] : paths)
       CHECK_MESSAGE(is_ignored(rules, path, is_folder) == expected.contains(path),
                     fmt::format("\"{}\" with the patterns\n{}", path, patterns));
@@ -184,20 +184,20 @@ TEST_CASE("generated patterns ignore what they ignore for git") {
 }
 
 TEST_CASE("an ignore file has limits, and no pattern takes long") {
-  CHECK_FALSE(IgnoreRules::parse(std::string(kIgnoreBytesMax + 1, 'a')));
-  CHECK_FALSE(IgnoreRules::parse(std::string(kIgnorePatternBytesMax + 1, 'a')));
+  CHECK_FALSE(cli::IgnoreRules::parse(std::string(cli::kIgnoreBytesMax + 1, 'a')));
+  CHECK_FALSE(cli::IgnoreRules::parse(std::string(cli::kIgnorePatternBytesMax + 1, 'a')));
   std::string many;
-  for (size_t i = 0; i <= kIgnorePatternsMax; ++i) many += "a\n";
-  CHECK_FALSE(IgnoreRules::parse(many));
+  for (size_t i = 0; i <= cli::kIgnorePatternsMax; ++i) many += "a\n";
+  CHECK_FALSE(cli::IgnoreRules::parse(many));
   // A backtracking matcher would need more steps for this than time allows.
   std::string bomb;
   for (int i = 0; i < 60; ++i) bomb += "*a";
-  IgnoreRules rules = must(IgnoreRules::parse(bomb + "b\n**/" + bomb + "/**/b\n"));
+  cli::IgnoreRules rules = must(cli::IgnoreRules::parse(bomb + "b\n**/" + bomb + "/**/b\n"));
   CHECK(must(rules.line_ignoring(std::string(500, 'a'), false)) == 0);
   // A merely slow file fails with an error that says so.
   std::string slow;
   for (int i = 0; i < 60; ++i) slow += "*" + std::string(1000, '?') + "x\n";
-  IgnoreRules costly = must(IgnoreRules::parse(slow));
+  cli::IgnoreRules costly = must(cli::IgnoreRules::parse(slow));
   bool refused = false;
   for (int i = 0; i < 1000 && !refused; ++i)
     refused = !costly.line_ignoring(std::string(500, 'y'), false);

@@ -33,44 +33,44 @@ const std::string kManifest = R"({
 const std::string kPolicy =
     "package authz\n\ndefault allow := false\n\nallow if input.user == \"alice\"\n";
 
-ModelContent content_of(const Texts& texts) {
-  Files files;
-  ModelContent content;
+model::ModelContent content_of(const Texts& texts) {
+  model::Files files;
+  model::ModelContent content;
   for (const auto& [path, text] : texts) {
-    const FileEntry entry{blob_hash(text), text.size()};
+    const model::FileEntry entry{model::blob_hash(text), text.size()};
     files.emplace(path, entry);
     content.blobs.emplace(entry.hash, std::make_shared<const Bytes>(text));
   }
-  auto tree = Tree::make(std::move(files));
+  auto tree = model::Tree::make(std::move(files));
   REQUIRE_MESSAGE(tree.has_value(), tree.error().message);
-  content.tree = std::make_shared<const Tree>(*std::move(tree));
+  content.tree = std::make_shared<const model::Tree>(*std::move(tree));
   return content;
 }
 
-ModelReport validate(const Texts& texts) {
-  const ModelContent content = content_of(texts);
-  auto report = validate_model(*content.tree, content.loader(), &test_checker());
+model::ModelReport validate(const Texts& texts) {
+  const model::ModelContent content = content_of(texts);
+  auto report = model::validate_model(*content.tree, content.loader(), &test_checker());
   REQUIRE_MESSAGE(report.has_value(), report.error().message);
   return *std::move(report);
 }
 
 // A valid model overlaid with `extra`; an empty text removes a file.
-ModelReport validate_with(const Texts& extra) {
+model::ModelReport validate_with(const Texts& extra) {
   Texts texts{{"manifest.json", kManifest}, {"policies/allow.rego", kPolicy}};
   for (const auto& [path, text] : extra) texts[path] = text;
   std::erase_if(texts, [](const auto& file) { return file.second.empty(); });
   return validate(texts);
 }
 
-const ModelFinding* find_rule(const ModelReport& report, std::string_view rule) {
-  const auto found = std::ranges::find(report.findings, rule, &ModelFinding::rule);
+const model::ModelFinding* find_rule(const model::ModelReport& report, std::string_view rule) {
+  const auto found = std::ranges::find(report.findings, rule, &model::ModelFinding::rule);
   return found == report.findings.end() ? nullptr : &*found;
 }
 
 // Exactly the expected finding.
-void check_finding(const ModelReport& report, std::string_view path, std::string_view rule,
+void check_finding(const model::ModelReport& report, std::string_view path, std::string_view rule,
                    std::string_view words) {
-  CAPTURE(findings_text(report.findings));
+  CAPTURE(model::findings_text(report.findings));
   REQUIRE(report.findings.size() == 1);
   CHECK(report.findings[0].path == path);
   CHECK(report.findings[0].rule == rule);
@@ -80,7 +80,7 @@ void check_finding(const ModelReport& report, std::string_view path, std::string
 }  // namespace
 
 TEST_CASE("a manifest is read as its schema says") {
-  const auto manifest = Manifest::parse(R"({
+  const auto manifest = model::Manifest::parse(R"({
     "metadata": {"name": "payments", "description": "d", "author": "a", "license": "Apache-2.0"},
     "runtimes": {"rego": {"language": {"name": "rego", "version": "1.0"}}},
     "partitions": {"/": {"runtime": "rego"}, "/eu/west": {"runtime": "rego"}},
@@ -101,7 +101,7 @@ TEST_CASE("manifest violations") {
            R"(,"roots":)" + roots + "}";
   };
   const std::string kRoot = R"({"/":{"runtime":"rego"}})";
-  REQUIRE(Manifest::parse(with(kRoot, R"(["a"])")));
+  REQUIRE(model::Manifest::parse(with(kRoot, R"(["a"])")));
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"", "line 1"},
       {"[]", "object"},
@@ -128,26 +128,27 @@ TEST_CASE("manifest violations") {
   };
   for (const auto& [text, words] : cases) {
     CAPTURE(text);
-    const auto manifest = Manifest::parse(text);
+    const auto manifest = model::Manifest::parse(text);
     REQUIRE_FALSE(manifest);
     CHECK(manifest.error().code == ErrorCode::kInvalidModel);
     CHECK_MESSAGE(manifest.error().message.find(words) != std::string::npos,
                   manifest.error().message);
   }
-  CHECK(Manifest::parse(with(kRoot, R"(["systems", "a", "ab", "a-b"])")));
-  const auto two = Manifest::parse(R"({"metadata":{},"runtimes":7,"partitions":{},"roots":[]})");
+  CHECK(model::Manifest::parse(with(kRoot, R"(["systems", "a", "ab", "a-b"])")));
+  const auto two =
+      model::Manifest::parse(R"({"metadata":{},"runtimes":7,"partitions":{},"roots":[]})");
   REQUIRE_FALSE(two);
   CHECK(std::ranges::count(two.error().message, '\n') == 3);
 }
 
 TEST_CASE("data roots contain themselves and what is below") {
-  CHECK(roots_contain({"a/b"}, "a/b"));
-  CHECK(roots_contain({"a/b"}, "a/b/c"));
-  CHECK_FALSE(roots_contain({"a/b"}, "a"));
-  CHECK_FALSE(roots_contain({"a/b"}, "a/bc"));
-  CHECK(roots_overlap({"a", "b/c"}, {"d", "b"}) == "b/c and b");
-  CHECK(roots_overlap({"a"}, {"a"}) == "a and a");
-  CHECK(roots_overlap({"a"}, {"ab", "b/a"}).empty());
+  CHECK(model::roots_contain({"a/b"}, "a/b"));
+  CHECK(model::roots_contain({"a/b"}, "a/b/c"));
+  CHECK_FALSE(model::roots_contain({"a/b"}, "a"));
+  CHECK_FALSE(model::roots_contain({"a/b"}, "a/bc"));
+  CHECK(model::roots_overlap({"a", "b/c"}, {"d", "b"}) == "b/c and b");
+  CHECK(model::roots_overlap({"a"}, {"a"}) == "a and a");
+  CHECK(model::roots_overlap({"a"}, {"ab", "b/a"}).empty());
 }
 
 TEST_CASE("a valid model passes, its tests counted") {
@@ -161,7 +162,7 @@ TEST_CASE("a valid model passes, its tests counted") {
        {"authz/limits/data.yaml", "max: 10\nnames: [a, b]\n"},
        {"keys/acme/data.json",
         R"({"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"BB","kid":"1"},{"kty":"RSA","n":"AA","e":"AQAB"}]})"}});
-  CHECK_MESSAGE(report.valid(), findings_text(report.findings));
+  CHECK_MESSAGE(report.valid(), model::findings_text(report.findings));
   CHECK(report.tests.passed == 2);
   CHECK(report.tests.failed == 0);
   CHECK(report.tests.skipped == 1);
@@ -172,7 +173,7 @@ TEST_CASE("a valid model passes, its tests counted") {
 TEST_CASE("data without policies is a model") {
   const auto report =
       validate_with({{"policies/allow.rego", ""}, {"authz/data.json", "{\"a\":1}"}});
-  CHECK_MESSAGE(report.valid(), findings_text(report.findings));
+  CHECK_MESSAGE(report.valid(), model::findings_text(report.findings));
 }
 
 TEST_CASE("files that have no place in a model") {
@@ -182,7 +183,7 @@ TEST_CASE("files that have no place in a model") {
     CAPTURE(path);
     const auto report = validate_with({{path, "{}"}});
     REQUIRE_FALSE(report.findings.empty());
-    const ModelFinding* finding = find_rule(report, "file-kind");
+    const model::ModelFinding* finding = find_rule(report, "file-kind");
     REQUIRE(finding);
     CHECK(finding->path == path);
   }
@@ -253,11 +254,11 @@ TEST_CASE("a key that the engine cannot read is a warning, which says whom it co
     CHECK(report.warnings[0].message.starts_with("keys[1]"));
     CHECK(report.warnings[0].message.contains("refuse the whole set"));
   }
-  CHECK(key_set_place("keys/login/jwks.json") == "keys/login/data.json");
-  CHECK(key_set_place("keys/login.json") == "keys/login/data.json");
-  CHECK(key_set_place("keys/login/realms/orders/data.json") ==
+  CHECK(model::key_set_place("keys/login/jwks.json") == "keys/login/data.json");
+  CHECK(model::key_set_place("keys/login.json") == "keys/login/data.json");
+  CHECK(model::key_set_place("keys/login/realms/orders/data.json") ==
         "keys/login-realms-orders/data.json");
-  CHECK(key_set_place("shop/keys/data.json").empty());
+  CHECK(model::key_set_place("shop/keys/data.json").empty());
 }
 
 TEST_CASE("data that is not well formed carries its line") {
@@ -354,21 +355,22 @@ TEST_CASE("documents that meet") {
 }
 
 TEST_CASE("documents join as OPA joins them") {
-  const ModelContent model = content_of({{"manifest.json", kManifest},
-                                         {"data.json", R"({"authz":{"top":1}})"},
-                                         {"authz/data.json", R"({"b":{"x":1}})"},
-                                         {"authz/b/data.yaml", "z: [1, two]\n"},
-                                         {"list/data.json", "[1,2]"}});
-  const auto merged = merge_data(*model.tree, model.loader());
+  const model::ModelContent model = content_of({{"manifest.json", kManifest},
+                                                {"data.json", R"({"authz":{"top":1}})"},
+                                                {"authz/data.json", R"({"b":{"x":1}})"},
+                                                {"authz/b/data.yaml", "z: [1, two]\n"},
+                                                {"list/data.json", "[1,2]"}});
+  const auto merged = model::merge_data(*model.tree, model.loader());
   REQUIRE_MESSAGE(merged.has_value(), merged.error().message);
   CHECK(*merged == *parse_json(R"({"authz":{"top":1,"b":{"x":1,"z":[1,"two"]}},"list":[1,2]})"));
-  const ModelContent bad = content_of({{"a/data.json", R"({"b":[]})"}, {"a/b/data.json", "{}"}});
-  const auto clash = merge_data(*bad.tree, bad.loader());
+  const model::ModelContent bad =
+      content_of({{"a/data.json", R"({"b":[]})"}, {"a/b/data.json", "{}"}});
+  const auto clash = model::merge_data(*bad.tree, bad.loader());
   REQUIRE_FALSE(clash);
   CHECK(clash.error().code == ErrorCode::kInvalidModel);
   CHECK(clash.error().message.find("a/b/data.json and a/data.json") != std::string::npos);
-  const ModelContent top = content_of({{"data.json", "[]"}});
-  CHECK_FALSE(merge_data(*top.tree, top.loader()));
+  const model::ModelContent top = content_of({{"data.json", "[]"}});
+  CHECK_FALSE(model::merge_data(*top.tree, top.loader()));
 }
 
 TEST_CASE("policies that do not compile name file and line") {
@@ -395,7 +397,7 @@ TEST_CASE("a failing test refuses the model") {
   CHECK(report.findings[0].line == 5);
   CHECK(report.tests.passed == 1);
   CHECK(report.tests.failed == 1);
-  CHECK(findings_text(report.findings).starts_with("t_test.rego:5: test-failed: "));
+  CHECK(model::findings_text(report.findings).starts_with("t_test.rego:5: test-failed: "));
 }
 
 TEST_CASE("findings are sorted and cut at their limit") {
@@ -404,29 +406,30 @@ TEST_CASE("findings are sorted and cut at their limit") {
   const auto report = validate_with(texts);
   REQUIRE(report.findings.size() == limits::kFindingsMax);
   CHECK(report.findings_left_out == 50);
-  CHECK(std::ranges::is_sorted(report.findings, {}, &ModelFinding::path));
+  CHECK(std::ranges::is_sorted(report.findings, {}, &model::ModelFinding::path));
 }
 
 TEST_CASE("content that cannot be loaded is an error, not a finding") {
-  const ModelContent model = content_of({{"manifest.json", kManifest}});
-  const auto report = validate_model(
-      *model.tree, [](const Hash&) -> Result<Content> { return fail(ErrorCode::kCorrupt, "gone"); },
+  const model::ModelContent model = content_of({{"manifest.json", kManifest}});
+  const auto report = model::validate_model(
+      *model.tree,
+      [](const Hash&) -> Result<model::Content> { return fail(ErrorCode::kCorrupt, "gone"); },
       &test_checker());
   REQUIRE_FALSE(report);
   CHECK(report.error().code == ErrorCode::kCorrupt);
 }
 
 TEST_CASE("rego_paths leaves tests out unless asked") {
-  const ModelContent model = content_of({{"a.rego", "x"},
-                                         {"a_test.rego", "x"},
-                                         {"b/c.rego", "y"},
-                                         {"data.json", "{}"},
-                                         {"b/tests/d.rego", "z"},
-                                         {"tests/e.rego", "z"},
-                                         {"mytests/f.rego", "z"}});
-  CHECK(rego_paths(*model.tree, false) ==
+  const model::ModelContent model = content_of({{"a.rego", "x"},
+                                                {"a_test.rego", "x"},
+                                                {"b/c.rego", "y"},
+                                                {"data.json", "{}"},
+                                                {"b/tests/d.rego", "z"},
+                                                {"tests/e.rego", "z"},
+                                                {"mytests/f.rego", "z"}});
+  CHECK(model::rego_paths(*model.tree, false) ==
         std::vector<std::string>{"a.rego", "b/c.rego", "mytests/f.rego"});
-  CHECK(rego_paths(*model.tree, true).size() == 6);
+  CHECK(model::rego_paths(*model.tree, true).size() == 6);
 }
 
 TEST_CASE("a folder is read as a model, and what could not be one is a finding") {
@@ -450,7 +453,7 @@ TEST_CASE("a folder is read as a model, and what could not be one is a finding")
   fs::create_directory_symlink("policies", top / "linked");
   REQUIRE(::mkfifo((top / "pipe.rego").c_str(), 0600) == 0);
 
-  const auto read = read_model_folder(top.string());
+  const auto read = cli::read_model_folder(top.string());
   REQUIRE_MESSAGE(read.has_value(), read.error().message);
   std::map<std::string, std::string> rules;
   for (const auto& finding : read->findings) rules[finding.path] = finding.rule;
@@ -464,7 +467,7 @@ TEST_CASE("a folder is read as a model, and what could not be one is a finding")
                                                           {"linked/Allow.rego", kPolicy},
                                                           {"authz/users/data.json", "{}"}})
                                                   .tree->content_root());
-  const auto missing = read_model_folder((top / "nowhere").string());
+  const auto missing = cli::read_model_folder((top / "nowhere").string());
   REQUIRE_FALSE(missing);
   CHECK(missing.error().code == ErrorCode::kNotFound);
 }

@@ -18,7 +18,7 @@ std::string large(int limit, std::string_view more = "") {
   return fmt::format(R"({{"limit": {}{}, "rows": ["{:0>70000}"]}})", limit, more, 1);
 }
 
-Texts model() {
+Texts sample_model() {
   return {
       {"manifest.json",
        R"({"metadata": {"name": "m"}, "runtimes": {"rego": {"language": {"name": "rego", "version": "1.0"}}},
@@ -30,25 +30,26 @@ Texts model() {
 }
 
 // `base`: the previous version, whose content a registry also has.
-std::string told(const Texts& texts, ValidatedDocuments* before, const Texts* base = nullptr) {
-  const ModelContent content = samples::model_of(texts);
-  ModelContent earlier;
+std::string told(const Texts& texts, publish::ValidatedDocuments* before,
+                 const Texts* base = nullptr) {
+  const model::ModelContent content = samples::model_of(texts);
+  model::ModelContent earlier;
   if (base != nullptr) earlier = samples::model_of(*base);
-  const BlobLoader load = [&](const Hash& hash) -> Result<Content> {
+  const model::BlobLoader load = [&](const Hash& hash) -> Result<model::Content> {
     const auto found = content.blobs.find(hash);
     return found != content.blobs.end() ? found->second : earlier.loader()(hash);
   };
-  const auto report = validate_model(*content.tree, load, &test_checker(),
-                                     {.known = before, .before = earlier.tree.get()});
+  const auto report = model::validate_model(*content.tree, load, &test_checker(),
+                                            {.known = before, .before = earlier.tree.get()});
   REQUIRE(report);
-  return findings_text(report->findings) +
+  return model::findings_text(report->findings) +
          fmt::format("{} {} {}", report->tests.passed, report->tests.failed, report->tests.skipped);
 }
 
 }  // namespace
 
 TEST_CASE("a model is judged alike, with its large documents in memory and without") {
-  Texts base = model();
+  Texts base = sample_model();
   base["app/p_test.rego"] = "package app\n\ntest_limit if allow\n";
   const auto changed = [&](const Texts& changes) {
     Texts out = base;
@@ -78,12 +79,12 @@ TEST_CASE("a model is judged alike, with its large documents in memory and witho
       changed({{"keys/big/data.json", large(7)}}),
       changed({{"app/p.rego", "package app\n\nallow if {\n"}}),
   };
-  ValidatedDocuments kept;
+  publish::ValidatedDocuments kept;
   CHECK(told(base, &kept) == "1 0 0");
-  CHECK(kept.knows("app/big/data.json", blob_hash(base.at("app/big/data.json"))));
+  CHECK(kept.knows("app/big/data.json", model::blob_hash(base.at("app/big/data.json"))));
   for (const Texts& first : cases)
     for (const Texts& then : cases) {
-      ValidatedDocuments before;
+      publish::ValidatedDocuments before;
       CHECK(told(first, &before) == told(first, nullptr));
       CHECK(told(then, &before, &first) == told(then, nullptr));
       CHECK(told(base, &before, &then) == told(base, nullptr));
@@ -92,7 +93,7 @@ TEST_CASE("a model is judged alike, with its large documents in memory and witho
 
 TEST_CASE("what is known is one content at one place, and the oldest is forgotten") {
   const Hash one = sha256("one"), two = sha256("two");
-  ValidatedDocuments documents(2);
+  publish::ValidatedDocuments documents(2);
   documents.keep("a", one);
   CHECK(documents.knows("a", one));
   CHECK_FALSE(documents.knows("a", two));

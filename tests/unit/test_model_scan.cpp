@@ -36,7 +36,7 @@ struct Folder {
     must(make_folders((top / path).parent_path()));
     fs::create_symlink(target, top / path);
   }
-  FolderContent read() const { return must(read_model_folder(top.string())); }
+  cli::FolderContent read() const { return must(cli::read_model_folder(top.string())); }
   std::vector<std::string> paths() const {
     std::vector<std::string> paths;
     for (const auto& [path, entry] : read().content.tree->files()) paths.push_back(path);
@@ -44,12 +44,12 @@ struct Folder {
   }
   std::map<std::string, std::string> findings() const {
     std::map<std::string, std::string> findings;
-    for (const ModelFinding& each : read().findings) findings[each.path] = each.message;
+    for (const model::ModelFinding& each : read().findings) findings[each.path] = each.message;
     return findings;
   }
   std::map<std::string, std::string> warnings() const {
     std::map<std::string, std::string> warnings;
-    for (const ModelFinding& each : read().warnings) warnings[each.path] = each.message;
+    for (const model::ModelFinding& each : read().warnings) warnings[each.path] = each.message;
     return warnings;
   }
   // Commits everything, and reads it from Git's objects.
@@ -65,7 +65,7 @@ struct Folder {
     return must(checkout->content_root(checkout->head()));
   }
   void check_equal_from_git() {
-    const FolderContent content = read();
+    const cli::FolderContent content = read();
     CHECK(content.findings.empty());
     CHECK(committed_root() == content.content.tree->content_root());
   }
@@ -100,10 +100,11 @@ TEST_CASE("what is no part of a model is left out, at any depth, and Git's objec
   CHECK(folder.paths() ==
         std::vector<std::string>{"manifest.json", "shop/data.json", "shop/policy.rego"});
   CHECK(folder.warnings().empty());
-  const FolderContent read = folder.read();
+  const cli::FolderContent read = folder.read();
   CHECK(read.left_out_count == read.left_out.size());
-  CHECK(std::ranges::find(read.left_out, ".github/", &LeftOut::path) != read.left_out.end());
-  CHECK(std::ranges::find(read.left_out, "shop/testdata/", &LeftOut::path) != read.left_out.end());
+  CHECK(std::ranges::find(read.left_out, ".github/", &cli::LeftOut::path) != read.left_out.end());
+  CHECK(std::ranges::find(read.left_out, "shop/testdata/", &cli::LeftOut::path) !=
+        read.left_out.end());
   folder.check_equal_from_git();
   // A nested repository, which Git would not add.
   folder.put("shop/sub/.git/config", "x");
@@ -202,19 +203,20 @@ TEST_CASE("a bundle's .manifest becomes the manifest, with roots, names and vers
   folder.put("shop/new/policy.rego", "# a comment\npackage shop.authz[\"new\"]\n");
   folder.put("shop/authz/data.json", "{}");
   folder.put("keys/login/data.json", R"({"keys": []})");
-  const FolderContent read = folder.read();
+  const cli::FolderContent read = folder.read();
   REQUIRE(read.findings.empty());
-  const FileEntry* const entry = read.content.tree->find("manifest.json");
+  const model::FileEntry* const entry = read.content.tree->find("manifest.json");
   REQUIRE(entry);
-  const Manifest manifest = must(Manifest::parse(*must(read.content.loader()(entry->hash))));
+  const model::Manifest manifest =
+      must(model::Manifest::parse(*must(read.content.loader()(entry->hash))));
   CHECK(manifest.name == "The shop");
   CHECK(manifest.data_roots == std::vector<std::string>{"keys/login", "shop/authz"});
   CHECK(manifest.rego_version_of("shop/policy.rego") == 0);
   CHECK(manifest.rego_version_of("shop/new/policy.rego") == 1);
   folder.check_equal_from_git();
   folder.put(".manifest", R"({"roots": ["shop"]})");
-  const FolderContent plain = folder.read();
-  const Manifest named = must(Manifest::parse(
+  const cli::FolderContent plain = folder.read();
+  const model::Manifest named = must(model::Manifest::parse(
       *must(plain.content.loader()(plain.content.tree->find("manifest.json")->hash))));
   CHECK(named.name == "shop-policies");
   CHECK(named.data_roots == std::vector<std::string>{"shop"});
@@ -236,14 +238,14 @@ TEST_CASE("a bundle whose rules or data are elsewhere is refused, not taken for 
 }
 
 TEST_CASE("the package of a module, whatever stands before it") {
-  CHECK(package_of("package a.b\n") == DataPath{"a", "b"});
-  CHECK(package_of("\xEF\xBB\xBF# x\n\n  package a[\"b-c\"].d # e\nx := 1\n") ==
-        DataPath{"a", "b-c", "d"});
-  CHECK(package_of("package\ta") == DataPath{"a"});
-  CHECK_FALSE(package_of("x := 1\npackage a\n"));
-  CHECK_FALSE(package_of("package a.\n"));
-  CHECK_FALSE(package_of("package a[b]\n"));
-  CHECK_FALSE(package_of(""));
+  CHECK(cli::package_of("package a.b\n") == model::DataPath{"a", "b"});
+  CHECK(cli::package_of("\xEF\xBB\xBF# x\n\n  package a[\"b-c\"].d # e\nx := 1\n") ==
+        model::DataPath{"a", "b-c", "d"});
+  CHECK(cli::package_of("package\ta") == model::DataPath{"a"});
+  CHECK_FALSE(cli::package_of("x := 1\npackage a\n"));
+  CHECK_FALSE(cli::package_of("package a.\n"));
+  CHECK_FALSE(cli::package_of("package a[b]\n"));
+  CHECK_FALSE(cli::package_of(""));
 }
 
 struct Packed {
@@ -277,10 +279,10 @@ fs::path pack(const fs::path& file, const std::vector<Packed>& entries) {
 TEST_CASE("a bundle archive is read as its folder is; hostile ones are refused by name") {
   TemporaryFolder folder;
   const auto read = [&](const std::vector<Packed>& entries) {
-    return read_model_folder(pack(folder.path() / "shop.tar.gz", entries).string());
+    return cli::read_model_folder(pack(folder.path() / "shop.tar.gz", entries).string());
   };
   const Packed policy{"/shop/policy.rego", "package shop\n", ""};
-  const FolderContent bundle = must(read({policy, {"/data.json", "{\"shop\": {}}", ""}}));
+  const cli::FolderContent bundle = must(read({policy, {"/data.json", "{\"shop\": {}}", ""}}));
   CHECK(bundle.findings.empty());
   CHECK(bundle.content.tree->files().size() == 3);
   CHECK(bundle.content.tree->find("manifest.json") != nullptr);
@@ -297,11 +299,11 @@ TEST_CASE("a bundle archive is read as its folder is; hostile ones are refused b
   refused({{"pipe.rego", "", "", AE_IFIFO}}, "pipe.rego");
   refused({{"x.rego", "a", ""}, {"x.rego", "b", ""}}, "twice");
   refused({{"x", "a", ""}, {"x/y.rego", "b", ""}}, "twice");
-  refused({{std::string(kArchiveNameBytesMax, 'x') + ".rego", "", ""}}, "longer than");
+  refused({{std::string(cli::kArchiveNameBytesMax, 'x') + ".rego", "", ""}}, "longer than");
   // 80 MB of one byte are some 80 KB.
   refused({{"data.json", std::string(80 << 20, ' '), ""}}, "times the archive's bytes");
   must(write_file(folder.path() / "text.tar.gz", "not an archive"));
-  CHECK_FALSE(read_model_folder((folder.path() / "text.tar.gz").string()));
+  CHECK_FALSE(cli::read_model_folder((folder.path() / "text.tar.gz").string()));
 }
 
 }  // namespace

@@ -17,18 +17,18 @@ using namespace std::string_literals;
 
 namespace {
 
-Result<Tree> tree_of(const std::vector<std::string>& paths) {
-  Files files;
+Result<model::Tree> tree_of(const std::vector<std::string>& paths) {
+  model::Files files;
   for (const std::string& path : paths)
-    files.emplace(path, FileEntry{blob_hash(path), path.size()});
-  return Tree::make(std::move(files));
+    files.emplace(path, model::FileEntry{model::blob_hash(path), path.size()});
+  return model::Tree::make(std::move(files));
 }
 
-Tree tree_of_texts(const std::map<std::string, std::string>& texts) {
-  Files files;
+model::Tree tree_of_texts(const std::map<std::string, std::string>& texts) {
+  model::Files files;
   for (const auto& [path, text] : texts)
-    files.emplace(path, FileEntry{blob_hash(text), text.size()});
-  auto tree = Tree::make(std::move(files));
+    files.emplace(path, model::FileEntry{model::blob_hash(text), text.size()});
+  auto tree = model::Tree::make(std::move(files));
   REQUIRE_MESSAGE(tree.has_value(), tree.error().message);
   return *std::move(tree);
 }
@@ -36,45 +36,45 @@ Tree tree_of_texts(const std::map<std::string, std::string>& texts) {
 }  // namespace
 
 TEST_CASE("ledger names follow their rules") {
-  const auto ledger = LedgerId::parse("100000000000/payments-eu.v2");
+  const auto ledger = model::LedgerId::parse("100000000000/payments-eu.v2");
   REQUIRE(ledger);
   CHECK(ledger->text() == "100000000000/payments-eu.v2");
   CHECK(ledger->uri("core.internal") ==
         "ztauth://core.internal/100000000000/ledgers/payments-eu.v2");
-  CHECK(LedgerId::parse_uri(ledger->uri("core.internal"), "core.internal") == *ledger);
-  CHECK_FALSE(LedgerId::parse_uri(ledger->uri("core.internal"), "other.internal"));
+  CHECK(model::LedgerId::parse_uri(ledger->uri("core.internal"), "core.internal") == *ledger);
+  CHECK_FALSE(model::LedgerId::parse_uri(ledger->uri("core.internal"), "other.internal"));
   for (const std::string bad :
        {"", "payments", "/payments", "99999999999/a", "1000000000000/a", "0100000000000/a",
         "+100000000000/a", "100000000000 /a", "100000000000/", "100000000000/A", "100000000000/a/b",
         "100000000000/.git", "100000000000/a.git", "100000000000/a.", "100000000000/-a",
         "100000000000/a\n", "99999999999999999999999/a"}) {
     CAPTURE(bad);
-    const auto refused = LedgerId::parse(bad);
+    const auto refused = model::LedgerId::parse(bad);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == ErrorCode::kUsage);
   }
-  CHECK(LedgerId::parse("100000000000/" + std::string(128, 'a')));
-  CHECK_FALSE(LedgerId::parse("100000000000/" + std::string(129, 'a')));
+  CHECK(model::LedgerId::parse("100000000000/" + std::string(128, 'a')));
+  CHECK_FALSE(model::LedgerId::parse("100000000000/" + std::string(129, 'a')));
 }
 
 TEST_CASE("trust domains are lower-case DNS-like names") {
-  CHECK(check_trust_domain("core-platform.internal"));
-  CHECK(check_trust_domain("a"));
+  CHECK(model::check_trust_domain("core-platform.internal"));
+  CHECK(model::check_trust_domain("a"));
   for (const std::string& bad : {""s, "Core"s, "a..b"s, ".a"s, "a."s, "-a"s, "a-.b"s, "a_b"s,
                                  "a/b"s, "a\0b"s, std::string(64, 'a'), std::string(129, 'a')}) {
     CAPTURE(bad);
-    CHECK_FALSE(check_trust_domain(bad));
+    CHECK_FALSE(model::check_trust_domain(bad));
   }
 }
 
 TEST_CASE("ledger patterns cover exact names, prefixes and everything") {
-  const LedgerId ledger{100000000000, "payments"};
+  const model::LedgerId ledger{100000000000, "payments"};
   for (const auto* covers :
        {"100000000000/payments", "*/payments", "*/*", "1000*/pay*", "100000000000/*"})
-    CHECK_MESSAGE(ledger_matches(covers, ledger), covers);
+    CHECK_MESSAGE(model::ledger_matches(covers, ledger), covers);
   for (const auto* not_covers : {"", "*", "100000000000/pay", "100000000001/payments", "*/Payments",
                                  "*/*ments", "*/payments/", "2*/*", "/payments", "*/"})
-    CHECK_MESSAGE(!ledger_matches(not_covers, ledger), not_covers);
+    CHECK_MESSAGE(!model::ledger_matches(not_covers, ledger), not_covers);
 }
 
 TEST_CASE("paths that a model may hold") {
@@ -82,7 +82,7 @@ TEST_CASE("paths that a model may hold") {
        {"manifest.json"s, "policies/team 1/allow.rego"s, "a/b/c/data.json"s,
         "caf\xc3\xa9/data.json"s, "\xe6\x97\xa5\xe6\x9c\xac/data.json"s, "a.b-c_d/x~1/data.json"s,
         "git/data.json"s, "digit~1/data.json"s, std::string(200, 'x'), "..."s + "a"}) {
-    const auto checked = check_path(path);
+    const auto checked = model::check_path(path);
     CHECK_MESSAGE(checked.has_value(), (checked ? "" : checked.error().message));
   }
 }
@@ -152,13 +152,13 @@ TEST_CASE("hostile paths are refused by the rule they break") {
   };
   for (const auto& [path, words] : cases) {
     CAPTURE(printable(path));
-    const auto checked = check_path(path);
+    const auto checked = model::check_path(path);
     REQUIRE_FALSE(checked);
     CHECK(checked.error().code == ErrorCode::kInvalidModel);
     CHECK_MESSAGE(checked.error().message.find(words) != std::string::npos,
                   checked.error().message);
     CHECK(is_utf8(checked.error().message));
-    CHECK_FALSE(Tree::make({{path, FileEntry{}}}));
+    CHECK_FALSE(model::Tree::make({{path, model::FileEntry{}}}));
   }
 }
 
@@ -185,7 +185,7 @@ TEST_CASE("twins and file-and-folder clashes name both paths") {
     const auto tree = tree_of({one, other, "zzz"});
     REQUIRE_FALSE(tree);
     CHECK(tree.error().code == ErrorCode::kInvalidModel);
-    if (check_path(one)) {
+    if (model::check_path(one)) {
       CHECK(tree.error().message.find(one.substr(0, one.find('/'))) != std::string::npos);
       CHECK(tree.error().message.find(other.substr(0, other.find('/'))) != std::string::npos);
     }
@@ -198,18 +198,19 @@ TEST_CASE("twins and file-and-folder clashes name both paths") {
 //   tree(d) = H(b"notp.tree.v1\0" + b"".join(bytes([kind, len(name)]) + name + hash
 //             for name, kind, hash in sorted entries))      kind 1: blob, 2: folder
 TEST_CASE("content roots agree with independently computed ones") {
-  CHECK(blob_hash("").hex() == "87e4380254c6c0a891f7f9efc4f19c8e0c7c2573c0483bb3e28eb510c52423b8");
-  CHECK(blob_hash("notp").hex() ==
+  CHECK(model::blob_hash("").hex() ==
+        "87e4380254c6c0a891f7f9efc4f19c8e0c7c2573c0483bb3e28eb510c52423b8");
+  CHECK(model::blob_hash("notp").hex() ==
         "fe8731b5faf1a06d3c8f33b0c602cf2762cd09de60da5b7cacd080095960e471");
-  CHECK(Tree::make({})->content_root().hex() ==
+  CHECK(model::Tree::make({})->content_root().hex() ==
         "cf6285ced237b81eb162e077f1897cef251b6f8a205552fbb8440838fb0aa56d");
   // "a-b" sorts before "a/" as a path and after "a" as a name.
-  const Tree tree = tree_of_texts({{"manifest.json", "{}"},
-                                   {"a/data.json", "{\"x\":1}"},
-                                   {"a/b/data.json", "{}"},
-                                   {"a-b/p.rego", "package a\n"},
-                                   {"a.rego", "package a\n"},
-                                   {"\xc3\xa9/data.yaml", "x: 1\n"}});
+  const model::Tree tree = tree_of_texts({{"manifest.json", "{}"},
+                                          {"a/data.json", "{\"x\":1}"},
+                                          {"a/b/data.json", "{}"},
+                                          {"a-b/p.rego", "package a\n"},
+                                          {"a.rego", "package a\n"},
+                                          {"\xc3\xa9/data.yaml", "x: 1\n"}});
   CHECK(tree.content_root().hex() ==
         "1153f71b2725366e3800708c02baf24ffe5d4e66fa8d4302d79afe6a45c76b65");
   const auto& folders = tree.folders();
@@ -235,16 +236,16 @@ TEST_CASE("the content root depends on paths and content, never on the order of 
 }
 
 TEST_CASE("trees keep to the signed limits") {
-  Files big{{"a", {Hash{}, limits::kBlobBytesMax + 1}}};
-  CHECK_FALSE(Tree::make(big));
-  Files many;
+  model::Files big{{"a", {Hash{}, limits::kBlobBytesMax + 1}}};
+  CHECK_FALSE(model::Tree::make(big));
+  model::Files many;
   for (int i = 0; i < 5; ++i)
-    many.emplace(fmt::format("f{}", i), FileEntry{Hash{}, limits::kBlobBytesMax});
-  CHECK_FALSE(Tree::make(many));
+    many.emplace(fmt::format("f{}", i), model::FileEntry{Hash{}, limits::kBlobBytesMax});
+  CHECK_FALSE(model::Tree::make(many));
   many.erase("f4");
-  CHECK(Tree::make(many));
-  Files overflow;
-  overflow.emplace("a", FileEntry{Hash{}, UINT64_MAX});
-  overflow.emplace("b", FileEntry{Hash{}, 2});
-  CHECK_FALSE(Tree::make(overflow));
+  CHECK(model::Tree::make(many));
+  model::Files overflow;
+  overflow.emplace("a", model::FileEntry{Hash{}, UINT64_MAX});
+  overflow.emplace("b", model::FileEntry{Hash{}, 2});
+  CHECK_FALSE(model::Tree::make(overflow));
 }

@@ -11,7 +11,7 @@
 namespace notp {
 namespace {
 
-Content content_of(size_t bytes, uint64_t seed) {
+model::Content content_of(size_t bytes, uint64_t seed) {
   SeededRandom random(seed);
   Bytes out;
   while (out.size() < bytes) out.push_back(static_cast<char>(random.next_u64()));
@@ -47,9 +47,9 @@ struct Reader {
 }  // namespace
 
 TEST_CASE("a small release overtakes a large one that is on its way, and nothing gets lost") {
-  const Content large = content_of(5'000'000, 1), middle = content_of(700'000, 2),
-                small = content_of(900, 3);
-  SendQueue queue;
+  const model::Content large = content_of(5'000'000, 1), middle = content_of(700'000, 2),
+                       small = content_of(900, 3);
+  session::SendQueue queue;
   Reader reader;
   reader.wholes = {{0, large->size()}, {1, middle->size()}, {2, small->size()}};
   queue.push_transfer(0, large, 0);
@@ -77,9 +77,9 @@ TEST_CASE("a small release overtakes a large one that is on its way, and nothing
 TEST_CASE("releases of any sizes interleave without a gap, whatever the socket takes at a time") {
   for (uint64_t seed = 1; seed <= 50; ++seed) {
     SeededRandom random(seed);
-    SendQueue queue;
+    session::SendQueue queue;
     Reader reader;
-    std::map<uint32_t, Content> contents;
+    std::map<uint32_t, model::Content> contents;
     const auto count = static_cast<uint32_t>(2 + random.below(6));
     for (uint32_t stream = 0; stream < count || !queue.empty();) {
       if (stream < count && random.below(4) == 0) {

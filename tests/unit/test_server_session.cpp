@@ -11,164 +11,30 @@
 #include "protocol/session/server/server_session.hpp"
 #include "protocol/session/server/session_limits.hpp"
 #include "tests/support/prepared_artifact.hpp"
+#include "tests/support/served_session.hpp"
 #include "tests/support/signed_samples.hpp"
 
-namespace notp {
+namespace notp::session {
 namespace {
 
 using samples::kLedger;
 using samples::kNode;
 
-const LedgerId kOther{kLedger.zone, "gateway"};
-constexpr Now kStart{samples::kIssuedMs + 1'000'000, 7'000};
-constexpr TimeMs kInterval = limits::kFreshnessIntervalMs;
-
-Bytes root_envelope(uint64_t version) { return "root " + std::to_string(version); }
-
-// Two ledgers and a chain of roots, with the real freshness key.
-struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
-  std::map<LedgerId, Release> heads = {{kLedger, samples::release(3)}};
-  std::vector<Hash> withdrawn;
-  uint64_t roots = 1;
-  uint64_t new_freshness_key_at = 0;
-  std::set<LedgerId> forbidden;
-  std::set<Action> granted = {Action::kRead};
-  bool can_sign = true;
-  // Runs between a session's last look at the roots and the signature.
-  mutable std::function<void()> before_signing = [] {};
-
-  void set_head(const LedgerId& ledger, uint64_t version) {
-    heads[ledger] = samples::release(version);
-    heads[ledger].ledger = ledger;
-  }
-
-  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
-    const auto found = heads.find(ledger);
-    return found == heads.end() ? std::nullopt : release(ledger, found->second.version);
-  }
-  std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override {
-    const auto found = heads.find(ledger);
-    if (found == heads.end() || version > found->second.version) return std::nullopt;
-    Release one = found->second;
-    one.version = version;
-    return ref_of(one, samples::place_of(one).release_hash);
-  }
-  std::optional<ReleaseRef> pending(const LedgerId&, uint64_t, const Hash&) const override {
-    return std::nullopt;
-  }
-  std::vector<CatalogRoot> roots_after(uint64_t version) const override {
-    std::vector<CatalogRoot> out;
-    while (++version <= roots && out.size() < limits::kRootStepsMax)
-      out.push_back({version, std::make_shared<const Bytes>(root_envelope(version)),
-                     version == new_freshness_key_at});
-    return out;
-  }
-  uint64_t newest_root() const override { return roots; }
-
-  Result<void> may(Action action, const LedgerId* ledger) const override {
-    if (granted.contains(action) && !(ledger && forbidden.contains(*ledger))) return {};
-    return fail(ErrorCode::kDenied, "not granted");
-  }
-
-  bool enabled() const override { return true; }
-  TimeMs interval_ms() const override { return kInterval; }
-  Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> targets, std::string audience,
-                                           uint64_t sequence_min, Now now) const override {
-    std::exchange(before_signing, [] {})();
-    if (!can_sign) return fail(ErrorCode::kConfig, "no key");
-    Freshness out =
-        samples::freshness(std::max(sequence_min, static_cast<uint64_t>(now.wall_ms)), {});
-    out.audience = std::move(audience);
-    out.root_version = roots;
-    out.issued_ms = now.wall_ms;
-    out.expires_ms = now.wall_ms + limits::kFreshnessLifetimeMs;
-    out.heads = std::move(targets);
-    for (FreshHead& target : out.heads)
-      if (target.version != 0) target.withdrawn = withdrawn;
-    const Envelope signed_one = samples::signed_by(out, {7});
-    return std::pair{std::move(out), signed_one.signatures.front().signature};
-  }
-};
-
-struct Served {
-  Registry registry;
-  std::string peer;
-  ServerSession session;
-  Now now = kStart;
-  std::vector<ServerEvent> events;
-  size_t bytes = 0;  // of the last output
-
-  explicit Served(std::string who = kNode)
-      : peer(std::move(who)),
-        session({registry, registry, registry, &registry},
-                {"test", std::string(samples::kDomain), peer}, kStart) {}
-
-  std::vector<wire::Message> output() {
-    for (ServerEvent& event : session.take_events()) events.push_back(std::move(event));
-    wire::FrameParser parser;
-    const Bytes out = session.take_output(1 << 24);
-    bytes = out.size();
-    parser.feed(out);
-    std::vector<wire::Message> messages;
-    for (;;) {
-      auto next = parser.next();
-      REQUIRE(next.has_value());
-      if (!*next) return messages;
-      messages.push_back(std::move(**next));
-    }
-  }
-  std::vector<wire::Message> after(const wire::Message& message) {
-    session.receive(wire::encode_frame(message), now);
-    return output();
-  }
-  // Advances time until the session's next deadline.
-  std::vector<wire::Message> next_deadline() {
-    const TimeMs passed = session.next_deadline() - now.boot_ms;
-    now.boot_ms += passed;
-    now.wall_ms += passed;
-    session.on_deadline(now);
-    auto out = output();
-    // The peer is alive.
-    session.receive(wire::encode_frame(wire::Ping{1}), now);
-    session.take_output(1 << 20);
-    return out;
-  }
-  std::vector<wire::Message> subscribe(std::vector<LedgerId> ledgers, uint64_t root_version = 1,
-                                       uint64_t sequence = 0) {
-    wire::Hello hello{{wire::kProtocolVersion}, "test", root_version, sequence, {}};
-    for (const LedgerId& ledger : ledgers) {
-      wire::Want want;
-      want.ledger = ledger;
-      want.base = wire::Base{3, registry.target(kLedger, {})->content_root};
-      hello.wants.push_back(want);
-    }
-    return after(hello);
-  }
-};
-
-template <typename T>
-std::vector<T> all_of(const std::vector<wire::Message>& messages) {
-  std::vector<T> out;
-  for (const auto& message : messages)
-    if (const auto* one = std::get_if<T>(&message)) out.push_back(*one);
-  return out;
-}
-
 // A node that processes the statements of one session.
 struct Reader {
-  Trusted trusted = samples::trusting(samples::tracked_root());
-  std::optional<Freshness> last;
+  trust::Trusted trusted = samples::trusting(samples::tracked_root());
+  std::optional<trust::Freshness> last;
 
   void accepts(const wire::FreshnessUpdate& update, TimeMs now_ms) {
     const auto envelope =
         expand_freshness_update(update, last ? &*last : nullptr, samples::kDomain, kNode);
     REQUIRE_MESSAGE(envelope.has_value(), (envelope ? "" : envelope.error().message));
     const Bytes bytes = envelope->encode();
-    Update arrived;
+    trust::Update arrived;
     arrived.freshness = bytes;
-    const Verdict verdict = verify_update(arrived, trusted, now_ms);
+    const trust::Verdict verdict = trust::verify_update(arrived, trusted, now_ms);
     REQUIRE_MESSAGE(!verdict.error, (verdict.error ? verdict.error->message : ""));
-    advance(trusted, verdict);
+    trust::advance(trusted, verdict);
     last = verdict.freshness->freshness;
   }
 };
@@ -196,7 +62,7 @@ TEST_CASE("a node can verify every statement of its session, whatever changed in
 TEST_CASE("a renewal without changes costs at most 150 bytes with its TLS record") {
   constexpr size_t kTlsRecordBytes = 22;
   Served served;
-  std::vector<LedgerId> ledgers = {kLedger};
+  std::vector<model::LedgerId> ledgers = {kLedger};
   for (int i = 1; i < 8; ++i) {
     ledgers.push_back({kLedger.zone, "ledger-" + std::to_string(i)});
     served.registry.set_head(ledgers.back(), 3);
@@ -361,7 +227,7 @@ wire::Response crowded_answer(uint64_t request) {
 
 TEST_CASE("an answer that breaks a limit is INTERNAL, and the session goes on") {
   Served served;
-  served.registry.granted = {Action::kRead, Action::kFleet};
+  served.registry.granted = {wire::Action::kRead, wire::Action::kFleet};
   served.subscribe({});
   served.after(wire::Request{7, wire::NodesRequest{"", 1}});
   served.events.clear();
@@ -434,7 +300,7 @@ void pings(Served& served, TimeMs until_ms) {
 
 TEST_CASE("an upload that stands still ends the session, whatever else its peer says") {
   Served served;
-  served.registry.granted = {Action::kPublish};
+  served.registry.granted = {wire::Action::kPublish};
   served.subscribe({});
   REQUIRE(announces(served, 1, 10'000'000));
   pings(served, kStart.boot_ms + limits::kTransferStallMs - 1'000);
@@ -447,7 +313,7 @@ TEST_CASE("an upload that stands still ends the session, whatever else its peer 
 TEST_CASE("an upload must come at some speed: drops do not hold its room") {
   const auto survives = [](size_t bytes_per_second) {
     Served served;
-    served.registry.granted = {Action::kPublish};
+    served.registry.granted = {wire::Action::kPublish};
     served.subscribe({});
     REQUIRE(announces(served, 1, 100'000'000));
     const Bytes piece(bytes_per_second, 'x');
@@ -475,8 +341,8 @@ struct FewUploads final : UploadSpace {
 };
 
 TEST_CASE("an upload without room is OVERLOADED, and one that came whole is the host's") {
-  Registry registry;
-  registry.granted = {Action::kPublish};
+  ServedRegistry registry;
+  registry.granted = {wire::Action::kPublish};
   FewUploads uploads;
   uploads.room = 1;
   ServerSession session({registry, registry, registry, nullptr, &uploads},
@@ -555,27 +421,28 @@ TEST_CASE("a peer that takes nothing is given up: an Error is all that is left f
 }
 
 TEST_CASE("queries and orders each need their right") {
-  const std::vector<std::pair<wire::Request, std::optional<Action>>> cases = {
-      {{1, wire::HistoryRequest{kLedger, 0, 1}}, Action::kRead},
-      {{2, wire::NodesRequest{"", 1}}, Action::kFleet},
+  const std::vector<std::pair<wire::Request, std::optional<wire::Action>>> cases = {
+      {{1, wire::HistoryRequest{kLedger, 0, 1}}, wire::Action::kRead},
+      {{2, wire::NodesRequest{"", 1}}, wire::Action::kFleet},
       {{3, wire::LedgersRequest{}}, {}},
       {{4, wire::RootsRequest{0}}, {}},
-      {{5, wire::PublishRoot{"envelope"}}, Action::kTrust},
-      {{6, wire::Withdraw{kLedger, 1, "wrong"}}, Action::kPublish},
-      {{7, wire::PendingRequest{kLedger}}, Action::kReview},
+      {{5, wire::PublishRoot{"envelope"}}, wire::Action::kTrust},
+      {{6, wire::Withdraw{kLedger, 1, "wrong"}}, wire::Action::kPublish},
+      {{7, wire::PendingRequest{kLedger}}, wire::Action::kReview},
       {{8, wire::PendingRequest{}}, {}},
-      {{9, wire::Cosign{kLedger, sha256("release"), Bytes(64, 's')}}, Action::kPublish},
-      {{10, wire::DropPending{kLedger, sha256("release")}}, Action::kPublish},
+      {{9, wire::Cosign{kLedger, sha256("release"), Bytes(64, 's')}}, wire::Action::kPublish},
+      {{10, wire::DropPending{kLedger, sha256("release")}}, wire::Action::kPublish},
       {{11, wire::TrustRequest{}}, {}},
-      {{12, wire::NewJoinToken{"edge-1", 1'000}}, Action::kEnroll},
-      {{13, wire::RenewCertificate{"request"}}, Action::kRenew}};
-  const std::set<Action> all = {Action::kRead,   Action::kPublish, Action::kFleet, Action::kTrust,
-                                Action::kEnroll, Action::kReview,  Action::kRenew};
+      {{12, wire::NewJoinToken{"edge-1", 1'000}}, wire::Action::kEnroll},
+      {{13, wire::RenewCertificate{"request"}}, wire::Action::kRenew}};
+  const std::set<wire::Action> all = {
+      wire::Action::kRead,   wire::Action::kPublish, wire::Action::kFleet, wire::Action::kTrust,
+      wire::Action::kEnroll, wire::Action::kReview,  wire::Action::kRenew};
   std::set<size_t> kinds;
   for (const auto& [request, needed] : cases) {
     kinds.insert(request.what.index());
     CAPTURE(wire::name_of(request));
-    const auto asked = [&](std::set<Action> granted) {
+    const auto asked = [&](std::set<wire::Action> granted) {
       Served served;
       served.registry.granted = std::move(granted);
       served.subscribe({});
@@ -588,7 +455,7 @@ TEST_CASE("queries and orders each need their right") {
       if (!reached) CHECK(answers.at(0).code == static_cast<uint32_t>(ErrorCode::kDenied));
       return reached;
     };
-    std::set<Action> all_others = all;
+    std::set<wire::Action> all_others = all;
     if (needed) all_others.erase(*needed);
     CHECK(asked(all));
     CHECK(asked(all_others) == !needed);
@@ -597,4 +464,4 @@ TEST_CASE("queries and orders each need their right") {
 }
 
 }  // namespace
-}  // namespace notp
+}  // namespace notp::session

@@ -10,7 +10,7 @@
 namespace notp {
 namespace {
 
-const LedgerId kLedger{273165098782, "payments"};
+const model::LedgerId kLedger{273165098782, "payments"};
 constexpr Now kNow{1'000, 1'000};
 
 Hash hash_of(uint64_t version, std::string_view what) {
@@ -19,21 +19,24 @@ Hash hash_of(uint64_t version, std::string_view what) {
 wire::Base base_of(uint64_t version) { return {version, hash_of(version, "content")}; }
 
 // Has releases 1 to 3 of one ledger.
-struct Registry final : Catalog, TargetSource, SessionRights {
-  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
+struct Registry final : session::Catalog, session::TargetSource, session::SessionRights {
+  std::optional<trust::ReleaseRef> target(const model::LedgerId& ledger,
+                                          std::string_view) const override {
     return release(ledger, 3);
   }
-  std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override {
+  std::optional<trust::ReleaseRef> release(const model::LedgerId& ledger,
+                                           uint64_t version) const override {
     if (version == 0 || version > 3) return std::nullopt;
-    return ReleaseRef{ledger, 1, version, hash_of(version, "release"),
-                      base_of(version).content_root};
+    return trust::ReleaseRef{ledger, 1, version, hash_of(version, "release"),
+                             base_of(version).content_root};
   }
-  std::optional<ReleaseRef> pending(const LedgerId&, uint64_t, const Hash&) const override {
+  std::optional<trust::ReleaseRef> pending(const model::LedgerId&, uint64_t,
+                                           const Hash&) const override {
     return std::nullopt;
   }
-  std::vector<CatalogRoot> roots_after(uint64_t) const override { return {}; }
+  std::vector<session::CatalogRoot> roots_after(uint64_t) const override { return {}; }
   uint64_t newest_root() const override { return 1; }
-  Result<void> may(Action, const LedgerId*) const override {
+  Result<void> may(wire::Action, const model::LedgerId*) const override {
     return allowed ? Result<void>{} : fail(ErrorCode::kDenied, "no right");
   }
   bool allowed = true;
@@ -46,22 +49,23 @@ wire::Want foreign_want() {
   return want;
 }
 
-Inventory some_inventory() {
-  Files files;
+delta::Inventory some_inventory() {
+  model::Files files;
   files["a.rego"] = {hash_of(1, "a"), 1};
   files["b.rego"] = {hash_of(2, "b"), 1};
-  return take_inventory(Tree::make(std::move(files)).value(), {}, InventoryForm::kListed);
+  return delta::take_inventory(model::Tree::make(std::move(files)).value(), {},
+                               delta::InventoryForm::kListed);
 }
 
-wire::Inventory told(const Inventory& inventory, uint32_t subscription = 0) {
+wire::Inventory told(const delta::Inventory& inventory, uint32_t subscription = 0) {
   return {subscription, inventory.files, inventory.list, inventory.sketch};
 }
 
 struct Served {
   Registry registry;
-  ServerSession session{
+  session::ServerSession session{
       {registry, registry, registry}, {"test", "core-platform.internal", "peer"}, kNow};
-  std::vector<server_event::ArtifactNeeded> needs;
+  std::vector<session::server_event::ArtifactNeeded> needs;
   std::optional<Error> end;
 
   std::vector<wire::Message> hear(const wire::Message& message) {
@@ -69,10 +73,10 @@ struct Served {
     return output();
   }
   std::vector<wire::Message> output() {
-    for (ServerEvent& event : session.take_events()) {
-      if (auto* need = std::get_if<server_event::ArtifactNeeded>(&event))
+    for (session::ServerEvent& event : session.take_events()) {
+      if (auto* need = std::get_if<session::server_event::ArtifactNeeded>(&event))
         needs.push_back(std::move(*need));
-      if (auto* closed = std::get_if<server_event::Closed>(&event)) end = closed->error;
+      if (auto* closed = std::get_if<session::server_event::Closed>(&event)) end = closed->error;
     }
     return messages_in(session.take_output(1 << 20));
   }
@@ -98,12 +102,12 @@ TEST_CASE(
 
   served.hear(told(some_inventory()));
   REQUIRE(served.needs.size() == 1);
-  const server_event::ArtifactNeeded need = served.needs[0];
+  const session::server_event::ArtifactNeeded need = served.needs[0];
   CHECK(need.base_version == 0);
   CHECK(need.version == 3);
   CHECK(need.inventory == some_inventory());
 
-  PreparedArtifact artifact = prepared_artifact(served.registry, need, "bytes");
+  session::PreparedArtifact artifact = prepared_artifact(served.registry, need, "bytes");
   artifact.partial = wire::PartialBase{hash_of(1, "part"), Bytes(wire::kLeafBytes, 'x')};
   served.session.artifact_ready(need.ticket, artifact);
   const auto offered = served.output();
@@ -129,7 +133,7 @@ TEST_CASE("a sketch that cannot be read is asked for once more, listed") {
     CHECK(served.needs.size() == 2);
   }
   SUBCASE("and comes as a sketch again") {
-    served.hear(wire::Inventory{0, 30'000, {}, Bytes(kSketchBytes, '\0')});
+    served.hear(wire::Inventory{0, 30'000, {}, Bytes(delta::kSketchBytes, '\0')});
     REQUIRE(served.end);
     CHECK(served.end->code == ErrorCode::kState);
   }
@@ -162,7 +166,7 @@ TEST_CASE(
     CHECK(served.end->code == ErrorCode::kState);
   }
   SUBCASE("out of order") {
-    Inventory odd = some_inventory();
+    delta::Inventory odd = some_inventory();
     odd.list = odd.list.substr(8) + odd.list.substr(0, 8);
     served.hear(told(odd));
     REQUIRE(served.end);
@@ -183,7 +187,7 @@ TEST_CASE("what is lacking is wanted even where nothing is new, and once") {
   CHECK(served.needs[0].base_version == 3);
   CHECK(served.needs[0].version == 3);
   CHECK(served.needs[0].missing_blobs == std::set<Hash>{hash_of(1, "damaged")});
-  PreparedArtifact artifact = prepared_artifact(served.registry, served.needs[0], "bytes");
+  session::PreparedArtifact artifact = prepared_artifact(served.registry, served.needs[0], "bytes");
   artifact.partial = wire::PartialBase{hash_of(1, "part"), {}};
   served.session.artifact_ready(served.needs[0].ticket, artifact);
   const auto offered = served.output();
@@ -203,7 +207,7 @@ TEST_CASE("what is lacking is wanted even where nothing is new, and once") {
 TEST_CASE("a client takes so many inventories of a ledger in a session, and no more") {
   wire::Want want;
   want.ledger = kLedger;
-  ClientSession client(wire::Hello{{1}, "test", 1, 0, {want}}, {}, kNow);
+  session::ClientSession client(wire::Hello{{1}, "test", 1, 0, {want}}, {}, kNow);
   wire::Welcome welcome;
   welcome.server = "test";
   welcome.trust_domain = "core-platform.internal";
@@ -211,8 +215,8 @@ TEST_CASE("a client takes so many inventories of a ledger in a session, and no m
   for (size_t i = 0; i < limits::kInventoriesMax; ++i)
     client.receive(wire::encode_frame(wire::InventoryRequest{0, i % 2 == 1}), kNow);
   size_t asked = 0;
-  for (const ClientEvent& event : client.take_events())
-    asked += std::holds_alternative<client_event::InventoryWanted>(event);
+  for (const session::ClientEvent& event : client.take_events())
+    asked += std::holds_alternative<session::client_event::InventoryWanted>(event);
   CHECK(asked == limits::kInventoriesMax);
   CHECK_FALSE(client.is_closed());
   client.receive(wire::encode_frame(wire::InventoryRequest{0, false}), kNow);

@@ -17,7 +17,7 @@ using samples::specification::trimmed;
 
 namespace {
 
-const LedgerId kLedger{273165098782, "payments"};
+const model::LedgerId kLedger{273165098782, "payments"};
 constexpr std::string_view kNode = "spiffe://core-platform.internal/node/edge-17";
 constexpr Now kStart{1'000, 1'000};
 
@@ -28,7 +28,7 @@ Hash hash_of(uint8_t fill) {
 }
 
 // The code of the Error in a session's answer; 0: none.
-uint32_t error_in(SessionMachine& session) {
+uint32_t error_in(session::SessionMachine& session) {
   uint32_t code = 0;
   for (const auto& message : messages_in(session.take_output(1 << 20)))
     if (const auto* error = std::get_if<wire::ErrorMessage>(&message))
@@ -47,7 +47,7 @@ std::vector<T> all_of(std::vector<wire::Message> messages) {
   return out;
 }
 
-void tell(SessionMachine& session, const wire::Message& message, Now now = kStart) {
+void tell(session::SessionMachine& session, const wire::Message& message, Now now = kStart) {
   session.receive(wire::encode_frame(message), now);
 }
 
@@ -113,48 +113,54 @@ uint64_t base_of(const wire::Offer& offer) {
 
 // The answer of a client with one want to messages after its Hello.
 uint32_t client_answer(const std::vector<wire::Message>& said) {
-  ClientSession session(hello({want()}), {}, kStart);
+  session::ClientSession session(hello({want()}), {}, kStart);
   session.take_output(1 << 20);
   for (const auto& message : said) tell(session, message);
   return error_in(session);
 }
 
 // A ledger with releases 1 to `head`.
-struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
+struct Registry final : session::Catalog,
+                        session::TargetSource,
+                        session::SessionRights,
+                        session::FreshnessSource {
   uint64_t last = 3;
   uint64_t roots = 1;
   bool readable = true;
   bool attests = false;
 
-  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
+  std::optional<trust::ReleaseRef> target(const model::LedgerId& ledger,
+                                          std::string_view) const override {
     return release(ledger, last);
   }
-  std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override {
+  std::optional<trust::ReleaseRef> release(const model::LedgerId& ledger,
+                                           uint64_t version) const override {
     if (version == 0 || version > last) return std::nullopt;
     const auto fill = static_cast<uint8_t>(version);
-    return ReleaseRef{ledger, 1, version, hash_of(fill), base(version).content_root};
+    return trust::ReleaseRef{ledger, 1, version, hash_of(fill), base(version).content_root};
   }
-  std::optional<ReleaseRef> pending(const LedgerId& ledger, uint64_t version,
-                                    const Hash& release) const override {
+  std::optional<trust::ReleaseRef> pending(const model::LedgerId& ledger, uint64_t version,
+                                           const Hash& release) const override {
     if (version != last + 1 || release != hash_of(0x70)) return std::nullopt;
-    return ReleaseRef{ledger, 1, version, release, base(version).content_root};
+    return trust::ReleaseRef{ledger, 1, version, release, base(version).content_root};
   }
-  std::vector<CatalogRoot> roots_after(uint64_t version) const override {
-    std::vector<CatalogRoot> out;
+  std::vector<session::CatalogRoot> roots_after(uint64_t version) const override {
+    std::vector<session::CatalogRoot> out;
     while (++version <= roots)
       out.push_back({version, std::make_shared<const Bytes>("root " + std::to_string(version))});
     return out;
   }
   uint64_t newest_root() const override { return roots; }
-  Result<void> may(Action action, const LedgerId*) const override {
-    if (readable && (action == Action::kRead || action == Action::kReview)) return {};
+  Result<void> may(wire::Action action, const model::LedgerId*) const override {
+    if (readable && (action == wire::Action::kRead || action == wire::Action::kReview)) return {};
     return fail(ErrorCode::kDenied, "not granted");
   }
   bool enabled() const override { return attests; }
   TimeMs interval_ms() const override { return limits::kFreshnessIntervalMs; }
-  Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> heads, std::string audience,
-                                           uint64_t sequence_min, Now now) const override {
-    Freshness out;
+  Result<std::pair<trust::Freshness, Bytes>> sign(std::vector<trust::FreshHead> heads,
+                                                  std::string audience, uint64_t sequence_min,
+                                                  Now now) const override {
+    trust::Freshness out;
     out.audience = std::move(audience);
     out.sequence = std::max(sequence_min, static_cast<uint64_t>(now.wall_ms));
     out.root_version = roots;
@@ -170,14 +176,14 @@ struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
 
 struct Served {
   Registry registry;
-  ServerSession session{{registry, registry, registry, &registry},
-                        {"test", "core-platform.internal", std::string(kNode)},
-                        kStart};
+  session::ServerSession session{{registry, registry, registry, &registry},
+                                 {"test", "core-platform.internal", std::string(kNode)},
+                                 kStart};
 
   // Answers the session's needs, and returns its output.
   std::vector<wire::Message> output() {
-    for (const ServerEvent& event : session.take_events())
-      if (const auto* need = std::get_if<server_event::ArtifactNeeded>(&event))
+    for (const session::ServerEvent& event : session.take_events())
+      if (const auto* need = std::get_if<session::server_event::ArtifactNeeded>(&event))
         session.artifact_ready(need->ticket, prepared_artifact(registry, *need, Bytes(100, 'a')));
     return messages_in(session.take_output(1 << 20));
   }
@@ -199,14 +205,14 @@ uint32_t registry_answer(const std::vector<wire::Message>& said) {
 // The right that a request needs, by the table of requests.
 template <typename T>
 std::string right_text() {
-  static const std::map<Action, std::string> kTexts = {
-      {Action::kRead, "`read`"},
-      {Action::kPublish, "`publish`"},
-      {Action::kFleet, "`fleet`"},
-      {Action::kTrust, "`trust`"},
-      {Action::kEnroll, "`enroll`"},
-      {Action::kRenew, "the role `node`"},
-      {Action::kReview, "`read` on the ledger, and not the role `node`"}};
+  static const std::map<wire::Action, std::string> kTexts = {
+      {wire::Action::kRead, "`read`"},
+      {wire::Action::kPublish, "`publish`"},
+      {wire::Action::kFleet, "`fleet`"},
+      {wire::Action::kTrust, "`trust`"},
+      {wire::Action::kEnroll, "`enroll`"},
+      {wire::Action::kRenew, "the role `node`"},
+      {wire::Action::kReview, "`read` on the ledger, and not the role `node`"}};
   if (!T::kAction) return "none";
   std::string out = kTexts.at(*T::kAction);
   if constexpr (requires(T what) { what.ledger; })
@@ -300,7 +306,9 @@ TEST_CASE("a want is refused in Welcome, and by Error on an open session") {
 }
 
 TEST_CASE("a session has room for so many ledgers and artifacts") {
-  const auto ledger = [](size_t i) { return LedgerId{kLedger.zone, "l" + std::to_string(i)}; };
+  const auto ledger = [](size_t i) {
+    return model::LedgerId{kLedger.zone, "l" + std::to_string(i)};
+  };
   std::vector<wire::Want> wants(limits::kLedgersPerSessionMax);
   for (size_t i = 0; i < wants.size(); ++i) {
     wants[i].ledger = ledger(i);
@@ -375,7 +383,7 @@ TEST_CASE("one offer at a time, the next after its Commit, and none of what was 
 
 TEST_CASE("a transfer is resumed where its artifact is the one that was cut") {
   auto resumed = want(Registry::base(2));
-  resumed.resume = wire::ResumeToken{artifact_id(hash_of(2), hash_of(3)), 40};
+  resumed.resume = wire::ResumeToken{delta::artifact_id(hash_of(2), hash_of(3)), 40};
   const auto offered = Served().offers_after(hello({resumed})).at(0);
   CHECK(offered.offset == 40);
   CHECK(offered.artifact == resumed.resume->artifact);
@@ -402,7 +410,7 @@ TEST_CASE("a release that waits for signatures is offered once, by its hash") {
   const auto offers = served.offers_after(hello({wanted}));
   REQUIRE(offers.size() == 1);
   CHECK(offers.front().base == Registry::base(3));
-  CHECK(offers.front().artifact == artifact_id(hash_of(3), hash_of(0x70)));
+  CHECK(offers.front().artifact == delta::artifact_id(hash_of(3), hash_of(0x70)));
   CHECK(offers.front().version == 4);
   wanted.pending_hash = hash_of(0x71);
   Served missing;
@@ -459,7 +467,7 @@ TEST_CASE("freshness is sent at the start, each interval, and soon after a withd
 TEST_CASE("time: a steady transfer goes on, a frame that stays cut does not") {
   Bytes stream = wire::encode_frame(welcome()) + wire::encode_frame(offer(1, 1 << 20));
   for (int i = 0; i < 1000; ++i) stream += wire::encode_frame(wire::Chunk{1, Bytes(1000, 'x')});
-  ClientSession session(hello(), {}, kStart);
+  session::ClientSession session(hello(), {}, kStart);
   Now now = kStart;
   // Every read ends inside a frame, as can happen when a peer fills its records.
   for (size_t at = 0; at < stream.size() && !session.is_closed(); at += 1007) {
@@ -478,7 +486,7 @@ TEST_CASE("time: a steady transfer goes on, a frame that stays cut does not") {
 }
 
 TEST_CASE("time: pings of the client, and the deadlines of silence") {
-  ClientSession client(hello(), {}, kStart);
+  session::ClientSession client(hello(), {}, kStart);
   client.take_output(1 << 20);
   CHECK(client.next_deadline() == kStart.boot_ms + limits::kTransferStallMs);  // for Welcome
   tell(client, welcome());

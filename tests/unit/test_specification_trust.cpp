@@ -12,14 +12,14 @@ using namespace notp::samples::specification;
 
 TEST_CASE("a receiver puts the statements of freshness together again from the frames") {
   const World& w = world();
-  const auto first = expand_freshness_update(
-      make_freshness_update(w.freshness1, signature_of(w.freshness1), nullptr), nullptr, kDomain,
-      kNode);
+  const auto first = session::expand_freshness_update(
+      session::make_freshness_update(w.freshness1, signature_of(w.freshness1), nullptr), nullptr,
+      kDomain, kNode);
   REQUIRE(first);
   CHECK(first->encode() == w.freshness1_envelope);
   const auto renewal =
-      make_freshness_update(w.freshness2, signature_of(w.freshness2), &w.freshness1);
-  const auto second = expand_freshness_update(renewal, &w.freshness1, kDomain, kNode);
+      session::make_freshness_update(w.freshness2, signature_of(w.freshness2), &w.freshness1);
+  const auto second = session::expand_freshness_update(renewal, &w.freshness1, kDomain, kNode);
   REQUIRE(second);
   CHECK(second->encode() == w.freshness2_envelope);
   // Including the TLS 1.3 record: 5 bytes, a content type and a tag of 16.
@@ -28,34 +28,36 @@ TEST_CASE("a receiver puts the statements of freshness together again from the f
 
 TEST_CASE("the checks of verification are those of the code, in their order") {
   const World& w = world();
-  const Trusted trusted{std::make_shared<const Root>(w.root),
-                        0,
-                        {{kLedger, {{1, 1, w.hash1}, {}}}},
-                        std::string(kNode)};
-  Update update;
+  const trust::Trusted trusted{std::make_shared<const trust::Root>(w.root),
+                               0,
+                               {{kLedger, {{1, 1, w.hash1}, {}}}},
+                               std::string(kNode)};
+  trust::Update update;
   update.root_chain = {w.root2_envelope};
   update.freshness = w.freshness1_envelope;
   update.expected = {kLedger};
   update.release = w.envelope2;
   update.release_ledger = kLedger;
-  std::vector<VerifyStep> steps;
-  const Verdict verdict = verify_update(update, trusted, kIssuedMs + 3'660'000, &steps);
+  std::vector<trust::VerifyStep> steps;
+  const trust::Verdict verdict =
+      trust::verify_update(update, trusted, kIssuedMs + 3'660'000, &steps);
   CHECK_FALSE(verdict.error);
   std::vector<std::string> expected, written;
-  for (const VerifyStep& step : steps) expected.emplace_back(step.check);
+  for (const trust::VerifyStep& step : steps) expected.emplace_back(step.check);
   for (const auto& row : table_under("## Verification")) written.push_back(row.at(0));
   CHECK(written == expected);
 }
 
 TEST_CASE("the examples of ages are the code's") {
-  const Release& release = world().release1;
-  const FreshnessTerms terms{release.fresh_s, release.hard_s, release.on_hard};
+  const trust::Release& release = world().release1;
+  const trust::FreshnessTerms terms{release.fresh_s, release.hard_s, release.on_hard};
   const auto rows = table_under("## Age");
   CHECK(rows.size() >= 5);
   for (const auto& row : rows) {
     CAPTURE(row.at(0));
-    const Age age = age_of(terms, kIssuedMs, kIssuedMs + static_cast<TimeMs>(number_of(row.at(0))));
-    std::string state(freshness_state_name(age.state));
+    const trust::Age age =
+        trust::age_of(terms, kIssuedMs, kIssuedMs + static_cast<TimeMs>(number_of(row.at(0))));
+    std::string state(trust::freshness_state_name(age.state));
     std::ranges::transform(state, state.begin(), [](char c) { return c - ('a' - 'A'); });
     CHECK(row.at(1) == state);
   }

@@ -13,21 +13,21 @@ std::string in_domain(std::string_view path) {
   return fmt::format("spiffe://{}/{}", kDomain, path);
 }
 
-IdentityRules rules(std::initializer_list<std::pair<const char*, const char*>> entries) {
-  IdentityRules out;
+session::IdentityRules rules(std::initializer_list<std::pair<const char*, const char*>> entries) {
+  session::IdentityRules out;
   for (const auto& [path, role] : entries) must(out.add(in_domain(path), role, kDomain));
   return out;
 }
 
-IdentityPattern pattern(const std::string& text) {
-  return must(IdentityPattern::parse(text, kDomain));
+session::IdentityPattern pattern(const std::string& text) {
+  return must(session::IdentityPattern::parse(text, kDomain));
 }
 
 }  // namespace
 
 TEST_CASE("a SPIFFE id is taken as it is written, or not at all") {
   for (const char* path : {"a", "ns/payments/sa/edge", "A.b_c-d/...", "node/x", "x/.a", "0"}) {
-    const auto id = SpiffeId::parse(in_domain(path));
+    const auto id = model::SpiffeId::parse(in_domain(path));
     REQUIRE_MESSAGE(id, path);
     CHECK(id->text() == in_domain(path));
     CHECK(id->path == path);
@@ -59,47 +59,47 @@ TEST_CASE("a SPIFFE id is taken as it is written, or not at all") {
                                  std::string("spiffe://u@core.internal/a"),
                                  std::string(" spiffe://core.internal/a"),
                                  std::string("https://core.internal/a")}) {
-    const auto id = SpiffeId::parse(bad);
+    const auto id = model::SpiffeId::parse(bad);
     CHECK_MESSAGE(!id, bad);
     if (!id) CHECK(id.error().code == ErrorCode::kIdentity);
   }
   const size_t room = limits::kIdentityBytesMax - in_domain("").size();
-  CHECK(SpiffeId::parse(in_domain(std::string(room, 'a'))));
-  CHECK_FALSE(SpiffeId::parse(in_domain(std::string(room + 1, 'a'))));
+  CHECK(model::SpiffeId::parse(in_domain(std::string(room, 'a'))));
+  CHECK_FALSE(model::SpiffeId::parse(in_domain(std::string(room + 1, 'a'))));
 }
 
 TEST_CASE("a pattern covers whole segments") {
-  const auto below = must(SpiffePattern::parse(in_domain("ns/payments/*"), kDomain));
+  const auto below = must(model::SpiffePattern::parse(in_domain("ns/payments/*"), kDomain));
   for (const char* path : {"ns/payments/x", "ns/payments/sa/edge"})
     CHECK(below.covers(in_domain(path)));
   for (const char* path :
        {"ns/payments", "ns/payments-evil/x", "ns/paymentsx", "xns/payments/x", "ns"})
     CHECK_FALSE(below.covers(in_domain(path)));
   CHECK_FALSE(below.covers("spiffe://core.internal.evil/ns/payments/x"));
-  const auto one = must(SpiffePattern::parse(in_domain("ns/x"), kDomain));
+  const auto one = must(model::SpiffePattern::parse(in_domain("ns/x"), kDomain));
   CHECK(one.covers(in_domain("ns/x")));
   CHECK_FALSE(one.covers(in_domain("ns/x/y")));
-  CHECK(must(SpiffePattern::parse(in_domain("*"), kDomain)).covers(in_domain("a/b")));
+  CHECK(must(model::SpiffePattern::parse(in_domain("*"), kDomain)).covers(in_domain("a/b")));
   for (const char* bad :
        {"ns/pay*", "*/x", "ns/*/x", "ns/**", "**", "", "ns//*", "ns/../*", "ns/%2a"}) {
-    const auto parsed = SpiffePattern::parse(in_domain(bad), kDomain);
+    const auto parsed = model::SpiffePattern::parse(in_domain(bad), kDomain);
     CHECK_MESSAGE(!parsed, bad);
     if (!parsed) CHECK(parsed.error().code == ErrorCode::kConfig);
   }
-  CHECK_FALSE(SpiffePattern::parse("spiffe://other.internal/ns/*", kDomain));
-  CHECK_FALSE(SpiffePattern::parse("spiffe://core.internal*", kDomain));
+  CHECK_FALSE(model::SpiffePattern::parse("spiffe://other.internal/ns/*", kDomain));
+  CHECK_FALSE(model::SpiffePattern::parse("spiffe://core.internal*", kDomain));
 }
 
 TEST_CASE("the first rule decides, and an id that none covers has no role") {
-  const IdentityRules table = rules(
+  const session::IdentityRules table = rules(
       {{"ns/payments/registry", "registry"}, {"ns/payments/*", "node"}, {"ns/*", "publisher"}});
   const auto role = [&](std::string_view path) {
     return table.identify(in_domain(path), kDomain, false);
   };
-  CHECK(must(role("ns/payments/registry")).role == Role::kRegistry);
-  CHECK(must(role("ns/payments/x")).role == Role::kNode);
-  CHECK(must(role("ns/payments-evil/x")).role == Role::kPublisher);
-  const Identity node = must(role("ns/payments/sa/edge"));
+  CHECK(must(role("ns/payments/registry")).role == session::Role::kRegistry);
+  CHECK(must(role("ns/payments/x")).role == session::Role::kNode);
+  CHECK(must(role("ns/payments-evil/x")).role == session::Role::kPublisher);
+  const session::Identity node = must(role("ns/payments/sa/edge"));
   CHECK(node.name == in_domain("ns/payments/sa/edge"));
   CHECK(node.text() == node.name);
   CHECK(node.short_text() == node.name);
@@ -111,17 +111,18 @@ TEST_CASE("the first rule decides, and an id that none covers has no role") {
 }
 
 TEST_CASE("no rule speaks for an id of the built-in form") {
-  const IdentityRules table = rules({{"*", "admin"}, {"node/region/*", "node"}});
+  const session::IdentityRules table = rules({{"*", "admin"}, {"node/region/*", "node"}});
   for (const char* path : {"node/edge-1", "publisher/ci", "admin/eve", "registry/main"}) {
     CHECK_FALSE(table.identify(in_domain(path), kDomain, false));
-    const Identity attested = must(table.identify(in_domain(path), kDomain, true));
+    const session::Identity attested = must(table.identify(in_domain(path), kDomain, true));
     CHECK(attested.is_built_in());
     CHECK(attested.short_text() == path);
-    CHECK(attested == must(Identity::parse(in_domain(path))));
+    CHECK(attested == must(session::Identity::parse(in_domain(path))));
   }
   // Three segments do not have that form.
-  CHECK(must(table.identify(in_domain("node/region/x"), kDomain, false)).role == Role::kAdmin);
-  IdentityRules refused;
+  CHECK(must(table.identify(in_domain("node/region/x"), kDomain, false)).role ==
+        session::Role::kAdmin);
+  session::IdentityRules refused;
   for (const char* path : {"node/*", "node/edge-1", "registry/*", "admin/eve", "publisher/*"})
     CHECK_MESSAGE(!refused.add(in_domain(path), "node", kDomain), path);
   CHECK_FALSE(refused.add(in_domain("ns/*"), "root", kDomain));
@@ -129,9 +130,9 @@ TEST_CASE("no rule speaks for an id of the built-in form") {
 }
 
 TEST_CASE("role/name means built-in ids, role/* the role, a URI the id") {
-  const IdentityRules table = rules({{"ns/*", "node"}});
-  const Identity mapped = must(table.identify(in_domain("ns/edge-1"), kDomain, false));
-  const Identity built_in = must(Identity::parse(in_domain("node/edge-1")));
+  const session::IdentityRules table = rules({{"ns/*", "node"}});
+  const session::Identity mapped = must(table.identify(in_domain("ns/edge-1"), kDomain, false));
+  const session::Identity built_in = must(session::Identity::parse(in_domain("node/edge-1")));
   CHECK(pattern("node/*").covers(mapped));
   CHECK(pattern("node/*").covers(built_in));
   CHECK(pattern("node/edge-*").covers(built_in));
@@ -144,20 +145,20 @@ TEST_CASE("role/name means built-in ids, role/* the role, a URI the id") {
   CHECK_FALSE(pattern(in_domain("ns/*")).covers(built_in));
   for (const char* bad :
        {"node", "node/", "nodes/x", "node/a/b", "node/a*b", "*/x", "*", "node/.."})
-    CHECK_MESSAGE(!IdentityPattern::parse(bad, kDomain), bad);
+    CHECK_MESSAGE(!session::IdentityPattern::parse(bad, kDomain), bad);
 
-  const auto may_be = [&](Role role, const std::string& text, bool has_built_in) {
+  const auto may_be = [&](session::Role role, const std::string& text, bool has_built_in) {
     return table.may_give(role, pattern(text), kDomain, has_built_in);
   };
-  CHECK(may_be(Role::kNode, in_domain("ns/x"), false));
-  CHECK(may_be(Role::kNode, in_domain("*"), false));
-  CHECK_FALSE(may_be(Role::kNode, in_domain("other/*"), false));
-  CHECK(may_be(Role::kNode, in_domain("node/x"), true));
-  CHECK_FALSE(may_be(Role::kNode, in_domain("node/x"), false));
-  CHECK(may_be(Role::kNode, "node/*", false));
-  CHECK_FALSE(may_be(Role::kNode, "node/edge-1", false));
-  CHECK_FALSE(may_be(Role::kRegistry, "registry/*", false));
-  CHECK(may_be(Role::kRegistry, "registry/main", true));
+  CHECK(may_be(session::Role::kNode, in_domain("ns/x"), false));
+  CHECK(may_be(session::Role::kNode, in_domain("*"), false));
+  CHECK_FALSE(may_be(session::Role::kNode, in_domain("other/*"), false));
+  CHECK(may_be(session::Role::kNode, in_domain("node/x"), true));
+  CHECK_FALSE(may_be(session::Role::kNode, in_domain("node/x"), false));
+  CHECK(may_be(session::Role::kNode, "node/*", false));
+  CHECK_FALSE(may_be(session::Role::kNode, "node/edge-1", false));
+  CHECK_FALSE(may_be(session::Role::kRegistry, "registry/*", false));
+  CHECK(may_be(session::Role::kRegistry, "registry/main", true));
 }
 
 }  // namespace notp

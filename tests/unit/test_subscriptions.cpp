@@ -14,41 +14,44 @@
 namespace notp {
 namespace {
 
-const LedgerId kFirst{273165098782, "payments"}, kSecond{273165098782, "gateway"},
+const model::LedgerId kFirst{273165098782, "payments"}, kSecond{273165098782, "gateway"},
     kThird{273165098782, "iam"};
 constexpr Now kNow{1'000, 1'000};
 
-Hash hash_of(const LedgerId& ledger, uint64_t version, std::string_view what) {
+Hash hash_of(const model::LedgerId& ledger, uint64_t version, std::string_view what) {
   return sha256(ledger.text() + " " + std::to_string(version) + " " + std::string(what));
 }
-wire::Base base_of(const LedgerId& ledger, uint64_t version) {
+wire::Base base_of(const model::LedgerId& ledger, uint64_t version) {
   return {version, hash_of(ledger, version, "content")};
 }
 
-struct Registry final : Catalog, TargetSource, SessionRights {
-  std::map<LedgerId, uint64_t> heads = {{kFirst, 3}, {kSecond, 3}, {kThird, 3}};
-  std::set<LedgerId> forbidden;
+struct Registry final : session::Catalog, session::TargetSource, session::SessionRights {
+  std::map<model::LedgerId, uint64_t> heads = {{kFirst, 3}, {kSecond, 3}, {kThird, 3}};
+  std::set<model::LedgerId> forbidden;
 
-  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
+  std::optional<trust::ReleaseRef> target(const model::LedgerId& ledger,
+                                          std::string_view) const override {
     return release(ledger, heads.at(ledger));
   }
-  std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override {
+  std::optional<trust::ReleaseRef> release(const model::LedgerId& ledger,
+                                           uint64_t version) const override {
     if (version == 0 || version > heads.at(ledger)) return std::nullopt;
-    return ReleaseRef{ledger, 1, version, hash_of(ledger, version, "release"),
-                      base_of(ledger, version).content_root};
+    return trust::ReleaseRef{ledger, 1, version, hash_of(ledger, version, "release"),
+                             base_of(ledger, version).content_root};
   }
-  std::optional<ReleaseRef> pending(const LedgerId&, uint64_t, const Hash&) const override {
+  std::optional<trust::ReleaseRef> pending(const model::LedgerId&, uint64_t,
+                                           const Hash&) const override {
     return std::nullopt;
   }
-  std::vector<CatalogRoot> roots_after(uint64_t) const override { return {}; }
+  std::vector<session::CatalogRoot> roots_after(uint64_t) const override { return {}; }
   uint64_t newest_root() const override { return 0; }
-  Result<void> may(Action, const LedgerId* ledger) const override {
+  Result<void> may(wire::Action, const model::LedgerId* ledger) const override {
     if (ledger && forbidden.contains(*ledger)) return fail(ErrorCode::kDenied, "not granted");
     return {};
   }
 };
 
-wire::Want want(const LedgerId& ledger, uint64_t base = 0) {
+wire::Want want(const model::LedgerId& ledger, uint64_t base = 0) {
   wire::Want out;
   out.ledger = ledger;
   if (base != 0) out.base = base_of(ledger, base);
@@ -56,7 +59,7 @@ wire::Want want(const LedgerId& ledger, uint64_t base = 0) {
 }
 
 // A simulated artifact: names the releases it is between.
-Bytes artifact_of(const server_event::ArtifactNeeded& need) {
+Bytes artifact_of(const session::server_event::ArtifactNeeded& need) {
   return need.ledger.name + " " + std::to_string(need.base_version) + " to " +
          std::to_string(need.version);
 }
@@ -64,17 +67,17 @@ Bytes artifact_of(const server_event::ArtifactNeeded& need) {
 // A client and a registry, and the messages in flight between them.
 struct Session {
   Registry registry;
-  ServerSession server{
+  session::ServerSession server{
       {registry, registry, registry}, {"test", "core-platform.internal", "peer"}, kNow};
-  std::unique_ptr<ClientSession> client;
+  std::unique_ptr<session::ClientSession> client;
   Bytes to_client, to_server;
   std::vector<wire::Offer> sent;  // as sent
-  std::vector<client_event::OfferComplete> arrived;
+  std::vector<session::client_event::OfferComplete> arrived;
   std::vector<wire::Commit> reported;  // to the registry's host
   std::optional<Error> client_end, server_end;
 
-  void start(std::vector<wire::Want> wants, std::vector<PartialArtifact> partials = {}) {
-    client = std::make_unique<ClientSession>(
+  void start(std::vector<wire::Want> wants, std::vector<session::PartialArtifact> partials = {}) {
+    client = std::make_unique<session::ClientSession>(
         wire::Hello{{wire::kProtocolVersion}, "test", 0, 0, std::move(wants)}, std::move(partials),
         kNow);
     settle();
@@ -86,12 +89,13 @@ struct Session {
     registry_works();
   }
   void registry_works() {
-    for (ServerEvent& event : server.take_events()) {
-      if (const auto* need = std::get_if<server_event::ArtifactNeeded>(&event))
+    for (session::ServerEvent& event : server.take_events()) {
+      if (const auto* need = std::get_if<session::server_event::ArtifactNeeded>(&event))
         server.artifact_ready(need->ticket, prepared_artifact(registry, *need, artifact_of(*need)));
-      if (auto* commit = std::get_if<server_event::Committed>(&event))
+      if (auto* commit = std::get_if<session::server_event::Committed>(&event))
         reported.push_back(std::move(commit->commit));
-      if (auto* closed = std::get_if<server_event::Closed>(&event)) server_end = closed->error;
+      if (auto* closed = std::get_if<session::server_event::Closed>(&event))
+        server_end = closed->error;
     }
     const Bytes said = server.take_output(1 << 20);
     wire::FrameParser parser;
@@ -103,23 +107,24 @@ struct Session {
   void registry_speaks() {
     registry_works();
     client->receive(std::exchange(to_client, {}), kNow);
-    for (ClientEvent& event : client->take_events()) {
-      if (auto* complete = std::get_if<client_event::OfferComplete>(&event))
+    for (session::ClientEvent& event : client->take_events()) {
+      if (auto* complete = std::get_if<session::client_event::OfferComplete>(&event))
         arrived.push_back(std::move(*complete));
-      if (auto* closed = std::get_if<client_event::Closed>(&event)) client_end = closed->error;
+      if (auto* closed = std::get_if<session::client_event::Closed>(&event))
+        client_end = closed->error;
     }
   }
   void settle() {
     client_speaks();
     registry_speaks();
   }
-  void publish(const LedgerId& ledger) {
+  void publish(const model::LedgerId& ledger) {
     ++registry.heads[ledger];
     server.target_changed(ledger);
   }
-  void report(const LedgerId& ledger, uint64_t version,
+  void report(const model::LedgerId& ledger, uint64_t version,
               wire::CommitState state = wire::CommitState::kActive,
-              FreshnessState freshness = FreshnessState::kUntracked) {
+              trust::FreshnessState freshness = trust::FreshnessState::kUntracked) {
     wire::Commit commit;
     commit.ledger = ledger;
     commit.version = version;
@@ -141,7 +146,7 @@ struct Session {
 };
 
 // The offer matches its artifact.
-void check_meant(const client_event::OfferComplete& arrived) {
+void check_meant(const session::client_event::OfferComplete& arrived) {
   const wire::Offer& offer = arrived.offer;
   CHECK(arrived.artifact == offer.ledger.name + " " +
                                 std::to_string(offer.base ? offer.base->version : 0) + " to " +
@@ -200,7 +205,7 @@ TEST_CASE("a want that is not granted has its number, one that does not subscrib
   once.version = 2;
   look.heads_only = true;
   session.start({once, look, want(kFirst, 2), want(kSecond, 2), want(kFirst, 1), want(kThird, 2)});
-  std::map<LedgerId, uint32_t> numbers;
+  std::map<model::LedgerId, uint32_t> numbers;
   size_t named = 0;
   for (const wire::Offer& offer : session.sent) {
     if (!offer.is_short()) {
@@ -213,7 +218,7 @@ TEST_CASE("a want that is not granted has its number, one that does not subscrib
     }
   }
   CHECK(named == 1);
-  CHECK(numbers == std::map<LedgerId, uint32_t>{{kFirst, 0}, {kThird, 2}});
+  CHECK(numbers == std::map<model::LedgerId, uint32_t>{{kFirst, 0}, {kThird, 2}});
   for (const auto& arrived : session.arrived) check_meant(arrived);
   // Number 1 is the refused ledger: no report can refer to it.
   wire::Commit commit;
@@ -289,7 +294,7 @@ TEST_CASE("after REJECTED the next offer starts from the release before") {
 TEST_CASE("reports come back whole, and say a state of freshness when it changes") {
   Session session;
   session.start({want(kFirst, 3), want(kSecond, 3)});
-  const auto size_of = [&](const LedgerId& ledger, FreshnessState freshness) {
+  const auto size_of = [&](const model::LedgerId& ledger, trust::FreshnessState freshness) {
     session.report(ledger, 3, wire::CommitState::kActive, freshness);
     session.to_server = session.client->take_output(1 << 20);
     const size_t bytes = session.to_server.size();
@@ -298,25 +303,25 @@ TEST_CASE("reports come back whole, and say a state of freshness when it changes
     CHECK(session.reported.back().freshness == freshness);
     return bytes;
   };
-  CHECK(size_of(kFirst, FreshnessState::kUntracked) == 6);
-  CHECK(size_of(kFirst, FreshnessState::kFresh) == 8);
-  CHECK(size_of(kFirst, FreshnessState::kFresh) == 6);
-  CHECK(size_of(kSecond, FreshnessState::kFresh) == 10);
-  CHECK(size_of(kSecond, FreshnessState::kUntracked) == 10);
-  CHECK(size_of(kFirst, FreshnessState::kFresh) == 6);
+  CHECK(size_of(kFirst, trust::FreshnessState::kUntracked) == 6);
+  CHECK(size_of(kFirst, trust::FreshnessState::kFresh) == 8);
+  CHECK(size_of(kFirst, trust::FreshnessState::kFresh) == 6);
+  CHECK(size_of(kSecond, trust::FreshnessState::kFresh) == 10);
+  CHECK(size_of(kSecond, trust::FreshnessState::kUntracked) == 10);
+  CHECK(size_of(kFirst, trust::FreshnessState::kFresh) == 6);
   session.client->want({want(kFirst, 3)});
-  CHECK(size_of(kFirst, FreshnessState::kFresh) > 6);  // it includes the want
-  CHECK(size_of(kFirst, FreshnessState::kFresh) == 6);
-  CHECK(size_of(kFirst, FreshnessState::kUntracked) == 8);
+  CHECK(size_of(kFirst, trust::FreshnessState::kFresh) > 6);  // it includes the want
+  CHECK(size_of(kFirst, trust::FreshnessState::kFresh) == 6);
+  CHECK(size_of(kFirst, trust::FreshnessState::kUntracked) == 8);
   // A client may name the ledger, and omit the same fields.
   wire::Commit commit;
   commit.ledger = kFirst;
   commit.version = 3;
-  commit.freshness = FreshnessState::kStale;
+  commit.freshness = trust::FreshnessState::kStale;
   CHECK(session.registry_answers(commit) == ErrorCode{});
   commit.freshness.reset();
   CHECK(session.registry_answers(commit) == ErrorCode{});
-  CHECK(session.reported.back().freshness == FreshnessState::kStale);
+  CHECK(session.reported.back().freshness == trust::FreshnessState::kStale);
 }
 
 TEST_CASE("a number that no want has is an error of the peer, at both ends") {
@@ -345,8 +350,9 @@ TEST_CASE("a number that no want has is an error of the peer, at both ends") {
 }
 
 TEST_CASE("an offer that goes on where another session was cut says which artifact it is") {
-  const Hash artifact = artifact_id(hash_of(kFirst, 2, "release"), hash_of(kFirst, 3, "release"));
-  PartialArtifact partial;
+  const Hash artifact =
+      delta::artifact_id(hash_of(kFirst, 2, "release"), hash_of(kFirst, 3, "release"));
+  session::PartialArtifact partial;
   partial.offer.ledger = kFirst;
   partial.offer.artifact = artifact;
   partial.bytes = "payments 2";

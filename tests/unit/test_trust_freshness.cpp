@@ -19,80 +19,80 @@ using samples::place_of;
 using samples::signed_by;
 using samples::trusting;
 
-const LedgerId kOrders{273165098782, "orders"};
+const model::LedgerId kOrders{273165098782, "orders"};
 
 // Has accepted statement 100, holds release 5, and has seen release 6 listed.
-Trusted holder() {
-  Trusted out = trusting(samples::tracked_root(), place_of(samples::release(5)));
+trust::Trusted holder() {
+  trust::Trusted out = trusting(samples::tracked_root(), place_of(samples::release(5)));
   out.freshness_sequence = 100;
   out.ledgers[kLedger].listed = place_of(samples::release(6));
   return out;
 }
 
-Verdict take(const Bytes& envelope, const Trusted& trusted, TimeMs now_ms = kIssuedMs,
-             std::vector<LedgerId> expected = {kLedger}) {
-  Update update;
+trust::Verdict take(const Bytes& envelope, const trust::Trusted& trusted, TimeMs now_ms = kIssuedMs,
+                    std::vector<model::LedgerId> expected = {kLedger}) {
+  trust::Update update;
   update.freshness = envelope;
   update.expected = std::move(expected);
-  return verify_update(update, trusted, now_ms);
+  return trust::verify_update(update, trusted, now_ms);
 }
 
-Verdict take(const Freshness& statement, const Trusted& trusted = holder(),
-             TimeMs now_ms = kIssuedMs, std::vector<LedgerId> expected = {kLedger}) {
+trust::Verdict take(const trust::Freshness& statement, const trust::Trusted& trusted = holder(),
+                    TimeMs now_ms = kIssuedMs, std::vector<model::LedgerId> expected = {kLedger}) {
   return take(signed_by(statement, {7}).encode(), trusted, now_ms, std::move(expected));
 }
 
-ErrorCode code_of(const Verdict& verdict) {
+ErrorCode code_of(const trust::Verdict& verdict) {
   REQUIRE(verdict.error);
   CHECK_FALSE(verdict.freshness);
   CHECK_FALSE(verdict.error->message.empty());
   return verdict.error->code;
 }
 
-Freshness good() { return freshness(101, {head_of(samples::release(6))}); }
+trust::Freshness good() { return freshness(101, {head_of(samples::release(6))}); }
 
 }  // namespace
 
 TEST_CASE("freshness: a good statement moves sequence and listed heads, never a floor") {
-  Trusted trusted = holder();
+  trust::Trusted trusted = holder();
   const Bytes bytes = signed_by(freshness(250, {head_of(samples::release(8))}), {7}).encode();
-  const Verdict verdict = take(bytes, trusted);
+  const trust::Verdict verdict = take(bytes, trusted);
   REQUIRE_FALSE(verdict.error);
   REQUIRE(verdict.freshness);
   CHECK(verdict.freshness->envelope == bytes);
-  advance(trusted, verdict);
+  trust::advance(trusted, verdict);
   CHECK(trusted.freshness_sequence == 250);
   CHECK(trusted.ledgers[kLedger].listed == place_of(samples::release(8)));
   CHECK(trusted.ledgers[kLedger].floor == place_of(samples::release(5)));
 }
 
 TEST_CASE("freshness: each refusal has its code") {
-  const auto changed = [](const std::function<void(Freshness&)>& change,
+  const auto changed = [](const std::function<void(trust::Freshness&)>& change,
                           TimeMs now_ms = kIssuedMs) {
-    Freshness statement = good();
+    trust::Freshness statement = good();
     change(statement);
     return code_of(take(statement, holder(), now_ms));
   };
   REQUIRE_FALSE(take(good()).error);
   CHECK(code_of(take(Bytes("junk"), holder())) == ErrorCode::kEnvelope);
-  CHECK(changed([](Freshness& f) { f.expires_ms = 0; }) == ErrorCode::kStatement);
-  CHECK(changed([](Freshness& f) {
+  CHECK(changed([](trust::Freshness& f) { f.expires_ms = 0; }) == ErrorCode::kStatement);
+  CHECK(changed([](trust::Freshness& f) {
           f.trust_domain = "other.internal";
           f.audience = "spiffe://other.internal/node/edge-1";
         }) == ErrorCode::kWrongTarget);
-  CHECK(changed([](Freshness& f) { f.audience += "0"; }) == ErrorCode::kWrongTarget);
-  CHECK(changed([](Freshness& f) { f.root_version = 2; }) == ErrorCode::kRootInvalid);
-  CHECK(changed([](Freshness& f) { f.sequence = 100; }) == ErrorCode::kReplay);
-  CHECK(changed([](Freshness& f) { f.sequence = 99; }) == ErrorCode::kReplay);
-  CHECK(changed([](Freshness& f) { f.heads.clear(); }) == ErrorCode::kVanished);
-  CHECK(changed([](Freshness& f) { f.heads[0].ledger = kOrders; }) == ErrorCode::kVanished);
-  CHECK(changed([](Freshness& f) { f.heads = {head_of(samples::release(4))}; }) ==
+  CHECK(changed([](trust::Freshness& f) { f.audience += "0"; }) == ErrorCode::kWrongTarget);
+  CHECK(changed([](trust::Freshness& f) { f.root_version = 2; }) == ErrorCode::kRootInvalid);
+  CHECK(changed([](trust::Freshness& f) { f.sequence = 100; }) == ErrorCode::kReplay);
+  CHECK(changed([](trust::Freshness& f) { f.sequence = 99; }) == ErrorCode::kReplay);
+  CHECK(changed([](trust::Freshness& f) { f.heads.clear(); }) == ErrorCode::kVanished);
+  CHECK(changed([](trust::Freshness& f) { f.heads[0].ledger = kOrders; }) == ErrorCode::kVanished);
+  CHECK(changed([](trust::Freshness& f) { f.heads = {head_of(samples::release(4))}; }) ==
         ErrorCode::kRollback);
-  CHECK(changed([](Freshness& f) { f.heads = {head_of(samples::release(5))}; }) ==
+  CHECK(changed([](trust::Freshness& f) { f.heads = {head_of(samples::release(5))}; }) ==
         ErrorCode::kRollback);  // at the floor, but below the listed version
-  CHECK(changed([](Freshness& f) { f.heads[0].release_hash = sha256("twin"); }) ==
+  CHECK(changed([](trust::Freshness& f) { f.heads[0].release_hash = sha256("twin"); }) ==
         ErrorCode::kEquivocation);
-  CHECK(changed([](Freshness& f) {
+  CHECK(changed([](trust::Freshness& f) {
           f.heads[0] = {};
           f.heads[0].ledger = kLedger;
         }) == ErrorCode::kRollback);  // "has no release any more"
@@ -102,8 +102,8 @@ TEST_CASE("freshness: signed by the root's freshness key alone") {
   for (const uint8_t other : {1, 2, 3, 8})
     CHECK(code_of(take(signed_by(good(), {other}).encode(), holder())) == ErrorCode::kSignature);
   CHECK(code_of(take(signed_by(good(), {}).encode(), holder())) == ErrorCode::kSignature);
-  Trusted untracked = holder();
-  untracked.root = std::make_shared<const Root>(samples::root());
+  trust::Trusted untracked = holder();
+  untracked.root = std::make_shared<const trust::Root>(samples::root());
   CHECK(code_of(take(good(), untracked)) == ErrorCode::kSignature);
 }
 
@@ -113,7 +113,7 @@ TEST_CASE("freshness: the freshness key cannot authorise content") {
 }
 
 TEST_CASE("freshness: time, to the millisecond") {
-  const Freshness statement = good();
+  const trust::Freshness statement = good();
   CHECK_FALSE(take(statement, holder(), statement.expires_ms - 1).error);
   CHECK(code_of(take(statement, holder(), statement.expires_ms)) == ErrorCode::kExpired);
   const TimeMs earliest = statement.issued_ms - limits::kClockSkewMs;
@@ -125,98 +125,100 @@ TEST_CASE("freshness: time, to the millisecond") {
 }
 
 TEST_CASE("freshness: an older root in the statement is a registry that lags, not an attack") {
-  Trusted trusted = holder();
-  Root newer = samples::tracked_root();
+  trust::Trusted trusted = holder();
+  trust::Root newer = samples::tracked_root();
   newer.version = 5;
-  trusted.root = std::make_shared<const Root>(newer);
+  trusted.root = std::make_shared<const trust::Root>(newer);
   CHECK_FALSE(take(good(), trusted).error);
 }
 
 TEST_CASE("freshness: one bad head refuses all of the statement") {
-  Trusted trusted = holder();
-  Release order = samples::release(9);
+  trust::Trusted trusted = holder();
+  trust::Release order = samples::release(9);
   order.ledger = kOrders;
   trusted.ledgers[kOrders].floor = place_of(order);
-  Release old_order = samples::release(8);
+  trust::Release old_order = samples::release(8);
   old_order.ledger = kOrders;
-  const Verdict verdict =
+  const trust::Verdict verdict =
       take(freshness(101, {head_of(old_order), head_of(samples::release(6))}), trusted);
   CHECK(code_of(verdict) == ErrorCode::kRollback);
-  advance(trusted, verdict);
+  trust::advance(trusted, verdict);
   CHECK(trusted.freshness_sequence == 100);
 }
 
 TEST_CASE("freshness: a ledger without a release is listed as such, until it has one") {
-  Trusted trusted = trusting(samples::tracked_root());
-  FreshHead nothing;
+  trust::Trusted trusted = trusting(samples::tracked_root());
+  trust::FreshHead nothing;
   nothing.ledger = kLedger;
-  advance(trusted, take(freshness(1, {nothing}), trusted));
+  trust::advance(trusted, take(freshness(1, {nothing}), trusted));
   CHECK(trusted.freshness_sequence == 1);
-  advance(trusted, take(freshness(2, {head_of(samples::release(1))}), trusted));
+  trust::advance(trusted, take(freshness(2, {head_of(samples::release(1))}), trusted));
   CHECK(trusted.freshness_sequence == 2);
   CHECK(code_of(take(freshness(3, {nothing}), trusted)) == ErrorCode::kRollback);
 }
 
 TEST_CASE("freshness: heads that nobody asked for are not remembered") {
-  Trusted trusted = holder();
-  Release order = samples::release(9);
+  trust::Trusted trusted = holder();
+  trust::Release order = samples::release(9);
   order.ledger = kOrders;
-  advance(trusted, take(freshness(101, {head_of(order), head_of(samples::release(6))}), trusted));
+  trust::advance(trusted,
+                 take(freshness(101, {head_of(order), head_of(samples::release(6))}), trusted));
   CHECK(trusted.freshness_sequence == 101);
   CHECK_FALSE(trusted.ledgers.contains(kOrders));
   // Subscribed now, without any release received: it counts from here on.
-  advance(trusted, take(freshness(102, {head_of(order), head_of(samples::release(6))}), trusted,
-                        kIssuedMs, {kLedger, kOrders}));
+  trust::advance(trusted, take(freshness(102, {head_of(order), head_of(samples::release(6))}),
+                               trusted, kIssuedMs, {kLedger, kOrders}));
   CHECK(trusted.ledgers[kOrders].listed == place_of(order));
 }
 
 TEST_CASE("freshness: a new freshness key starts sequence and listed heads anew, floors stay") {
   // A thief of the old key has used the highest sequence, to lock the node out for ever.
-  Trusted trusted = holder();
-  advance(trusted, take(freshness(limits::kVersionMax, {head_of(samples::release(999))}), trusted));
+  trust::Trusted trusted = holder();
+  trust::advance(trusted,
+                 take(freshness(limits::kVersionMax, {head_of(samples::release(999))}), trusted));
   REQUIRE(trusted.freshness_sequence == limits::kVersionMax);
   CHECK(code_of(take(good(), trusted)) == ErrorCode::kReplay);
 
-  Root next = samples::tracked_root();
+  trust::Root next = samples::tracked_root();
   next.version = 2;
   next.freshness_keys = {key(8).public_key()};
   const Bytes root = signed_by(next, {1}).encode();
-  const auto recover = [&](const Freshness& statement, std::initializer_list<uint8_t> keys) {
+  const auto recover = [&](const trust::Freshness& statement, std::initializer_list<uint8_t> keys) {
     const Bytes envelope = signed_by(statement, keys).encode();
-    Update update;
+    trust::Update update;
     update.root_chain = {root};
     update.freshness = envelope;
     update.expected = {kLedger};
-    return verify_update(update, trusted, kIssuedMs);
+    return trust::verify_update(update, trusted, kIssuedMs);
   };
   CHECK(recover(good(), {7}).error->code == ErrorCode::kSignature);
   CHECK(recover(freshness(101, {head_of(samples::release(4))}), {8}).error->code ==
         ErrorCode::kRollback);
-  const Verdict verdict = recover(good(), {8});
+  const trust::Verdict verdict = recover(good(), {8});
   REQUIRE_FALSE(verdict.error);
   CHECK(verdict.freshness_key_changed);
-  advance(trusted, verdict);
+  trust::advance(trusted, verdict);
   CHECK(trusted.freshness_sequence == 101);
   CHECK(trusted.ledgers[kLedger].listed == place_of(samples::release(6)));
   CHECK(trusted.ledgers[kLedger].floor == place_of(samples::release(5)));
 }
 
 TEST_CASE("freshness: each of several keys may vouch, and one more starts nothing anew") {
-  Trusted trusted = holder();
-  Root next = samples::tracked_root();
+  trust::Trusted trusted = holder();
+  trust::Root next = samples::tracked_root();
   next.version = 2;
   next.freshness_keys = samples::public_keys({7, 8});
   const Bytes root = signed_by(next, {1}).encode();
   const auto renew = [&](uint64_t sequence, uint8_t signer) {
     const Bytes envelope =
         signed_by(freshness(sequence, {head_of(samples::release(6))}), {signer}).encode();
-    Update update;
+    trust::Update update;
     if (trusted.root->version == 1) update.root_chain = {root};
     update.freshness = envelope;
     update.expected = {kLedger};
-    const Verdict verdict = verify_update(update, trusted, kIssuedMs);
+    const trust::Verdict verdict = trust::verify_update(update, trusted, kIssuedMs);
     CHECK_FALSE(verdict.freshness_key_changed);
-    if (!verdict.error) advance(trusted, verdict);
+    if (!verdict.error) trust::advance(trusted, verdict);
     return verdict.error ? verdict.error->code : ErrorCode{};
   };
   const uint64_t last = trusted.freshness_sequence;
@@ -229,19 +231,19 @@ TEST_CASE("freshness: each of several keys may vouch, and one more starts nothin
 
 TEST_CASE("freshness: with a release in one update, the release must be the one that is listed") {
   const Bytes statement = signed_by(freshness(101, {head_of(samples::release(8))}), {7}).encode();
-  Release twin = samples::release(8);
+  trust::Release twin = samples::release(8);
   twin.content_root = sha256("other content");
-  const auto offer = [&](const Release& release) {
+  const auto offer = [&](const trust::Release& release) {
     const Bytes envelope = signed_by(release, {2}).encode();
-    Update update;
+    trust::Update update;
     update.freshness = statement;
     update.expected = {kLedger};
     update.release = envelope;
     update.release_ledger = kLedger;
-    return verify_update(update, holder(), kIssuedMs);
+    return trust::verify_update(update, holder(), kIssuedMs);
   };
   CHECK(offer(samples::release(8)).release);
-  const Verdict verdict = offer(twin);
+  const trust::Verdict verdict = offer(twin);
   REQUIRE(verdict.error);
   CHECK(verdict.error->code == ErrorCode::kEquivocation);
   CHECK(verdict.freshness);
@@ -249,14 +251,14 @@ TEST_CASE("freshness: with a release in one update, the release must be the one 
 }
 
 TEST_CASE("freshness: every check is told, in order") {
-  std::vector<VerifyStep> steps;
+  std::vector<trust::VerifyStep> steps;
   const Bytes statement = signed_by(good(), {7}).encode();
-  Update update;
+  trust::Update update;
   update.freshness = statement;
   update.expected = {kLedger};
-  CHECK_FALSE(verify_update(update, holder(), kIssuedMs, &steps).error);
+  CHECK_FALSE(trust::verify_update(update, holder(), kIssuedMs, &steps).error);
   std::vector<std::string_view> names;
-  for (const VerifyStep& step : steps) names.push_back(step.check);
+  for (const trust::VerifyStep& step : steps) names.push_back(step.check);
   CHECK(names == std::vector<std::string_view>{
                      "root.expiry", "freshness.envelope", "freshness.signature",
                      "freshness.statement", "freshness.domain", "freshness.audience",

@@ -26,57 +26,59 @@ ErrorCode code_of(const Result<T>& result) {
   return result.error().code;
 }
 
-Result<VerifiedRelease> verify(const Release& release, const Root& root = samples::root(),
-                               const Floor& floor = {}, TimeMs now_ms = kIssuedMs) {
+Result<trust::VerifiedRelease> verify(const trust::Release& release,
+                                      const trust::Root& root = samples::root(),
+                                      const trust::Floor& floor = {}, TimeMs now_ms = kIssuedMs) {
   return verify_alone(signed_by(release, {2}).encode(), trusting(root, floor), now_ms);
 }
 
 }  // namespace
 
 TEST_CASE("pinned root: accepted, and each refusal has its code") {
-  const Root good = samples::root();
-  const auto check = [](const Envelope& envelope, std::string_view domain = samples::kDomain) {
-    return verify_pinned_root(envelope.encode(), domain);
+  const trust::Root good = samples::root();
+  const auto check = [](const trust::Envelope& envelope,
+                        std::string_view domain = samples::kDomain) {
+    return trust::verify_pinned_root(envelope.encode(), domain);
   };
   REQUIRE(check(signed_by(good, {1})));
-  CHECK(code_of(verify_pinned_root("junk", samples::kDomain)) == ErrorCode::kEnvelope);
+  CHECK(code_of(trust::verify_pinned_root("junk", samples::kDomain)) == ErrorCode::kEnvelope);
   CHECK(code_of(check(signed_by(samples::release(), {1}))) == ErrorCode::kEnvelope);
   CHECK(code_of(check(signed_by(good, {1}), "other.internal")) == ErrorCode::kWrongTarget);
   CHECK(code_of(check(signed_by(good, {}))) == ErrorCode::kSignature);
   CHECK(code_of(check(signed_by(good, {2}))) == ErrorCode::kSignature);
-  Root broken = good;
+  trust::Root broken = good;
   broken.version = 0;
   CHECK(code_of(check(signed_by(broken, {1}))) == ErrorCode::kStatement);
-  Root two_of_two = good;
+  trust::Root two_of_two = good;
   two_of_two.root_keys = samples::public_keys({1, 9});
   two_of_two.root_threshold = 2;
   CHECK(code_of(check(signed_by(two_of_two, {1}))) == ErrorCode::kSignature);
   REQUIRE(check(signed_by(two_of_two, {1, 9})));
-  Root shadowed = good;
+  trust::Root shadowed = good;
   shadowed.delegations.push_back(shadowed.delegations[0]);
   CHECK(code_of(check(signed_by(shadowed, {1}))) == ErrorCode::kRootInvalid);
 }
 
 TEST_CASE("verify: a good release gives its statement, hash and envelope as they came") {
-  const Envelope envelope = signed_by(samples::release(7), {3});
+  const trust::Envelope envelope = signed_by(samples::release(7), {3});
   const auto verified = verify_alone(envelope.encode(), trusting(samples::root()), kIssuedMs);
   REQUIRE(verified);
   CHECK(verified->release().version == 7);
-  CHECK(verified->ref.release_hash == release_hash(envelope.payload));
+  CHECK(verified->ref.release_hash == trust::release_hash(envelope.payload));
   CHECK(verified->envelope == envelope.encode());
 }
 
 TEST_CASE("an envelope is read in two steps, and a part that is read is not parsed again") {
   const Bytes bytes = signed_by(samples::release(7), {3}).encode();
-  ReleaseEnvelope envelope(bytes);
+  trust::ReleaseEnvelope envelope(bytes);
   CHECK_FALSE(envelope.is_open());
   REQUIRE(envelope.open());
   CHECK_FALSE(envelope.is_read());
-  const ReleaseEnvelope open = envelope;
+  const trust::ReleaseEnvelope open = envelope;
   REQUIRE(envelope.read());
   CHECK_FALSE(open.is_read());
   CHECK(&open.envelope() == &envelope.envelope());
-  CHECK(envelope.hash() == release_hash(envelope.envelope().payload));
+  CHECK(envelope.hash() == trust::release_hash(envelope.envelope().payload));
   CHECK(envelope == bytes);
   CHECK(envelope.open());
   CHECK(envelope.read());
@@ -86,14 +88,15 @@ TEST_CASE("an envelope is read in two steps, and a part that is read is not pars
   const auto verified = verify_alone(envelope, trusting(samples::root()), kIssuedMs);
   REQUIRE(verified);
   CHECK(&verified->release() == &envelope.release());
-  const auto waiting = verify_waiting(envelope, kLedger, trusting(samples::root()), kIssuedMs);
+  const auto waiting =
+      trust::verify_waiting(envelope, kLedger, trusting(samples::root()), kIssuedMs);
   REQUIRE(waiting);
   CHECK(&waiting->release() == &envelope.release());
 
   // A statement that was read is verified all the same.
   CHECK(code_of(verify_alone(envelope, trusting(samples::root(), place_of(samples::release(9))),
                              kIssuedMs)) == ErrorCode::kRollback);
-  ReleaseEnvelope unsigned_one(signed_by(samples::release(7), {}).encode());
+  trust::ReleaseEnvelope unsigned_one(signed_by(samples::release(7), {}).encode());
   REQUIRE(unsigned_one.open());
   REQUIRE(unsigned_one.read());
   CHECK(code_of(verify_alone(unsigned_one, trusting(samples::root()), kIssuedMs)) ==
@@ -101,16 +104,17 @@ TEST_CASE("an envelope is read in two steps, and a part that is read is not pars
 }
 
 TEST_CASE("an envelope that cannot be read stays as it is") {
-  for (ReleaseEnvelope envelope : {ReleaseEnvelope(), ReleaseEnvelope(Bytes("no envelope")),
-                                   ReleaseEnvelope(signed_by(samples::root(), {1}).encode())}) {
+  for (trust::ReleaseEnvelope envelope :
+       {trust::ReleaseEnvelope(), trust::ReleaseEnvelope(Bytes("no envelope")),
+        trust::ReleaseEnvelope(signed_by(samples::root(), {1}).encode())}) {
     const Bytes bytes = envelope.bytes();
     CHECK(envelope.open().error().code == ErrorCode::kEnvelope);
     CHECK_FALSE(envelope.is_open());
     CHECK(envelope == bytes);
   }
-  Release malformed = samples::release();
+  trust::Release malformed = samples::release();
   malformed.fresh_s = 0;
-  ReleaseEnvelope envelope(signed_by(malformed, {3}).encode());
+  trust::ReleaseEnvelope envelope(signed_by(malformed, {3}).encode());
   REQUIRE(envelope.open());
   CHECK(envelope.read().error().code == ErrorCode::kStatement);
   CHECK_FALSE(envelope.is_read());
@@ -118,21 +122,21 @@ TEST_CASE("an envelope that cannot be read stays as it is") {
 
 // Each row breaks one more rule than the row below it: the earliest check must decide.
 TEST_CASE("verify: the order of checks") {
-  const Floor floor = place_of(samples::release(9));
+  const trust::Floor floor = place_of(samples::release(9));
   const TimeMs late = kIssuedMs + 10'000;
 
-  Release low = samples::release(8);  // below the floor
-  Release expired = low;              // and expired
+  trust::Release low = samples::release(8);  // below the floor
+  trust::Release expired = low;              // and expired
   expired.expires_ms = late;
-  Release foreign = expired;  // and of another ledger
+  trust::Release foreign = expired;  // and of another ledger
   foreign.ledger.name = "orders";
-  Release malformed = foreign;  // and with a field out of range
+  trust::Release malformed = foreign;  // and with a field out of range
   malformed.fresh_s = 0;
-  const Envelope unsigned_one = signed_by(malformed, {});
-  Envelope wrong_type = unsigned_one;
-  wrong_type.payload_type = kRootType;
+  const trust::Envelope unsigned_one = signed_by(malformed, {});
+  trust::Envelope wrong_type = unsigned_one;
+  wrong_type.payload_type = trust::kRootType;
 
-  const auto code = [&](const Envelope& envelope) {
+  const auto code = [&](const trust::Envelope& envelope) {
     return code_of(verify_alone(envelope.encode(), trusting(samples::root(), floor), late));
   };
   CHECK(code(wrong_type) == ErrorCode::kEnvelope);
@@ -144,8 +148,8 @@ TEST_CASE("verify: the order of checks") {
 }
 
 TEST_CASE("verify: signatures") {
-  const Release release = samples::release();
-  Root root = samples::root();
+  const trust::Release release = samples::release();
+  trust::Root root = samples::root();
   const auto verify_with = [&](std::initializer_list<uint8_t> keys) {
     return verify_alone(signed_by(release, keys).encode(), trusting(root), kIssuedMs);
   };
@@ -174,27 +178,28 @@ TEST_CASE("verify: signatures") {
 }
 
 TEST_CASE("verify: target") {
-  const auto with = [](const std::function<void(Release&)>& change) {
-    Release release = samples::release();
+  const auto with = [](const std::function<void(trust::Release&)>& change) {
+    trust::Release release = samples::release();
     change(release);
     return verify(release);
   };
-  CHECK(code_of(with([](Release& r) { r.trust_domain = "other.internal"; })) ==
+  CHECK(code_of(with([](trust::Release& r) { r.trust_domain = "other.internal"; })) ==
         ErrorCode::kWrongTarget);
-  CHECK(code_of(with([](Release& r) { r.ledger.zone += 1; })) == ErrorCode::kWrongTarget);
-  CHECK(code_of(with([](Release& r) { r.ledger.name = "orders"; })) == ErrorCode::kWrongTarget);
-  CHECK(code_of(with([](Release& r) { r.epoch = 2; })) == ErrorCode::kWrongTarget);
-  CHECK(with([](Release& r) { r.epoch = 0; }));
+  CHECK(code_of(with([](trust::Release& r) { r.ledger.zone += 1; })) == ErrorCode::kWrongTarget);
+  CHECK(code_of(with([](trust::Release& r) { r.ledger.name = "orders"; })) ==
+        ErrorCode::kWrongTarget);
+  CHECK(code_of(with([](trust::Release& r) { r.epoch = 2; })) == ErrorCode::kWrongTarget);
+  CHECK(with([](trust::Release& r) { r.epoch = 0; }));
 }
 
 TEST_CASE("verify: expiry of release and root, to the millisecond") {
-  Release release = samples::release();
+  trust::Release release = samples::release();
   release.expires_ms = kIssuedMs + 1000;
   CHECK(verify(release, samples::root(), {}, kIssuedMs + 999));
   CHECK(code_of(verify(release, samples::root(), {}, kIssuedMs + 1000)) == ErrorCode::kExpired);
   CHECK(code_of(verify(release, samples::root(), {}, kIssuedMs + 315'360'000'000)) ==
         ErrorCode::kExpired);
-  Root root = samples::root();
+  trust::Root root = samples::root();
   root.expires_ms = kIssuedMs + 1000;
   CHECK(verify(samples::release(), root, {}, kIssuedMs + 999));
   CHECK(code_of(verify(samples::release(), root, {}, kIssuedMs + 1000)) == ErrorCode::kExpired);
@@ -204,13 +209,13 @@ TEST_CASE("verify: expiry of release and root, to the millisecond") {
 }
 
 TEST_CASE("verify: floor") {
-  Root root = samples::root();
+  trust::Root root = samples::root();
   root.epoch = 3;
-  Release known = samples::release(5);
+  trust::Release known = samples::release(5);
   known.epoch = 2;
-  const Floor floor = place_of(known);
+  const trust::Floor floor = place_of(known);
   const auto offer = [&](uint64_t epoch, uint64_t version) {
-    Release release = samples::release(version);
+    trust::Release release = samples::release(version);
     release.epoch = epoch;
     if (epoch == 2 && version == 6) release.previous_hash = floor.release_hash;
     return verify(epoch == 2 && version == 5 ? known : release, root, floor);
@@ -221,14 +226,14 @@ TEST_CASE("verify: floor") {
   CHECK(code_of(offer(2, 4)) == ErrorCode::kRollback);
   CHECK(code_of(offer(1, 6)) == ErrorCode::kRollback);
   CHECK(code_of(offer(1, limits::kVersionMax)) == ErrorCode::kRollback);
-  Release twin = known;
+  trust::Release twin = known;
   twin.issued_ms += 1;
   CHECK(code_of(verify(twin, root, floor)) == ErrorCode::kEquivocation);
 }
 
 TEST_CASE("verify: no byte of an envelope can change unnoticed") {
   const Bytes good = signed_by(samples::release(3), {2}).encode();
-  const Trusted trusted = trusting(samples::root());
+  const trust::Trusted trusted = trusting(samples::root());
   const auto original = verify_alone(good, trusted, kIssuedMs);
   REQUIRE(original);
   for (size_t i = 0; i < good.size(); ++i) {
@@ -245,8 +250,8 @@ TEST_CASE("verify: no byte of an envelope can change unnoticed") {
 }
 
 TEST_CASE("verify: a release that follows the floor names it as the one before") {
-  const Release known = samples::release(5);
-  Release next = samples::release(6);
+  const trust::Release known = samples::release(5);
+  trust::Release next = samples::release(6);
   next.previous_hash = place_of(known).release_hash;
   CHECK(verify(next, samples::root(), place_of(known)));
   next.previous_hash = sha256("another release 5");
@@ -256,25 +261,25 @@ TEST_CASE("verify: a release that follows the floor names it as the one before")
 }
 
 TEST_CASE("verify: a twin of the head that the registry vouched for is refused") {
-  const Release head = samples::release(6);
-  Trusted trusted = trusting(samples::root());
+  const trust::Release head = samples::release(6);
+  trust::Trusted trusted = trusting(samples::root());
   trusted.ledgers[kLedger].listed = place_of(head);
-  const auto offer = [&](const Release& release) {
+  const auto offer = [&](const trust::Release& release) {
     return verify_alone(signed_by(release, {2}).encode(), trusted, kIssuedMs);
   };
   CHECK(offer(head));
   CHECK(offer(samples::release(5)));
   CHECK(offer(samples::release(7)));
-  Release twin = head;
+  trust::Release twin = head;
   twin.content_root = sha256("other content");
   CHECK(code_of(offer(twin)) == ErrorCode::kEquivocation);
 }
 
 TEST_CASE("verify: every check is told, in order, the failed one last") {
-  std::vector<VerifyStep> steps;
+  std::vector<trust::VerifyStep> steps;
   const auto names = [&] {
     std::vector<std::string_view> out;
-    for (const VerifyStep& step : steps) {
+    for (const trust::VerifyStep& step : steps) {
       CAPTURE(step.check);
       CHECK_FALSE(step.detail.empty());
       CHECK(step.passed == (&step != &steps.back() || step.check == "release.previous"));
@@ -283,41 +288,42 @@ TEST_CASE("verify: every check is told, in order, the failed one last") {
     return out;
   };
   const Bytes good = signed_by(samples::release(2), {2}).encode();
-  Update update;
+  trust::Update update;
   update.release = good;
   update.release_ledger = kLedger;
-  Trusted trusted = trusting(samples::root());
-  CHECK_FALSE(verify_update(update, trusted, kIssuedMs, &steps).error);
+  trust::Trusted trusted = trusting(samples::root());
+  CHECK_FALSE(trust::verify_update(update, trusted, kIssuedMs, &steps).error);
   CHECK(names() == std::vector<std::string_view>{
                        "root.expiry", "release.envelope", "release.threshold", "release.statement",
                        "release.target", "release.data_roots", "release.epoch", "release.expiry",
                        "release.floor", "release.listed", "release.previous"});
   steps.clear();
   trusted.ledgers[kLedger].floor = place_of(samples::release(3));
-  CHECK(verify_update(update, trusted, kIssuedMs, &steps).error);
+  CHECK(trust::verify_update(update, trusted, kIssuedMs, &steps).error);
   CHECK(names().back() == "release.floor");
 
   steps.clear();
-  CHECK(verify_pinned_root(signed_by(samples::root(), {1}).encode(), samples::kDomain, &steps));
+  CHECK(trust::verify_pinned_root(signed_by(samples::root(), {1}).encode(), samples::kDomain,
+                                  &steps));
   REQUIRE(steps.size() == 5);
   CHECK(steps.back().check == "root.patterns");
   CHECK(steps.back().passed);
 }
 
 TEST_CASE("a delegation's keys sign nothing that owns other data roots") {
-  Root root = samples::root();
+  trust::Root root = samples::root();
   root.delegations.front().data_roots = {"orders", "payments/*"};
   const auto verdict_of = [&](std::vector<std::string> owned) {
-    Release release = samples::release(1);
+    trust::Release release = samples::release(1);
     std::ranges::sort(owned);
     release.data_roots = std::move(owned);
     const Bytes envelope = signed_by(release, {2}).encode();
-    Update update;
+    trust::Update update;
     update.release = envelope;
     update.release_ledger = kLedger;
-    const Trusted trusted = trusting(root);
-    const auto waiting = verify_waiting(envelope, kLedger, trusted, kIssuedMs);
-    const auto error = verify_update(update, trusted, kIssuedMs).error;
+    const trust::Trusted trusted = trusting(root);
+    const auto waiting = trust::verify_waiting(envelope, kLedger, trusted, kIssuedMs);
+    const auto error = trust::verify_update(update, trusted, kIssuedMs).error;
     CHECK(waiting.has_value() == !error);
     return error ? error->code : ErrorCode{};
   };
@@ -328,9 +334,9 @@ TEST_CASE("a delegation's keys sign nothing that owns other data roots") {
 }
 
 TEST_CASE("advance: a floor never goes down") {
-  Trusted trusted = trusting(samples::root());
-  const Floor high{2, 1, sha256("high")}, low{1, 9, sha256("low")};
-  advance_floor(trusted, kLedger, high);
-  advance_floor(trusted, kLedger, low);
+  trust::Trusted trusted = trusting(samples::root());
+  const trust::Floor high{2, 1, sha256("high")}, low{1, 9, sha256("low")};
+  trust::advance_floor(trusted, kLedger, high);
+  trust::advance_floor(trusted, kLedger, low);
   CHECK(trusted.ledgers[kLedger].floor == high);
 }

@@ -234,7 +234,7 @@ TEST_CASE("the fields of a freshness update are the ones that were encoded") {
   CHECK(update.heads[0].ledger == kLedger);
   CHECK(update.heads[0].epoch == 3);
   CHECK(update.heads[0].withdrawn == std::vector{hash_of(0x41), hash_of(0x42)});
-  CHECK(update.gone == std::vector{LedgerId{kLedger.zone, "refunds"}});
+  CHECK(update.gone == std::vector{model::LedgerId{kLedger.zone, "refunds"}});
   CHECK(update.signature == Bytes(64, 's'));
 }
 
@@ -261,7 +261,7 @@ TEST_CASE("every question and every outcome comes back as it was") {
   CHECK(answered(certificate()).authorities == "authorities");
   answered(Done{});
   const NodeLedger held = answered(NodesPage{{node_row()}}).rows.at(0).ledgers.at(0);
-  CHECK(held.freshness == FreshnessState::kStale);
+  CHECK(held.freshness == trust::FreshnessState::kStale);
   CHECK(held.vouched_ms == 1'750'000'000'004);
   const auto ledgers =
       answered(LedgersPage{{head()}, {Refusal{kLedger, ErrorCode::kCorrupt, "lost"}}});

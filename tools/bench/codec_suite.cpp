@@ -11,7 +11,7 @@ namespace {
 
 Result<LoadedRelease> load_release(const Checkout& checkout, const TaggedCommit& commit) {
   NOTP_TRY(checkout.go_to(commit));
-  NOTP_ASSIGN(FolderContent loaded, read_model_folder(checkout.folder().string()));
+  NOTP_ASSIGN(cli::FolderContent loaded, cli::read_model_folder(checkout.folder().string()));
   return LoadedRelease{{}, std::move(loaded.content)};
 }
 

@@ -29,11 +29,11 @@ Result<double> best_of(const std::function<Result<void>()>& work) {
   return best;
 }
 
-ReleaseContent view_of(const LoadedRelease& release) {
+delta::ReleaseContent view_of(const LoadedRelease& release) {
   return {release.envelope, release.content.tree.get(), release.content.loader()};
 }
 
-uint64_t bytes_not_in(const Tree* base, const Tree& target) {
+uint64_t bytes_not_in(const model::Tree* base, const model::Tree& target) {
   std::set<Hash> known;
   if (base)
     for (const auto& [path, file] : base->files()) known.insert(file.hash);
@@ -62,24 +62,24 @@ Result<void> take_apart(ByteView artifact, CodecTimes& times) {
 }  // namespace
 
 Result<CodecTimes> measure_codec(const LoadedRelease* base, const LoadedRelease& target) {
-  const Tree& tree = *target.content.tree;
-  const ReleaseContent to = view_of(target);
-  const ReleaseContent from = base ? view_of(*base) : ReleaseContent{};
-  const ReleaseContent* const from_or_none = base ? &from : nullptr;
+  const model::Tree& tree = *target.content.tree;
+  const delta::ReleaseContent to = view_of(target);
+  const delta::ReleaseContent from = base ? view_of(*base) : delta::ReleaseContent{};
+  const delta::ReleaseContent* const from_or_none = base ? &from : nullptr;
   CodecTimes times;
   times.new_bytes = bytes_not_in(base ? base->content.tree.get() : nullptr, tree);
 
   Bytes artifact;
   NOTP_ASSIGN(times.encode_ms, best_of([&]() -> Result<void> {
-                NOTP_ASSIGN(artifact, encode_artifact(from_or_none, to));
+                NOTP_ASSIGN(artifact, delta::encode_artifact(from_or_none, to));
                 return {};
               }));
   times.artifact_bytes = artifact.size();
   NOTP_TRY(take_apart(artifact, times));
   NOTP_ASSIGN(times.apply_ms, best_of([&]() -> Result<void> {
-                NOTP_ASSIGN(const AppliedArtifact applied,
-                            apply_artifact(artifact, from_or_none,
-                                           {tree.total_bytes(), tree.files().size()}));
+                NOTP_ASSIGN(const delta::AppliedArtifact applied,
+                            delta::apply_artifact(artifact, from_or_none,
+                                                  {tree.total_bytes(), tree.files().size()}));
                 if (applied.tree->content_root() == tree.content_root()) return {};
                 return fail(ErrorCode::kContentRoot, "the codec did not give the target back");
               }));

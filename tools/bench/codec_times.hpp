@@ -9,7 +9,7 @@ namespace notp::bench {
 // One release with its content in memory.
 struct LoadedRelease {
   Bytes envelope;
-  ModelContent content;
+  model::ModelContent content;
 };
 
 struct CodecTimes {

@@ -64,7 +64,7 @@ Result<void> ColdSuite::start(const fs::path& folder, ColdResult& result) {
   const TaggedCommit& first = history.front();
   NOTP_ASSIGN(const Checkout checkout, Checkout::make(options_.repository, folder / "model"));
   NOTP_TRY(checkout.go_to(first));
-  NOTP_ASSIGN(const FolderContent loaded, read_model_folder(checkout.folder().string()));
+  NOTP_ASSIGN(const cli::FolderContent loaded, cli::read_model_folder(checkout.folder().string()));
   result.model_bytes = loaded.content.tree->total_bytes();
   result.model_files = loaded.content.tree->files().size();
   NOTP_ASSIGN(notp_,

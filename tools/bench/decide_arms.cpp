@@ -129,7 +129,7 @@ pid_t DecideArms::pid(DecidePdp pdp) const {
 Result<void> DecideArms::swap(DecidePdp pdp) {
   NOTP_TRY(model_->set_release(++number_));
   if (pdp == DecidePdp::kOpa) {
-    NOTP_ASSIGN(Content bundle, OpaArm::pack(model_->folder()));
+    NOTP_ASSIGN(model::Content bundle, OpaArm::pack(model_->folder()));
     opa_->serve(std::move(bundle));
     return {};
   }

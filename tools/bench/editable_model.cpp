@@ -19,20 +19,20 @@ Result<void> EditableModel::write(const std::string& path, const std::string& te
 }
 
 Result<void> EditableModel::load() {
-  NOTP_ASSIGN(FolderContent loaded, read_model_folder(folder_.string()));
+  NOTP_ASSIGN(cli::FolderContent loaded, cli::read_model_folder(folder_.string()));
   content_ = std::move(loaded.content);
   return {};
 }
 
 Result<void> EditableModel::replace(const std::string& path, Bytes text) {
   NOTP_TRY(write(path, text));
-  Files files = content_.tree->files();
-  FileEntry& entry = files.at(path);
+  model::Files files = content_.tree->files();
+  model::FileEntry& entry = files.at(path);
   content_.blobs.erase(entry.hash);
-  entry = {blob_hash(text), text.size()};
+  entry = {model::blob_hash(text), text.size()};
   content_.blobs[entry.hash] = std::make_shared<const Bytes>(std::move(text));
-  NOTP_ASSIGN(Tree tree, Tree::make(std::move(files)));
-  content_.tree = std::make_shared<const Tree>(std::move(tree));
+  NOTP_ASSIGN(model::Tree tree, model::Tree::make(std::move(files)));
+  content_.tree = std::make_shared<const model::Tree>(std::move(tree));
   return {};
 }
 

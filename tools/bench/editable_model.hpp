@@ -22,12 +22,12 @@ class EditableModel {
   // Replaces a loaded file, in the folder and in content(). kIo.
   Result<void> replace(const std::string& path, Bytes text);
 
-  const ModelContent& content() const { return content_; }
+  const model::ModelContent& content() const { return content_; }
   const std::filesystem::path& folder() const { return folder_; }
 
  private:
   const std::filesystem::path folder_;
-  ModelContent content_;
+  model::ModelContent content_;
 };
 
 }  // namespace notp::bench

@@ -109,7 +109,7 @@ Result<void> FootprintSuite::publish() {
               publisher_->prepare(model_->content(), model_->roots()));
   NOTP_ASSIGN(version_, publisher_->publish(prepared));
   result_.delta_bytes = prepared.artifact->size();
-  NOTP_ASSIGN(Content bundle, OpaArm::pack(model_->folder()));
+  NOTP_ASSIGN(model::Content bundle, OpaArm::pack(model_->folder()));
   opa_->serve(std::move(bundle));
   return {};
 }

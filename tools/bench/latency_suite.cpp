@@ -115,7 +115,7 @@ Result<void> LatencySuite::measure_opa_change(Change change, OpaArm& opa, Latenc
   for (int64_t i = 0; i < count; ++i) {
     NOTP_TRY(model_->set(change, ++number));
     const auto began = steady_clock::now();
-    NOTP_ASSIGN(const Content bundle, OpaArm::pack(model_->folder()));
+    NOTP_ASSIGN(const model::Content bundle, OpaArm::pack(model_->folder()));
     const auto packed = steady_clock::now();
     NOTP_TRY(opa.await_waiting());
     steady_clock::time_point start;
@@ -135,7 +135,7 @@ Result<void> LatencySuite::measure_opa_change(Change change, OpaArm& opa, Latenc
 Result<void> LatencySuite::measure_opa(LatencyResult& result, const std::filesystem::path& folder) {
   NOTP_TRY(make_folders(folder));
   NOTP_ASSIGN(const auto opa, OpaArm::start(proxy_, options_.opa, folder));
-  NOTP_ASSIGN(Content bundle, OpaArm::pack(model_->folder()));
+  NOTP_ASSIGN(model::Content bundle, OpaArm::pack(model_->folder()));
   opa->serve(std::move(bundle));
   NOTP_TRY(opa->await_waiting());
   for (const Change change : kChanges) {

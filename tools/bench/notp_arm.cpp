@@ -23,7 +23,7 @@ constexpr uint32_t kNodesMax = 16;
 // Queries the registry for nodes and their releases, without the proxy.
 struct NotpArm::Admin {
   cli::Settings settings;
-  LedgerId ledger;
+  model::LedgerId ledger;
   cli::RootPtr root;
 
   Result<std::unique_ptr<cli::RegistryClient>> connect() const {
@@ -60,7 +60,7 @@ Result<void> NotpArm::open_admin() {
   settings.key = folder_ / "pki/bench-admin.key";
   settings.ca = folder_ / "pki/ca.crt";
   settings.root = folder_ / "root.envelope";
-  NOTP_ASSIGN(admin_->ledger, LedgerId::parse(kLedger));
+  NOTP_ASSIGN(admin_->ledger, model::LedgerId::parse(kLedger));
   NOTP_ASSIGN(const cli::RootChain chain, cli::RootChain::load(settings, {}));
   admin_->root = chain.newest();
   return {};

@@ -47,7 +47,7 @@ int64_t wait_of(const http::Request& request) {
 // The bundle served, and the requests that wait for the next. Shared with the server's handlers.
 struct OpaArm::Bundles {
   struct Bundle {
-    Content content;
+    model::Content content;
     std::string etag;
   };
   asio::io_context& io;  // one thread runs it
@@ -142,7 +142,7 @@ Result<std::unique_ptr<OpaArm>> OpaArm::start(CountingProxy& proxy,
   // OPA long-polls only once it has received a bundle.
   NOTP_TRY(make_folders(folder / "empty"));
   NOTP_TRY(write_file(folder / "empty/.manifest", R"({"roots": ["notp_bench"]})"));
-  NOTP_ASSIGN(Content empty, pack(folder / "empty"));
+  NOTP_ASSIGN(model::Content empty, pack(folder / "empty"));
   arm->serve(std::move(empty));
   Command command;
   NOTP_ASSIGN(command.words, arm->words(program.string(), listeners));
@@ -162,14 +162,14 @@ Result<std::unique_ptr<OpaArm>> OpaArm::start(CountingProxy& proxy,
   return arm;
 }
 
-Result<Content> OpaArm::pack(const std::filesystem::path& model) {
+Result<model::Content> OpaArm::pack(const std::filesystem::path& model) {
   Command command;
   command.words = {"tar", "-C", model.string(), "--exclude=.git", "-czf", "-", "."};
   NOTP_ASSIGN(std::string packed, run(command, kPackMs));
   return std::make_shared<const Bytes>(std::move(packed));
 }
 
-void OpaArm::serve(Content bundle) {
+void OpaArm::serve(model::Content bundle) {
   {
     const std::scoped_lock lock(bundles_->mutex);
     bundles_->current = {bundle, '"' + sha256(*bundle).hex() + '"'};

@@ -34,9 +34,9 @@ class OpaArm {
   ~OpaArm();
 
   // Packs a model as a bundle: tar.gz of the folder.
-  static Result<Content> pack(const std::filesystem::path& model);
+  static Result<model::Content> pack(const std::filesystem::path& model);
   // Serves the bundle from now on; pending polls get it at once.
-  void serve(Content bundle);
+  void serve(model::Content bundle);
   // Waits until OPA has loaded the last bundle and polls for the next. kTimeout, kUnavailable.
   Result<void> await_waiting();
 

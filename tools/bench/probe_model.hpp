@@ -34,7 +34,7 @@ class ProbeModel {
   // The path of the large document in the folder.
   static const std::string& document_path();
 
-  const ModelContent& content() const { return files_.content(); }
+  const model::ModelContent& content() const { return files_.content(); }
   const std::vector<std::string>& roots() const { return roots_; }
   const std::filesystem::path& folder() const { return files_.folder(); }
   size_t document_bytes() const { return document_.size(); }

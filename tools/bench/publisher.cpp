@@ -8,8 +8,8 @@
 namespace notp::bench {
 
 Result<std::unique_ptr<Publisher>> Publisher::connect(cli::Settings settings,
-                                                      std::string trust_domain, LedgerId ledger,
-                                                      cli::RootPtr root) {
+                                                      std::string trust_domain,
+                                                      model::LedgerId ledger, cli::RootPtr root) {
   std::unique_ptr<Publisher> publisher(new Publisher(std::move(settings), std::move(trust_domain),
                                                      std::move(ledger), std::move(root)));
   NOTP_TRY(publisher->ensure_session());
@@ -26,7 +26,7 @@ Result<void> Publisher::ensure_session() {
   return {};
 }
 
-Result<Publisher::Prepared> Publisher::prepare(const ModelContent& content,
+Result<Publisher::Prepared> Publisher::prepare(const model::ModelContent& content,
                                                const std::vector<std::string>& roots) {
   cli::ReleaseDraft draft;
   draft.ledger = ledger_;
@@ -34,10 +34,10 @@ Result<Publisher::Prepared> Publisher::prepare(const ModelContent& content,
   draft.content = content;
   draft.data_roots = roots;
   NOTP_ASSIGN(cli::SignedRelease made, cli::sign_release(draft, {}, settings_, root_));
-  const ReleaseContent target{made.envelope, content.tree.get(), content.loader()};
-  ReleaseContent base;
+  const delta::ReleaseContent target{made.envelope, content.tree.get(), content.loader()};
+  delta::ReleaseContent base;
   if (head_) base = {head_->verified.envelope, head_->content.tree.get(), head_->content.loader()};
-  NOTP_ASSIGN(Bytes artifact, encode_artifact(head_ ? &base : nullptr, target));
+  NOTP_ASSIGN(Bytes artifact, delta::encode_artifact(head_ ? &base : nullptr, target));
   auto release = std::make_shared<cli::PulledRelease>();
   release->verified = {made.ref, std::move(made.envelope)};
   release->root_version = root_->version;

@@ -15,20 +15,22 @@ class Publisher {
   // Signed and encoded as the next release of the ledger; nothing has been sent yet.
   struct Prepared {
     cli::PulledReleasePtr release;
-    Content artifact;
+    model::Content artifact;
   };
 
   // Opens a session. The ledger must not have a release yet.
   static Result<std::unique_ptr<Publisher>> connect(cli::Settings settings,
-                                                    std::string trust_domain, LedgerId ledger,
-                                                    cli::RootPtr root);
+                                                    std::string trust_domain,
+                                                    model::LedgerId ledger, cli::RootPtr root);
 
-  Result<Prepared> prepare(const ModelContent& content, const std::vector<std::string>& roots);
+  Result<Prepared> prepare(const model::ModelContent& content,
+                           const std::vector<std::string>& roots);
   // Sends it, waits for the registry's result and returns the new version. The registry's refusal.
   Result<uint64_t> publish(const Prepared& prepared);
 
  private:
-  Publisher(cli::Settings settings, std::string trust_domain, LedgerId ledger, cli::RootPtr root)
+  Publisher(cli::Settings settings, std::string trust_domain, model::LedgerId ledger,
+            cli::RootPtr root)
       : settings_(std::move(settings)),
         trust_domain_(std::move(trust_domain)),
         ledger_(std::move(ledger)),
@@ -38,7 +40,7 @@ class Publisher {
 
   const cli::Settings settings_;
   const std::string trust_domain_;
-  const LedgerId ledger_;
+  const model::LedgerId ledger_;
   const cli::RootPtr root_;
   std::unique_ptr<cli::RegistryClient> client_;
   TimeMs used_ms_ = 0;          // Now::boot_ms

@@ -26,7 +26,7 @@ class RbacModel {
   // Deterministic.
   std::vector<RbacQuestion> questions(size_t count) const;
 
-  const ModelContent& content() const { return files_.content(); }
+  const model::ModelContent& content() const { return files_.content(); }
   const std::filesystem::path& folder() const { return files_.folder(); }
   static std::vector<std::string> roots();
 

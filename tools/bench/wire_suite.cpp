@@ -69,7 +69,7 @@ Result<WireStarts> WireSuite::measure_starts(const TaggedCommit& before_last, ui
   NOTP_ASSIGN(starts.unknown_base, notp_->pull_on_unknown_base(checkout_->folder(), version));
   for (const auto& [path, file] : before_->content.tree->files())
     if (path.ends_with(".rego") && file.bytes >= kDamagedBytesMin) {
-      NOTP_ASSIGN(const Content content, before_->content.loader()(file.hash));
+      NOTP_ASSIGN(const model::Content content, before_->content.loader()(file.hash));
       NOTP_ASSIGN(starts.repair, notp_->repair(version, *content));
       break;
     }
@@ -83,7 +83,7 @@ Result<void> WireSuite::measure_notp(const TaggedCommit& commit, WireChange& cha
   change.artifact_bytes = release.artifact_bytes;
   NOTP_ASSIGN(change.push, notp_->await_push(release.version));
   if (options_.with_pull) NOTP_TRY(measure_pulls(change));
-  NOTP_ASSIGN(FolderContent loaded, read_model_folder(checkout_->folder().string()));
+  NOTP_ASSIGN(cli::FolderContent loaded, cli::read_model_folder(checkout_->folder().string()));
   LoadedRelease now{release.envelope, std::move(loaded.content)};
   NOTP_ASSIGN(change.codec, measure_codec(before_ ? &*before_ : nullptr, now));
   before_ = std::move(now);

@@ -9,6 +9,7 @@ import sys
 
 from class_sizes import class_sizes
 from house_words import house_words
+from namespaces import namespaces
 from page_links import cited_sections, folders_of, links, named_tests
 from source_tree import Finding, SourceTree, line_of, run
 
@@ -40,7 +41,7 @@ GENERATED = ("go.sum",)
 
 def check(tree: SourceTree) -> list[Finding]:
     checks = [top_level, folder_names, lengths, words, links, cited_sections, named_tests, map_of_folders]
-    checks += [shell_programs, tests_registered, tests_labelled, house_words, class_sizes]
+    checks += [shell_programs, tests_registered, tests_labelled, house_words, class_sizes, namespaces]
     return [finding for one in checks for finding in one(tree)]
 
 

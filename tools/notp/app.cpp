@@ -153,7 +153,7 @@ Result<std::string> new_trust_domain(const Context& context) {
   if (domain.empty())
     return std::unexpected(Error{ErrorCode::kUsage, "no trust domain is given", {}}.with(
         "hint", "give --trust-domain, as in core-platform.internal"));
-  NOTP_TRY(check_trust_domain(domain));
+  NOTP_TRY(model::check_trust_domain(domain));
   return domain;
 }
 

@@ -85,7 +85,7 @@ std::string data_text() {
          "\n";
 }
 
-std::string config_text(const LedgerId& ledger) {
+std::string config_text(const model::LedgerId& ledger) {
   return fmt::format(
       "# Settings of notp for this workspace; they are no part of the model.\n"
       "# Relative paths start at this folder. What is not set here comes from\n"
@@ -101,12 +101,12 @@ std::string config_text(const LedgerId& ledger) {
       ledger.text());
 }
 
-std::vector<NewFile> new_model(const LedgerId& ledger, const std::string& name) {
+std::vector<NewFile> new_model(const model::LedgerId& ledger, const std::string& name) {
   const std::string package = package_name(ledger.name);
   ManifestDraft manifest;
   manifest.name = name;
   manifest.roots = {package};
-  return {{std::string(kManifestPath), manifest_text(manifest)},
+  return {{std::string(model::kManifestPath), manifest_text(manifest)},
           {fmt::format("{0}/{0}.rego", package), policy_text(package)},
           {fmt::format("{0}/{0}_test.rego", package), test_text(package)},
           {fmt::format("{}/data.json", package), data_text()},
@@ -115,9 +115,10 @@ std::vector<NewFile> new_model(const LedgerId& ledger, const std::string& name) 
           {std::string(kIgnoreFile), Bytes(kIgnoreText)}};
 }
 
-bool has_model_files(const Tree& tree) {
+bool has_model_files(const model::Tree& tree) {
   return std::ranges::any_of(tree.files(), [](const auto& file) {
-    return file.first == kManifestPath || is_policy_file(file.first) || is_data_file(file.first);
+    return file.first == model::kManifestPath || model::is_policy_file(file.first) ||
+           model::is_data_file(file.first);
   });
 }
 
@@ -126,9 +127,10 @@ Result<uint8_t> rego_version_of(const FolderContent& read, ManifestDraft draft) 
   rego::CheckRequest request;
   request.needs_only = true;
   request.load = read.content.loader();
-  for (const std::string& path : rego_paths(*read.content.tree, /*with_tests=*/true)) {
-    const FileEntry& entry = *read.content.tree->find(path);
-    request.modules.push_back({path, entry.hash, entry.bytes, draft.version, is_test_module(path)});
+  for (const std::string& path : model::rego_paths(*read.content.tree, /*with_tests=*/true)) {
+    const model::FileEntry& entry = *read.content.tree->find(path);
+    request.modules.push_back(
+        {path, entry.hash, entry.bytes, draft.version, model::is_test_module(path)});
   }
   rego::ProcessChecker engine(rego::CheckerOptions{});
   NOTP_ASSIGN(const rego::CheckReport as_v1, engine.check(request));
@@ -144,18 +146,19 @@ struct Adoption {
 };
 
 // The additions that make a model of a folder with policies or data.
-Result<Adoption> adopt(const FolderContent& read, const LedgerId& ledger, const std::string& name) {
+Result<Adoption> adopt(const FolderContent& read, const model::LedgerId& ledger,
+                       const std::string& name) {
   Adoption adoption;
-  const Tree& tree = *read.content.tree;
+  const model::Tree& tree = *read.content.tree;
   const FileLoader load = [&](const std::string& path) { return file_content(read.content, path); };
   NOTP_ASSIGN(const FoundRoots found, find_roots(tree.files(), load));
   adoption.found.push_back(fmt::format("{}, {} of tests, {}",
                                        counted(found.policies, "policy file"), found.tests,
                                        counted(found.documents, "data document")));
   for (const std::string& each : found.no_root) adoption.found.push_back("warning: " + each);
-  for (const ModelFinding& each : read.warnings)
+  for (const model::ModelFinding& each : read.warnings)
     adoption.found.push_back(fmt::format("warning: {}: {}", each.path, each.message));
-  if (tree.find(kManifestPath) == nullptr) {
+  if (tree.find(model::kManifestPath) == nullptr) {
     if (found.roots.empty())
       return fail(ErrorCode::kUsage,
                   "no package and no data document that a data root could be made of was found");
@@ -168,7 +171,7 @@ Result<Adoption> adopt(const FolderContent& read, const LedgerId& ledger, const 
       adoption.found.push_back(
           "Rego v0: the manifest says so; 'opa fmt --write --v0-v1' makes it v1, and version "
           "\"1.0\" in the manifest then says that");
-    adoption.files.push_back({std::string(kManifestPath), manifest_text(draft)});
+    adoption.files.push_back({std::string(model::kManifestPath), manifest_text(draft)});
   }
   adoption.files.push_back({kConfigFile, config_text(ledger)});
   adoption.files.push_back({std::string(kIgnoreFile), Bytes(kIgnoreText)});
@@ -176,8 +179,8 @@ Result<Adoption> adopt(const FolderContent& read, const LedgerId& ledger, const 
 }
 
 // A bundle, and a folder with a manifest.json, already has a manifest.
-Result<int> run_adopt(const Context& context, const InitOptions& options, const LedgerId& ledger,
-                      const FolderContent& read) {
+Result<int> run_adopt(const Context& context, const InitOptions& options,
+                      const model::LedgerId& ledger, const FolderContent& read) {
   const fs::path folder = options.folder;
   NOTP_ASSIGN(Adoption adoption,
               adopt(read, ledger, options.name.empty() ? ledger.name : options.name));
@@ -220,7 +223,7 @@ Result<void> write_new(const fs::path& folder, const std::vector<NewFile>& files
 }
 
 Result<int> run_init(const Context& context, const InitOptions& options) {
-  NOTP_ASSIGN(const LedgerId ledger, LedgerId::parse(options.ledger));
+  NOTP_ASSIGN(const model::LedgerId ledger, model::LedgerId::parse(options.ledger));
   const fs::path folder = options.folder;
   std::error_code error;
   if (fs::is_directory(folder, error)) {
@@ -245,11 +248,13 @@ Result<int> run_init(const Context& context, const InitOptions& options) {
 
 }  // namespace
 
-Result<void> write_minimal_model(const fs::path& folder, const LedgerId& ledger) {
+Result<void> write_minimal_model(const fs::path& folder, const model::LedgerId& ledger) {
   return write_new(folder, new_model(ledger, ledger.name));
 }
 
-std::string minimal_model_package(const LedgerId& ledger) { return package_name(ledger.name); }
+std::string minimal_model_package(const model::LedgerId& ledger) {
+  return package_name(ledger.name);
+}
 
 void add_init(Commands& commands) {
   commands.add<InitOptions>(

@@ -9,8 +9,9 @@ namespace notp::cli {
 
 // Writes the model into a folder that has none of its files. kUsage when one exists: nothing is
 // written then. kIo.
-Result<void> write_minimal_model(const std::filesystem::path& folder, const LedgerId& ledger);
+Result<void> write_minimal_model(const std::filesystem::path& folder,
+                                 const model::LedgerId& ledger);
 // The name of the minimal model's package.
-std::string minimal_model_package(const LedgerId& ledger);
+std::string minimal_model_package(const model::LedgerId& ledger);
 
 }  // namespace notp::cli

@@ -196,7 +196,7 @@ std::string shell_quoted(std::string_view text) {
 }
 
 std::string short_identity(std::string_view identity) {
-  const auto built_in = Identity::parse(identity);
+  const auto built_in = session::Identity::parse(identity);
   return built_in ? built_in->short_text() : printable(identity, limits::kIdentityBytesMax);
 }
 

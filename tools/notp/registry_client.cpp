@@ -23,17 +23,17 @@ constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr uint64_t kUploadBytesPerMs = 16;
 
 // The identity that the settings expect; without one, any identity with the role of a registry.
-Result<IdentityPattern> expected_registry(const Settings& settings,
-                                          const std::string& trust_domain) {
+Result<session::IdentityPattern> expected_registry(const Settings& settings,
+                                                   const std::string& trust_domain) {
   const std::string& text = settings.registry_identity;
-  auto pattern = IdentityPattern::parse(text.empty() ? "registry/*" : text, trust_domain);
+  auto pattern = session::IdentityPattern::parse(text.empty() ? "registry/*" : text, trust_domain);
   if (!pattern) return std::unexpected(std::move(pattern).error().in("registry_identity"));
   return pattern;
 }
 
-Result<std::shared_ptr<const TlsContext>> load_tls(const Settings& settings,
-                                                   const std::string& trust_domain,
-                                                   const IdentityPattern& registry) {
+Result<std::shared_ptr<const transport::TlsContext>> load_tls(
+    const Settings& settings, const std::string& trust_domain,
+    const session::IdentityPattern& registry) {
   const auto required = [](const std::filesystem::path& path, std::string_view what,
                            std::string_view hint) -> Result<void> {
     if (!path.empty()) return {};
@@ -48,21 +48,22 @@ Result<std::shared_ptr<const TlsContext>> load_tls(const Settings& settings,
                     "give --key FILE, NOTP_KEY, or 'tls: {key: …}' in the configuration"));
   NOTP_TRY(required(settings.ca, "certificate authority",
                     "give --ca FILE, NOTP_CA, or 'tls: {ca: …}' in the configuration"));
-  TlsFiles files{settings.certificate, settings.key, settings.ca, trust_domain};
+  transport::TlsFiles files{settings.certificate, settings.key, settings.ca, trust_domain};
   // The id that the user names as the registry's has that role for this program.
-  const bool is_built_in =
-      files.identities.may_give(Role::kRegistry, registry, trust_domain, /*has_built_in=*/true);
+  const bool is_built_in = files.identities.may_give(session::Role::kRegistry, registry,
+                                                     trust_domain, /*has_built_in=*/true);
   if (!is_built_in)
-    NOTP_TRY(files.identities.add(registry.text(), role_name(Role::kRegistry), trust_domain));
-  return TlsContext::load(files, Side::kClient);
+    NOTP_TRY(files.identities.add(registry.text(), session::role_name(session::Role::kRegistry),
+                                  trust_domain));
+  return transport::TlsContext::load(files, transport::Side::kClient);
 }
 
-wire::Hello make_hello(uint64_t root_version, const std::vector<LedgerId>& ledgers) {
+wire::Hello make_hello(uint64_t root_version, const std::vector<model::LedgerId>& ledgers) {
   wire::Hello hello;
   hello.versions = {wire::kProtocolVersion};
   hello.user_agent = "notp/" NOTP_VERSION;
   hello.root_version = root_version;
-  for (const LedgerId& ledger : ledgers) {
+  for (const model::LedgerId& ledger : ledgers) {
     wire::Want want;
     want.ledger = ledger;
     want.heads_only = true;
@@ -82,9 +83,9 @@ uint64_t roots_to_come(const wire::Welcome& welcome, uint64_t root_version) {
 struct RegistryClient::State {
   asio::io_context io{1};
   std::string registry;
-  std::unique_ptr<Connection> connection;
-  std::unique_ptr<ClientSession> session;
-  std::unique_ptr<Signal> wake;
+  std::unique_ptr<transport::Connection> connection;
+  std::unique_ptr<session::ClientSession> session;
+  std::unique_ptr<transport::Signal> wake;
 
   std::optional<wire::Welcome> welcome;
   std::vector<Bytes> roots;
@@ -107,33 +108,34 @@ struct RegistryClient::State {
 };
 
 void RegistryClient::State::take_events() {
-  for (ClientEvent& event : session->take_events()) {
-    if (auto* welcomed = std::get_if<client_event::Welcomed>(&event))
+  for (session::ClientEvent& event : session->take_events()) {
+    if (auto* welcomed = std::get_if<session::client_event::Welcomed>(&event))
       welcome = std::move(welcomed->welcome);
-    else if (auto* started = std::get_if<client_event::OfferStarted>(&event))
+    else if (auto* started = std::get_if<session::client_event::OfferStarted>(&event))
       stream = started->offer.stream, stream_bytes = started->offer.size;
-    else if (auto* complete = std::get_if<client_event::OfferComplete>(&event))
+    else if (auto* complete = std::get_if<session::client_event::OfferComplete>(&event))
       fetched = Fetched{std::move(complete->offer), std::move(complete->artifact)};
-    else if (auto* result = std::get_if<client_event::Published>(&event))
+    else if (auto* result = std::get_if<session::client_event::Published>(&event))
       published = std::move(result->result);
-    else if (auto* answered = std::get_if<client_event::Answered>(&event))
+    else if (auto* answered = std::get_if<session::client_event::Answered>(&event))
       response = std::move(answered->response);
-    else if (auto* root = std::get_if<client_event::RootArrived>(&event))
+    else if (auto* root = std::get_if<session::client_event::RootArrived>(&event))
       roots.push_back(std::move(root->envelope));
-    else if (auto* end = std::get_if<client_event::Closed>(&event))
+    else if (auto* end = std::get_if<session::client_event::Closed>(&event))
       closed = std::move(end->error);
   }
 }
 
 void RegistryClient::State::start(wire::Hello hello) {
-  wake = std::make_unique<Signal>(io.get_executor());
-  session = std::make_unique<ClientSession>(std::move(hello), std::vector<PartialArtifact>{},
-                                            read_clock());
+  wake = std::make_unique<transport::Signal>(io.get_executor());
+  session = std::make_unique<session::ClientSession>(
+      std::move(hello), std::vector<session::PartialArtifact>{}, read_clock());
   asio::co_spawn(
       io,
       [](State& self) -> asio::awaitable<void> {
         const std::function<void()> after_event = [&self] { self.take_events(); };
-        self.pumped = co_await pump(*self.connection, *self.session, *self.wake, after_event);
+        self.pumped =
+            co_await transport::pump(*self.connection, *self.session, *self.wake, after_event);
       }(*this),
       [this](std::exception_ptr exception) {
         if (exception) pumped = fail(ErrorCode::kInternal, "the session ended by an exception");
@@ -184,35 +186,35 @@ RegistryClient::~RegistryClient() { state_->finish(); }
 
 Result<std::unique_ptr<RegistryClient>> RegistryClient::connect(
     const Settings& settings, std::string trust_domain, uint64_t root_version,
-    const std::vector<LedgerId>& ledgers) {
+    const std::vector<model::LedgerId>& ledgers) {
   if (settings.registry.empty())
     return std::unexpected(Error{ErrorCode::kUsage, "no registry is configured", {}}.with(
         "hint",
         "give --registry host:port, NOTP_REGISTRY, or 'registry:' in a configuration; 'notp "
         "config' shows what is set, and where"));
-  NOTP_ASSIGN(const IdentityPattern expected, expected_registry(settings, trust_domain));
+  NOTP_ASSIGN(const session::IdentityPattern expected, expected_registry(settings, trust_domain));
   NOTP_ASSIGN(auto tls, load_tls(settings, trust_domain, expected));
   NOTP_ASSIGN(const HostPort target, HostPort::parse(settings.registry));
   NOTP_ASSIGN(const http::ProxyRoute route,
               http::choose_proxy(settings.proxy, settings.environment, target));
   auto state = std::make_unique<State>();
   state->registry = settings.registry;
-  Result<std::unique_ptr<Connection>> connected =
+  Result<std::unique_ptr<transport::Connection>> connected =
       fail(ErrorCode::kInternal, "the connection was not tried");
   asio::co_spawn(
       state->io,
-      [](Result<std::unique_ptr<Connection>>& out, std::string address,
-         std::shared_ptr<const TlsContext> context,
+      [](Result<std::unique_ptr<transport::Connection>>& out, std::string address,
+         std::shared_ptr<const transport::TlsContext> context,
          std::optional<http::ProxyServer> proxy) -> asio::awaitable<void> {
-        out = co_await notp::connect(std::move(address), std::move(context), kConnectMs,
-                                     std::move(proxy));
+        out = co_await notp::transport::connect(std::move(address), std::move(context), kConnectMs,
+                                                std::move(proxy));
       }(connected, settings.registry, std::move(tls), route.proxy),
       [&connected](std::exception_ptr exception) {
         if (exception) connected = fail(ErrorCode::kInternal, "connecting ended by an exception");
       });
   state->io.run();
   if (!connected) return std::unexpected(std::move(connected).error());
-  if (const Identity& peer = (*connected)->peer_identity(); !expected.covers(peer))
+  if (const session::Identity& peer = (*connected)->peer_identity(); !expected.covers(peer))
     return fail(ErrorCode::kIdentity,
                 fmt::format("{} answered as {}, and registry_identity expects {}",
                             settings.registry, peer.short_text(), expected.text()));
@@ -227,13 +229,13 @@ Result<std::unique_ptr<RegistryClient>> RegistryClient::connect(
   return client;
 }
 
-Result<std::optional<ReleaseRef>> RegistryClient::head(const LedgerId& ledger) const {
+Result<std::optional<trust::ReleaseRef>> RegistryClient::head(const model::LedgerId& ledger) const {
   const wire::Welcome& welcome = *state_->welcome;
   for (const wire::Refusal& refusal : welcome.refusals)
     if (refusal.ledger == ledger) return fail(refusal.code, refusal.message);
-  for (const ReleaseRef& head : welcome.heads)
+  for (const trust::ReleaseRef& head : welcome.heads)
     if (head.ledger == ledger)
-      return head.version == 0 ? std::nullopt : std::optional<ReleaseRef>(head);
+      return head.version == 0 ? std::nullopt : std::optional<trust::ReleaseRef>(head);
   return fail(ErrorCode::kState, fmt::format("{} did not say what the head of {} is",
                                              state_->registry, ledger.text()));
 }
@@ -242,7 +244,7 @@ Result<RegistryClient::Fetched> RegistryClient::fetch(wire::Want want, Progress&
   State& self = *state_;
   self.fetched.reset();
   self.stream.reset();
-  const LedgerId ledger = want.ledger;
+  const model::LedgerId ledger = want.ledger;
   const uint64_t version = want.version;
   self.session->want({std::move(want)});
   self.wake->notify();
@@ -261,7 +263,7 @@ Result<RegistryClient::Fetched> RegistryClient::fetch(wire::Want want, Progress&
   return fetched;
 }
 
-Result<wire::PublishResult> RegistryClient::publish(wire::Publish publish, Content artifact,
+Result<wire::PublishResult> RegistryClient::publish(wire::Publish publish, model::Content artifact,
                                                     Progress& progress) {
   State& self = *state_;
   self.published.reset();

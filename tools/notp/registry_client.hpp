@@ -20,14 +20,13 @@ class RegistryClient {
   // Connects (TLS and NOTP handshakes), requests the heads of `ledgers` and accepts the roots above
   // `root_version`. kUsage when the settings name no registry or certificate; kUnavailable,
   // kTimeout, TLS and identity errors.
-  static Result<std::unique_ptr<RegistryClient>> connect(const Settings& settings,
-                                                         std::string trust_domain,
-                                                         uint64_t root_version,
-                                                         const std::vector<LedgerId>& ledgers);
+  static Result<std::unique_ptr<RegistryClient>> connect(
+      const Settings& settings, std::string trust_domain, uint64_t root_version,
+      const std::vector<model::LedgerId>& ledgers);
   ~RegistryClient();
 
   // The head of a ledger that connect() asked for; nullopt when it has no release. kDenied.
-  Result<std::optional<ReleaseRef>> head(const LedgerId& ledger) const;
+  Result<std::optional<trust::ReleaseRef>> head(const model::LedgerId& ledger) const;
 
   // An artifact as received; nothing in it is verified yet.
   struct Fetched {
@@ -39,7 +38,8 @@ class RegistryClient {
   Result<Fetched> fetch(wire::Want want, Progress& progress);
 
   // The result may carry an error code; only a failure to get a result is an error here.
-  Result<wire::PublishResult> publish(wire::Publish publish, Content artifact, Progress& progress);
+  Result<wire::PublishResult> publish(wire::Publish publish, model::Content artifact,
+                                      Progress& progress);
 
   // Returns the content of the response: ask(wire::NodesRequest{}) returns a wire::NodesPage.
   // kDenied, kNotFound and the like when the response carries an error code; kMessage for a

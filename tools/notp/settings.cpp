@@ -184,9 +184,9 @@ Result<Settings> load_settings(const Flags& flags, const Environment& environmen
   return settings;
 }
 
-Result<LedgerId> choose_ledger(const std::string& text, const Settings& settings) {
-  if (!text.empty()) return LedgerId::parse(text);
-  if (!settings.ledger.empty()) return LedgerId::parse(settings.ledger);
+Result<model::LedgerId> choose_ledger(const std::string& text, const Settings& settings) {
+  if (!text.empty()) return model::LedgerId::parse(text);
+  if (!settings.ledger.empty()) return model::LedgerId::parse(settings.ledger);
   return std::unexpected(Error{ErrorCode::kUsage, "no ledger is named", {}}.with(
       "hint",
       "give --ledger <zone>/<name>, or 'ledger:' in a configuration; 'notp config' shows what is "

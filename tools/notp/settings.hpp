@@ -66,6 +66,6 @@ Result<Settings> load_settings(const Flags& flags, const Environment& environmen
                                const std::filesystem::path& system = kSystemConfig);
 
 // Parses `text`, else uses the configured ledger. kUsage when there is neither.
-Result<LedgerId> choose_ledger(const std::string& text, const Settings& settings);
+Result<model::LedgerId> choose_ledger(const std::string& text, const Settings& settings);
 
 }  // namespace notp::cli

@@ -25,7 +25,8 @@ Result<WorkspaceState> state_from(const json::object& object) {
   try {
     WorkspaceState state;
     state.trust_domain = json::value_to<std::string>(object.at("trust_domain"));
-    NOTP_ASSIGN(state.ledger, LedgerId::parse(json::value_to<std::string>(object.at("ledger"))));
+    NOTP_ASSIGN(state.ledger,
+                model::LedgerId::parse(json::value_to<std::string>(object.at("ledger"))));
     state.version = json::value_to<uint64_t>(object.at("version"));
     NOTP_ASSIGN(state.release_hash,
                 Hash::from_hex(json::value_to<std::string>(object.at("release"))));
@@ -77,14 +78,14 @@ Result<WorkspaceState> WorkspaceState::decode(ByteView text) {
   return state_from(value.get_object());
 }
 
-WorkspaceState state_at(const Release& release, const Hash& hash) {
+WorkspaceState state_at(const trust::Release& release, const Hash& hash) {
   return {
       release.trust_domain, release.ledger, release.version, hash, release.content_root, {}, {}};
 }
 
 Result<std::optional<WorkspaceState>> load_state(const fs::path& folder,
                                                  const std::string& trust_domain,
-                                                 const LedgerId& ledger) {
+                                                 const model::LedgerId& ledger) {
   const fs::path path = state_path(folder);
   auto text = read_file(path, kStateBytesMax);
   if (!text && text.error().code == ErrorCode::kNotFound) return std::nullopt;
@@ -132,7 +133,7 @@ Result<CheckedModel> check_folder(const fs::path& folder,
 Result<void> require_valid(const CheckedModel& model, const fs::path& folder) {
   if (model.report.valid()) return {};
   std::string message = fmt::format("{} is not a valid model:\n{}", folder.string(),
-                                    findings_text(model.report.findings));
+                                    model::findings_text(model.report.findings));
   if (message.ends_with('\n')) message.pop_back();
   return std::unexpected(Error{ErrorCode::kInvalidModel, std::move(message), {}}.with(
       "hint", "'notp validate' checks without publishing"));
@@ -163,9 +164,9 @@ json::array left_out_json(const CheckedModel& model) {
   return array;
 }
 
-json::array findings_json(const std::vector<ModelFinding>& findings) {
+json::array findings_json(const std::vector<model::ModelFinding>& findings) {
   json::array array;
-  for (const ModelFinding& finding : findings)
+  for (const model::ModelFinding& finding : findings)
     array.push_back(json::object{{"path", finding.path},
                                  {"line", finding.line},
                                  {"column", finding.column},
@@ -174,14 +175,14 @@ json::array findings_json(const std::vector<ModelFinding>& findings) {
   return array;
 }
 
-Result<void> write_model(const ModelContent& content, const fs::path& folder) {
+Result<void> write_model(const model::ModelContent& content, const fs::path& folder) {
   std::error_code error;
   if (fs::exists(folder, error) && !fs::is_empty(folder, error))
     return fail(ErrorCode::kUsage,
                 fmt::format("{} exists and is not an empty folder", folder.string()));
   NOTP_TRY(make_folders(folder));
   for (const auto& [path, entry] : content.tree->files()) {
-    NOTP_ASSIGN(const Content bytes, file_content(content, path));
+    NOTP_ASSIGN(const model::Content bytes, file_content(content, path));
     const fs::path target = folder / path;
     NOTP_TRY(make_folders(target.parent_path()));
     NOTP_TRY(write_quickly(target, *bytes));
@@ -199,8 +200,8 @@ Result<void> write_quickly(const fs::path& path, ByteView content) {
   return {};
 }
 
-Result<Content> file_content(const ModelContent& content, std::string_view path) {
-  const FileEntry* entry = content.tree->find(path);
+Result<model::Content> file_content(const model::ModelContent& content, std::string_view path) {
+  const model::FileEntry* entry = content.tree->find(path);
   if (entry == nullptr)
     return fail(ErrorCode::kNotFound, fmt::format("there is no file '{}' in this release", path));
   const auto found = content.blobs.find(entry->hash);

@@ -17,7 +17,7 @@ namespace notp::cli {
 // a publish over another publisher's release into a conflict.
 struct WorkspaceState {
   std::string trust_domain;
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;  // 0: the ledger had no release
   Hash release_hash;
   Hash content_root;
@@ -34,12 +34,12 @@ struct WorkspaceState {
 };
 
 // The state of a folder whose files are those of the release.
-WorkspaceState state_at(const Release& release, const Hash& hash);
+WorkspaceState state_at(const trust::Release& release, const Hash& hash);
 
 // nullopt when the folder has no state, or one of another ledger. kCorrupt, kIo.
 Result<std::optional<WorkspaceState>> load_state(const std::filesystem::path& folder,
                                                  const std::string& trust_domain,
-                                                 const LedgerId& ledger);
+                                                 const model::LedgerId& ledger);
 // Also excludes the file from Git: the state is local to one machine.
 Result<void> save_state(const std::filesystem::path& folder, const WorkspaceState& state);
 
@@ -54,8 +54,8 @@ std::filesystem::path settings_folder(const std::filesystem::path& folder);
 
 // A model read from a folder and checked by the registry's rules.
 struct CheckedModel {
-  ModelContent content;
-  ModelReport report;             // findings and warnings of paths, kinds and content
+  model::ModelContent content;
+  model::ModelReport report;      // findings and warnings of paths, kinds and content
   std::vector<LeftOut> left_out;  // not part of the model
   uint64_t left_out_count = 0;
 };
@@ -73,15 +73,15 @@ std::string left_out_note(const CheckedModel& model);
 std::string left_out_text(const CheckedModel& model);
 json::array left_out_json(const CheckedModel& model);
 
-json::array findings_json(const std::vector<ModelFinding>& findings);
+json::array findings_json(const std::vector<model::ModelFinding>& findings);
 
 // Writes the files of a release into a folder that does not exist or is empty. kUsage, kIo.
-Result<void> write_model(const ModelContent& content, const std::filesystem::path& folder);
+Result<void> write_model(const model::ModelContent& content, const std::filesystem::path& folder);
 
 // Without fsync, which takes milliseconds per file: the registry keeps the original. kIo.
 Result<void> write_quickly(const std::filesystem::path& path, ByteView content);
 
 // The content of one file of a model.
-Result<Content> file_content(const ModelContent& content, std::string_view path);
+Result<model::Content> file_content(const model::ModelContent& content, std::string_view path);
 
 }  // namespace notp::cli

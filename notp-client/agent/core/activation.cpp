@@ -4,20 +4,20 @@
 
 #include <algorithm>
 
-namespace notp {
+namespace notp::agent {
 
 Selection Activation::select(const std::vector<LedgerCandidates>& candidates) const {
-  return select_releases(candidates,
-                         [this](const LedgerId& ledger, uint64_t version, const Picks& beside) {
-                           return rejections_.find(ledger, version, beside);
-                         });
+  return select_releases(
+      candidates, [this](const model::LedgerId& ledger, uint64_t version, const Picks& beside) {
+        return rejections_.find(ledger, version, beside);
+      });
 }
 
 const Selection& Activation::wanted() {
   const LocalReleases& releases = parts_.releases;
   if (wanted_ && wanted_at_ == releases.revision()) return *wanted_;
   std::vector<LedgerCandidates> candidates;
-  for (const LedgerId& ledger : releases.ledgers())
+  for (const model::LedgerId& ledger : releases.ledgers())
     candidates.push_back(releases.candidates(ledger, releases.usable(ledger)));
   wanted_at_ = releases.revision();
   return wanted_.emplace(select(candidates));
@@ -38,12 +38,12 @@ std::optional<Selection> Activation::one_change(const Selection& all) const {
   return std::nullopt;
 }
 
-Selection Activation::one_change(const LedgerId& change, const Pick& pick,
+Selection Activation::one_change(const model::LedgerId& change, const Pick& pick,
                                  const Versions& good) const {
   std::vector<LedgerCandidates> candidates;
-  for (const LedgerId& ledger : parts_.releases.ledgers()) {
-    std::vector<const StoredRelease*> usable;
-    for (const StoredRelease& release : parts_.releases.of(ledger)) {
+  for (const model::LedgerId& ledger : parts_.releases.ledgers()) {
+    std::vector<const store::StoredRelease*> usable;
+    for (const store::StoredRelease& release : parts_.releases.of(ledger)) {
       const auto known = good.find(ledger);
       if (ledger == change && release.ref.version == pick.version)
         usable.insert(usable.begin(), &release);
@@ -82,9 +82,9 @@ std::optional<DesiredState> Activation::next_state(DesiredState wanted, bool aga
 
 void Activation::hand_over(DesiredState state) {
   in_flight_ = state;
-  agent_effect::Activate effect{std::move(state), {}, parts_.trust.now_ms()};
+  effect::Activate effect{std::move(state), {}, parts_.trust.now_ms()};
   for (const auto& [ledger, release] : effect.desired) {
-    const StoredRelease& stored = *parts_.releases.find(ledger, release.version);
+    const store::StoredRelease& stored = *parts_.releases.find(ledger, release.version);
     const DesiredRelease* active = parts_.releases.active(ledger);
     effect.releases.emplace(
         ledger, ActivatedRelease{
@@ -96,17 +96,17 @@ void Activation::hand_over(DesiredState state) {
   parts_.effects.push_back(std::move(effect));
 }
 
-void Activation::report_kept_back(const std::map<LedgerId, Refused>& refused) {
-  for (const LedgerId& ledger : parts_.releases.sorted_ledgers()) {
+void Activation::report_kept_back(const std::map<model::LedgerId, Refused>& refused) {
+  for (const model::LedgerId& ledger : parts_.releases.sorted_ledgers()) {
     const auto found = refused.find(ledger);
     const bool is_refused = found != refused.end();
     if (!parts_.reports.set_kept_back(ledger,
                                       is_refused ? std::optional(found->second) : std::nullopt))
       continue;
     if (is_refused)
-      parts_.effects.push_back(agent_effect::Changed{ledger, found->second.version,
-                                                     wire::CommitState::kRejected,
-                                                     found->second.error.message});
+      parts_.effects.push_back(effect::Changed{ledger, found->second.version,
+                                               wire::CommitState::kRejected,
+                                               found->second.error.message});
     parts_.reports.report_ledger(ledger);
   }
 }
@@ -131,10 +131,10 @@ void Activation::on_activated(const DesiredState& state) {
     const bool is_same = was != before.end() && was->second.version == release.version &&
                          was->second.freshness_status.withheld == release.freshness_status.withheld;
     if (is_same || release.freshness_status.withheld) continue;
-    const StoredRelease* newest = parts_.releases.newest(ledger);
+    const store::StoredRelease* newest = parts_.releases.newest(ledger);
     if (newest && newest->ref.version == release.version) parts_.reports.drop_stored_report(ledger);
     parts_.effects.push_back(
-        agent_effect::Changed{ledger, release.version, wire::CommitState::kActive, {}});
+        effect::Changed{ledger, release.version, wire::CommitState::kActive, {}});
     parts_.reports.set_freshness(ledger, parts_.releases.active_freshness(ledger));
     parts_.reports.clear_path_quarantines(ledger);
     // For a refused newest release both are reported, the refusal last: the fleet shows the last
@@ -155,17 +155,17 @@ bool Activation::reject_users(const DesiredState& state, const Error& error) {
   return any;
 }
 
-bool Activation::reject_user(const DesiredState& state, const LedgerId& ledger,
+bool Activation::reject_user(const DesiredState& state, const model::LedgerId& ledger,
                              const Error& error) {
   const DesiredRelease& release = state.at(ledger);
   if (release.freshness_status.denies() || !names_ledger(ledger, error.message)) return false;
-  const StoredRelease* stored = parts_.releases.find(ledger, release.version);
+  const store::StoredRelease* stored = parts_.releases.find(ledger, release.version);
   if (!stored) return false;
   const auto& uses = parts_.trust.scope(ledger, stored->ref.release_hash).uses;
   if (uses.empty()) return false;
   Rejection rejection{release.version, {}, error};
   std::string names;
-  for (const LedgerUse& use : uses) {
+  for (const model::LedgerUse& use : uses) {
     const auto used = state.find(use.ledger);
     if (used == state.end()) continue;
     rejection.beside[use.ledger] = used->second.version;
@@ -185,7 +185,7 @@ void Activation::on_rejected(const DesiredState& state, const Error& error) {
   in_flight_.reset();
   if (reject_users(state, error)) return update(/*again=*/true);
   const Versions good = parts_.releases.known_good();
-  std::vector<LedgerId> changed;
+  std::vector<model::LedgerId> changed;
   for (const auto& [ledger, release] : state) {
     const auto was = good.find(ledger);
     if (release.freshness_status.withheld) continue;
@@ -207,15 +207,15 @@ void Activation::on_rejected(const DesiredState& state, const Error& error) {
   update(/*again=*/true);
 }
 
-void Activation::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {
+void Activation::quarantine(const model::LedgerId& ledger, uint64_t version, const Error& error) {
   if (!parts_.releases.quarantine(ledger, version, error)) return;
-  parts_.effects.push_back(agent_effect::Persist{store_change::Quarantine{ledger, version, error}});
+  parts_.effects.push_back(effect::Persist{store::change::Quarantine{ledger, version, error}});
   parts_.effects.push_back(
-      agent_effect::Changed{ledger, version, wire::CommitState::kRejected, error.message});
+      effect::Changed{ledger, version, wire::CommitState::kRejected, error.message});
   // The registry first learns that the node holds the release, then that its PDP refused it: the
   // next delta starts from it.
   parts_.reports.report_stored_now(ledger, version);
   parts_.reports.report(ledger, version, wire::CommitState::kRejected, &error);
 }
 
-}  // namespace notp
+}  // namespace notp::agent

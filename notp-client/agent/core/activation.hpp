@@ -8,7 +8,7 @@
 #include "notp-client/agent/core/core_parts.hpp"
 #include "notp-client/agent/core/rejections.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 class Activation {
  public:
@@ -40,16 +40,16 @@ class Activation {
   // Changes the first ledger whose wanted release differs from the known good one, and keeps the
   // known good releases of the others; nullopt: none differs.
   std::optional<Selection> one_change(const Selection& all) const;
-  Selection one_change(const LedgerId& change, const Pick& pick, const Versions& good) const;
+  Selection one_change(const model::LedgerId& change, const Pick& pick, const Versions& good) const;
   // The state to activate in place of one that failed; nullopt: the PDP already has it.
   std::optional<DesiredState> next_state(DesiredState wanted, bool again);
   void hand_over(DesiredState state);
   // Reports newly found releases that other ledgers keep from being activated.
-  void report_kept_back(const std::map<LedgerId, Refused>& refused);
+  void report_kept_back(const std::map<model::LedgerId, Refused>& refused);
   // False: the findings name no release that uses others.
   bool reject_users(const DesiredState& state, const Error& error);
-  bool reject_user(const DesiredState& state, const LedgerId& ledger, const Error& error);
-  void quarantine(const LedgerId& ledger, uint64_t version, const Error& error);
+  bool reject_user(const DesiredState& state, const model::LedgerId& ledger, const Error& error);
+  void quarantine(const model::LedgerId& ledger, uint64_t version, const Error& error);
   void set_failed(const DesiredState& state);
   bool is_in_flight(const DesiredState& state) const {
     return in_flight_ && same_desired_state(*in_flight_, state);
@@ -67,4 +67,4 @@ class Activation {
   bool bisecting_ = false;  // after a refusal of several changes at once: single changes
 };
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -6,12 +6,12 @@
 
 #include "common/assert.hpp"
 
-namespace notp {
+namespace notp::agent {
 namespace {
 
 // Compares a registry's claim about its head with what this node has verified. The claim is
 // unsigned: it can raise an alarm, never change state. nullopt: they agree.
-std::optional<Error> contradiction(const ReleaseRef& head, const Floor& known) {
+std::optional<Error> contradiction(const trust::ReleaseRef& head, const trust::Floor& known) {
   if (head.version < known.version)
     return Error{
         ErrorCode::kRollback,
@@ -34,8 +34,8 @@ bool is_store_failure(ErrorCode code) {
 
 }  // namespace
 
-AgentCore::AgentCore(AgentOptions options, StoreState state, AgentTrust trust, Random& random,
-                     Now now)
+AgentCore::AgentCore(AgentOptions options, store::StoreState state, AgentTrust trust,
+                     Random& random, Now now)
     : options_(std::move(options)),
       trust_(std::move(trust)),
       alarms_(effects_),
@@ -52,11 +52,11 @@ AgentCore::AgentCore(AgentOptions options, StoreState state, AgentTrust trust, R
 void AgentCore::start(Now now) {
   trust_.tick(now);
   for (const Error& finding : trust_.findings()) alarms_.raise(finding);
-  for (const store_change::PinRoot& pinned : trust_.new_roots())
-    effects_.push_back(agent_effect::Persist{pinned});
+  for (const store::change::PinRoot& pinned : trust_.new_roots())
+    effects_.push_back(effect::Persist{pinned});
   activation_.update(/*again=*/true);
-  for (const LedgerId& ledger : releases_.take_left_ledgers())
-    effects_.push_back(agent_effect::Persist{store_change::DropLedger{ledger}});
+  for (const model::LedgerId& ledger : releases_.take_left_ledgers())
+    effects_.push_back(effect::Persist{store::change::DropLedger{ledger}});
   on_deadline(now);
 }
 
@@ -69,7 +69,7 @@ TimeMs AgentCore::next_deadline() const {
 
 void AgentCore::on_deadline(Now now) {
   trust_.tick(now);
-  if (dial_.start_if_due(now.boot_ms)) effects_.push_back(agent_effect::Connect{});
+  if (dial_.start_if_due(now.boot_ms)) effects_.push_back(effect::Connect{});
   reports_.on_deadline(now.boot_ms);
   watch_.keep_time_if_due(now.boot_ms);
   refresh_status();
@@ -88,7 +88,7 @@ void AgentCore::on_connect_failed(const Error& error, Now now) {
   refresh_status();
 }
 
-ClientSession& AgentCore::on_connected(Now now, tls::Validity registry) {
+session::ClientSession& AgentCore::on_connected(Now now, tls::Validity registry) {
   dial_.on_connected();
   trust_.tick(now);
   trust_.begin_session(registry);
@@ -121,7 +121,7 @@ wire::Hello AgentCore::make_hello() const {
                     .root_version = trust_.root().version,
                     .freshness_sequence = trust_.trusted().freshness_sequence,
                     .wants = {}};
-  for (const LedgerId& ledger : releases_.sorted_ledgers())
+  for (const model::LedgerId& ledger : releases_.sorted_ledgers())
     hello.wants.push_back(repair_.want(ledger, /*with_base=*/true));
   return hello;
 }
@@ -135,11 +135,11 @@ bool AgentCore::ask(const wire::Request& request) {
 // --- the session
 
 void AgentCore::take_session_events() {
-  for (ClientEvent& event : session_.get()->take_events())
+  for (session::ClientEvent& event : session_.get()->take_events())
     std::visit([&](auto& e) { on_event(e); }, event);
 }
 
-void AgentCore::on_event(client_event::Welcomed& event) {
+void AgentCore::on_event(session::client_event::Welcomed& event) {
   if (event.welcome.trust_domain != options_.trust_domain)
     return session_.get()->refuse(
         Error{ErrorCode::kWrongTarget,
@@ -149,7 +149,7 @@ void AgentCore::on_event(client_event::Welcomed& event) {
   dial_.on_welcomed();
   reports_.begin_session();
   for (const wire::Refusal& refusal : event.welcome.refusals) on_refusal(refusal);
-  for (const ReleaseRef& head : event.welcome.heads) on_head(head);
+  for (const trust::ReleaseRef& head : event.welcome.heads) on_head(head);
   reports_.report_all();
 }
 
@@ -164,16 +164,16 @@ void AgentCore::on_refusal(const wire::Refusal& refusal) {
             {}});
 }
 
-void AgentCore::on_head(const ReleaseRef& head) {
+void AgentCore::on_head(const trust::ReleaseRef& head) {
   if (!releases_.follows(head.ledger)) return;
-  const Floor& known = trust_.trusted().ledgers.at(head.ledger).floor;
+  const trust::Floor& known = trust_.trusted().ledgers.at(head.ledger).floor;
   // Versions restart with an epoch, and a head does not state its epoch.
   if (trust_.root().epoch > known.epoch) return;
   if (head.version < known.version) reports_.see_head(head.ledger, head.version);
   if (const auto error = contradiction(head, known)) alarms_.raise(*error);
 }
 
-void AgentCore::on_event(client_event::OfferStarted& event) {
+void AgentCore::on_event(session::client_event::OfferStarted& event) {
   const wire::Offer& offer = event.offer;
   if (!releases_.follows(offer.ledger))
     return session_.get()->refuse(
@@ -184,38 +184,38 @@ void AgentCore::on_event(client_event::OfferStarted& event) {
   transfers_.on_offer(offer);
 }
 
-void AgentCore::on_event(client_event::OfferComplete& event) {
+void AgentCore::on_event(session::client_event::OfferComplete& event) {
   if (!releases_.follows(event.offer.ledger)) return;
   transfers_.on_complete(event.offer);
   installer_.add(
       {std::move(event.offer), std::make_shared<const Bytes>(std::move(event.artifact))});
 }
 
-void AgentCore::on_event(client_event::Answered& event) {
-  effects_.push_back(agent_effect::Answered{std::move(event.response)});
+void AgentCore::on_event(session::client_event::Answered& event) {
+  effects_.push_back(effect::Answered{std::move(event.response)});
 }
 
-void AgentCore::on_event(client_event::InventoryWanted& event) {
+void AgentCore::on_event(session::client_event::InventoryWanted& event) {
   repair_.on_inventory_wanted(event.ledger, event.form);
 }
 
-void AgentCore::on_event(client_event::Closed& event) {
+void AgentCore::on_event(session::client_event::Closed& event) {
   dial_.on_closed(event.error, event.retry_after_ms);
 }
 
-void AgentCore::on_event(client_event::RootArrived& event) {
+void AgentCore::on_event(session::client_event::RootArrived& event) {
   if (const auto error = updates_.on_root(event.envelope)) session_.get()->refuse(*error);
 }
 
-void AgentCore::on_event(client_event::FreshnessArrived& event) {
+void AgentCore::on_event(session::client_event::FreshnessArrived& event) {
   if (const auto error = updates_.on_freshness(event.update)) session_.get()->refuse(*error);
 }
 
 // --- results from the host
 
-void AgentCore::on_persist_failed(const StoreChange& change, const Error& error, Now now) {
+void AgentCore::on_persist_failed(const store::StoreChange& change, const Error& error, Now now) {
   trust_.tick(now);
-  if (const auto* refused = std::get_if<store_change::Quarantine>(&change)) {
+  if (const auto* refused = std::get_if<store::change::Quarantine>(&change)) {
     // A restart asks the PDP again.
     alarms_.raise(Error(error).in(fmt::format("the PDP's refusal of {} v{} is not stored",
                                               refused->ledger.text(), refused->version)));
@@ -229,7 +229,7 @@ void AgentCore::on_persist_failed(const StoreChange& change, const Error& error,
   refresh_status();
 }
 
-void AgentCore::on_installed(Result<StoredRelease> outcome, Now now) {
+void AgentCore::on_installed(Result<store::StoredRelease> outcome, Now now) {
   trust_.tick(now);
   const ReceivedArtifact installed = installer_.finish();
   transfers_.drop(installed.offer);
@@ -244,8 +244,8 @@ void AgentCore::on_installed(Result<StoredRelease> outcome, Now now) {
   refresh_status();
 }
 
-void AgentCore::on_stored(StoredRelease release, const std::set<uint64_t>& kept_versions) {
-  const LedgerId ledger = release.ref.ledger;
+void AgentCore::on_stored(store::StoredRelease release, const std::set<uint64_t>& kept_versions) {
+  const model::LedgerId ledger = release.ref.ledger;
   const uint64_t version = release.ref.version;
   dial_.mark_trusted();
   repair_.on_stored(ledger);
@@ -254,7 +254,7 @@ void AgentCore::on_stored(StoredRelease release, const std::set<uint64_t>& kept_
   if (reports_.clear_trouble(NodeTrouble::kStore)) reports_.report_all();
   activation_.forget_failures();
   reports_.report_stored_later(ledger, trust_.ticked_at().boot_ms);
-  effects_.push_back(agent_effect::Changed{ledger, version, wire::CommitState::kStored, {}});
+  effects_.push_back(effect::Changed{ledger, version, wire::CommitState::kStored, {}});
   releases_.add(std::move(release), kept_versions);
   activation_.update(/*again=*/false);
 }
@@ -281,7 +281,7 @@ void AgentCore::on_pdp(const DesiredState& state, const std::optional<Error>& re
   refresh_status();
 }
 
-void AgentCore::on_path_quarantine(const LedgerId& ledger, const std::string& path,
+void AgentCore::on_path_quarantine(const model::LedgerId& ledger, const std::string& path,
                                    const std::string& reason, Now now) {
   trust_.tick(now);
   if (!releases_.follows(ledger)) return;
@@ -296,10 +296,10 @@ void AgentCore::on_pdp_trouble(const std::string& reason, Now now) {
 
 // --- status
 
-std::vector<StoreChange> AgentCore::changes_at_stop() const {
-  std::vector<StoreChange> changes;
+std::vector<store::StoreChange> AgentCore::changes_at_stop() const {
+  std::vector<store::StoreChange> changes;
   for (const auto& [ledger, version] : releases_.proven())
-    changes.emplace_back(store_change::Confirm{ledger, version});
+    changes.emplace_back(store::change::Confirm{ledger, version});
   return changes;
 }
 
@@ -313,9 +313,9 @@ AgentStatus AgentCore::status() const {
   status.freshness_sequence = trust_.trusted().freshness_sequence;
   status.as_of_ms = trust_.now_ms();
   status.as_of_boot_ms = trust_.ticked_at().boot_ms;
-  for (const LedgerId& ledger : releases_.sorted_ledgers())
+  for (const model::LedgerId& ledger : releases_.sorted_ledgers())
     status.ledgers.push_back(status_of(ledger, releases_, reports_));
   return status;
 }
 
-}  // namespace notp
+}  // namespace notp::agent

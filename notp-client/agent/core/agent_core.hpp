@@ -32,12 +32,12 @@
 #include "notp-client/agent/core/staging.hpp"
 #include "notp-client/agent/core/trust_updates.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 struct AgentOptions {
   std::string trust_domain;
   std::string user_agent;  // product and version, for the fleet list
-  std::vector<LedgerId> ledgers;
+  std::vector<model::LedgerId> ledgers;
   size_t releases_kept = limits::kReleasesKept;  // per ledger, at least 2
   TimeMs backoff_first_ms = 0;
   TimeMs backoff_max_ms = 0;
@@ -47,12 +47,13 @@ class AgentCore {
  public:
   // `state` is the store's state after AgentTrust::open(), `trust` the result of that call.
   // `random` outlives this object.
-  AgentCore(AgentOptions options, StoreState state, AgentTrust trust, Random& random, Now now);
+  AgentCore(AgentOptions options, store::StoreState state, AgentTrust trust, Random& random,
+            Now now);
   AgentCore(const AgentCore&) = delete;
   AgentCore& operator=(const AgentCore&) = delete;
 
   // As in PartialTransfers; call adopt_staged() before start().
-  void adopt_staged(std::vector<StagedPiece> pieces) { transfers_.adopt(std::move(pieces)); }
+  void adopt_staged(std::vector<store::StagedPiece> pieces) { transfers_.adopt(std::move(pieces)); }
   std::optional<StagingStep> next_staging() { return transfers_.next_step(session_.get()); }
   void stop_staging() { transfers_.stop(); }
 
@@ -63,7 +64,7 @@ class AgentCore {
 
   // The connection is up (TLS done); `registry` is the validity of the certificate that the peer
   // proved. The session lives until on_disconnected().
-  ClientSession& on_connected(Now now, tls::Validity registry);
+  session::ClientSession& on_connected(Now now, tls::Validity registry);
   void on_connect_failed(const Error& error, Now now);
   // Handles what the session reported. Call it after each pump of the session.
   void on_session_progress(Now now);
@@ -71,7 +72,7 @@ class AgentCore {
   // session does.
   void on_disconnected(const std::optional<Error>& why, Now now);
 
-  void on_installed(Result<StoredRelease> outcome, Now now);
+  void on_installed(Result<store::StoredRelease> outcome, Now now);
   void on_content_scan(const ScanRequest& request, Result<ContentScan> scan, Now now);
   // `rejected` empty: the PDP decides with `state` now.
   void on_pdp(const DesiredState& state, const std::optional<Error>& rejected, Now now);
@@ -80,10 +81,10 @@ class AgentCore {
   void on_pdp_trouble(const std::string& reason, Now now);
   // The PDP refuses a path of this ledger for a while, or (an empty reason) no longer. A report to
   // the registry follows at once.
-  void on_path_quarantine(const LedgerId& ledger, const std::string& path,
+  void on_path_quarantine(const model::LedgerId& ledger, const std::string& path,
                           const std::string& reason, Now now);
   // A Persist effect failed.
-  void on_persist_failed(const StoreChange& change, const Error& error, Now now);
+  void on_persist_failed(const store::StoreChange& change, const Error& error, Now now);
 
   // This node's identity (SPIFFE URI), the audience of freshness statements. Call it before each
   // session.
@@ -100,24 +101,24 @@ class AgentCore {
   AgentStatus status() const;
   // The changes that an orderly stop should make durable, in this order, so that a restart knows
   // its fallback if the PDP refuses the newest release.
-  std::vector<StoreChange> changes_at_stop() const;
+  std::vector<store::StoreChange> changes_at_stop() const;
 
  private:
   CoreParts parts() { return {trust_, releases_, session_, reports_, alarms_, effects_}; }
   wire::Hello make_hello() const;
   void take_session_events();
-  void on_event(client_event::Welcomed& event);
-  void on_event(client_event::OfferStarted& event);
-  void on_event(client_event::OfferComplete& event);
-  void on_event(client_event::Published&) {}
-  void on_event(client_event::Answered& event);
-  void on_event(client_event::RootArrived& event);
-  void on_event(client_event::FreshnessArrived& event);
-  void on_event(client_event::InventoryWanted& event);
-  void on_event(client_event::Closed& event);
+  void on_event(session::client_event::Welcomed& event);
+  void on_event(session::client_event::OfferStarted& event);
+  void on_event(session::client_event::OfferComplete& event);
+  void on_event(session::client_event::Published&) {}
+  void on_event(session::client_event::Answered& event);
+  void on_event(session::client_event::RootArrived& event);
+  void on_event(session::client_event::FreshnessArrived& event);
+  void on_event(session::client_event::InventoryWanted& event);
+  void on_event(session::client_event::Closed& event);
   void on_refusal(const wire::Refusal& refusal);
-  void on_head(const ReleaseRef& head);
-  void on_stored(StoredRelease release, const std::set<uint64_t>& kept_versions);
+  void on_head(const trust::ReleaseRef& head);
+  void on_stored(store::StoredRelease release, const std::set<uint64_t>& kept_versions);
   // Updates what depends on time, then the wanted state. Called after each event.
   void refresh_status();
 
@@ -137,4 +138,4 @@ class AgentCore {
   TrustUpdates updates_;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -12,19 +12,19 @@
 #include "notp-client/store/store.hpp"
 #include "protocol/wire/messages.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 // A release to hand to a PDP. Its statement has been verified.
 struct ActivatedRelease {
-  StoredRelease stored;
-  FreshnessStatus freshness_status;
+  store::StoredRelease stored;
+  trust::FreshnessStatus freshness_status;
   std::vector<std::string> data_roots;
   // The PDP already decides with it: its loaded content is reused and the store is not read, so a
   // damaged store cannot keep an expired release in force.
   bool is_active = false;
 };
 
-namespace agent_effect {
+namespace effect {
 // Dial the registry; answer with on_connected() or on_connect_failed().
 struct Connect {};
 // Run install_release(); answer with on_installed().
@@ -38,13 +38,13 @@ struct ScanContent {
 // Hand these releases to the PDP; its outcome comes back through on_pdp().
 struct Activate {
   DesiredState desired;
-  std::map<LedgerId, ActivatedRelease> releases;  // of the desired state
-  TimeMs as_of_ms = 0;                            // trusted time of their freshness
+  std::map<model::LedgerId, ActivatedRelease> releases;  // of the desired state
+  TimeMs as_of_ms = 0;                                   // trusted time of their freshness
 };
 // Run apply_change() on the store before the work of any later effect. A failure comes back through
 // on_persist_failed().
 struct Persist {
-  StoreChange change;
+  store::StoreChange change;
 };
 // A condition for the operator: logged, and shown by the health endpoint while it lasts.
 struct Alarm {
@@ -52,34 +52,32 @@ struct Alarm {
 };
 // A ledger's state changed: for the log and the metrics.
 struct Changed {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;
   wire::CommitState state = wire::CommitState::kStored;
   std::string message;
 };
 // An active release got older, was attested again, or was withdrawn: for the log.
 struct Aged {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;
-  FreshnessStatus freshness_status;
+  trust::FreshnessStatus freshness_status;
 };
 // The root nears its expiry, has expired, or was replaced by one that has not: for the log. An
 // expired root raises an Alarm as well.
 struct RootAged {
-  Root root;
+  trust::Root root;
   TimeMs at_ms = 0;  // trusted time
 };
 // The registry's answer to ask().
 struct Answered {
   wire::Response response;
 };
-}  // namespace agent_effect
+}  // namespace effect
 
-using AgentEffect =
-    std::variant<agent_effect::Connect, agent_effect::Install, agent_effect::ScanContent,
-                 agent_effect::Activate, agent_effect::Persist, agent_effect::Alarm,
-                 agent_effect::Changed, agent_effect::Aged, agent_effect::RootAged,
-                 agent_effect::Answered>;
+using AgentEffect = std::variant<effect::Connect, effect::Install, effect::ScanContent,
+                                 effect::Activate, effect::Persist, effect::Alarm, effect::Changed,
+                                 effect::Aged, effect::RootAged, effect::Answered>;
 using AgentEffects = std::vector<AgentEffect>;
 
-}  // namespace notp
+}  // namespace notp::agent

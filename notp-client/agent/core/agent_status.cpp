@@ -3,15 +3,15 @@
 #include "notp-client/agent/core/commit_reports.hpp"
 #include "notp-client/agent/core/local_releases.hpp"
 
-namespace notp {
+namespace notp::agent {
 
-LedgerStatus status_of(const LedgerId& ledger, const LocalReleases& releases,
+LedgerStatus status_of(const model::LedgerId& ledger, const LocalReleases& releases,
                        const CommitReports& reports) {
   LedgerStatus row;
   row.ledger = ledger;
   row.refusal = reports.refusal(ledger);
   row.quarantined_paths = reports.path_quarantines(ledger);
-  if (const StoredRelease* newest = releases.newest(ledger)) {
+  if (const store::StoredRelease* newest = releases.newest(ledger)) {
     const auto& kept_back = reports.kept_back(ledger);
     row.stored_version = newest->ref.version;
     if (newest->quarantined)
@@ -33,4 +33,4 @@ LedgerStatus status_of(const LedgerId& ledger, const LocalReleases& releases,
   return row;
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -8,13 +8,13 @@
 #include "protocol/model/ledger.hpp"
 #include "protocol/trust/age.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 class CommitReports;
 class LocalReleases;
 
 struct LedgerStatus {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t stored_version = 0;  // 0: none
   uint64_t active_version = 0;  // confirmed by the PDP in this process; 0: none
   uint64_t rejected_version = 0;
@@ -23,7 +23,7 @@ struct LedgerStatus {
   // Paths that the PDP refuses for a while because of the work they took, each with the reason.
   std::map<std::string, std::string> quarantined_paths;
   // Of the active release; before the PDP confirmed one, of the next to activate.
-  FreshnessStatus freshness_status;
+  trust::FreshnessStatus freshness_status;
   TimeMs next_change_ms = kNever;  // trusted time of its next state, if nothing arrives until then
 };
 
@@ -40,7 +40,7 @@ struct AgentStatus {
   TimeMs as_of_boot_ms = 0;
 };
 
-LedgerStatus status_of(const LedgerId& ledger, const LocalReleases& releases,
+LedgerStatus status_of(const model::LedgerId& ledger, const LocalReleases& releases,
                        const CommitReports& reports);
 
-}  // namespace notp
+}  // namespace notp::agent

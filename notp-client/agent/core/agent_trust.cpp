@@ -9,25 +9,26 @@
 #include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
 
-namespace notp {
+namespace notp::agent {
 namespace {
 
 // For checks of authority rather than age: before any expiry.
 constexpr TimeMs kBeforeAnyExpiry = 0;
 
-Verdict verify_one_root(ByteView envelope, std::shared_ptr<const Root> trusted) {
-  Update update;
+trust::Verdict verify_one_root(ByteView envelope, std::shared_ptr<const trust::Root> trusted) {
+  trust::Update update;
   update.root_chain = {envelope};
-  Trusted as_of;
+  trust::Trusted as_of;
   as_of.root = std::move(trusted);
-  return verify_update(update, as_of, kBeforeAnyExpiry);
+  return trust::verify_update(update, as_of, kBeforeAnyExpiry);
 }
 
-Result<VerifiedRelease> verify_stored(const LedgerId& ledger, const ReleaseEnvelope& envelope,
-                                      std::shared_ptr<const Root> trusted) {
-  Trusted as_of;
+Result<trust::VerifiedRelease> verify_stored(const model::LedgerId& ledger,
+                                             const trust::ReleaseEnvelope& envelope,
+                                             std::shared_ptr<const trust::Root> trusted) {
+  trust::Trusted as_of;
   as_of.root = std::move(trusted);
-  return verify_release(envelope, ledger, as_of, kBeforeAnyExpiry);
+  return trust::verify_release(envelope, ledger, as_of, kBeforeAnyExpiry);
 }
 
 std::unexpected<Error> broken_chain(uint64_t version, const Error& error) {
@@ -38,25 +39,27 @@ std::unexpected<Error> broken_chain(uint64_t version, const Error& error) {
 }
 
 bool same_statement(ByteView a, ByteView b) {
-  const auto left = Envelope::decode(a), right = Envelope::decode(b);
+  const auto left = trust::Envelope::decode(a), right = trust::Envelope::decode(b);
   return left && right && left->payload == right->payload;
 }
 
-std::tuple<uint64_t, uint64_t> place(const Floor& floor) { return {floor.epoch, floor.version}; }
+std::tuple<uint64_t, uint64_t> place(const trust::Floor& floor) {
+  return {floor.epoch, floor.version};
+}
 
 }  // namespace
 
 // --- a cold start
 
 Result<AgentTrust> AgentTrust::open(AgentTrustOptions options, ByteView pinned_root,
-                                    StoreState& state, Now now) {
+                                    store::StoreState& state, Now now) {
   AgentTrust trust(state.clock, now);
   trust.findings_ = state.findings;
   trust.options_ = std::move(options);
   trust.trusted_.audience = trust.options_.audience;
   trust.trusted_.freshness_sequence = state.freshness_sequence;
-  for (const LedgerId& ledger : trust.options_.ledgers) {
-    LedgerTrust& known = trust.trusted_.ledgers[ledger];
+  for (const model::LedgerId& ledger : trust.options_.ledgers) {
+    trust::LedgerTrust& known = trust.trusted_.ledgers[ledger];
     if (const auto stored = state.ledgers.find(ledger); stored != state.ledgers.end())
       known = {stored->second.floor, stored->second.listed};
   }
@@ -67,23 +70,23 @@ Result<AgentTrust> AgentTrust::open(AgentTrustOptions options, ByteView pinned_r
   return trust;
 }
 
-Result<AgentTrust::Chain> AgentTrust::walk(ByteView pinned_root, const StoreState& state) {
-  NOTP_ASSIGN(Root pinned, verify_pinned_root(pinned_root, options_.trust_domain));
+Result<AgentTrust::Chain> AgentTrust::walk(ByteView pinned_root, const store::StoreState& state) {
+  NOTP_ASSIGN(trust::Root pinned, trust::verify_pinned_root(pinned_root, options_.trust_domain));
   Chain chain;
   if (state.root_chain.empty()) {
     new_roots_.push_back({{pinned.version, Bytes(pinned_root)}, false});
-    chain.push_back(std::make_shared<const Root>(std::move(pinned)));
+    chain.push_back(std::make_shared<const trust::Root>(std::move(pinned)));
     trusted_.root = chain.back();
     return chain;
   }
-  for (const StoredRoot& stored : state.root_chain) {
-    NOTP_TRY(check_is_read(stored.envelope));
+  for (const store::StoredRoot& stored : state.root_chain) {
+    NOTP_TRY(trust::check_is_read(stored.envelope));
     if (chain.empty()) {
-      auto first = verify_pinned_root(stored.envelope, options_.trust_domain);
+      auto first = trust::verify_pinned_root(stored.envelope, options_.trust_domain);
       if (!first) return broken_chain(stored.version, first.error());
-      chain.push_back(std::make_shared<const Root>(std::move(*first)));
+      chain.push_back(std::make_shared<const trust::Root>(std::move(*first)));
     } else {
-      const Verdict verdict = verify_one_root(stored.envelope, chain.back());
+      const trust::Verdict verdict = verify_one_root(stored.envelope, chain.back());
       if (verdict.error) return broken_chain(stored.version, *verdict.error);
       chain.push_back(verdict.root_chain.back().root);
     }
@@ -95,17 +98,17 @@ Result<AgentTrust::Chain> AgentTrust::walk(ByteView pinned_root, const StoreStat
 
 // A pinned root that is older than the stored chain must be a link of it: the chain wins. A newer
 // one must be its next link: a later one cannot be reached without those in between.
-Result<void> AgentTrust::meet(const Root& pinned, ByteView pinned_envelope, const StoreState& state,
-                              Chain& chain) {
+Result<void> AgentTrust::meet(const trust::Root& pinned, ByteView pinned_envelope,
+                              const store::StoreState& state, Chain& chain) {
   const uint64_t first = state.root_chain.front().version, last = state.root_chain.back().version;
   if (pinned.version == last + 1) {
-    const Verdict verdict = verify_one_root(pinned_envelope, chain.back());
+    const trust::Verdict verdict = verify_one_root(pinned_envelope, chain.back());
     if (verdict.error)
       return std::unexpected(Error(*verdict.error)
                                  .in(fmt::format("the root file (version {}) does not follow the "
                                                  "stored root {}",
                                                  pinned.version, last)));
-    advance(trusted_, verdict);
+    trust::advance(trusted_, verdict);
     chain.push_back(verdict.root_chain.back().root);
     new_roots_.push_back({{pinned.version, Bytes(pinned_envelope)}, verdict.freshness_key_changed});
     return {};
@@ -131,14 +134,14 @@ Result<void> AgentTrust::meet(const Root& pinned, ByteView pinned_envelope, cons
   return {};
 }
 
-void AgentTrust::verify_releases(const Chain& chain, StoreState& state) {
-  for (const LedgerId& ledger : options_.ledgers) {
+void AgentTrust::verify_releases(const Chain& chain, store::StoreState& state) {
+  for (const model::LedgerId& ledger : options_.ledgers) {
     const auto stored = state.ledgers.find(ledger);
     if (stored == state.ledgers.end()) continue;
     auto& releases = stored->second.releases;
     const Hash newest = releases.empty() ? Hash{} : releases.front().ref.release_hash;
-    std::vector<StoredRelease> verified;
-    for (StoredRelease& release : releases) {
+    std::vector<store::StoredRelease> verified;
+    for (store::StoredRelease& release : releases) {
       auto stands = verify_release(chain, release, stored->second.floor);
       if (stands) {
         verified.push_back(std::move(release));
@@ -153,8 +156,8 @@ void AgentTrust::verify_releases(const Chain& chain, StoreState& state) {
   }
 }
 
-Result<void> AgentTrust::verify_release(const Chain& chain, StoredRelease& release,
-                                        const Floor& floor) {
+Result<void> AgentTrust::verify_release(const Chain& chain, store::StoredRelease& release,
+                                        const trust::Floor& floor) {
   auto verified = verify_stored(release.ref.ledger, release.envelope, chain.back());
   const bool authorised = verified.has_value();
   // A release authorised by an older root was verified under it: it stays in use, but is not
@@ -164,10 +167,10 @@ Result<void> AgentTrust::verify_release(const Chain& chain, StoredRelease& relea
     if (older) verified = std::move(older);
   }
   if (!verified) return std::unexpected(std::move(verified).error());
-  const ReleaseRef& ref = verified->ref;
-  const Release& statement = verified->release();
-  const Floor at = floor_of(ref);
-  if (at != Floor{release.ref.epoch, release.ref.version, release.ref.release_hash} ||
+  const trust::ReleaseRef& ref = verified->ref;
+  const trust::Release& statement = verified->release();
+  const trust::Floor at = trust::floor_of(ref);
+  if (at != trust::Floor{release.ref.epoch, release.ref.version, release.ref.release_hash} ||
       ref.content_root != release.ref.content_root)
     return fail(ErrorCode::kCorrupt, "its row says something else than its signed statement");
   if (place(at) > place(floor) ||
@@ -187,8 +190,8 @@ Result<void> AgentTrust::verify_release(const Chain& chain, StoredRelease& relea
   return {};
 }
 
-void AgentTrust::replay_statements(const Chain& chain, const StoreState& state) {
-  for (const StoredStatement& statement : state.statements) {
+void AgentTrust::replay_statements(const Chain& chain, const store::StoreState& state) {
+  for (const store::StoredStatement& statement : state.statements) {
     auto replayed = replay(chain, statement, &statement == &state.statements.back());
     if (!replayed)
       findings_.push_back(std::move(replayed).error().in(
@@ -198,22 +201,22 @@ void AgentTrust::replay_statements(const Chain& chain, const StoreState& state) 
 
 // The audience is the identity that accepted the statement here, whatever this node's identity is
 // today. Its expiry does not matter: it proves what was the newest when it was issued.
-Result<void> AgentTrust::replay(const Chain& chain, const StoredStatement& statement,
+Result<void> AgentTrust::replay(const Chain& chain, const store::StoredStatement& statement,
                                 bool is_last) {
-  NOTP_ASSIGN(const Envelope envelope, Envelope::decode(statement.envelope));
-  NOTP_ASSIGN(const Freshness freshness, Freshness::decode(envelope.payload));
+  NOTP_ASSIGN(const trust::Envelope envelope, trust::Envelope::decode(statement.envelope));
+  NOTP_ASSIGN(const trust::Freshness freshness, trust::Freshness::decode(envelope.payload));
   const auto root = std::ranges::find(chain, freshness.root_version,
                                       [](const auto& link) { return link->version; });
   if (root == chain.end())
     return fail(ErrorCode::kRootInvalid,
                 fmt::format("it speaks of root {}, which is not stored", freshness.root_version));
-  Trusted as_of;
+  trust::Trusted as_of;
   as_of.root = *root;
   as_of.audience = freshness.audience;
   for (const auto& [ledger, trust] : trusted_.ledgers) as_of.ledgers[ledger];
-  Update update;
+  trust::Update update;
   update.freshness = statement.envelope;
-  const Verdict verdict = verify_update(update, as_of, freshness.issued_ms);
+  const trust::Verdict verdict = trust::verify_update(update, as_of, freshness.issued_ms);
   if (verdict.error) return std::unexpected(*verdict.error);
 
   note_signed(freshness.issued_ms);
@@ -221,10 +224,10 @@ Result<void> AgentTrust::replay(const Chain& chain, const StoredStatement& state
   if (counts)
     trusted_.freshness_sequence = std::max(trusted_.freshness_sequence, freshness.sequence);
   const TimeMs at_ms = std::min({freshness.issued_ms, statement.accepted_ms, now_ms()});
-  for (const FreshHead& head : freshness.heads) {
+  for (const trust::FreshHead& head : freshness.heads) {
     const auto listed = verdict.freshness->listed.find(head.ledger);
     if (listed == verdict.freshness->listed.end()) continue;
-    LedgerTrust& known = trusted_.ledgers[head.ledger];
+    trust::LedgerTrust& known = trusted_.ledgers[head.ledger];
     if (counts && place(listed->second) > place(known.listed)) known.listed = listed->second;
     Held* held = find(head.ledger, head.release_hash);
     const bool attested = held != nullptr && is_authorised(head.ledger, held->envelope, **root);
@@ -244,26 +247,28 @@ TimeMs AgentTrust::tick(Now now) {
   return clock_.now_ms(now);
 }
 
-bool AgentTrust::is_authorised(const LedgerId& ledger, const ReleaseEnvelope& envelope,
-                               const Root& root) const {
-  return verify_stored(ledger, envelope, std::shared_ptr<const Root>(&root, [](const Root*) {}))
+bool AgentTrust::is_authorised(const model::LedgerId& ledger,
+                               const trust::ReleaseEnvelope& envelope,
+                               const trust::Root& root) const {
+  return verify_stored(ledger, envelope,
+                       std::shared_ptr<const trust::Root>(&root, [](const trust::Root*) {}))
       .has_value();
 }
 
-Result<store_change::PinRoot> AgentTrust::take_root(ByteView envelope) {
-  Update update;
+Result<store::change::PinRoot> AgentTrust::take_root(ByteView envelope) {
+  trust::Update update;
   update.root_chain = {envelope};
-  Verdict verdict = verify_update(update, trusted_, now_ms());
+  trust::Verdict verdict = trust::verify_update(update, trusted_, now_ms());
   if (verdict.error) return std::unexpected(std::move(*verdict.error));
-  advance(trusted_, verdict);
+  trust::advance(trusted_, verdict);
   note_signed(root().issued_ms);
   for (auto& [ledger, releases] : held_)
     for (auto& [hash, held] : releases)
       held.authorised = is_authorised(ledger, held.envelope, root());
-  return store_change::PinRoot{{root().version, Bytes(envelope)}, verdict.freshness_key_changed};
+  return store::change::PinRoot{{root().version, Bytes(envelope)}, verdict.freshness_key_changed};
 }
 
-std::optional<TimeMs> AgentTrust::provable_ms(const Freshness& freshness) const {
+std::optional<TimeMs> AgentTrust::provable_ms(const trust::Freshness& freshness) const {
   const TimeMs wall_ms = ticked_at_.wall_ms;
   const bool is_ahead = now_ms() > std::max(wall_ms + limits::kClockSkewMs, signed_ms_);
   const bool is_near = std::abs(freshness.issued_ms - wall_ms) <= limits::kClockSkewMs;
@@ -271,31 +276,31 @@ std::optional<TimeMs> AgentTrust::provable_ms(const Freshness& freshness) const 
   return std::max(freshness.issued_ms, signed_ms_);
 }
 
-Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& update,
-                                                 const std::vector<LedgerId>& expected) {
-  NOTP_ASSIGN(const Envelope envelope,
-              expand_freshness_update(update, session_base_ ? &*session_base_ : nullptr,
-                                      options_.trust_domain, trusted_.audience));
-  NOTP_ASSIGN(session_base_, Freshness::decode(envelope.payload));
+Result<store::FreshnessKeep> AgentTrust::take_freshness(
+    const wire::FreshnessUpdate& update, const std::vector<model::LedgerId>& expected) {
+  NOTP_ASSIGN(const trust::Envelope envelope,
+              session::expand_freshness_update(update, session_base_ ? &*session_base_ : nullptr,
+                                               options_.trust_domain, trusted_.audience));
+  NOTP_ASSIGN(session_base_, trust::Freshness::decode(envelope.payload));
   const Bytes bytes = envelope.encode();
-  Update what;
+  trust::Update what;
   what.freshness = bytes;
   what.expected = expected;
   const std::optional<TimeMs> earlier_ms = provable_ms(*session_base_);
-  const Verdict verdict = verify_update(
+  const trust::Verdict verdict = trust::verify_update(
       what, trusted_, earlier_ms ? std::max(ticked_at_.wall_ms, signed_ms_) : now_ms());
   if (verdict.error) return std::unexpected(*verdict.error);
   if (earlier_ms) clock_.set_back(*earlier_ms, ticked_at_);
-  advance(trusted_, verdict);
+  trust::advance(trusted_, verdict);
   note_signed(verdict.freshness->freshness.issued_ms);
 
-  const std::map<LedgerId, Floor>& listed = verdict.freshness->listed;
-  FreshnessKeep keep{.sequence = verdict.freshness->freshness.sequence,
-                     .envelope = bytes,
-                     .listed = listed,
-                     .parted = {},
-                     .clock = marks(),
-                     .sets_clock_back = earlier_ms.has_value()};
+  const std::map<model::LedgerId, trust::Floor>& listed = verdict.freshness->listed;
+  store::FreshnessKeep keep{.sequence = verdict.freshness->freshness.sequence,
+                            .envelope = bytes,
+                            .listed = listed,
+                            .parted = {},
+                            .clock = marks(),
+                            .sets_clock_back = earlier_ms.has_value()};
   for (auto& [ledger, last] : last_statements_) {
     if (!std::exchange(last.in_last_statement, false)) continue;
     const Held* held = find(ledger, last.release_hash);
@@ -305,7 +310,7 @@ Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& up
       keep.parted.emplace_back(ledger, last.release_hash);
   }
   const TimeMs at_ms = std::min(verdict.freshness->freshness.issued_ms, now_ms());
-  for (const FreshHead& head : verdict.freshness->freshness.heads) {
+  for (const trust::FreshHead& head : verdict.freshness->freshness.heads) {
     if (!listed.contains(head.ledger)) continue;
     Held* held = find(head.ledger, head.release_hash);
     const bool attested = held != nullptr && held->authorised;
@@ -318,11 +323,11 @@ Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& up
   return keep;
 }
 
-Result<void> AgentTrust::take_release(const StoredRelease& release) {
-  advance_floor(trusted_, release.ref.ledger, floor_of(release.ref));
-  NOTP_ASSIGN(const VerifiedRelease verified,
+Result<void> AgentTrust::take_release(const store::StoredRelease& release) {
+  trust::advance_floor(trusted_, release.ref.ledger, trust::floor_of(release.ref));
+  NOTP_ASSIGN(const trust::VerifiedRelease verified,
               verify_stored(release.ref.ledger, release.envelope, trusted_.root));
-  const Release& statement = verified.release();
+  const trust::Release& statement = verified.release();
   note_signed(statement.issued_ms);
   Held& held = held_[release.ref.ledger][release.ref.release_hash];
   // A release that arrives again does not become fresher.
@@ -339,12 +344,13 @@ Result<void> AgentTrust::take_release(const StoredRelease& release) {
   return {};
 }
 
-void AgentTrust::forget(const LedgerId& ledger, const Hash& release) {
+void AgentTrust::forget(const model::LedgerId& ledger, const Hash& release) {
   if (const auto releases = held_.find(ledger); releases != held_.end())
     releases->second.erase(release);
 }
 
-const AgentTrust::Scope& AgentTrust::scope(const LedgerId& ledger, const Hash& release) const {
+const AgentTrust::Scope& AgentTrust::scope(const model::LedgerId& ledger,
+                                           const Hash& release) const {
   static const Scope kNone;
   const auto releases = held_.find(ledger);
   if (releases == held_.end()) return kNone;
@@ -354,25 +360,25 @@ const AgentTrust::Scope& AgentTrust::scope(const LedgerId& ledger, const Hash& r
 
 // --- the freshness of a release
 
-AgentTrust::Held* AgentTrust::find(const LedgerId& ledger, const Hash& release) {
+AgentTrust::Held* AgentTrust::find(const model::LedgerId& ledger, const Hash& release) {
   const auto releases = held_.find(ledger);
   if (releases == held_.end()) return nullptr;
   const auto held = releases->second.find(release);
   return held == releases->second.end() ? nullptr : &held->second;
 }
 
-FreshnessForecast AgentTrust::forecast(const LedgerId& ledger, const Hash& release) const {
+FreshnessForecast AgentTrust::forecast(const model::LedgerId& ledger, const Hash& release) const {
   FreshnessForecast forecast;
   const auto releases = held_.find(ledger);
   if (releases == held_.end()) return forecast;
   const auto found = releases->second.find(release);
   if (found == releases->second.end()) return forecast;
   const Held& held = found->second;
-  FreshnessStatus& freshness_status = forecast.freshness_status;
+  trust::FreshnessStatus& freshness_status = forecast.freshness_status;
   freshness_status.vouched_ms = held.vouched_ms;
   freshness_status.terms = held.terms;
   if (!root().freshness_keys.empty()) {
-    const Age age = age_of(held.terms, held.vouched_ms, now_ms());
+    const trust::Age age = trust::age_of(held.terms, held.vouched_ms, now_ms());
     freshness_status.state = age.state;
     forecast.next_change_ms = age.next_change_ms;
     const auto last = last_statements_.find(ledger);
@@ -383,7 +389,7 @@ FreshnessForecast AgentTrust::forecast(const LedgerId& ledger, const Hash& relea
   const TimeMs latest_ms = std::max(now_ms(), signed_ms_);
   const bool expired = held.expires_ms != 0 && latest_ms >= held.expires_ms;
   if (freshness_status.withdrawn || expired) {
-    freshness_status.state = FreshnessState::kExpired;
+    freshness_status.state = trust::FreshnessState::kExpired;
     forecast.next_change_ms = kNever;
   } else if (held.expires_ms != 0) {
     forecast.next_change_ms = std::min(forecast.next_change_ms, held.expires_ms);
@@ -391,4 +397,4 @@ FreshnessForecast AgentTrust::forecast(const LedgerId& ledger, const Hash& relea
   return forecast;
 }
 
-}  // namespace notp
+}  // namespace notp::agent

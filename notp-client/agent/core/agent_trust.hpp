@@ -16,17 +16,17 @@
 #include "protocol/trust/verify.hpp"
 #include "protocol/wire/messages.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 struct AgentTrustOptions {
   std::string trust_domain;
   std::string audience;  // this node's identity (SPIFFE URI); empty: not known yet
-  std::vector<LedgerId> ledgers;
+  std::vector<model::LedgerId> ledgers;
 };
 
 // The freshness of a release, and when it changes if no statement arrives until then.
 struct FreshnessForecast {
-  FreshnessStatus freshness_status;
+  trust::FreshnessStatus freshness_status;
   TimeMs next_change_ms = kNever;  // trusted time
 };
 
@@ -40,32 +40,32 @@ class AgentTrust {
   //
   // kRootInvalid: the pinned root and the stored chain do not connect. kCorrupt: the chain is
   // broken. Also the codes of verify_pinned_root().
-  static Result<AgentTrust> open(AgentTrustOptions options, ByteView pinned_root, StoreState& state,
-                                 Now now);
+  static Result<AgentTrust> open(AgentTrustOptions options, ByteView pinned_root,
+                                 store::StoreState& state, Now now);
 
   const std::vector<Error>& findings() const { return findings_; }
-  const std::set<LedgerId>& damaged() const { return damaged_; }
+  const std::set<model::LedgerId>& damaged() const { return damaged_; }
   // Roots that open() took over from the pinned file, to be made durable.
-  const std::vector<store_change::PinRoot>& new_roots() const { return new_roots_; }
+  const std::vector<store::change::PinRoot>& new_roots() const { return new_roots_; }
 
   // Advances trusted time; call it first at every event. Returns trusted unix time in milliseconds.
   TimeMs tick(Now now);
   TimeMs now_ms() const { return clock_.high_water_ms(); }
   // To be stored with every record of this object that is made durable.
-  ClockMarks marks() const { return {now_ms(), signed_ms_}; }
+  trust::ClockMarks marks() const { return {now_ms(), signed_ms_}; }
   // The machine's clocks at the last tick().
   Now ticked_at() const { return ticked_at_; }
   // The boot-clock time at which trusted time will be `at_ms`.
   TimeMs boot_deadline_ms(TimeMs at_ms) { return clock_.boot_deadline_ms(at_ms, ticked_at_); }
 
-  const Trusted& trusted() const { return trusted_; }
-  const Root& root() const { return *trusted_.root; }
+  const trust::Trusted& trusted() const { return trusted_; }
+  const trust::Root& root() const { return *trusted_.root; }
   bool root_has_expired() const { return root().expires_ms != 0 && now_ms() >= root().expires_ms; }
   void set_audience(std::string audience) { trusted_.audience = std::move(audience); }
 
   // Takes the next root of the chain; the codes of verify_update(). On success it is trusted at
   // once.
-  Result<store_change::PinRoot> take_root(ByteView envelope);
+  Result<store::change::PinRoot> take_root(ByteView envelope);
   // Begins a session: its first freshness update has no base. `registry` is the validity of the
   // certificate that the peer proved.
   void begin_session(tls::Validity registry) {
@@ -80,31 +80,31 @@ class AgentTrust {
   // signed_ms if that is later, when the peer's certificate is valid at the wall clock, the
   // statement was issued within kClockSkewMs of it, and every check passes at that time.
   // `sets_clock_back` is set then.
-  Result<FreshnessKeep> take_freshness(const wire::FreshnessUpdate& update,
-                                       const std::vector<LedgerId>& expected);
+  Result<store::FreshnessKeep> take_freshness(const wire::FreshnessUpdate& update,
+                                              const std::vector<model::LedgerId>& expected);
   // Takes a release that was verified and is durable now. kSignature, kWrongTarget: a root that
   // arrived since no longer authorises it; it must not be activated.
-  Result<void> take_release(const StoredRelease& release);
+  Result<void> take_release(const store::StoredRelease& release);
 
   // The release is no longer stored.
-  void forget(const LedgerId& ledger, const Hash& release);
+  void forget(const model::LedgerId& ledger, const Hash& release);
 
   // The claims of a release's signed statement about other ledgers.
   struct Scope {
     std::vector<std::string> data_roots;
-    std::vector<LedgerUse> uses;
+    std::vector<model::LedgerUse> uses;
   };
   // For a release that is in `state` or was taken; empty for any other. Valid until forget().
-  const Scope& scope(const LedgerId& ledger, const Hash& release) const;
+  const Scope& scope(const model::LedgerId& ledger, const Hash& release) const;
 
   // For a release that is in `state` or was taken; `release` is its hash.
-  FreshnessForecast forecast(const LedgerId& ledger, const Hash& release) const;
+  FreshnessForecast forecast(const model::LedgerId& ledger, const Hash& release) const;
 
  private:
   struct Held {
-    ReleaseEnvelope envelope;
+    trust::ReleaseEnvelope envelope;
     Scope scope;
-    FreshnessTerms terms;
+    trust::FreshnessTerms terms;
     TimeMs expires_ms = 0;
     TimeMs vouched_ms = 0;
     bool authorised = false;  // by the newest root
@@ -116,44 +116,45 @@ class AgentTrust {
     std::set<Hash> withdrawn;
     bool in_last_statement = false;
   };
-  using Chain = std::vector<std::shared_ptr<const Root>>;
+  using Chain = std::vector<std::shared_ptr<const trust::Root>>;
 
-  AgentTrust(const ClockMarks& marks, Now now)
+  AgentTrust(const trust::ClockMarks& marks, Now now)
       : clock_(marks.wall_ms, now), ticked_at_(now), signed_ms_(marks.signed_ms) {}
 
-  Result<Chain> walk(ByteView pinned_root, const StoreState& state);
-  Result<void> meet(const Root& pinned, ByteView pinned_envelope, const StoreState& state,
-                    Chain& chain);
-  void verify_releases(const Chain& chain, StoreState& state);
+  Result<Chain> walk(ByteView pinned_root, const store::StoreState& state);
+  Result<void> meet(const trust::Root& pinned, ByteView pinned_envelope,
+                    const store::StoreState& state, Chain& chain);
+  void verify_releases(const Chain& chain, store::StoreState& state);
   // Leaves the envelope read: nothing that follows parses it again.
-  Result<void> verify_release(const Chain& chain, StoredRelease& release, const Floor& floor);
-  void replay_statements(const Chain& chain, const StoreState& state);
-  Result<void> replay(const Chain& chain, const StoredStatement& statement, bool is_last);
-  bool is_authorised(const LedgerId& ledger, const ReleaseEnvelope& envelope,
-                     const Root& root) const;
+  Result<void> verify_release(const Chain& chain, store::StoredRelease& release,
+                              const trust::Floor& floor);
+  void replay_statements(const Chain& chain, const store::StoreState& state);
+  Result<void> replay(const Chain& chain, const store::StoredStatement& statement, bool is_last);
+  bool is_authorised(const model::LedgerId& ledger, const trust::ReleaseEnvelope& envelope,
+                     const trust::Root& root) const;
   // Called for a statement that passed verification.
   void note_signed(TimeMs issued_ms) {
     signed_ms_ = std::max(signed_ms_, std::min(issued_ms, now_ms()));
   }
   // Returns the time before now_ms() that this statement proves, provided that it is valid;
   // nullopt: none.
-  std::optional<TimeMs> provable_ms(const Freshness& freshness) const;
-  Held* find(const LedgerId& ledger, const Hash& release);
+  std::optional<TimeMs> provable_ms(const trust::Freshness& freshness) const;
+  Held* find(const model::LedgerId& ledger, const Hash& release);
 
   AgentTrustOptions options_;
-  Trusted trusted_;
-  TrustedClock clock_;
+  trust::Trusted trusted_;
+  trust::TrustedClock clock_;
   Now ticked_at_;
-  std::map<LedgerId, std::map<Hash, Held>> held_;
-  std::map<LedgerId, LastStatement> last_statements_;
+  std::map<model::LedgerId, std::map<Hash, Held>> held_;
+  std::map<model::LedgerId, LastStatement> last_statements_;
   // The last statement of this session, accepted or not: the next one may be a delta against it.
-  std::optional<Freshness> session_base_;
+  std::optional<trust::Freshness> session_base_;
   tls::Validity registry_;
   TimeMs signed_ms_ = 0;  // as ClockMarks
 
   std::vector<Error> findings_;
-  std::set<LedgerId> damaged_;
-  std::vector<store_change::PinRoot> new_roots_;
+  std::set<model::LedgerId> damaged_;
+  std::vector<store::change::PinRoot> new_roots_;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace notp {
+namespace notp::agent {
 namespace {
 
 constexpr size_t kAlarmsKept = 16;
@@ -14,7 +14,7 @@ void Alarms::raise(const Error& error) {
     texts_.push_back(error.message);
     if (texts_.size() > kAlarmsKept) texts_.erase(texts_.begin());
   }
-  effects_.push_back(agent_effect::Alarm{error});
+  effects_.push_back(effect::Alarm{error});
 }
 
 void Alarms::raise_once(AlarmTopic topic, const Error& error) {
@@ -24,4 +24,4 @@ void Alarms::raise_once(AlarmTopic topic, const Error& error) {
   raise(error);
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -7,7 +7,7 @@
 
 #include "notp-client/agent/core/agent_effect.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 // Conditions that raise one alarm while they last, however often they are detected.
 enum class AlarmTopic { kRoot, kFreshness };
@@ -31,4 +31,4 @@ class Alarms {
   std::map<AlarmTopic, ErrorCode> raised_;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

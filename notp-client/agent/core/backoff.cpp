@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace notp {
+namespace notp::agent {
 
 TimeMs Backoff::next(Random& random, TimeMs retry_after_ms) {
   const int doublings = std::min(failures_++, 20);
@@ -12,4 +12,4 @@ TimeMs Backoff::next(Random& random, TimeMs retry_after_ms) {
   return retry_after_ms + jitter;
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -5,7 +5,7 @@
 #include "common/clock.hpp"
 #include "common/random.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 class Backoff {
  public:
@@ -20,4 +20,4 @@ class Backoff {
   int failures_ = 0;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -6,7 +6,7 @@
 
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::agent {
 namespace {
 
 constexpr TimeMs kStoredReportDelayMs = 500;
@@ -16,7 +16,7 @@ constexpr TimeMs kStoredReportDelayMs = 500;
 CommitReports::CommitReports(const LocalReleases& releases, const AgentTrust& trust,
                              RegistryPort& registry)
     : releases_(releases), trust_(trust), registry_(registry) {
-  for (const LedgerId& ledger : releases_.ledgers()) ledgers_[ledger];
+  for (const model::LedgerId& ledger : releases_.ledgers()) ledgers_[ledger];
 }
 
 // --- the session
@@ -24,7 +24,7 @@ CommitReports::CommitReports(const LocalReleases& releases, const AgentTrust& tr
 void CommitReports::begin_session() {
   for (auto& [ledger, report] : ledgers_) {
     report.refusal.clear();
-    const StoredRelease* newest = releases_.newest(ledger);
+    const store::StoredRelease* newest = releases_.newest(ledger);
     report.registry_version = newest ? newest->ref.version : 0;
   }
 }
@@ -36,16 +36,16 @@ void CommitReports::end_session() {
   }
 }
 
-void CommitReports::see_head(const LedgerId& ledger, uint64_t version) {
+void CommitReports::see_head(const model::LedgerId& ledger, uint64_t version) {
   ledgers_.at(ledger).registry_version = version;
 }
 
-void CommitReports::see_offer(const LedgerId& ledger, uint64_t version) {
+void CommitReports::see_offer(const model::LedgerId& ledger, uint64_t version) {
   uint64_t& known = ledgers_.at(ledger).registry_version;
   known = std::max(known, version);
 }
 
-void CommitReports::refuse(const LedgerId& ledger, const std::string& why) {
+void CommitReports::refuse(const model::LedgerId& ledger, const std::string& why) {
   LedgerReport& report = ledgers_.at(ledger);
   report.refusal = why;
   report.registry_version = 0;
@@ -53,7 +53,7 @@ void CommitReports::refuse(const LedgerId& ledger, const std::string& why) {
 
 // --- reports
 
-void CommitReports::report_ledger(const LedgerId& ledger) {
+void CommitReports::report_ledger(const model::LedgerId& ledger) {
   const LedgerReport& what = ledgers_.at(ledger);
   const DesiredRelease* active = releases_.active(ledger);
   std::optional<Error> error = trouble_of(what);
@@ -61,7 +61,7 @@ void CommitReports::report_ledger(const LedgerId& ledger) {
     if (!error) error = quarantine_error(what);
     report(ledger, active->version, wire::CommitState::kActive, error ? &*error : nullptr);
   }
-  const StoredRelease* newest = releases_.newest(ledger);
+  const store::StoredRelease* newest = releases_.newest(ledger);
   if (!newest) return;
   if (newest->quarantined) {
     const Error refused{ErrorCode::kPdpRejected, newest->error, {}};
@@ -78,14 +78,14 @@ void CommitReports::report_all() {
   for (const auto& [ledger, report] : ledgers_) report_ledger(ledger);
 }
 
-void CommitReports::report(const LedgerId& ledger, uint64_t version, wire::CommitState state,
+void CommitReports::report(const model::LedgerId& ledger, uint64_t version, wire::CommitState state,
                            const Error* error) {
   if (version > ledgers_.at(ledger).registry_version) return;
   wire::Commit commit;
   commit.ledger = ledger;
   commit.version = version;
   commit.state = state;
-  commit.freshness = releases_.active_freshness(ledger).value_or(FreshnessState::kUntracked);
+  commit.freshness = releases_.active_freshness(ledger).value_or(trust::FreshnessState::kUntracked);
   if (error) {
     commit.code = static_cast<uint32_t>(error->code);
     commit.message = error->message.substr(0, limits::kErrorTextBytesMax);
@@ -93,11 +93,11 @@ void CommitReports::report(const LedgerId& ledger, uint64_t version, wire::Commi
   registry_.commit(std::move(commit));
 }
 
-void CommitReports::report_stored_later(const LedgerId& ledger, TimeMs boot_ms) {
+void CommitReports::report_stored_later(const model::LedgerId& ledger, TimeMs boot_ms) {
   ledgers_.at(ledger).stored_due_ms = boot_ms + kStoredReportDelayMs;
 }
 
-void CommitReports::report_stored_now(const LedgerId& ledger, uint64_t version) {
+void CommitReports::report_stored_now(const model::LedgerId& ledger, uint64_t version) {
   if (std::exchange(ledgers_.at(ledger).stored_due_ms, kNever) == kNever) return;
   report(ledger, version, wire::CommitState::kStored, nullptr);
 }
@@ -113,22 +113,23 @@ void CommitReports::on_deadline(TimeMs boot_ms) {
   for (auto& [ledger, what] : ledgers_) {
     if (boot_ms < what.stored_due_ms) continue;
     what.stored_due_ms = kNever;
-    if (const StoredRelease* newest = releases_.newest(ledger))
+    if (const store::StoredRelease* newest = releases_.newest(ledger))
       report(ledger, newest->ref.version, wire::CommitState::kStored, nullptr);
   }
 }
 
 // --- contents of reports
 
-bool CommitReports::set_freshness(const LedgerId& ledger, std::optional<FreshnessState> state) {
+bool CommitReports::set_freshness(const model::LedgerId& ledger,
+                                  std::optional<trust::FreshnessState> state) {
   return std::exchange(ledgers_.at(ledger).last_reported, state) != state;
 }
 
-void CommitReports::set_install_error(const LedgerId& ledger, std::optional<Error> error) {
+void CommitReports::set_install_error(const model::LedgerId& ledger, std::optional<Error> error) {
   ledgers_.at(ledger).install_error = std::move(error);
 }
 
-bool CommitReports::set_kept_back(const LedgerId& ledger, std::optional<Refused> release) {
+bool CommitReports::set_kept_back(const model::LedgerId& ledger, std::optional<Refused> release) {
   std::optional<Refused>& before = ledgers_.at(ledger).kept_back;
   const bool is_same = release.has_value() == before.has_value() &&
                        (!release || (before->version == release->version &&
@@ -138,7 +139,7 @@ bool CommitReports::set_kept_back(const LedgerId& ledger, std::optional<Refused>
   return true;
 }
 
-void CommitReports::set_path_quarantine(const LedgerId& ledger, const std::string& path,
+void CommitReports::set_path_quarantine(const model::LedgerId& ledger, const std::string& path,
                                         const std::string& reason) {
   auto& paths = ledgers_.at(ledger).quarantined_paths;
   if (reason.empty())
@@ -183,4 +184,4 @@ std::optional<Error> CommitReports::quarantine_error(const LedgerReport& report)
   return Error{ErrorCode::kQuarantined, std::move(message), {}};
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -12,7 +12,7 @@
 #include "notp-client/agent/core/selection.hpp"
 #include "protocol/wire/messages.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 // Reasons why a node cannot take any new release, whatever the ledger. In order of severity: the
 // first one that lasts is reported.
@@ -31,26 +31,30 @@ class CommitReports {
   void end_session();
   // The registry's newest version is `version`; it would treat a report of a later one as a peer's
   // error.
-  void see_head(const LedgerId& ledger, uint64_t version);
+  void see_head(const model::LedgerId& ledger, uint64_t version);
   // As see_head(), but never lowers the known version.
-  void see_offer(const LedgerId& ledger, uint64_t version);
+  void see_offer(const model::LedgerId& ledger, uint64_t version);
   // The registry does not grant this ledger.
-  void refuse(const LedgerId& ledger, const std::string& why);
+  void refuse(const model::LedgerId& ledger, const std::string& why);
   // Empty: the ledger is granted, as far as is known.
-  const std::string& refusal(const LedgerId& ledger) const { return ledgers_.at(ledger).refusal; }
+  const std::string& refusal(const model::LedgerId& ledger) const {
+    return ledgers_.at(ledger).refusal;
+  }
 
   // --- reports
 
-  void report_ledger(const LedgerId& ledger);
+  void report_ledger(const model::LedgerId& ledger);
   void report_all();
-  void report(const LedgerId& ledger, uint64_t version, wire::CommitState state,
+  void report(const model::LedgerId& ledger, uint64_t version, wire::CommitState state,
               const Error* error);
   // A release was stored: reports it at the deadline, unless the PDP confirms it before. An
   // embedded PDP confirms within milliseconds; one Commit then reports both.
-  void report_stored_later(const LedgerId& ledger, TimeMs boot_ms);
+  void report_stored_later(const model::LedgerId& ledger, TimeMs boot_ms);
   // Sends the report of report_stored_later() now, if it is still due.
-  void report_stored_now(const LedgerId& ledger, uint64_t version);
-  void drop_stored_report(const LedgerId& ledger) { ledgers_.at(ledger).stored_due_ms = kNever; }
+  void report_stored_now(const model::LedgerId& ledger, uint64_t version);
+  void drop_stored_report(const model::LedgerId& ledger) {
+    ledgers_.at(ledger).stored_due_ms = kNever;
+  }
   // Boot clock.
   TimeMs next_deadline() const;
   void on_deadline(TimeMs boot_ms);
@@ -59,23 +63,23 @@ class CommitReports {
 
   // Sets the freshness of the active release as last reported to the registry and the log. False:
   // unchanged.
-  bool set_freshness(const LedgerId& ledger, std::optional<FreshnessState> state);
+  bool set_freshness(const model::LedgerId& ledger, std::optional<trust::FreshnessState> state);
   // Sets why the last release that arrived could not be taken; nullopt: it was taken.
-  void set_install_error(const LedgerId& ledger, std::optional<Error> error);
+  void set_install_error(const model::LedgerId& ledger, std::optional<Error> error);
   // Sets the release that is better than the active one but that other ledgers keep from being
   // activated; nullopt: none. False: unchanged.
-  bool set_kept_back(const LedgerId& ledger, std::optional<Refused> release);
-  const std::optional<Refused>& kept_back(const LedgerId& ledger) const {
+  bool set_kept_back(const model::LedgerId& ledger, std::optional<Refused> release);
+  const std::optional<Refused>& kept_back(const model::LedgerId& ledger) const {
     return ledgers_.at(ledger).kept_back;
   }
   // Sets why a path is refused; empty: no longer refused. Keeps at most
   // limits::kQuarantinedPathsMax.
-  void set_path_quarantine(const LedgerId& ledger, const std::string& path,
+  void set_path_quarantine(const model::LedgerId& ledger, const std::string& path,
                            const std::string& reason);
-  void clear_path_quarantines(const LedgerId& ledger) {
+  void clear_path_quarantines(const model::LedgerId& ledger) {
     ledgers_.at(ledger).quarantined_paths.clear();
   }
-  const std::map<std::string, std::string>& path_quarantines(const LedgerId& ledger) const {
+  const std::map<std::string, std::string>& path_quarantines(const model::LedgerId& ledger) const {
     return ledgers_.at(ledger).quarantined_paths;
   }
   void set_trouble(NodeTrouble trouble, Error error);
@@ -90,7 +94,7 @@ class CommitReports {
     std::string refusal;
     uint64_t registry_version = 0;  // highest that the registry has shown in this session
     TimeMs stored_due_ms = kNever;  // boot clock
-    std::optional<FreshnessState> last_reported;
+    std::optional<trust::FreshnessState> last_reported;
     std::optional<Error> install_error;
     std::optional<Refused> kept_back;
     std::map<std::string, std::string> quarantined_paths;  // each with the reason
@@ -102,9 +106,9 @@ class CommitReports {
   const LocalReleases& releases_;
   const AgentTrust& trust_;
   RegistryPort& registry_;
-  std::map<LedgerId, LedgerReport> ledgers_;
+  std::map<model::LedgerId, LedgerReport> ledgers_;
   std::map<NodeTrouble, Error> troubles_;
   std::string pdp_trouble_;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

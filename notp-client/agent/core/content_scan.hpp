@@ -7,21 +7,21 @@
 #include "notp-client/store/store.hpp"
 #include "protocol/delta/inventory.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 struct ScanRequest {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;
-  std::optional<InventoryForm> form;  // nullopt: no inventory is needed
+  std::optional<delta::InventoryForm> form;  // nullopt: no inventory is needed
 };
 
 struct ContentScan {
   std::set<Hash> missing_blobs;  // contents that are missing or damaged
-  Inventory inventory;           // of the files whose content is intact
+  delta::Inventory inventory;    // of the files whose content is intact
 };
 
 // Blocking: reads every content of the release. kNotFound, kCorrupt: its file list is unusable;
 // kIo.
-Result<ContentScan> scan_content(const ScanRequest& request, Store& store);
+Result<ContentScan> scan_content(const ScanRequest& request, store::Store& store);
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -8,7 +8,7 @@
 #include "notp-client/agent/core/local_releases.hpp"
 #include "notp-client/agent/core/registry_session.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 struct CoreParts {
   AgentTrust& trust;
@@ -19,4 +19,4 @@ struct CoreParts {
   AgentEffects& effects;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
-namespace notp {
+namespace notp::agent {
 
 bool same_desired_state(const DesiredState& reported, const DesiredState& desired) {
   return std::ranges::equal(reported, desired, [](const auto& was, const auto& is) {
     return was.first == is.first && was.second.release_hash == is.second.release_hash &&
-           !needs_reactivation(was.second.freshness_status, is.second.freshness_status);
+           !trust::needs_reactivation(was.second.freshness_status, is.second.freshness_status);
   });
 }
 
@@ -18,4 +18,4 @@ Picks picks_of(const DesiredState& state) {
   return picks;
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -8,18 +8,18 @@
 #include "notp-client/agent/core/selection.hpp"
 #include "protocol/trust/age.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 // If the freshness status denies, the PDP receives the release's data roots, but neither its
 // policies nor its data.
 struct DesiredRelease {
   uint64_t version = 0;
   Hash release_hash;
-  FreshnessStatus freshness_status;
+  trust::FreshnessStatus freshness_status;
 };
-using DesiredState = std::map<LedgerId, DesiredRelease>;
+using DesiredState = std::map<model::LedgerId, DesiredRelease>;
 
-using Versions = std::map<LedgerId, uint64_t>;
+using Versions = std::map<model::LedgerId, uint64_t>;
 
 // Whether a PDP that was given `reported` needs no activation to decide with `desired`: the
 // releases are the same, and needs_reactivation() holds for none of them.
@@ -27,4 +27,4 @@ bool same_desired_state(const DesiredState& reported, const DesiredState& desire
 
 Picks picks_of(const DesiredState& state);
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -2,7 +2,7 @@
 
 #include "common/assert.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 DialPlan::DialPlan(TimeMs backoff_first_ms, TimeMs backoff_max_ms, Random& random, TimeMs boot_ms)
     : random_(random), backoff_(backoff_first_ms, backoff_max_ms), connect_at_ms_(boot_ms) {}
@@ -46,4 +46,4 @@ void DialPlan::wait(TimeMs boot_ms, TimeMs retry_after_ms) {
   connect_at_ms_ = boot_ms + backoff_.next(random_, retry_after_ms);
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -7,7 +7,7 @@
 #include "common/result.hpp"
 #include "notp-client/agent/core/backoff.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 class DialPlan {
  public:
@@ -52,4 +52,4 @@ class DialPlan {
   std::string last_error_;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -7,7 +7,7 @@
 #include "notp-client/agent/core/core_parts.hpp"
 #include "protocol/trust/root_expiry.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 class FreshnessWatch {
  public:
@@ -27,13 +27,13 @@ class FreshnessWatch {
 
  private:
   // These return the next time to check, in trusted time.
-  TimeMs refresh_active(const LedgerId& ledger);
+  TimeMs refresh_active(const model::LedgerId& ledger);
   TimeMs refresh_root();
 
   const CoreParts parts_;
-  RootExpiry reported_expiry_ = RootExpiry::kFar;
+  trust::RootExpiry reported_expiry_ = trust::RootExpiry::kFar;
   TimeMs next_check_ms_ = kNever;  // boot clock
   TimeMs keep_time_ms_;            // boot clock
 };
 
-}  // namespace notp
+}  // namespace notp::agent

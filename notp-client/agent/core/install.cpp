@@ -5,36 +5,38 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/delta/inventory.hpp"
 
-namespace notp {
+namespace notp::agent {
 namespace {
 
 // Returns the tree that the artifact builds on.
-Result<TreePtr> base_of(const InstallRequest& request, Store& store) {
-  NOTP_ASSIGN(TreePtr held, store.tree(request.ledger, request.base_version));
+Result<model::TreePtr> base_of(const InstallRequest& request, store::Store& store) {
+  NOTP_ASSIGN(model::TreePtr held, store.tree(request.ledger, request.base_version));
   if (!request.partial) return held;
   const HeldPart& part = *request.partial;
-  NOTP_ASSIGN(Tree files, partial_base(*held, part.missing_blobs, part.excluded_leaves));
+  NOTP_ASSIGN(model::Tree files,
+              delta::partial_base(*held, part.missing_blobs, part.excluded_leaves));
   if (files.content_root() != part.content_root)
     return fail(ErrorCode::kArtifact,
                 fmt::format("{}: an artifact builds on other files than this node has of v{}",
                             request.ledger.text(), request.base_version));
-  return std::make_shared<const Tree>(std::move(files));
+  return std::make_shared<const model::Tree>(std::move(files));
 }
 
-Result<AppliedArtifact> apply(const InstallRequest& request, Store& store, const Release& release,
-                              ContentSink* recent) {
-  const ApplyLimits limits{release.total_bytes, release.file_count};
-  if (request.base_version == 0) return apply_artifact(*request.artifact, nullptr, limits);
-  NOTP_ASSIGN(const TreePtr base, base_of(request, store));
-  const ReleaseContent content{request.base_envelope, base.get(), [&](const Hash& hash) {
-                                 auto content = store.blob(hash);
-                                 if (content && recent != nullptr) recent->keep(hash, *content);
-                                 return content;
-                               }};
-  return apply_artifact(*request.artifact, &content, limits);
+Result<delta::AppliedArtifact> apply(const InstallRequest& request, store::Store& store,
+                                     const trust::Release& release, ContentSink* recent) {
+  const delta::ApplyLimits limits{release.total_bytes, release.file_count};
+  if (request.base_version == 0) return delta::apply_artifact(*request.artifact, nullptr, limits);
+  NOTP_ASSIGN(const model::TreePtr base, base_of(request, store));
+  const delta::ReleaseContent content{request.base_envelope, base.get(), [&](const Hash& hash) {
+                                        auto content = store.blob(hash);
+                                        if (content && recent != nullptr)
+                                          recent->keep(hash, *content);
+                                        return content;
+                                      }};
+  return delta::apply_artifact(*request.artifact, &content, limits);
 }
 
-Result<void> check_content(const Tree& tree, const Release& release) {
+Result<void> check_content(const model::Tree& tree, const trust::Release& release) {
   if (tree.content_root() != release.content_root)
     return fail(ErrorCode::kContentRoot,
                 fmt::format("{} v{}: the content received has root {}, the signed one is {}",
@@ -49,34 +51,36 @@ Result<void> check_content(const Tree& tree, const Release& release) {
 
 }  // namespace
 
-Result<StoredRelease> install_release(const InstallRequest& request, Store& store,
-                                      ContentSink* recent) {
-  NOTP_ASSIGN(ReleaseEnvelope envelope, read_envelope(*request.artifact, request.base_envelope));
-  NOTP_ASSIGN(VerifiedRelease verified,
-              verify_release(std::move(envelope), request.ledger, request.trusted, request.now_ms));
+Result<store::StoredRelease> install_release(const InstallRequest& request, store::Store& store,
+                                             ContentSink* recent) {
+  NOTP_ASSIGN(trust::ReleaseEnvelope envelope,
+              delta::read_envelope(*request.artifact, request.base_envelope));
+  NOTP_ASSIGN(
+      trust::VerifiedRelease verified,
+      trust::verify_release(std::move(envelope), request.ledger, request.trusted, request.now_ms));
   if (verified.release().version != request.version)
     return fail(ErrorCode::kWrongTarget,
                 fmt::format("{}: v{} was offered, v{} is signed", request.ledger.text(),
                             request.version, verified.release().version));
-  NOTP_ASSIGN(AppliedArtifact applied, apply(request, store, verified.release(), recent));
+  NOTP_ASSIGN(delta::AppliedArtifact applied, apply(request, store, verified.release(), recent));
   NOTP_TRY(check_content(*applied.tree, verified.release()));
-  const InstallRecord record{.ref = verified.ref,
-                             .release = verified.release(),
-                             .envelope = verified.envelope,
-                             .tree = std::move(applied.tree),
-                             .new_blobs = std::move(applied.new_blobs),
-                             .confirmed = request.confirmed,
-                             .kept_versions = request.kept_versions,
-                             .now_ms = request.now_ms};
+  const store::InstallRecord record{.ref = verified.ref,
+                                    .release = verified.release(),
+                                    .envelope = verified.envelope,
+                                    .tree = std::move(applied.tree),
+                                    .new_blobs = std::move(applied.new_blobs),
+                                    .confirmed = request.confirmed,
+                                    .kept_versions = request.kept_versions,
+                                    .now_ms = request.now_ms};
   NOTP_TRY(store.install(record));
   if (recent != nullptr)
     for (const auto& [hash, content] : record.new_blobs) recent->keep(hash, content);
-  return StoredRelease{.ref = verified.ref,
-                       .envelope = std::move(verified.envelope),
-                       .confirmed = false,
-                       .quarantined = false,
-                       .error = {},
-                       .stored_ms = request.now_ms};
+  return store::StoredRelease{.ref = verified.ref,
+                              .envelope = std::move(verified.envelope),
+                              .confirmed = false,
+                              .quarantined = false,
+                              .error = {},
+                              .stored_ms = request.now_ms};
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -9,7 +9,7 @@
 #include "notp-client/store/store.hpp"
 #include "protocol/trust/verify.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 // The files of a stored release that an artifact builds on.
 struct HeldPart {
@@ -19,23 +19,23 @@ struct HeldPart {
 };
 
 struct InstallRequest {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;  // as offered; the signed statement must agree
   std::shared_ptr<const Bytes> artifact;
-  uint64_t base_version = 0;          // 0: full content
-  ReleaseEnvelope base_envelope;      // of the base release; empty with `partial`
-  std::optional<HeldPart> partial;    // nullopt: the artifact builds on the whole release
-  Trusted trusted;                    // when the release arrived
-  TimeMs now_ms = 0;                  // trusted time then
-  std::optional<uint64_t> confirmed;  // made durable with the installation
-  std::set<uint64_t> kept_versions;   // InstallRecord::kept_versions
+  uint64_t base_version = 0;             // 0: full content
+  trust::ReleaseEnvelope base_envelope;  // of the base release; empty with `partial`
+  std::optional<HeldPart> partial;       // nullopt: the artifact builds on the whole release
+  trust::Trusted trusted;                // when the release arrived
+  TimeMs now_ms = 0;                     // trusted time then
+  std::optional<uint64_t> confirmed;     // made durable with the installation
+  std::set<uint64_t> kept_versions;      // InstallRecord::kept_versions
 };
 
 // Receives contents that an installation holds in memory.
 class ContentSink {
  public:
   virtual ~ContentSink() = default;
-  virtual void keep(const Hash& hash, const Content& content) = 0;
+  virtual void keep(const Hash& hash, const model::Content& content) = 0;
 };
 
 // Blocking: reads the base from the store, verifies, applies, compares the content root, installs.
@@ -43,7 +43,7 @@ class ContentSink {
 // its base is not usable, full content may be; the codes of verify_update(); kIo.
 //
 // Passes contents of the base and of the new release to `recent` (null: they are discarded).
-Result<StoredRelease> install_release(const InstallRequest& request, Store& store,
-                                      ContentSink* recent = nullptr);
+Result<store::StoredRelease> install_release(const InstallRequest& request, store::Store& store,
+                                             ContentSink* recent = nullptr);
 
-}  // namespace notp
+}  // namespace notp::agent

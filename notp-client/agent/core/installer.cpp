@@ -5,7 +5,7 @@
 #include "common/assert.hpp"
 #include "notp-client/agent/core/retention.hpp"
 
-namespace notp {
+namespace notp::agent {
 namespace {
 
 // Whether the code indicates damage of the stored base.
@@ -45,7 +45,7 @@ void Installer::start_next() {
     if (auto request = request_for(next)) {
       request->kept_versions = next.kept_versions = versions_to_keep(*request);
       installing_ = std::move(next);
-      parts_.effects.push_back(agent_effect::Install{*std::move(request)});
+      parts_.effects.push_back(effect::Install{*std::move(request)});
     } else {
       repair_.fetch_full(next.offer.ledger);
       transfers_.drop(next.offer);
@@ -69,7 +69,7 @@ std::optional<InstallRequest> Installer::request_for(const ReceivedArtifact& rec
   // A part of a release that the registry does not know comes from the last inventory.
   const HeldRelease* held = repair_.held(offer.ledger);
   const uint64_t held_version = held ? held->version : 0;
-  const StoredRelease* base =
+  const store::StoredRelease* base =
       parts_.releases.find(offer.ledger, offer.base ? offer.base->version : held_version);
   const bool is_other = base && offer.base && !offer.base->content_root.is_zero() &&
                         base->ref.content_root != offer.base->content_root;
@@ -91,11 +91,11 @@ std::set<uint64_t> Installer::versions_to_keep(const InstallRequest& request) co
     if (const auto used = state->find(request.ledger); used != state->end())
       in_use.insert(used->second.version);
   }
-  return notp::versions_to_keep(parts_.releases.of(request.ledger),
-                                {.installed = request.version,
-                                 .in_use = std::move(in_use),
-                                 .confirmed = request.confirmed,
-                                 .releases_max = releases_kept_});
+  return notp::agent::versions_to_keep(parts_.releases.of(request.ledger),
+                                       {.installed = request.version,
+                                        .in_use = std::move(in_use),
+                                        .confirmed = request.confirmed,
+                                        .releases_max = releases_kept_});
 }
 
 ReceivedArtifact Installer::finish() {
@@ -106,7 +106,7 @@ ReceivedArtifact Installer::finish() {
 }
 
 void Installer::on_failed(const wire::Offer& offer, const Error& error) {
-  const LedgerId& ledger = offer.ledger;
+  const model::LedgerId& ledger = offer.ledger;
   if (offer.base && !offer.partial && is_damage(error.code))
     return repair_.scan(ledger, offer.base->version, std::nullopt);
   // The front of a resumed transfer came from an earlier session, possibly from another registry:
@@ -117,7 +117,7 @@ void Installer::on_failed(const wire::Offer& offer, const Error& error) {
   if (is_delta_failure(error.code) && (offer.base || offer.partial))
     return repair_.fetch_full(ledger);
   parts_.effects.push_back(
-      agent_effect::Changed{ledger, offer.version, wire::CommitState::kRejected, error.message});
+      effect::Changed{ledger, offer.version, wire::CommitState::kRejected, error.message});
   parts_.reports.set_install_error(
       ledger, Error(error).in(fmt::format("v{} cannot be taken", offer.version)));
   parts_.reports.report(ledger, offer.version, wire::CommitState::kRejected, &error);
@@ -125,4 +125,4 @@ void Installer::on_failed(const wire::Offer& offer, const Error& error) {
   if (error.code == ErrorCode::kIo) parts_.registry.say_bye("the node's store failed");
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -11,7 +11,7 @@
 #include "notp-client/agent/core/repair.hpp"
 #include "notp-client/agent/core/staging.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 struct ReceivedArtifact {
   wire::Offer offer;
@@ -50,4 +50,4 @@ class Installer {
   std::optional<ReceivedArtifact> installing_;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
-namespace notp {
+namespace notp::agent {
 
-LocalReleases::LocalReleases(std::vector<LedgerId> ledgers, StoreState state, AgentTrust& trust)
+LocalReleases::LocalReleases(std::vector<model::LedgerId> ledgers, store::StoreState state,
+                             AgentTrust& trust)
     : ledgers_(std::move(ledgers)), trust_(trust) {
-  for (const LedgerId& ledger : ledgers_) {
+  for (const model::LedgerId& ledger : ledgers_) {
     LedgerState& local = states_[ledger];
     if (const auto stored = state.ledgers.find(ledger); stored != state.ledgers.end())
       local.releases = std::move(stored->second.releases);
@@ -16,37 +17,39 @@ LocalReleases::LocalReleases(std::vector<LedgerId> ledgers, StoreState state, Ag
     if (!follows(ledger)) left_ledgers_.push_back(ledger);
 }
 
-const StoredRelease* LocalReleases::newest(const LedgerId& ledger) const {
+const store::StoredRelease* LocalReleases::newest(const model::LedgerId& ledger) const {
   const auto& releases = of(ledger);
   return releases.empty() ? nullptr : &releases.front();
 }
 
-const StoredRelease* LocalReleases::find(const LedgerId& ledger, uint64_t version) const {
+const store::StoredRelease* LocalReleases::find(const model::LedgerId& ledger,
+                                                uint64_t version) const {
   const auto& releases = of(ledger);
-  const auto found = std::ranges::find(releases, version, version_of);
+  const auto found = std::ranges::find(releases, version, store::version_of);
   return found == releases.end() ? nullptr : &*found;
 }
 
-StoredRelease* LocalReleases::find_mutable(const LedgerId& ledger, uint64_t version) {
+store::StoredRelease* LocalReleases::find_mutable(const model::LedgerId& ledger, uint64_t version) {
   auto& releases = states_.at(ledger).releases;
-  const auto found = std::ranges::find(releases, version, version_of);
+  const auto found = std::ranges::find(releases, version, store::version_of);
   return found == releases.end() ? nullptr : &*found;
 }
 
-const StoredRelease* LocalReleases::last_good(const LedgerState& state) {
-  const auto good = std::ranges::find_if(state.releases, [&](const StoredRelease& r) {
+const store::StoredRelease* LocalReleases::last_good(const LedgerState& state) {
+  const auto good = std::ranges::find_if(state.releases, [&](const store::StoredRelease& r) {
     return r.confirmed && !r.quarantined && !state.unreadable.contains(r.ref.version);
   });
   return good == state.releases.end() ? nullptr : &*good;
 }
 
-std::vector<const StoredRelease*> LocalReleases::usable(const LedgerId& ledger) const {
+std::vector<const store::StoredRelease*> LocalReleases::usable(
+    const model::LedgerId& ledger) const {
   const auto& [releases, unreadable] = states_.at(ledger);
-  std::vector<const StoredRelease*> out;
+  std::vector<const store::StoredRelease*> out;
   if (!releases.empty() && !releases.front().quarantined) out.push_back(&releases.front());
   // A crash forgets what the PDP had confirmed, but not what was verified: the PDP is asked again.
   for (const bool confirmed : {true, false})
-    for (const StoredRelease& release : releases)
+    for (const store::StoredRelease& release : releases)
       if (&release != &releases.front() && release.confirmed == confirmed && !release.quarantined &&
           !unreadable.contains(release.ref.version))
         out.push_back(&release);
@@ -54,23 +57,23 @@ std::vector<const StoredRelease*> LocalReleases::usable(const LedgerId& ledger) 
 }
 
 LedgerCandidates LocalReleases::candidates(
-    const LedgerId& ledger, const std::vector<const StoredRelease*>& releases) const {
+    const model::LedgerId& ledger, const std::vector<const store::StoredRelease*>& releases) const {
   LedgerCandidates out{ledger, {}};
-  for (const StoredRelease* release : releases) {
+  for (const store::StoredRelease* release : releases) {
     const AgentTrust::Scope& scope = trust_.scope(ledger, release->ref.release_hash);
     out.candidates.push_back({release->ref.version, &scope.data_roots, &scope.uses});
   }
   return out;
 }
 
-void LocalReleases::add(StoredRelease release, const std::set<uint64_t>& kept_versions) {
-  const LedgerId ledger = release.ref.ledger;
+void LocalReleases::add(store::StoredRelease release, const std::set<uint64_t>& kept_versions) {
+  const model::LedgerId ledger = release.ref.ledger;
   if (const DesiredRelease* decided = active(ledger))
-    if (StoredRelease* confirmed = find_mutable(ledger, decided->version))
+    if (store::StoredRelease* confirmed = find_mutable(ledger, decided->version))
       confirmed->confirmed |= !decided->freshness_status.denies();
   ++revision_;
   auto& releases = states_.at(ledger).releases;
-  std::erase_if(releases, [&](const StoredRelease& each) {
+  std::erase_if(releases, [&](const store::StoredRelease& each) {
     if (each.ref.version == release.ref.version) return true;
     if (kept_versions.contains(each.ref.version)) return false;
     trust_.forget(ledger, each.ref.release_hash);
@@ -79,8 +82,9 @@ void LocalReleases::add(StoredRelease release, const std::set<uint64_t>& kept_ve
   releases.insert(releases.begin(), std::move(release));
 }
 
-bool LocalReleases::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {
-  StoredRelease* release = find_mutable(ledger, version);
+bool LocalReleases::quarantine(const model::LedgerId& ledger, uint64_t version,
+                               const Error& error) {
+  store::StoredRelease* release = find_mutable(ledger, version);
   if (!release) return false;
   ++revision_;
   release->quarantined = true;
@@ -88,13 +92,13 @@ bool LocalReleases::quarantine(const LedgerId& ledger, uint64_t version, const E
   return true;
 }
 
-void LocalReleases::mark_unreadable(const LedgerId& ledger, uint64_t version) {
+void LocalReleases::mark_unreadable(const model::LedgerId& ledger, uint64_t version) {
   ++revision_;
   states_.at(ledger).unreadable.insert(version);
 }
 
-FreshnessForecast LocalReleases::forecast(const LedgerId& ledger, uint64_t version) const {
-  const StoredRelease* release = find(ledger, version);
+FreshnessForecast LocalReleases::forecast(const model::LedgerId& ledger, uint64_t version) const {
+  const store::StoredRelease* release = find(ledger, version);
   return release ? trust_.forecast(ledger, release->ref.release_hash) : FreshnessForecast{};
 }
 
@@ -102,7 +106,7 @@ DesiredState LocalReleases::desired(const Picks& picks) const {
   DesiredState state;
   for (const auto& [ledger, pick] : picks) {
     // A PDP may have confirmed a release that was dropped since.
-    const StoredRelease* stored = find(ledger, pick.version);
+    const store::StoredRelease* stored = find(ledger, pick.version);
     if (!stored) continue;
     DesiredRelease release{pick.version, stored->ref.release_hash,
                            trust_.forecast(ledger, stored->ref.release_hash).freshness_status};
@@ -112,12 +116,13 @@ DesiredState LocalReleases::desired(const Picks& picks) const {
   return state;
 }
 
-const DesiredRelease* LocalReleases::active(const LedgerId& ledger) const {
+const DesiredRelease* LocalReleases::active(const model::LedgerId& ledger) const {
   const auto found = active_.find(ledger);
   return found == active_.end() ? nullptr : &found->second;
 }
 
-std::optional<FreshnessState> LocalReleases::active_freshness(const LedgerId& ledger) const {
+std::optional<trust::FreshnessState> LocalReleases::active_freshness(
+    const model::LedgerId& ledger) const {
   const DesiredRelease* decided = active(ledger);
   if (!decided) return std::nullopt;
   return forecast(ledger, decided->version).freshness_status.state;
@@ -131,7 +136,7 @@ Versions LocalReleases::proven() const {
   return out;
 }
 
-std::optional<uint64_t> LocalReleases::proven(const LedgerId& ledger) const {
+std::optional<uint64_t> LocalReleases::proven(const model::LedgerId& ledger) const {
   const DesiredRelease* decided = active(ledger);
   if (!decided || decided->freshness_status.denies()) return std::nullopt;
   return decided->version;
@@ -141,9 +146,10 @@ Versions LocalReleases::known_good() const {
   Versions good = proven();
   for (const auto& [ledger, state] : states_) {
     if (good.contains(ledger)) continue;
-    if (const StoredRelease* release = last_good(state)) good.emplace(ledger, release->ref.version);
+    if (const store::StoredRelease* release = last_good(state))
+      good.emplace(ledger, release->ref.version);
   }
   return good;
 }
 
-}  // namespace notp
+}  // namespace notp::agent

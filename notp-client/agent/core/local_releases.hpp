@@ -12,80 +12,80 @@
 #include "notp-client/agent/core/selection.hpp"
 #include "notp-client/store/store.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 class LocalReleases {
  public:
   // `ledgers` in the order of the configuration: an earlier one owns data roots before a later one.
   // `trust` has verified the releases of `state` and outlives this object.
-  LocalReleases(std::vector<LedgerId> ledgers, StoreState state, AgentTrust& trust);
+  LocalReleases(std::vector<model::LedgerId> ledgers, store::StoreState state, AgentTrust& trust);
 
-  const std::vector<LedgerId>& ledgers() const { return ledgers_; }
-  const std::vector<LedgerId>& sorted_ledgers() const { return sorted_ledgers_; }
+  const std::vector<model::LedgerId>& ledgers() const { return ledgers_; }
+  const std::vector<model::LedgerId>& sorted_ledgers() const { return sorted_ledgers_; }
   // Returns the stored ledgers that are no longer configured, to be dropped. Empty on later calls.
-  std::vector<LedgerId> take_left_ledgers() { return std::exchange(left_ledgers_, {}); }
+  std::vector<model::LedgerId> take_left_ledgers() { return std::exchange(left_ledgers_, {}); }
   // Whether the configuration names the ledger. All methods below take only such ledgers.
-  bool follows(const LedgerId& ledger) const { return states_.contains(ledger); }
+  bool follows(const model::LedgerId& ledger) const { return states_.contains(ledger); }
 
   // Newest first.
-  const std::vector<StoredRelease>& of(const LedgerId& ledger) const {
+  const std::vector<store::StoredRelease>& of(const model::LedgerId& ledger) const {
     return states_.at(ledger).releases;
   }
   // nullptr: none is stored. Valid until the next add().
-  const StoredRelease* newest(const LedgerId& ledger) const;
+  const store::StoredRelease* newest(const model::LedgerId& ledger) const;
   // nullptr: it is not stored, or no longer. Valid until the next add().
-  const StoredRelease* find(const LedgerId& ledger, uint64_t version) const;
+  const store::StoredRelease* find(const model::LedgerId& ledger, uint64_t version) const;
   // Returns the releases of a ledger that the PDP may decide with, other ledgers aside, best first.
-  std::vector<const StoredRelease*> usable(const LedgerId& ledger) const;
+  std::vector<const store::StoredRelease*> usable(const model::LedgerId& ledger) const;
   // Differs after every change of what usable() returns.
   uint64_t revision() const { return revision_; }
   // Returns the input for select_releases().
-  LedgerCandidates candidates(const LedgerId& ledger,
-                              const std::vector<const StoredRelease*>& releases) const;
+  LedgerCandidates candidates(const model::LedgerId& ledger,
+                              const std::vector<const store::StoredRelease*>& releases) const;
 
   // Makes `release` the newest of its ledger, replacing one of the same version; of the older ones,
   // `kept_versions` stay. Marks the ledger's active release as confirmed.
-  void add(StoredRelease release, const std::set<uint64_t>& kept_versions);
+  void add(store::StoredRelease release, const std::set<uint64_t>& kept_versions);
   // Marks a release that a PDP refused. False: it is no longer stored.
-  bool quarantine(const LedgerId& ledger, uint64_t version, const Error& error);
+  bool quarantine(const model::LedgerId& ledger, uint64_t version, const Error& error);
   // Excludes a release as a fallback: it cannot be read from the store, and no registry sends it
   // again.
-  void mark_unreadable(const LedgerId& ledger, uint64_t version);
+  void mark_unreadable(const model::LedgerId& ledger, uint64_t version);
 
   // A release that is not stored has no forecast.
-  FreshnessForecast forecast(const LedgerId& ledger, uint64_t version) const;
+  FreshnessForecast forecast(const model::LedgerId& ledger, uint64_t version) const;
   // Returns the picks that are still stored, each with its current freshness.
   DesiredState desired(const Picks& picks) const;
 
   // The state that the PDP last confirmed in this process.
   const DesiredState& active() const { return active_; }
-  const DesiredRelease* active(const LedgerId& ledger) const;
+  const DesiredRelease* active(const model::LedgerId& ledger) const;
   // Returns the previous active state.
   DesiredState set_active(DesiredState state) { return std::exchange(active_, std::move(state)); }
   // nullopt: the PDP has confirmed no release of the ledger.
-  std::optional<FreshnessState> active_freshness(const LedgerId& ledger) const;
+  std::optional<trust::FreshnessState> active_freshness(const model::LedgerId& ledger) const;
   // The versions that the PDP last confirmed in this process and received in full: valid fallbacks.
   Versions proven() const;
-  std::optional<uint64_t> proven(const LedgerId& ledger) const;
+  std::optional<uint64_t> proven(const model::LedgerId& ledger) const;
   // The versions that the PDP is known to accept: proven, else confirmed in an earlier process.
   Versions known_good() const;
 
  private:
   struct LedgerState {
-    std::vector<StoredRelease> releases;  // newest first
-    std::set<uint64_t> unreadable;        // older releases
+    std::vector<store::StoredRelease> releases;  // newest first
+    std::set<uint64_t> unreadable;               // older releases
   };
-  StoredRelease* find_mutable(const LedgerId& ledger, uint64_t version);
+  store::StoredRelease* find_mutable(const model::LedgerId& ledger, uint64_t version);
   // The newest readable release that a PDP has confirmed; nullptr: none.
-  static const StoredRelease* last_good(const LedgerState& state);
+  static const store::StoredRelease* last_good(const LedgerState& state);
 
-  const std::vector<LedgerId> ledgers_;
-  std::vector<LedgerId> sorted_ledgers_;
-  std::vector<LedgerId> left_ledgers_;
+  const std::vector<model::LedgerId> ledgers_;
+  std::vector<model::LedgerId> sorted_ledgers_;
+  std::vector<model::LedgerId> left_ledgers_;
   AgentTrust& trust_;
-  std::map<LedgerId, LedgerState> states_;
+  std::map<model::LedgerId, LedgerState> states_;
   uint64_t revision_ = 0;
   DesiredState active_;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

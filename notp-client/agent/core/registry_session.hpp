@@ -7,7 +7,7 @@
 
 #include "protocol/session/client/client_session.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 // Without an open session messages are dropped, and not queued for the next one: it begins with a
 // Hello that carries the full state.
@@ -17,7 +17,7 @@ class RegistryPort {
   // Not before the registry's Welcome.
   virtual void commit(wire::Commit commit) = 0;
   virtual void want(wire::Want want) = 0;
-  virtual void send_inventory(const LedgerId& ledger, Inventory inventory) = 0;
+  virtual void send_inventory(const model::LedgerId& ledger, delta::Inventory inventory) = 0;
   // Ends the session.
   virtual void say_bye(std::string reason) = 0;
 };
@@ -25,14 +25,15 @@ class RegistryPort {
 // The session of the open connection, if there is one.
 class RegistrySession final : public RegistryPort {
  public:
-  ClientSession& begin(wire::Hello hello, std::vector<PartialArtifact> partials, Now now) {
-    session_ = std::make_unique<ClientSession>(std::move(hello), std::move(partials), now);
+  session::ClientSession& begin(wire::Hello hello, std::vector<session::PartialArtifact> partials,
+                                Now now) {
+    session_ = std::make_unique<session::ClientSession>(std::move(hello), std::move(partials), now);
     return *session_;
   }
   void end() { session_.reset(); }
 
   // Null: no connection is open.
-  ClientSession* get() const { return session_.get(); }
+  session::ClientSession* get() const { return session_.get(); }
   bool is_open() const { return session_ && !session_->is_closed(); }
   bool is_welcomed() const { return is_open() && session_->is_welcomed(); }
 
@@ -42,7 +43,7 @@ class RegistrySession final : public RegistryPort {
   void want(wire::Want want) override {
     if (is_open()) session_->want({std::move(want)});
   }
-  void send_inventory(const LedgerId& ledger, Inventory inventory) override {
+  void send_inventory(const model::LedgerId& ledger, delta::Inventory inventory) override {
     if (is_open()) session_->inventory(ledger, std::move(inventory));
   }
   void say_bye(std::string reason) override {
@@ -50,7 +51,7 @@ class RegistrySession final : public RegistryPort {
   }
 
  private:
-  std::unique_ptr<ClientSession> session_;
+  std::unique_ptr<session::ClientSession> session_;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -2,14 +2,14 @@
 
 #include <algorithm>
 
-namespace notp {
+namespace notp::agent {
 namespace {
 
 constexpr size_t kRejectionsKept = 16;
 
 }  // namespace
 
-std::optional<Error> Rejections::find(const LedgerId& ledger, uint64_t version,
+std::optional<Error> Rejections::find(const model::LedgerId& ledger, uint64_t version,
                                       const Picks& beside) const {
   const auto rejections = ledgers_.find(ledger);
   if (rejections == ledgers_.end()) return std::nullopt;
@@ -26,14 +26,15 @@ std::optional<Error> Rejections::find(const LedgerId& ledger, uint64_t version,
 
 // With fewer entries than releases, releases that all fail together with the same others would be
 // tried in turn for ever.
-void Rejections::keep(const LedgerId& ledger, Rejection rejection, const LocalReleases& releases) {
+void Rejections::keep(const model::LedgerId& ledger, Rejection rejection,
+                      const LocalReleases& releases) {
   std::deque<Rejection>& kept = ledgers_[ledger];
   std::erase_if(kept, [&](const Rejection& each) { return !releases.find(ledger, each.version); });
   kept.push_back(std::move(rejection));
   if (kept.size() > std::max(kRejectionsKept, releases.of(ledger).size())) kept.pop_front();
 }
 
-bool names_ledger(const LedgerId& ledger, std::string_view findings) {
+bool names_ledger(const model::LedgerId& ledger, std::string_view findings) {
   const std::string prefix = ledger.text() + "/";
   for (size_t at = 0; at < findings.size();) {
     std::string_view line = findings.substr(at, findings.find('\n', at) - at);
@@ -44,4 +45,4 @@ bool names_ledger(const LedgerId& ledger, std::string_view findings) {
   return false;
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -11,7 +11,7 @@
 #include "notp-client/agent/core/local_releases.hpp"
 #include "notp-client/agent/core/selection.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 struct Rejection {
   uint64_t version = 0;
@@ -22,16 +22,17 @@ struct Rejection {
 class Rejections {
  public:
   // Returns why the release cannot be activated with these picks; nullopt: no reason is known.
-  std::optional<Error> find(const LedgerId& ledger, uint64_t version, const Picks& beside) const;
+  std::optional<Error> find(const model::LedgerId& ledger, uint64_t version,
+                            const Picks& beside) const;
   // Stores a rejection. Keeps at most kRejectionsKept per ledger, and one for each stored release.
-  void keep(const LedgerId& ledger, Rejection rejection, const LocalReleases& releases);
+  void keep(const model::LedgerId& ledger, Rejection rejection, const LocalReleases& releases);
 
  private:
-  std::map<LedgerId, std::deque<Rejection>> ledgers_;
+  std::map<model::LedgerId, std::deque<Rejection>> ledgers_;
 };
 
 // Whether a PDP's findings name a file of the ledger. Each finding is a line that begins with the
 // path.
-bool names_ledger(const LedgerId& ledger, std::string_view findings);
+bool names_ledger(const model::LedgerId& ledger, std::string_view findings);
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -4,7 +4,7 @@
 
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::agent {
 namespace {
 
 bool is_damaged(const Result<ContentScan>& scan) { return !scan || !scan->missing_blobs.empty(); }
@@ -13,18 +13,18 @@ bool is_damaged(const Result<ContentScan>& scan) { return !scan || !scan->missin
 
 ContentRepair::ContentRepair(CoreParts parts, const PartialTransfers& transfers)
     : parts_(parts), transfers_(transfers) {
-  for (const LedgerId& ledger : parts_.releases.ledgers())
+  for (const model::LedgerId& ledger : parts_.releases.ledgers())
     ledgers_[ledger].wants_full = parts_.trust.damaged().contains(ledger);
 }
 
-wire::Want ContentRepair::want(const LedgerId& ledger, bool with_base) const {
+wire::Want ContentRepair::want(const model::LedgerId& ledger, bool with_base) const {
   const LedgerRepair& repair = ledgers_.at(ledger);
   const auto& releases = parts_.releases.of(ledger);
   wire::Want want;
   want.ledger = ledger;
   want.resume = transfers_.resume_token(ledger);
   if (!with_base || repair.wants_full || releases.empty()) return want;
-  const auto base_of = [](const StoredRelease& r) {
+  const auto base_of = [](const store::StoredRelease& r) {
     return wire::Base{r.ref.version, r.ref.content_root};
   };
   want.base = base_of(releases.front());
@@ -37,25 +37,25 @@ wire::Want ContentRepair::want(const LedgerId& ledger, bool with_base) const {
   return want;
 }
 
-void ContentRepair::fetch_full(const LedgerId& ledger) {
+void ContentRepair::fetch_full(const model::LedgerId& ledger) {
   ledgers_.at(ledger).wants_full = true;
   parts_.registry.want(want(ledger, /*with_base=*/false));
 }
 
-const HeldRelease* ContentRepair::held(const LedgerId& ledger) const {
+const HeldRelease* ContentRepair::held(const model::LedgerId& ledger) const {
   const auto& held = ledgers_.at(ledger).held;
   return held ? &*held : nullptr;
 }
 
-void ContentRepair::scan(const LedgerId& ledger, uint64_t version,
-                         std::optional<InventoryForm> form) {
-  parts_.effects.push_back(agent_effect::ScanContent{{ledger, version, form}});
+void ContentRepair::scan(const model::LedgerId& ledger, uint64_t version,
+                         std::optional<delta::InventoryForm> form) {
+  parts_.effects.push_back(effect::ScanContent{{ledger, version, form}});
 }
 
-void ContentRepair::on_inventory_wanted(const LedgerId& ledger, InventoryForm form) {
-  const StoredRelease* newest =
+void ContentRepair::on_inventory_wanted(const model::LedgerId& ledger, delta::InventoryForm form) {
+  const store::StoredRelease* newest =
       parts_.releases.follows(ledger) ? parts_.releases.newest(ledger) : nullptr;
-  if (!newest) return parts_.registry.send_inventory(ledger, Inventory{});
+  if (!newest) return parts_.registry.send_inventory(ledger, delta::Inventory{});
   scan(ledger, newest->ref.version, form);
 }
 
@@ -68,7 +68,7 @@ void ContentRepair::on_unreadable(const DesiredState& state) {
 }
 
 bool ContentRepair::is_newest(const ScanRequest& request) const {
-  const StoredRelease* newest = parts_.releases.newest(request.ledger);
+  const store::StoredRelease* newest = parts_.releases.newest(request.ledger);
   return newest && newest->ref.version == request.version;
 }
 
@@ -89,7 +89,7 @@ bool ContentRepair::drop_if_unreadable(const ScanRequest& request,
 
 void ContentRepair::on_content_scan(const ScanRequest& request, Result<ContentScan> scan,
                                     const DesiredState* failed) {
-  const LedgerId& ledger = request.ledger;
+  const model::LedgerId& ledger = request.ledger;
   const bool is_scanning = scanning_.contains(ledger), damaged = is_damaged(scan);
   // No registry resends an older release that the PDP should have decided with. A delta's base need
   // not be complete: the head is wanted.
@@ -112,7 +112,7 @@ void ContentRepair::on_content_scan(const ScanRequest& request, Result<ContentSc
 }
 
 // Requests only what is damaged.
-void ContentRepair::request_damaged(const LedgerId& ledger) {
+void ContentRepair::request_damaged(const model::LedgerId& ledger) {
   const HeldRelease& held = *ledgers_.at(ledger).held;
   parts_.alarms.raise(
       Error{ErrorCode::kCorrupt,
@@ -124,4 +124,4 @@ void ContentRepair::request_damaged(const LedgerId& ledger) {
   parts_.registry.want(want(ledger, /*with_base=*/true));
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -9,7 +9,7 @@
 #include "notp-client/agent/core/core_parts.hpp"
 #include "notp-client/agent/core/staging.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 // A release that is only partly readable.
 struct HeldRelease {
@@ -25,20 +25,21 @@ class ContentRepair {
 
   // Returns a subscription to the ledger, based on what is stored. `with_base` false: for full
   // content.
-  wire::Want want(const LedgerId& ledger, bool with_base) const;
+  wire::Want want(const model::LedgerId& ledger, bool with_base) const;
   // Requests the newest release in full, without a base: in this session and the next ones, until
   // it is stored.
-  void fetch_full(const LedgerId& ledger);
+  void fetch_full(const model::LedgerId& ledger);
   // The result of the last scan of the ledger's newest release or of a base; null: no scan since
   // the last release was stored.
-  const HeldRelease* held(const LedgerId& ledger) const;
+  const HeldRelease* held(const model::LedgerId& ledger) const;
   // A complete release was stored.
-  void on_stored(const LedgerId& ledger) { ledgers_.at(ledger) = {}; }
+  void on_stored(const model::LedgerId& ledger) { ledgers_.at(ledger) = {}; }
 
   // Yields a ScanContent.
-  void scan(const LedgerId& ledger, uint64_t version, std::optional<InventoryForm> form);
+  void scan(const model::LedgerId& ledger, uint64_t version,
+            std::optional<delta::InventoryForm> form);
   // The registry knows none of this node's releases and asks for an inventory to build on.
-  void on_inventory_wanted(const LedgerId& ledger, InventoryForm form);
+  void on_inventory_wanted(const model::LedgerId& ledger, delta::InventoryForm form);
   // One of these releases could not be read; which one is not known yet.
   void on_unreadable(const DesiredState& state);
   // Marks an older release, which is not sent again, as unreadable. True: it was marked.
@@ -53,15 +54,15 @@ class ContentRepair {
     std::optional<HeldRelease> held;
   };
   bool is_newest(const ScanRequest& request) const;
-  void request_damaged(const LedgerId& ledger);
+  void request_damaged(const model::LedgerId& ledger);
 
   const CoreParts parts_;
   const PartialTransfers& transfers_;
-  std::map<LedgerId, LedgerRepair> ledgers_;
+  std::map<model::LedgerId, LedgerRepair> ledgers_;
   // For a desired state that could not be read: the ledgers being scanned, and whether damage was
   // found.
-  std::set<LedgerId> scanning_;
+  std::set<model::LedgerId> scanning_;
   bool damage_found_ = false;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -8,7 +8,7 @@
 
 #include "notp-client/store/store.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 struct RetentionRequest {
   uint64_t installed = 0;             // the new version
@@ -20,7 +20,7 @@ struct RetentionRequest {
 // Returns the older versions that stay: those in use and the last good release (confirmed and not
 // quarantined), however old, then the newest. `releases_max` bounds the total, unless more must
 // stay. `releases`: newest first.
-std::set<uint64_t> versions_to_keep(const std::vector<StoredRelease>& releases,
+std::set<uint64_t> versions_to_keep(const std::vector<store::StoredRelease>& releases,
                                     const RetentionRequest& request);
 
-}  // namespace notp
+}  // namespace notp::agent

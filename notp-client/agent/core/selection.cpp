@@ -4,7 +4,7 @@
 
 #include "protocol/model/manifest.hpp"
 
-namespace notp {
+namespace notp::agent {
 namespace {
 
 class Selector {
@@ -24,7 +24,7 @@ class Selector {
 
  private:
   struct Owned {
-    const LedgerId* ledger;
+    const model::LedgerId* ledger;
     const Candidate* candidate;
   };
 
@@ -50,10 +50,10 @@ class Selector {
     owned_.push_back({&ledger.ledger, owner});
   }
 
-  std::optional<Error> overlap(const LedgerId& ledger, const Candidate& candidate) const {
+  std::optional<Error> overlap(const model::LedgerId& ledger, const Candidate& candidate) const {
     for (const Owned& other : owned_)
       if (const std::string pair =
-              roots_overlap(*other.candidate->data_roots, *candidate.data_roots);
+              model::roots_overlap(*other.candidate->data_roots, *candidate.data_roots);
           !pair.empty())
         return Error{ErrorCode::kRootsOverlap,
                      fmt::format("data roots of {} v{} overlap with those of {} v{} ({}), which "
@@ -64,7 +64,7 @@ class Selector {
     return std::nullopt;
   }
 
-  const Error* excluded(const LedgerId& ledger, uint64_t version) const {
+  const Error* excluded(const model::LedgerId& ledger, uint64_t version) const {
     const auto found = excluded_.find({ledger, version});
     return found == excluded_.end() ? nullptr : &found->second;
   }
@@ -83,13 +83,14 @@ class Selector {
     return any;
   }
 
-  std::optional<Error> missing_use(const LedgerId& ledger, const Candidate& candidate) const {
+  std::optional<Error> missing_use(const model::LedgerId& ledger,
+                                   const Candidate& candidate) const {
     const auto problem = [&](std::string_view what) {
       return Error{ErrorCode::kPdpRejected,
                    fmt::format("{} v{} {}", ledger.text(), candidate.version, what),
                    {}};
     };
-    for (const LedgerUse& use : *candidate.uses) {
+    for (const model::LedgerUse& use : *candidate.uses) {
       const auto used = out_.picks.find(use.ledger);
       if (used == out_.picks.end())
         return problem(
@@ -107,7 +108,7 @@ class Selector {
   const FindFault& fault_;
   Selection out_;
   std::vector<Owned> owned_;  // in the order of ledgers_
-  std::map<std::pair<LedgerId, uint64_t>, Error> excluded_;
+  std::map<std::pair<model::LedgerId, uint64_t>, Error> excluded_;
 };
 
 }  // namespace
@@ -116,4 +117,4 @@ Selection select_releases(const std::vector<LedgerCandidates>& ledgers, const Fi
   return Selector(ledgers, fault).run();
 }
 
-}  // namespace notp
+}  // namespace notp::agent

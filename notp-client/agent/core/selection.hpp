@@ -11,17 +11,17 @@
 #include "common/result.hpp"
 #include "protocol/model/ledger.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 struct Candidate {
   uint64_t version = 0;
   const std::vector<std::string>* data_roots = nullptr;
-  const std::vector<LedgerUse>* uses = nullptr;
+  const std::vector<model::LedgerUse>* uses = nullptr;
 };
 
 // A ledger of the node and its usable releases, best first.
 struct LedgerCandidates {
-  LedgerId ledger;
+  model::LedgerId ledger;
   std::vector<Candidate> candidates;
 };
 
@@ -32,7 +32,7 @@ struct Pick {
   bool withheld = false;
   bool operator==(const Pick&) const = default;
 };
-using Picks = std::map<LedgerId, Pick>;
+using Picks = std::map<model::LedgerId, Pick>;
 
 // A ledger's best candidate, if it is not used, and the reason.
 struct Refused {
@@ -42,12 +42,12 @@ struct Refused {
 
 struct Selection {
   Picks picks;  // without ledgers whose roots belong to others
-  std::map<LedgerId, Refused> refused;
+  std::map<model::LedgerId, Refused> refused;
 };
 
 // Returns the known fault of a release together with the others; nullopt: none.
-using FindFault =
-    std::function<std::optional<Error>(const LedgerId&, uint64_t version, const Picks& beside)>;
+using FindFault = std::function<std::optional<Error>(const model::LedgerId&, uint64_t version,
+                                                     const Picks& beside)>;
 
 // If the roots of two ledgers overlap, the earlier ledger owns them, whichever was stored first:
 // for the later one an older candidate is taken, or none (kRootsOverlap). A release whose uses are
@@ -55,4 +55,4 @@ using FindFault =
 // or withheld (kPdpRejected); it never prevents a release that it uses from being picked.
 Selection select_releases(const std::vector<LedgerCandidates>& ledgers, const FindFault& fault);
 
-}  // namespace notp
+}  // namespace notp::agent

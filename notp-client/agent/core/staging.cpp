@@ -6,17 +6,17 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/trust/statements.hpp"
 
-namespace notp {
+namespace notp::agent {
 
-void PartialTransfers::adopt(std::vector<StagedPiece> pieces) {
-  for (StagedPiece& piece : pieces) {
-    const StoredRelease* newest =
+void PartialTransfers::adopt(std::vector<store::StagedPiece> pieces) {
+  for (store::StagedPiece& piece : pieces) {
+    const store::StoredRelease* newest =
         releases_.follows(piece.ledger) ? releases_.newest(piece.ledger) : nullptr;
     if (!releases_.follows(piece.ledger) || (newest && newest->ref.version >= piece.version)) {
       drops_.insert(piece.ledger);
       continue;
     }
-    PartialArtifact partial;
+    session::PartialArtifact partial;
     partial.offer.ledger = piece.ledger;
     partial.offer.version = piece.version;
     partial.offer.artifact = piece.artifact;
@@ -27,16 +27,17 @@ void PartialTransfers::adopt(std::vector<StagedPiece> pieces) {
   }
 }
 
-std::optional<wire::ResumeToken> PartialTransfers::resume_token(const LedgerId& ledger) const {
-  const auto partial =
-      std::ranges::find(partials_, ledger, [](const PartialArtifact& p) { return p.offer.ledger; });
+std::optional<wire::ResumeToken> PartialTransfers::resume_token(
+    const model::LedgerId& ledger) const {
+  const auto partial = std::ranges::find(
+      partials_, ledger, [](const session::PartialArtifact& p) { return p.offer.ledger; });
   if (partial == partials_.end()) return std::nullopt;
   return wire::ResumeToken{partial->offer.artifact, partial->bytes.size()};
 }
 
 // An artifact that fits one chunk would be resent whole in any case. A resumed one states its id.
 void PartialTransfers::on_offer(const wire::Offer& offer) {
-  std::erase_if(partials_, [&](const PartialArtifact& partial) {
+  std::erase_if(partials_, [&](const session::PartialArtifact& partial) {
     return partial.offer.ledger == offer.ledger;
   });
   StagedTransfer& transfer = staged_[offer.ledger];
@@ -66,8 +67,8 @@ void PartialTransfers::drop(const wire::Offer& offer) {
     staged_.erase(found);
 }
 
-void PartialTransfers::end_session(std::vector<PartialArtifact> partials) {
-  for (PartialArtifact& partial : partials) {
+void PartialTransfers::end_session(std::vector<session::PartialArtifact> partials) {
+  for (session::PartialArtifact& partial : partials) {
     const auto artifact = artifact_of(partial.offer, partial.bytes);
     if (!artifact) continue;
     partial.offer.artifact = *artifact;
@@ -82,12 +83,13 @@ std::optional<Hash> PartialTransfers::artifact_of(const wire::Offer& offer,
                                                   ByteView received) const {
   if (!offer.artifact.is_zero()) return offer.artifact;
   if (!releases_.follows(offer.ledger)) return std::nullopt;
-  const StoredRelease* base =
+  const store::StoredRelease* base =
       offer.base ? releases_.find(offer.ledger, offer.base->version) : nullptr;
   if (offer.base && !base) return std::nullopt;
-  auto envelope = read_envelope(received, base ? base->envelope : ReleaseEnvelope());
+  auto envelope = delta::read_envelope(received, base ? base->envelope : trust::ReleaseEnvelope());
   if (!envelope || !envelope->open()) return std::nullopt;
-  return artifact_id(base ? base->ref.release_hash : Hash{}, envelope->hash(), offer.encoding_tier);
+  return delta::artifact_id(base ? base->ref.release_hash : Hash{}, envelope->hash(),
+                            offer.encoding_tier);
 }
 
 uint64_t PartialTransfers::staged_bytes() const {
@@ -96,7 +98,7 @@ uint64_t PartialTransfers::staged_bytes() const {
   return bytes;
 }
 
-std::optional<StagingStep> PartialTransfers::next_step(const ClientSession* session) {
+std::optional<StagingStep> PartialTransfers::next_step(const session::ClientSession* session) {
   if (!is_enabled_) return std::nullopt;
   if (!drops_.empty()) return DropStaged{drops_.extract(drops_.begin()).value()};
   if (!session) return std::nullopt;
@@ -110,10 +112,9 @@ std::optional<StagingStep> PartialTransfers::next_step(const ClientSession* sess
   return std::nullopt;
 }
 
-std::optional<StagedPiece> PartialTransfers::next_piece(const LedgerId& ledger,
-                                                        StagedTransfer& transfer,
-                                                        const ClientSession& session,
-                                                        uint64_t bytes_max) const {
+std::optional<store::StagedPiece> PartialTransfers::next_piece(
+    const model::LedgerId& ledger, StagedTransfer& transfer, const session::ClientSession& session,
+    uint64_t bytes_max) const {
   if (!transfer.stream) return std::nullopt;
   const ByteView received = session.received(*transfer.stream);
   if (received.size() <= transfer.bytes) return std::nullopt;
@@ -122,14 +123,14 @@ std::optional<StagedPiece> PartialTransfers::next_piece(const LedgerId& ledger,
   if (!artifact) return std::nullopt;
   transfer.artifact = *artifact;
   const ByteView piece = received.substr(transfer.bytes, bytes_max);
-  StagedPiece step{.ledger = ledger,
-                   .version = transfer.offer.version,
-                   .artifact = transfer.artifact,
-                   .size = transfer.offer.size,
-                   .offset = transfer.bytes,
-                   .bytes = Bytes(piece)};
+  store::StagedPiece step{.ledger = ledger,
+                          .version = transfer.offer.version,
+                          .artifact = transfer.artifact,
+                          .size = transfer.offer.size,
+                          .offset = transfer.bytes,
+                          .bytes = Bytes(piece)};
   transfer.bytes += piece.size();
   return step;
 }
 
-}  // namespace notp
+}  // namespace notp::agent

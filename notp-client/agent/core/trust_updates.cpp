@@ -1,6 +1,6 @@
 #include "notp-client/agent/core/trust_updates.hpp"
 
-namespace notp {
+namespace notp::agent {
 namespace {
 
 // Whether the error may be temporary: with a wrong clock, here or there, or an expired root, the
@@ -25,14 +25,14 @@ std::optional<Error> TrustUpdates::on_root(ByteView envelope) {
   }
   if (!parts_.trust.root_has_expired()) parts_.alarms.clear(AlarmTopic::kRoot);
   parts_.reports.clear_trouble(NodeTrouble::kRoot);
-  parts_.effects.push_back(agent_effect::Persist{*std::move(pinned)});
+  parts_.effects.push_back(effect::Persist{*std::move(pinned)});
   return std::nullopt;
 }
 
 std::optional<Error> TrustUpdates::on_freshness(const wire::FreshnessUpdate& update) {
   if (dial_.is_rejected()) return std::nullopt;
-  std::vector<LedgerId> expected;
-  for (const LedgerId& ledger : parts_.releases.sorted_ledgers())
+  std::vector<model::LedgerId> expected;
+  for (const model::LedgerId& ledger : parts_.releases.sorted_ledgers())
     if (parts_.reports.refusal(ledger).empty()) expected.push_back(ledger);
   auto keep = parts_.trust.take_freshness(update, expected);
   if (!keep) return refuse(keep.error());
@@ -53,7 +53,7 @@ std::optional<Error> TrustUpdates::refuse(const Error& error) {
   return error;
 }
 
-void TrustUpdates::accept(FreshnessKeep keep) {
+void TrustUpdates::accept(store::FreshnessKeep keep) {
   dial_.mark_trusted();
   parts_.alarms.clear(AlarmTopic::kFreshness);
   bool is_over = parts_.reports.clear_trouble(NodeTrouble::kFreshness);
@@ -62,7 +62,7 @@ void TrustUpdates::accept(FreshnessKeep keep) {
     is_over |= parts_.reports.clear_trouble(NodeTrouble::kStore);
   if (is_over) parts_.reports.report_all();
   watch_.on_time_kept(parts_.trust.ticked_at().boot_ms);
-  parts_.effects.push_back(agent_effect::Persist{store_change::KeepFreshness{std::move(keep)}});
+  parts_.effects.push_back(effect::Persist{store::change::KeepFreshness{std::move(keep)}});
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -8,7 +8,7 @@
 #include "notp-client/agent/core/dial_plan.hpp"
 #include "notp-client/agent/core/freshness_watch.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 class TrustUpdates {
  public:
@@ -22,7 +22,7 @@ class TrustUpdates {
   std::optional<Error> on_freshness(const wire::FreshnessUpdate& update);
 
  private:
-  void accept(FreshnessKeep keep);
+  void accept(store::FreshnessKeep keep);
   std::optional<Error> refuse(const Error& error);
 
   const CoreParts parts_;
@@ -31,4 +31,4 @@ class TrustUpdates {
   bool is_attested_ = false;  // in this session; a failure to store it would have ended the session
 };
 
-}  // namespace notp
+}  // namespace notp::agent

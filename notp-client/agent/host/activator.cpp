@@ -8,13 +8,13 @@
 #include "common/assert.hpp"
 #include "common/spawn.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 namespace asio = boost::asio;
 
 namespace {
 
-DesiredState state_of(const ActiveSet& active_set) {
+DesiredState state_of(const pdp::ActiveSet& active_set) {
   DesiredState state;
   for (const auto& [ledger, release] : active_set.ledgers)
     state.emplace(ledger, DesiredRelease{release.ref.version, release.ref.release_hash,
@@ -24,8 +24,8 @@ DesiredState state_of(const ActiveSet& active_set) {
 
 }  // namespace
 
-Activator::Activator(asio::any_io_executor executor, Pdp& pdp, Store& store,
-                     OffloadPool& store_worker, OutcomeHandler on_outcome)
+Activator::Activator(asio::any_io_executor executor, pdp::Pdp& pdp, store::Store& store,
+                     transport::OffloadPool& store_worker, OutcomeHandler on_outcome)
     : executor_(executor),
       pdp_(pdp),
       store_(store),
@@ -33,18 +33,18 @@ Activator::Activator(asio::any_io_executor executor, Pdp& pdp, Store& store,
       on_outcome_(std::move(on_outcome)) {}
 
 void Activator::start() {
-  pdp_.start([this](PdpOutcome outcome) { on_pdp(outcome); });
+  pdp_.start([this](pdp::PdpOutcome outcome) { on_pdp(outcome); });
 }
 
 ContentSink* Activator::recent() { return pdp_.kind() == "embedded" ? &recent_ : nullptr; }
 
-void Activator::activate(agent_effect::Activate effect) {
+void Activator::activate(effect::Activate effect) {
   // In the core's view the set confirmed last is the active one.
   spawn(executor_, run(std::move(effect), confirmed_.get()));
 }
 
-asio::awaitable<void> Activator::run(agent_effect::Activate effect, ActiveSetPtr confirmed) {
-  auto active_set = co_await offload(
+asio::awaitable<void> Activator::run(effect::Activate effect, pdp::ActiveSetPtr confirmed) {
+  auto active_set = co_await transport::offload(
       store_worker_, [this, &effect, &confirmed] { return compose(effect, confirmed.get()); });
   if (stopping_) co_return;
   if (active_set)
@@ -53,31 +53,32 @@ asio::awaitable<void> Activator::run(agent_effect::Activate effect, ActiveSetPtr
     on_outcome_(effect.desired, active_set.error());
 }
 
-Result<ActiveSetPtr> Activator::compose(const agent_effect::Activate& effect,
-                                        const ActiveSet* confirmed) {
-  auto active_set = std::make_shared<ActiveSet>();
+Result<pdp::ActiveSetPtr> Activator::compose(const effect::Activate& effect,
+                                             const pdp::ActiveSet* confirmed) {
+  auto active_set = std::make_shared<pdp::ActiveSet>();
   active_set->as_of_ms = effect.as_of_ms;
   for (const auto& [ledger, activated] : effect.releases) {
-    NOTP_ASSIGN(ActiveRelease release, compose_release(activated, confirmed));
+    NOTP_ASSIGN(pdp::ActiveRelease release, compose_release(activated, confirmed));
     active_set->ledgers.emplace(ledger, std::move(release));
   }
   composed_ = active_set;
   return active_set;
 }
 
-Result<ActiveRelease> Activator::compose_release(const ActivatedRelease& release,
-                                                 const ActiveSet* confirmed) {
-  NOTP_ASSIGN(TreePtr tree, tree_of(release, confirmed));
-  return ActiveRelease{.ref = release.stored.ref,
-                       .data_roots = release.data_roots,
-                       .tree = std::move(tree),
-                       .freshness_status = release.freshness_status};
+Result<pdp::ActiveRelease> Activator::compose_release(const ActivatedRelease& release,
+                                                      const pdp::ActiveSet* confirmed) {
+  NOTP_ASSIGN(model::TreePtr tree, tree_of(release, confirmed));
+  return pdp::ActiveRelease{.ref = release.stored.ref,
+                            .data_roots = release.data_roots,
+                            .tree = std::move(tree),
+                            .freshness_status = release.freshness_status};
 }
 
 // A PDP that confirms nothing, as the folder without a hook, has no active releases: there, too, a
 // store that was damaged since must not keep an expired release in force.
-Result<TreePtr> Activator::tree_of(const ActivatedRelease& release, const ActiveSet* confirmed) {
-  const ReleaseRef& ref = release.stored.ref;
+Result<model::TreePtr> Activator::tree_of(const ActivatedRelease& release,
+                                          const pdp::ActiveSet* confirmed) {
+  const trust::ReleaseRef& ref = release.stored.ref;
   if (release.is_active) {
     NOTP_ASSERT(confirmed, "what is active was confirmed");
     return confirmed->ledgers.at(ref.ledger).tree;
@@ -87,7 +88,7 @@ Result<TreePtr> Activator::tree_of(const ActivatedRelease& release, const Active
     if (before != composed_->ledgers.end() && before->second.ref.release_hash == ref.release_hash)
       return before->second.tree;
   }
-  NOTP_ASSIGN(TreePtr tree, store_.tree(ref.ledger, ref.version));
+  NOTP_ASSIGN(model::TreePtr tree, store_.tree(ref.ledger, ref.version));
   if (tree->content_root() != ref.content_root)
     return fail(ErrorCode::kCorrupt,
                 fmt::format("{} v{}: the stored file list is of another release", ref.ledger.text(),
@@ -96,17 +97,17 @@ Result<TreePtr> Activator::tree_of(const ActivatedRelease& release, const Active
 }
 
 // PDPs load on their own threads; the store has one.
-BlobLoader Activator::loader() {
-  return [this, stored = stored_contents()](const Hash& hash) -> Result<Content> {
-    if (Content content = recent_.take(hash)) return content;
+model::BlobLoader Activator::loader() {
+  return [this, stored = stored_contents()](const Hash& hash) -> Result<model::Content> {
+    if (model::Content content = recent_.take(hash)) return content;
     return stored(hash);
   };
 }
 
-BlobLoader Activator::stored_contents() {
-  return [this](const Hash& hash) -> Result<Content> {
+model::BlobLoader Activator::stored_contents() {
+  return [this](const Hash& hash) -> Result<model::Content> {
     // Only the task holds the promise: if it is dropped, the wait ends.
-    auto loaded = std::make_shared<std::promise<Result<Content>>>();
+    auto loaded = std::make_shared<std::promise<Result<model::Content>>>();
     auto future = loaded->get_future();
     asio::post(store_worker_.executor(),
                [this, hash, loaded = std::move(loaded)] { loaded->set_value(store_.blob(hash)); });
@@ -118,11 +119,11 @@ BlobLoader Activator::stored_contents() {
   };
 }
 
-void Activator::on_pdp(const PdpOutcome& outcome) {
+void Activator::on_pdp(const pdp::PdpOutcome& outcome) {
   if (stopping_) return;
   recent_.clear();
   if (!outcome.rejected) confirmed_.set(outcome.active_set);
   on_outcome_(state_of(*outcome.active_set), outcome.rejected);
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -14,7 +14,7 @@
 #include "notp-client/store/store.hpp"
 #include "protocol/transport/offload.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 // Methods run on the executor's thread unless stated otherwise.
 class Activator {
@@ -24,13 +24,13 @@ class Activator {
       std::function<void(const DesiredState& state, const std::optional<Error>& rejected)>;
 
   // `pdp`, `store` and `store_worker` outlive this object.
-  Activator(boost::asio::any_io_executor executor, Pdp& pdp, Store& store,
-            OffloadPool& store_worker, OutcomeHandler on_outcome);
+  Activator(boost::asio::any_io_executor executor, pdp::Pdp& pdp, store::Store& store,
+            transport::OffloadPool& store_worker, OutcomeHandler on_outcome);
 
   // Call it once, before the first activate(). The handler is called on the executor, any number of
   // times.
   void start();
-  void activate(agent_effect::Activate effect);
+  void activate(effect::Activate effect);
   // After this call no handler is called.
   void stop() { stopping_ = true; }
 
@@ -38,29 +38,30 @@ class Activator {
   // not compare documents with their previous versions.
   ContentSink* recent();
   // The set that the PDP confirmed last; null: none yet. Thread-safe.
-  ActiveSetPtr confirmed() const { return confirmed_.get(); }
+  pdp::ActiveSetPtr confirmed() const { return confirmed_.get(); }
   // Reads from the store. Blocking, on any thread except the executor's and the store's; kCancelled
   // when the store's worker has ended.
-  BlobLoader stored_contents();
+  model::BlobLoader stored_contents();
 
  private:
-  boost::asio::awaitable<void> run(agent_effect::Activate effect, ActiveSetPtr confirmed);
-  Result<ActiveSetPtr> compose(const agent_effect::Activate& effect, const ActiveSet* confirmed);
-  Result<ActiveRelease> compose_release(const ActivatedRelease& release,
-                                        const ActiveSet* confirmed);
-  Result<TreePtr> tree_of(const ActivatedRelease& release, const ActiveSet* confirmed);
-  BlobLoader loader();
-  void on_pdp(const PdpOutcome& outcome);
+  boost::asio::awaitable<void> run(effect::Activate effect, pdp::ActiveSetPtr confirmed);
+  Result<pdp::ActiveSetPtr> compose(const effect::Activate& effect,
+                                    const pdp::ActiveSet* confirmed);
+  Result<pdp::ActiveRelease> compose_release(const ActivatedRelease& release,
+                                             const pdp::ActiveSet* confirmed);
+  Result<model::TreePtr> tree_of(const ActivatedRelease& release, const pdp::ActiveSet* confirmed);
+  model::BlobLoader loader();
+  void on_pdp(const pdp::PdpOutcome& outcome);
 
   const boost::asio::any_io_executor executor_;
-  Pdp& pdp_;
-  Store& store_;
-  OffloadPool& store_worker_;
+  pdp::Pdp& pdp_;
+  store::Store& store_;
+  transport::OffloadPool& store_worker_;
   const OutcomeHandler on_outcome_;
-  RecentContents recent_;  // from an installation to the PDP's outcome
-  ActiveSetPtr composed_;  // the last one; used on the store's worker
-  AtomicShared<ActiveSet> confirmed_{nullptr};
+  RecentContents recent_;       // from an installation to the PDP's outcome
+  pdp::ActiveSetPtr composed_;  // the last one; used on the store's worker
+  AtomicShared<pdp::ActiveSet> confirmed_{nullptr};
   bool stopping_ = false;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

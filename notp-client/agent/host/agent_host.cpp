@@ -6,7 +6,7 @@
 #include "common/limits.hpp"
 #include "notp-client/agent/host/agent_log.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 namespace asio = boost::asio;
 
@@ -31,7 +31,7 @@ AgentHost::AgentHost(asio::any_io_executor executor, AgentHostOptions options, A
 AgentHost::~AgentHost() = default;
 
 Result<void> AgentHost::start() {
-  NOTP_ASSIGN(StoreState state, parts_.store.load());
+  NOTP_ASSIGN(store::StoreState state, parts_.store.load());
   const auto& identity = parts_.tls.current()->identity();
   NOTP_ASSIGN(AgentTrust trust, AgentTrust::open({.trust_domain = agent_options_.trust_domain,
                                                   .audience = identity ? identity->text() : "",
@@ -63,7 +63,7 @@ bool AgentHost::ask(const wire::Request& request) {
   return asked;
 }
 
-void AgentHost::path_quarantined(const LedgerId& ledger, const std::string& path,
+void AgentHost::path_quarantined(const model::LedgerId& ledger, const std::string& path,
                                  const std::string& reason) {
   if (stopping_) return;
   core_->on_path_quarantine(ledger, path, reason, read_clock());
@@ -124,7 +124,7 @@ void AgentHost::look_at_clock() {
 
 void AgentHost::on_identity(std::string identity) { core_->set_identity(std::move(identity)); }
 
-ClientSession& AgentHost::on_connected(tls::Validity registry) {
+session::ClientSession& AgentHost::on_connected(tls::Validity registry) {
   return core_->on_connected(read_clock(), registry);
 }
 
@@ -146,17 +146,17 @@ void AgentHost::on_dial_ended() { drive(); }
 
 // --- effects
 
-void AgentHost::run(agent_effect::Connect&) { dialer_.dial(); }
+void AgentHost::run(effect::Connect&) { dialer_.dial(); }
 
-void AgentHost::run(agent_effect::Install& effect) {
+void AgentHost::run(effect::Install& effect) {
   store_writer_.install(std::move(effect.request), activator_.recent(),
-                        [this](Result<StoredRelease> outcome) {
+                        [this](Result<store::StoredRelease> outcome) {
                           core_->on_installed(std::move(outcome), read_clock());
                           drive();
                         });
 }
 
-void AgentHost::run(agent_effect::ScanContent& effect) {
+void AgentHost::run(effect::ScanContent& effect) {
   store_writer_.scan(std::move(effect.request),
                      [this](const ScanRequest& request, Result<ContentScan> scan) {
                        core_->on_content_scan(request, std::move(scan), read_clock());
@@ -164,30 +164,30 @@ void AgentHost::run(agent_effect::ScanContent& effect) {
                      });
 }
 
-void AgentHost::run(agent_effect::Activate& effect) { activator_.activate(std::move(effect)); }
+void AgentHost::run(effect::Activate& effect) { activator_.activate(std::move(effect)); }
 
-void AgentHost::run(agent_effect::Persist& effect) {
+void AgentHost::run(effect::Persist& effect) {
   log_effect(effect);
   store_writer_.persist(std::move(effect.change),
-                        [this](const StoreChange& change, const Error& error) {
+                        [this](const store::StoreChange& change, const Error& error) {
                           core_->on_persist_failed(change, error, read_clock());
                           drive();
                         });
 }
 
-void AgentHost::run(agent_effect::Alarm& effect) { log_effect(effect); }
+void AgentHost::run(effect::Alarm& effect) { log_effect(effect); }
 
-void AgentHost::run(agent_effect::Changed& effect) {
+void AgentHost::run(effect::Changed& effect) {
   dialer_.log_next_error();
   log_effect(effect, parts_.pdp.kind());
 }
 
-void AgentHost::run(agent_effect::Aged& effect) { log_effect(effect); }
+void AgentHost::run(effect::Aged& effect) { log_effect(effect); }
 
-void AgentHost::run(agent_effect::RootAged& effect) { log_effect(effect); }
+void AgentHost::run(effect::RootAged& effect) { log_effect(effect); }
 
-void AgentHost::run(agent_effect::Answered& effect) {
+void AgentHost::run(effect::Answered& effect) {
   if (options_.on_answer) options_.on_answer(std::move(effect.response));
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -18,7 +18,7 @@
 #include "notp-client/agent/host/store_writer.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 struct AgentHostOptions : DialerOptions {
   // Called on the executor's thread after every event, with the new status; may be empty.
@@ -31,12 +31,12 @@ struct AgentHostOptions : DialerOptions {
 // run on `store_worker`, which has one thread. `staging_worker` also has one thread, so that
 // staging does not wait for an installation.
 struct AgentParts {
-  Store& store;
-  OffloadPool& store_worker;
-  Staging& staging;
-  OffloadPool& staging_worker;
-  Pdp& pdp;
-  TlsSource& tls;
+  store::Store& store;
+  transport::OffloadPool& store_worker;
+  store::Staging& staging;
+  transport::OffloadPool& staging_worker;
+  pdp::Pdp& pdp;
+  transport::TlsSource& tls;
   Bytes pinned_root;  // envelope, as the operator installed it
 };
 
@@ -58,7 +58,8 @@ class AgentHost final : private ConnectionHandler {
   boost::asio::awaitable<void> stop();
 
   // The PDP refuses a path of a ledger for a while, or (an empty reason) no longer.
-  void path_quarantined(const LedgerId& ledger, const std::string& path, const std::string& reason);
+  void path_quarantined(const model::LedgerId& ledger, const std::string& path,
+                        const std::string& reason);
 
   // A reason for the operator why the PDP does not answer for what is stored; empty: none is known.
   void pdp_trouble(const std::string& reason);
@@ -67,7 +68,9 @@ class AgentHost final : private ConnectionHandler {
   bool ask(const wire::Request& request);
 
   // As in Dialer. The host rechecks on its own when one of the registry's certificates expires.
-  Result<void> trusts_registry(const TlsContext& tls) { return dialer_.trusts_registry(tls); }
+  Result<void> trusts_registry(const transport::TlsContext& tls) {
+    return dialer_.trusts_registry(tls);
+  }
   void recheck_registry() { dialer_.recheck_registry(); }
 
   // The wall clock was set, or the machine has slept: re-evaluates everything that waits for a
@@ -77,12 +80,12 @@ class AgentHost final : private ConnectionHandler {
   // The status after the last event. Thread-safe.
   std::shared_ptr<const AgentStatus> status() const { return status_.get(); }
   // As in Activator. Thread-safe.
-  ActiveSetPtr confirmed() const { return activator_.confirmed(); }
-  BlobLoader stored_contents() { return activator_.stored_contents(); }
+  pdp::ActiveSetPtr confirmed() const { return activator_.confirmed(); }
+  model::BlobLoader stored_contents() { return activator_.stored_contents(); }
 
  private:
   void on_identity(std::string identity) override;
-  ClientSession& on_connected(tls::Validity registry) override;
+  session::ClientSession& on_connected(tls::Validity registry) override;
   void on_connect_failed(const Error& error) override;
   void on_session_progress() override;
   std::string on_disconnected(const std::optional<Error>& why) override;
@@ -91,16 +94,16 @@ class AgentHost final : private ConnectionHandler {
   void drive();
   void arm_timer();
   void look_at_clock();
-  void run(agent_effect::Connect& effect);
-  void run(agent_effect::Install& effect);
-  void run(agent_effect::ScanContent& effect);
-  void run(agent_effect::Activate& effect);
-  void run(agent_effect::Persist& effect);
-  void run(agent_effect::Alarm& effect);
-  void run(agent_effect::Changed& effect);
-  void run(agent_effect::Aged& effect);
-  void run(agent_effect::RootAged& effect);
-  void run(agent_effect::Answered& effect);
+  void run(effect::Connect& effect);
+  void run(effect::Install& effect);
+  void run(effect::ScanContent& effect);
+  void run(effect::Activate& effect);
+  void run(effect::Persist& effect);
+  void run(effect::Alarm& effect);
+  void run(effect::Changed& effect);
+  void run(effect::Aged& effect);
+  void run(effect::RootAged& effect);
+  void run(effect::Answered& effect);
 
   const AgentHostOptions options_;
   const AgentOptions agent_options_;
@@ -117,4 +120,4 @@ class AgentHost final : private ConnectionHandler {
   AtomicShared<AgentStatus> status_;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

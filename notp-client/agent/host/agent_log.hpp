@@ -5,14 +5,14 @@
 
 #include "notp-client/agent/core/agent_effect.hpp"
 
-namespace notp {
+namespace notp::agent {
 
-void log_effect(const agent_effect::Alarm& alarm);
+void log_effect(const effect::Alarm& alarm);
 // `pdp` is the kind of the PDP.
-void log_effect(const agent_effect::Changed& changed, std::string_view pdp);
-void log_effect(const agent_effect::Aged& aged);
-void log_effect(const agent_effect::RootAged& aged);
+void log_effect(const effect::Changed& changed, std::string_view pdp);
+void log_effect(const effect::Aged& aged);
+void log_effect(const effect::RootAged& aged);
 // Logs a new root; other changes are logged where they are found or made.
-void log_effect(const agent_effect::Persist& persist);
+void log_effect(const effect::Persist& persist);
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -8,7 +8,7 @@
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/pump.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 namespace asio = boost::asio;
 
@@ -18,7 +18,7 @@ constexpr TimeMs kConnectMs = limits::kHandshakeMs + 5'000;
 
 }  // namespace
 
-Dialer::Dialer(asio::any_io_executor executor, DialerOptions options, TlsSource& tls,
+Dialer::Dialer(asio::any_io_executor executor, DialerOptions options, transport::TlsSource& tls,
                ConnectionHandler& handler)
     : executor_(executor),
       options_(std::move(options)),
@@ -45,7 +45,7 @@ void Dialer::wake() {
   if (session_) wake_.notify();
 }
 
-Result<void> Dialer::trusts_registry(const TlsContext& tls) {
+Result<void> Dialer::trusts_registry(const transport::TlsContext& tls) {
   return connection_ == nullptr ? Result<void>{} : connection_->verify_peer_again(tls);
 }
 
@@ -63,16 +63,17 @@ void Dialer::recheck_if_ended(TimeMs wall_ms) {
   recheck_registry();
 }
 
-asio::awaitable<Result<std::unique_ptr<Connection>>> Dialer::connect_to_registry() {
+asio::awaitable<Result<std::unique_ptr<transport::Connection>>> Dialer::connect_to_registry() {
   // Certificates are short-lived and replaced by tools that send no signal: each dial checks for
   // new ones.
   if (auto fresh = tls_.reload(); !fresh)
     log::write(log::Level::kError, "certificates_not_reloaded", fresh.error());
   const auto tls = tls_.current();
   if (const auto& identity = tls->identity()) handler_.on_identity(identity->text());
-  auto connection = co_await connect(options_.registry, tls, kConnectMs, options_.route.proxy);
+  auto connection =
+      co_await transport::connect(options_.registry, tls, kConnectMs, options_.route.proxy);
   if (!connection) co_return connection;
-  const Identity& peer = (*connection)->peer_identity();
+  const session::Identity& peer = (*connection)->peer_identity();
   const auto& expected = options_.registry_identity;
   if (!expected || expected->covers(peer)) co_return connection;
   co_await (*connection)->close(limits::kHandshakeMs);
@@ -101,8 +102,8 @@ asio::awaitable<void> Dialer::connect_and_pump() {
   connection_ = connection->get();
   registry_end_ms_ = connection_->peer_not_after_ms();
   handler_.on_session_progress();
-  const auto ended =
-      co_await pump(**connection, *session_, wake_, [this] { handler_.on_session_progress(); });
+  const auto ended = co_await transport::pump(**connection, *session_, wake_,
+                                              [this] { handler_.on_session_progress(); });
   session_ = nullptr;
   connection_ = nullptr;
   registry_end_ms_ = kNever;
@@ -117,4 +118,4 @@ void Dialer::log_error(const Error& error) {
   log::write(log::Level::kWarn, "registry_unavailable", error, {{"registry", options_.registry}});
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -13,12 +13,12 @@
 #include "protocol/transport/connection.hpp"
 #include "protocol/transport/signal.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 struct DialerOptions {
   std::string registry;  // "host:port"
   // The identity to accept as the registry; unset: any with that role.
-  std::optional<IdentityPattern> registry_identity;
+  std::optional<session::IdentityPattern> registry_identity;
   http::ProxyRoute route;  // how to reach it
 };
 
@@ -29,7 +29,7 @@ class ConnectionHandler {
   // Before each dial: this node's identity, from its current certificate.
   virtual void on_identity(std::string identity) = 0;
   // TLS is done. The session lives until on_disconnected() returns.
-  virtual ClientSession& on_connected(tls::Validity registry) = 0;
+  virtual session::ClientSession& on_connected(tls::Validity registry) = 0;
   virtual void on_connect_failed(const Error& error) = 0;
   virtual void on_session_progress() = 0;
   // Returns why the connection ended, for the log.
@@ -42,7 +42,7 @@ class ConnectionHandler {
 class Dialer {
  public:
   // `tls` and `handler` outlive this object.
-  Dialer(boost::asio::any_io_executor executor, DialerOptions options, TlsSource& tls,
+  Dialer(boost::asio::any_io_executor executor, DialerOptions options, transport::TlsSource& tls,
          ConnectionHandler& handler);
 
   // Starts one dial. Not while a connection is under way.
@@ -54,7 +54,7 @@ class Dialer {
 
   // Whether the registry of the open session would be trusted under `tls`. Succeeds when none is
   // open.
-  Result<void> trusts_registry(const TlsContext& tls);
+  Result<void> trusts_registry(const transport::TlsContext& tls);
   // Ends the session with an Error if its registry is no longer trusted by the current TLS files.
   void recheck_registry();
   // Wall time at which a certificate of the session's registry expires; kNever: no session is open.
@@ -68,21 +68,21 @@ class Dialer {
  private:
   boost::asio::awaitable<void> converse();
   boost::asio::awaitable<void> connect_and_pump();
-  boost::asio::awaitable<Result<std::unique_ptr<Connection>>> connect_to_registry();
+  boost::asio::awaitable<Result<std::unique_ptr<transport::Connection>>> connect_to_registry();
   void log_error(const Error& error);
 
   const boost::asio::any_io_executor executor_;
   const DialerOptions options_;
-  TlsSource& tls_;
+  transport::TlsSource& tls_;
   ConnectionHandler& handler_;
-  Signal wake_;
-  Signal ended_;                      // a conversation ended
-  ClientSession* session_ = nullptr;  // while a connection is pumped
-  Connection* connection_ = nullptr;  // as session_
+  transport::Signal wake_;
+  transport::Signal ended_;                      // a conversation ended
+  session::ClientSession* session_ = nullptr;    // while a connection is pumped
+  transport::Connection* connection_ = nullptr;  // as session_
   TimeMs registry_end_ms_ = kNever;
   bool conversing_ = false;  // from the dial to the end of the pump
   bool stopping_ = false;
   std::string logged_error_;  // the last connection error; logged once while it lasts
 };
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -9,7 +9,7 @@
 #include "notp-client/agent/core/install.hpp"
 #include "protocol/model/tree.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 // Installing a release has both versions of a large document in memory, and its activation needs
 // them a moment later: reading them from the store again would dominate its time. Each content is
@@ -18,7 +18,7 @@ class RecentContents final : public ContentSink {
  public:
   // Keeps contents of at least kPatchedDocumentBytesMin bytes, the newest kRecentContentBytes in
   // total.
-  void keep(const Hash& hash, const Content& content) override {
+  void keep(const Hash& hash, const model::Content& content) override {
     if (content->size() < limits::kPatchedDocumentBytesMin) return;
     const MutexLock lock(mutex_);
     kept_.emplace_back(hash, content);
@@ -26,11 +26,11 @@ class RecentContents final : public ContentSink {
     while (bytes_ > limits::kRecentContentBytes) pop_front();
   }
   // Null: not kept, or no longer.
-  Content take(const Hash& hash) {
+  model::Content take(const Hash& hash) {
     const MutexLock lock(mutex_);
     for (auto each = kept_.begin(); each != kept_.end(); ++each) {
       if (each->first != hash) continue;
-      Content content = std::move(each->second);
+      model::Content content = std::move(each->second);
       bytes_ -= content->size();
       kept_.erase(each);
       return content;
@@ -50,8 +50,8 @@ class RecentContents final : public ContentSink {
   }
 
   Mutex mutex_;
-  std::list<std::pair<Hash, Content>> kept_ NOTP_GUARDED_BY(mutex_);  // oldest first
+  std::list<std::pair<Hash, model::Content>> kept_ NOTP_GUARDED_BY(mutex_);  // oldest first
   uint64_t bytes_ NOTP_GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -3,7 +3,7 @@
 #include "common/log.hpp"
 #include "common/spawn.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 namespace asio = boost::asio;
 
@@ -16,8 +16,8 @@ void StagingWriter::run() {
 }
 
 asio::awaitable<void> StagingWriter::run_step(StagingStep step) {
-  const auto staged = co_await offload(worker_, [this, &step]() -> Result<void> {
-    if (const auto* piece = std::get_if<StagedPiece>(&step)) return staging_.write(*piece);
+  const auto staged = co_await transport::offload(worker_, [this, &step]() -> Result<void> {
+    if (const auto* piece = std::get_if<store::StagedPiece>(&step)) return staging_.write(*piece);
     staging_.drop(std::get<DropStaged>(step).ledger);
     return {};
   });
@@ -29,4 +29,4 @@ asio::awaitable<void> StagingWriter::run_step(StagingStep step) {
   run();
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -11,7 +11,7 @@
 #include "notp-client/store/store.hpp"
 #include "protocol/transport/offload.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 // All methods run on the executor's thread, which also calls the handlers.
 class StagingWriter {
@@ -21,8 +21,8 @@ class StagingWriter {
     std::function<void()> failed;                      // `next` should return no more steps
   };
   // `staging` and `worker` outlive this object. `worker` has one thread.
-  StagingWriter(boost::asio::any_io_executor executor, Staging& staging, OffloadPool& worker,
-                Handlers handlers)
+  StagingWriter(boost::asio::any_io_executor executor, store::Staging& staging,
+                transport::OffloadPool& worker, Handlers handlers)
       : executor_(executor), staging_(staging), worker_(worker), handlers_(std::move(handlers)) {}
 
   // Runs the next steps, unless it is running already.
@@ -33,11 +33,11 @@ class StagingWriter {
   boost::asio::awaitable<void> run_step(StagingStep step);
 
   const boost::asio::any_io_executor executor_;
-  Staging& staging_;
-  OffloadPool& worker_;
+  store::Staging& staging_;
+  transport::OffloadPool& worker_;
   const Handlers handlers_;
   bool running_ = false;
   bool stopping_ = false;
 };
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -3,7 +3,7 @@
 #include "common/log.hpp"
 #include "common/spawn.hpp"
 
-namespace notp {
+namespace notp::agent {
 
 namespace asio = boost::asio;
 
@@ -14,7 +14,7 @@ void StoreWriter::install(InstallRequest request, ContentSink* recent,
 
 asio::awaitable<void> StoreWriter::run_install(InstallRequest request, ContentSink* recent,
                                                InstallHandler on_installed) {
-  auto outcome = co_await offload(
+  auto outcome = co_await transport::offload(
       worker_, [this, &request, recent] { return install_release(request, store_, recent); });
   if (!outcome)
     log::write(log::Level::kError, "release_not_installed", outcome.error(),
@@ -28,27 +28,29 @@ void StoreWriter::scan(ScanRequest request, ScanHandler on_scanned) {
 }
 
 asio::awaitable<void> StoreWriter::run_scan(ScanRequest request, ScanHandler on_scanned) {
-  auto scan = co_await offload(worker_, [this, &request] { return scan_content(request, store_); });
+  auto scan = co_await transport::offload(
+      worker_, [this, &request] { return scan_content(request, store_); });
   on_scanned(request, std::move(scan));
 }
 
-void StoreWriter::persist(StoreChange change, FailureHandler on_failed) {
+void StoreWriter::persist(store::StoreChange change, FailureHandler on_failed) {
   spawn(executor_, run_persist(std::move(change), std::move(on_failed)));
 }
 
-asio::awaitable<void> StoreWriter::run_persist(StoreChange change, FailureHandler on_failed) {
-  const auto kept =
-      co_await offload(worker_, [this, &change] { return apply_change(store_, change); });
+asio::awaitable<void> StoreWriter::run_persist(store::StoreChange change,
+                                               FailureHandler on_failed) {
+  const auto kept = co_await transport::offload(
+      worker_, [this, &change] { return store::apply_change(store_, change); });
   if (kept)
     collect_garbage();
   else
     on_failed(change, kept.error());
 }
 
-asio::awaitable<Result<void>> StoreWriter::persist_all(std::vector<StoreChange> changes) {
-  co_return co_await offload(worker_, [this, &changes]() -> Result<void> {
-    for (const StoreChange& change : changes) {
-      NOTP_TRY(apply_change(store_, change));
+asio::awaitable<Result<void>> StoreWriter::persist_all(std::vector<store::StoreChange> changes) {
+  co_return co_await transport::offload(worker_, [this, &changes]() -> Result<void> {
+    for (const store::StoreChange& change : changes) {
+      NOTP_TRY(store::apply_change(store_, change));
     }
     return {};
   });
@@ -62,11 +64,12 @@ void StoreWriter::collect_garbage() {
 
 asio::awaitable<void> StoreWriter::run_collection() {
   for (bool more = true; more && !stopping_;) {
-    const auto collected = co_await offload(worker_, [this] { return store_.collect_garbage(); });
+    const auto collected =
+        co_await transport::offload(worker_, [this] { return store_.collect_garbage(); });
     if (!collected) log::write(log::Level::kWarn, "garbage_not_collected", collected.error());
     more = collected && *collected;
   }
   collecting_ = false;
 }
 
-}  // namespace notp
+}  // namespace notp::agent

@@ -8,7 +8,7 @@
 #include "common/assert.hpp"
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::session {
 
 ClientSession::ClientSession(wire::Hello hello, std::vector<PartialArtifact> partials, Now now)
     : SessionBase(now, {wire::Welcome::kName, limits::kTransferStallMs}, /*pings=*/true),
@@ -27,7 +27,7 @@ void ClientSession::want(std::vector<wire::Want> wants) {
   send(wire::WantMore{std::move(wants)});
 }
 
-void ClientSession::inventory(const LedgerId& ledger, Inventory inventory) {
+void ClientSession::inventory(const model::LedgerId& ledger, delta::Inventory inventory) {
   const auto number = table_.number_of(ledger);
   NOTP_ASSERT(number, "an inventory is of a ledger that was asked about");
   send(wire::Inventory{*number, inventory.files, std::move(inventory.list),
@@ -109,13 +109,14 @@ Result<void> ClientSession::on_offer(wire::Offer&& offer) {
 
 // An inventory requires reading all content: the limit keeps a registry from occupying a node.
 Result<void> ClientSession::on_inventory_request(const wire::InventoryRequest& request) {
-  NOTP_ASSIGN(LedgerId ledger, table_.ledger_of(request.subscription));
+  NOTP_ASSIGN(model::LedgerId ledger, table_.ledger_of(request.subscription));
   if (++inventories_[ledger] > limits::kInventoriesMax)
     return fail(ErrorCode::kState,
                 fmt::format("more than {} inventories of {} asked for in one session",
                             limits::kInventoriesMax, ledger.text()));
   events_.push_back(client_event::InventoryWanted{
-      std::move(ledger), request.listed ? InventoryForm::kListed : InventoryForm::kShortest});
+      std::move(ledger),
+      request.listed ? delta::InventoryForm::kListed : delta::InventoryForm::kShortest});
   return {};
 }
 
@@ -135,7 +136,7 @@ void ClientSession::finish_if_complete(std::map<uint32_t, Transfer>::iterator tr
   transfers_.erase(transfer);
 }
 
-void ClientSession::publish(wire::Publish publish, Content artifact) {
+void ClientSession::publish(wire::Publish publish, model::Content artifact) {
   NOTP_ASSERT(artifact && !artifact->empty(), "an artifact has content");
   publish.stream = next_stream_++;
   publish.size = artifact->size();
@@ -165,4 +166,4 @@ void ClientSession::on_closed(const Error& error, uint32_t retry_after_ms, Now) 
   events_.push_back(client_event::Closed{error, retry_after_ms});
 }
 
-}  // namespace notp
+}  // namespace notp::session

@@ -10,7 +10,7 @@
 #include "protocol/session/subscription_table.hpp"
 #include "protocol/session/transfer_buffer.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // Events of a session for its owner, which drains them after every call.
 namespace client_event {
@@ -41,8 +41,8 @@ struct FreshnessArrived {
 };
 // The registry knows none of the named bases; answer with inventory().
 struct InventoryWanted {
-  LedgerId ledger;
-  InventoryForm form = InventoryForm::kShortest;
+  model::LedgerId ledger;
+  delta::InventoryForm form = delta::InventoryForm::kShortest;
 };
 struct Closed {
   Error error;
@@ -74,9 +74,9 @@ class ClientSession final : public SessionBase {
   void commit(wire::Commit commit);
   void want(std::vector<wire::Want> wants);
   // Sends what is held of a ledger that the registry asked about.
-  void inventory(const LedgerId& ledger, Inventory inventory);
+  void inventory(const model::LedgerId& ledger, delta::Inventory inventory);
   // Offers a new release; the answer comes as Published. Fills in `publish.stream` and its size.
-  void publish(wire::Publish publish, Content artifact);
+  void publish(wire::Publish publish, model::Content artifact);
   void request(const wire::Request& request) { send(request); }
 
   // Returns the bytes of a transfer that have arrived so far: enough to check the signed envelope
@@ -108,9 +108,9 @@ class ClientSession final : public SessionBase {
   std::map<uint32_t, Transfer> transfers_;
   std::vector<ClientEvent> events_;
   uint32_t next_stream_ = 1;
-  size_t roots_ = 0;                        // number received in this session
-  std::map<LedgerId, size_t> inventories_;  // number requested in this session
+  size_t roots_ = 0;                               // number received in this session
+  std::map<model::LedgerId, size_t> inventories_;  // number requested in this session
   bool welcomed_ = false;
 };
 
-}  // namespace notp
+}  // namespace notp::session

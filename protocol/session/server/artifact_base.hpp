@@ -7,11 +7,11 @@
 
 #include "protocol/session/server/server_events.hpp"
 
-namespace notp {
+namespace notp::session {
 
 struct ArtifactBase {
-  Hash id;       // for artifact_id(): of the release, or the content root of a part; zero: no base
-  TreePtr tree;  // null: full content
+  Hash id;  // for artifact_id(): of the release, or the content root of a part; zero: no base
+  model::TreePtr tree;  // null: full content
   // Set when the tree is a part of what the peer holds; its envelope is not a reference then.
   std::optional<wire::PartialBase> partial;
 };
@@ -20,7 +20,7 @@ struct ArtifactBase {
 // the hash of that release. `own` are the registry's trees, best first, to match an inventory with.
 // nullopt: the inventory is a sketch that cannot be read.
 Result<std::optional<ArtifactBase>> artifact_base(const server_event::ArtifactNeeded& need,
-                                                  const Hash& base_hash, const TreePtr& base,
-                                                  std::span<const LeafIndexPtr> own);
+                                                  const Hash& base_hash, const model::TreePtr& base,
+                                                  std::span<const delta::LeafIndexPtr> own);
 
-}  // namespace notp
+}  // namespace notp::session

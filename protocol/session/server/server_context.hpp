@@ -10,7 +10,7 @@
 #include "protocol/session/server/upload.hpp"
 #include "protocol/session/session_output.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // All members outlive the sessions.
 struct ServerPorts {
@@ -35,12 +35,12 @@ struct ServerContext {
   std::vector<ServerEvent> events = {};
 
   // Returns the release that the peer shall run; nullopt: there is none.
-  std::optional<ReleaseRef> target(const LedgerId& ledger) const {
+  std::optional<trust::ReleaseRef> target(const model::LedgerId& ledger) const {
     return ports.targets.target(ledger, info.peer);
   }
-  Result<void> may(Action action, const LedgerId* ledger) const {
+  Result<void> may(wire::Action action, const model::LedgerId* ledger) const {
     return ports.rights.may(action, ledger);
   }
 };
 
-}  // namespace notp
+}  // namespace notp::session

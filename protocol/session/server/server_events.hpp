@@ -13,13 +13,13 @@
 #include "protocol/trust/statements.hpp"
 #include "protocol/wire/messages.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // The result for an ArtifactNeeded.
 struct PreparedArtifact {
   Hash id;
   uint32_t encoding_tier = 0;
-  Content bytes;
+  model::Content bytes;
   // Set when the base is a part of what the peer holds.
   std::optional<wire::PartialBase> partial;
 };
@@ -27,29 +27,29 @@ struct PreparedArtifact {
 namespace server_event {
 struct Greeted {
   std::string user_agent;
-  std::vector<LedgerId> ledgers;  // granted
+  std::vector<model::LedgerId> ledgers;  // granted
 };
 // The host computes or finds the artifact and answers with artifact_ready().
 struct ArtifactNeeded {
   uint64_t ticket = 0;
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t base_version = 0;  // 0: no known release
   uint64_t version = 0;
-  Hash pending_hash;                   // zero: the release is published; else it is pending
-  std::set<Hash> missing_blobs;        // contents of the base that the peer cannot read
-  std::optional<Inventory> inventory;  // what the peer holds, where base_version is 0
-  Hash resume;                         // the artifact whose front the peer has; zero: none
+  Hash pending_hash;                          // zero: the release is published; else it is pending
+  std::set<Hash> missing_blobs;               // contents of the base that the peer cannot read
+  std::optional<delta::Inventory> inventory;  // what the peer holds, where base_version is 0
+  Hash resume;                                // the artifact whose front the peer has; zero: none
 };
 struct Committed {
   wire::Commit commit;  // never short, with its freshness
 };
 // A freshness statement went out.
 struct Attested {
-  Freshness freshness;
+  trust::Freshness freshness;
 };
 struct PublishArrived {
   wire::Publish publish;
-  std::unique_ptr<notp::Upload> artifact;
+  std::unique_ptr<notp::session::Upload> artifact;
 };
 struct Asked {
   wire::Request request;
@@ -72,4 +72,4 @@ using ServerEvent =
                  server_event::Attested, server_event::PublishArrived, server_event::Asked,
                  server_event::Refused, server_event::Unsendable, server_event::Closed>;
 
-}  // namespace notp
+}  // namespace notp::session

@@ -6,7 +6,7 @@
 #include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
 
-namespace notp {
+namespace notp::session {
 namespace {
 
 // Returns a number for each peer, evenly spread.
@@ -71,11 +71,11 @@ void ServerFreshness::on_deadline(Now now) {
   if (auto sent = send_statement(now); !sent) context_.output.refuse(sent.error(), 0);
 }
 
-Result<std::vector<FreshHead>> ServerFreshness::heads() const {
-  std::vector<FreshHead> out;
-  for (const LedgerId& ledger : ledgers_) {
-    NOTP_TRY(context_.may(Action::kRead, &ledger));
-    FreshHead& head = out.emplace_back(FreshHead{ledger, 0, 0, {}, {}});
+Result<std::vector<trust::FreshHead>> ServerFreshness::heads() const {
+  std::vector<trust::FreshHead> out;
+  for (const model::LedgerId& ledger : ledgers_) {
+    NOTP_TRY(context_.may(wire::Action::kRead, &ledger));
+    trust::FreshHead& head = out.emplace_back(trust::FreshHead{ledger, 0, 0, {}, {}});
     const auto target = context_.target(ledger);
     if (!target) continue;
     head.epoch = target->epoch;
@@ -89,7 +89,7 @@ Result<void> ServerFreshness::send_statement(Now now) {
   const FreshnessSource* const source = context_.ports.freshness;
   SessionOutput& output = context_.output;
   if (source == nullptr || output.is_closed()) return {};
-  NOTP_ASSIGN(std::vector<FreshHead> listed, heads());
+  NOTP_ASSIGN(std::vector<trust::FreshHead> listed, heads());
   if (listed.empty() || !source->enabled()) return {};
   auto statement = source->sign(std::move(listed), context_.info.peer, sequence_ + 1, now);
   if (!statement) return {};
@@ -105,4 +105,4 @@ Result<void> ServerFreshness::send_statement(Now now) {
   return {};
 }
 
-}  // namespace notp
+}  // namespace notp::session

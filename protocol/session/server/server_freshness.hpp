@@ -8,7 +8,7 @@
 
 #include "protocol/session/server/server_context.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // One thread.
 class ServerFreshness {
@@ -18,7 +18,7 @@ class ServerFreshness {
   // Reads the peer's state from its Hello: its newest root, and the sequence of its last statement.
   void on_hello(const wire::Hello& hello);
   // The peer has subscribed: statements list this ledger from now on.
-  void add(const LedgerId& ledger) { ledgers_.insert(ledger); }
+  void add(const model::LedgerId& ledger) { ledgers_.insert(ledger); }
   // Called after Welcome: sends the roots that the peer lacks, and the first statement. kDenied
   // when the right to a subscribed ledger was withdrawn.
   Result<void> start(Now now);
@@ -36,18 +36,18 @@ class ServerFreshness {
  private:
   Result<void> send_statement(Now now);
   // Returns the targets of the peer. kDenied.
-  Result<std::vector<FreshHead>> heads() const;
+  Result<std::vector<trust::FreshHead>> heads() const;
   // Returns the next time at or after `boot_ms` that belongs to this peer within the interval.
   TimeMs renewal_after(TimeMs boot_ms) const;
 
   ServerContext& context_;
   const uint64_t spread_;  // offset of this peer among all, for deadlines
-  std::set<LedgerId> ledgers_;
+  std::set<model::LedgerId> ledgers_;
   uint64_t root_sent_ = 0;  // the newest root that the peer has
   size_t roots_sent_ = 0;   // number sent in this session
   uint64_t sequence_ = 0;   // of the peer's last statement
   TimeMs deadline_ = kNever;
-  std::optional<Freshness> last_statement_;  // sent in this session
+  std::optional<trust::Freshness> last_statement_;  // sent in this session
 };
 
-}  // namespace notp
+}  // namespace notp::session

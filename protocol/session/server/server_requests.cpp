@@ -6,7 +6,7 @@
 
 #include "protocol/session/server/session_limits.hpp"
 
-namespace notp {
+namespace notp::session {
 
 Result<void> ServerRequests::may_ask(const wire::Request& request) const {
   if (unanswered_ >= limits::kRequestsPerSessionMax)
@@ -35,4 +35,4 @@ void ServerRequests::answer(wire::Response response) {
   context_.output.send(response);
 }
 
-}  // namespace notp
+}  // namespace notp::session

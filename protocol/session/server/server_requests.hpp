@@ -5,7 +5,7 @@
 
 #include "protocol/session/server/server_context.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // Checks rights and bounds the number of waiting requests; the host answers. One thread.
 class ServerRequests {
@@ -26,4 +26,4 @@ class ServerRequests {
   size_t unanswered_ = 0;
 };
 
-}  // namespace notp
+}  // namespace notp::session

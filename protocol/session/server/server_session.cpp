@@ -7,7 +7,7 @@
 
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::session {
 namespace {
 
 template <typename T, typename... Options>
@@ -77,7 +77,7 @@ void ServerSession::inventory_unclear(uint64_t ticket) {
   if (!is_closed()) subscriptions_.inventory_unclear(ticket);
 }
 
-void ServerSession::target_changed(const LedgerId& ledger) {
+void ServerSession::target_changed(const model::LedgerId& ledger) {
   if (!is_closed()) subscriptions_.target_changed(ledger);
 }
 
@@ -105,4 +105,4 @@ void ServerSession::on_closed(const Error& error, uint32_t, Now) {
   context_.events.push_back(server_event::Closed{error});
 }
 
-}  // namespace notp
+}  // namespace notp::session

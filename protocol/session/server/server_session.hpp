@@ -13,7 +13,7 @@
 #include "protocol/session/server/server_transfers.hpp"
 #include "protocol/session/session_base.hpp"
 
-namespace notp {
+namespace notp::session {
 
 class ServerSession final : public SessionBase {
  public:
@@ -27,7 +27,7 @@ class ServerSession final : public SessionBase {
   void inventory_unclear(uint64_t ticket);
   // The target of a ledger may have moved, for this reader or for all: offers the new one to a peer
   // that subscribed and whose base is known.
-  void target_changed(const LedgerId& ledger);
+  void target_changed(const model::LedgerId& ledger);
   // The catalog has a new root: sends it, and soon a statement under it.
   void roots_changed(Now now);
   // The content of statements has changed, as by a withdrawal: the next one goes out within
@@ -53,4 +53,4 @@ class ServerSession final : public SessionBase {
   bool greeted_ = false;
 };
 
-}  // namespace notp
+}  // namespace notp::session

@@ -7,12 +7,14 @@
 
 #include "common/limits.hpp"
 
-namespace notp {
+namespace notp::session {
 namespace {
 
 // Returns the Head for Welcome; version 0: the ledger has no release.
-ReleaseRef head_of(const LedgerId& ledger, const std::optional<ReleaseRef>& target) {
-  return target.value_or(ReleaseRef{.ledger = ledger, .release_hash = {}, .content_root = {}});
+trust::ReleaseRef head_of(const model::LedgerId& ledger,
+                          const std::optional<trust::ReleaseRef>& target) {
+  return target.value_or(
+      trust::ReleaseRef{.ledger = ledger, .release_hash = {}, .content_root = {}});
 }
 
 Hash resumed_artifact(const std::optional<wire::ResumeToken>& resume) {
@@ -21,13 +23,13 @@ Hash resumed_artifact(const std::optional<wire::ResumeToken>& resume) {
 
 }  // namespace
 
-bool ServerSubscriptions::knows(const LedgerId& ledger, const wire::Base& base) const {
+bool ServerSubscriptions::knows(const model::LedgerId& ledger, const wire::Base& base) const {
   const auto entry = context_.ports.catalog.release(ledger, base.version);
   return entry && entry->content_root == base.content_root;
 }
 
-std::vector<LedgerId> ServerSubscriptions::ledgers() const {
-  std::vector<LedgerId> out;
+std::vector<model::LedgerId> ServerSubscriptions::ledgers() const {
+  std::vector<model::LedgerId> out;
   for (const auto& [ledger, subscription] : subscriptions_) out.push_back(ledger);
   return out;
 }
@@ -43,7 +45,7 @@ void ServerSubscriptions::grant_one(const wire::Want& want, wire::Welcome& welco
   const auto refuse = [&](const Error& error) {
     welcome.refusals.push_back({want.ledger, error.code, error.message});
   };
-  if (auto allowed = context_.may(Action::kRead, &want.ledger); !allowed)
+  if (auto allowed = context_.may(wire::Action::kRead, &want.ledger); !allowed)
     return refuse(allowed.error());
   // Not treated as a ledger without a release: its readers would take that for an attack.
   if (auto damage = context_.ports.catalog.damage(want.ledger)) return refuse(*damage);
@@ -85,7 +87,7 @@ void ServerSubscriptions::subscribe(const wire::Want& want) {
 }
 
 Result<void> ServerSubscriptions::offer_single(const wire::Want& want) {
-  if (!want.pending_hash.is_zero()) NOTP_TRY(context_.may(Action::kReview, &want.ledger));
+  if (!want.pending_hash.is_zero()) NOTP_TRY(context_.may(wire::Action::kReview, &want.ledger));
   const bool based = want.base && knows(want.ledger, *want.base);
   if (transfers_.prepare_single(
           {want.ledger, based ? want.base->version : 0, want.version, want.pending_hash}))
@@ -125,16 +127,16 @@ void ServerSubscriptions::send_inventory_requests() {
 }
 
 Result<void> ServerSubscriptions::on_message(wire::Inventory&& inventory, Now) {
-  NOTP_ASSIGN(const LedgerId ledger, table_.ledger_of(inventory.subscription));
-  Inventory held{inventory.files, std::move(inventory.list), std::move(inventory.sketch)};
-  NOTP_TRY(check_inventory(held));
+  NOTP_ASSIGN(const model::LedgerId ledger, table_.ledger_of(inventory.subscription));
+  delta::Inventory held{inventory.files, std::move(inventory.list), std::move(inventory.sketch)};
+  NOTP_TRY(delta::check_inventory(held));
   const auto found = subscriptions_.find(ledger);
   if (found == subscriptions_.end() || !found->second.inventory_asked) return {};
   Subscription& subscription = found->second;
   if (subscription.inventory_listed && !held.sketch.empty())
     return fail(ErrorCode::kState, "a sketch where a list was asked for");
   subscription.inventory_asked = false;
-  if (auto allowed = context_.may(Action::kRead, &ledger); !allowed) {
+  if (auto allowed = context_.may(wire::Action::kRead, &ledger); !allowed) {
     context_.events.push_back(server_event::Refused{std::move(allowed).error()});
     return {};
   }
@@ -158,10 +160,10 @@ void ServerSubscriptions::inventory_unclear(uint64_t ticket) {
 
 // --- offers
 
-void ServerSubscriptions::target_changed(const LedgerId& ledger) {
+void ServerSubscriptions::target_changed(const model::LedgerId& ledger) {
   const auto found = subscriptions_.find(ledger);
   if (found == subscriptions_.end()) return;
-  if (auto allowed = context_.may(Action::kRead, &ledger); !allowed) {
+  if (auto allowed = context_.may(wire::Action::kRead, &ledger); !allowed) {
     // The subscription stays: a Commit for an earlier offer may still be under way.
     context_.events.push_back(server_event::Refused{std::move(allowed).error()});
     return;
@@ -238,4 +240,4 @@ Result<void> ServerSubscriptions::on_message(wire::Commit&& commit, Now) {
   return {};
 }
 
-}  // namespace notp
+}  // namespace notp::session

@@ -14,7 +14,7 @@
 #include "protocol/session/server/server_transfers.hpp"
 #include "protocol/session/subscription_table.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // One thread.
 class ServerSubscriptions {
@@ -41,15 +41,15 @@ class ServerSubscriptions {
   // The inventory that came with the ticket is a sketch that cannot be read.
   void inventory_unclear(uint64_t ticket);
   // The target of a ledger may have moved: offers it if the peer subscribed and its base is known.
-  void target_changed(const LedgerId& ledger);
+  void target_changed(const model::LedgerId& ledger);
 
   // Returns the subscribed ledgers, ascending.
-  std::vector<LedgerId> ledgers() const;
+  std::vector<model::LedgerId> ledgers() const;
 
  private:
   // State of the peer's copy of one ledger.
   struct Subscription {
-    LedgerId ledger;
+    model::LedgerId ledger;
     std::optional<uint64_t> base;   // version that the peer holds and that the catalog knows
     std::vector<uint64_t> older;    // other versions that it holds, newest first
     std::set<Hash> missing_blobs;   // contents that it cannot read
@@ -64,7 +64,7 @@ class ServerSubscriptions {
   void grant_one(const wire::Want& want, wire::Welcome& welcome);
   // kLimit when one more want would exceed the cost limit of a session.
   Result<void> check_room(const wire::Want& want) const;
-  bool knows(const LedgerId& ledger, const wire::Base& base) const;
+  bool knows(const model::LedgerId& ledger, const wire::Base& base) const;
   void subscribe(const wire::Want& want);
   void offer_target(Subscription& subscription);
   // Offers a release that was requested once. kDenied, kNotFound.
@@ -76,8 +76,8 @@ class ServerSubscriptions {
   ServerTransfers& transfers_;
   ServerFreshness& freshness_;
   SubscriptionTable table_;
-  std::map<LedgerId, Subscription> subscriptions_;
+  std::map<model::LedgerId, Subscription> subscriptions_;
   std::vector<wire::InventoryRequest> inventory_requests_;  // to be sent
 };
 
-}  // namespace notp
+}  // namespace notp::session

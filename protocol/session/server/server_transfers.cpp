@@ -10,7 +10,7 @@
 #include "protocol/session/session_base.hpp"
 #include "protocol/session/transfer_buffer.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // --- down
 
@@ -50,7 +50,7 @@ bool ServerTransfers::single_ready(uint64_t ticket, Result<PreparedArtifact>& ar
   return true;
 }
 
-std::optional<ReleaseRef> ServerTransfers::find(const OutgoingRelease& release) const {
+std::optional<trust::ReleaseRef> ServerTransfers::find(const OutgoingRelease& release) const {
   const Catalog& catalog = context_.ports.catalog;
   return release.pending_hash.is_zero()
              ? catalog.release(release.ledger, release.version)
@@ -83,7 +83,7 @@ Result<wire::Offer> ServerTransfers::make_offer(const OutgoingRelease& release,
   return offer;
 }
 
-void ServerTransfers::send_offer(const wire::Offer& offer, Content artifact) {
+void ServerTransfers::send_offer(const wire::Offer& offer, model::Content artifact) {
   freshness_.send_roots();
   context_.output.send(offer);
   context_.output.send_transfer(offer.stream, std::move(artifact), offer.offset);
@@ -92,7 +92,7 @@ void ServerTransfers::send_offer(const wire::Offer& offer, Content artifact) {
 // --- up
 
 Result<void> ServerTransfers::on_message(wire::Publish&& publish, Now now) {
-  NOTP_TRY(context_.may(Action::kPublish, &publish.ledger));
+  NOTP_TRY(context_.may(wire::Action::kPublish, &publish.ledger));
   if (uploads_.size() >= limits::kUploadsPerSessionMax)
     return fail(ErrorCode::kLimit, "too many publishes at once in one session");
   if (publish.size == 0 || publish.size > limits::kArtifactBytesMax)
@@ -137,4 +137,4 @@ TimeMs ServerTransfers::next_deadline() const {
 
 void ServerTransfers::on_deadline(Now) { context_.output.refuse(silent_peer(), 0); }
 
-}  // namespace notp
+}  // namespace notp::session

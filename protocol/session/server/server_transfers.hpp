@@ -10,11 +10,11 @@
 #include "protocol/session/server/server_context.hpp"
 #include "protocol/session/server/server_freshness.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // A release on its way to the peer, and the release that it builds on.
 struct OutgoingRelease {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t base = 0;  // 0: none
   uint64_t version = 0;
   Hash pending_hash = {};  // zero: the release is published; else it is pending
@@ -45,7 +45,7 @@ class ServerTransfers {
   // release has gone.
   Result<wire::Offer> make_offer(const OutgoingRelease& release,
                                  const PreparedArtifact& artifact) const;
-  void send_offer(const wire::Offer& offer, Content artifact);
+  void send_offer(const wire::Offer& offer, model::Content artifact);
 
   // --- up
 
@@ -68,7 +68,7 @@ class ServerTransfers {
     uint64_t received = 0;
   };
 
-  std::optional<ReleaseRef> find(const OutgoingRelease& release) const;
+  std::optional<trust::ReleaseRef> find(const OutgoingRelease& release) const;
 
   ServerContext& context_;
   ServerFreshness& freshness_;
@@ -78,4 +78,4 @@ class ServerTransfers {
   uint64_t next_ticket_ = 1;
 };
 
-}  // namespace notp
+}  // namespace notp::session

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace notp {
+namespace notp::session {
 namespace {
 
 class MemoryUpload final : public Upload {
@@ -23,4 +23,4 @@ Result<std::unique_ptr<Upload>> MemoryUploads::open(const std::string&, uint64_t
   return std::make_unique<MemoryUpload>();
 }
 
-}  // namespace notp
+}  // namespace notp::session

@@ -8,7 +8,7 @@
 
 #include "common/bytes.hpp"
 
-namespace notp {
+namespace notp::session {
 
 // One artifact on its way in. Its space is released when it is destroyed. One thread at a time.
 class Upload {
@@ -35,4 +35,4 @@ class MemoryUploads final : public UploadSpace {
   Result<std::unique_ptr<Upload>> open(const std::string& identity, uint64_t bytes) override;
 };
 
-}  // namespace notp
+}  // namespace notp::session

@@ -22,7 +22,7 @@ struct Codec<RootUpdate> {
 template <>
 struct Codec<FreshnessHead> {
   using Proto = pb::FreshnessHead;
-  static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout),
                                           rules::u64(2), rules::u64(3), rules::hash(4),
                                           rules::hash(5, limits::kWithdrawnMax)};
   static constexpr Layout kLayout{"FreshnessHead", kFields};
@@ -74,7 +74,7 @@ struct Codec<FreshnessUpdate> {
       rules::u64(4),
       rules::u64(5),
       rules::message(6, Codec<FreshnessHead>::kLayout, limits::kLedgersPerSessionMax),
-      rules::message(7, Codec<LedgerId>::kLayout, limits::kLedgersPerSessionMax),
+      rules::message(7, Codec<model::LedgerId>::kLayout, limits::kLedgersPerSessionMax),
       rules::signature(8)};
   static constexpr Layout kLayout{FreshnessUpdate::kName, kFields};
 
@@ -82,7 +82,7 @@ struct Codec<FreshnessUpdate> {
     NOTP_TRY(check_numbers(in));
     NOTP_TRY(check_rows(in.heads, limits::kLedgersPerSessionMax, "too many heads"));
     NOTP_TRY(check_rows(in.gone, limits::kLedgersPerSessionMax, "too many heads are gone"));
-    std::vector<LedgerId> named = in.gone;
+    std::vector<model::LedgerId> named = in.gone;
     for (const FreshnessHead& head : in.heads) named.push_back(head.ledger);
     std::ranges::sort(named);
     NOTP_TRY(require(std::ranges::adjacent_find(named) == named.end(), "a ledger comes twice"));
@@ -106,7 +106,7 @@ struct Codec<FreshnessUpdate> {
     out.lifetime_ms = in.lifetime_ms();
     out.root_version = in.root_version();
     NOTP_ASSIGN(out.heads, take_rows<FreshnessHead>(in.heads()));
-    NOTP_ASSIGN(out.gone, take_rows<LedgerId>(in.gone()));
+    NOTP_ASSIGN(out.gone, take_rows<model::LedgerId>(in.gone()));
     out.signature = in.signature();
     return out;
   }

@@ -22,7 +22,7 @@ struct RootUpdate {
 };
 
 struct FreshnessHead {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t epoch = 0;
   uint64_t version = 0;
   Hash release_hash;
@@ -40,7 +40,7 @@ struct FreshnessUpdate {
   uint64_t lifetime_ms = 0;
   uint64_t root_version = 0;  // 0: that of the base
   std::vector<FreshnessHead> heads;
-  std::vector<LedgerId> gone;
+  std::vector<model::LedgerId> gone;
   Bytes signature;
 };
 

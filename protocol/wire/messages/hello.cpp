@@ -32,7 +32,7 @@ template <>
 struct Codec<Want> {
   using Proto = pb::Want;
   static constexpr FieldRule kFields[] = {
-      rules::message(1, Codec<LedgerId>::kLayout),
+      rules::message(1, Codec<model::LedgerId>::kLayout),
       rules::message(2, Codec<Base>::kLayout),
       rules::message(3, Codec<Base>::kLayout, limits::kOlderBasesMax),
       rules::message(4, Codec<ResumeToken>::kLayout),
@@ -121,13 +121,14 @@ struct Codec<Welcome> {
       rules::name(2),
       rules::name(3),
       rules::u64(4),
-      rules::message(6, Codec<ReleaseRef>::kLayout, limits::kLedgersPerSessionMax),
+      rules::message(6, Codec<trust::ReleaseRef>::kLayout, limits::kLedgersPerSessionMax),
       rules::message(7, Codec<Refusal>::kLayout, limits::kLedgersPerSessionMax)};
   static constexpr Layout kLayout{Welcome::kName, kFields};
 
   static Result<void> check(const Welcome& in) {
     NOTP_TRY(require(in.version != 0, "no protocol version"));
-    if (auto named = check_trust_domain(in.trust_domain); !named) return bad(named.error().message);
+    if (auto named = model::check_trust_domain(in.trust_domain); !named)
+      return bad(named.error().message);
     NOTP_TRY(check_rows(in.heads, limits::kLedgersPerSessionMax, "too many heads"));
     return check_rows(in.refusals, limits::kLedgersPerSessionMax, "too many refusals");
   }
@@ -145,7 +146,7 @@ struct Codec<Welcome> {
     out.server = in.server();
     out.trust_domain = in.trust_domain();
     out.root_version = in.root_version();
-    NOTP_ASSIGN(out.heads, take_rows<ReleaseRef>(in.heads()));
+    NOTP_ASSIGN(out.heads, take_rows<trust::ReleaseRef>(in.heads()));
     NOTP_ASSIGN(out.refusals, take_rows<Refusal>(in.refusals()));
     return out;
   }

@@ -20,7 +20,7 @@ struct ResumeToken {
 };
 
 struct Want {
-  LedgerId ledger;
+  model::LedgerId ledger;
   std::optional<Base> base;
   std::vector<Base> older;
   std::optional<ResumeToken> resume;
@@ -49,7 +49,7 @@ struct Welcome {
   std::string server;
   std::string trust_domain;
   uint64_t root_version = 0;
-  std::vector<ReleaseRef> heads;
+  std::vector<trust::ReleaseRef> heads;
   std::vector<Refusal> refusals;
 };
 

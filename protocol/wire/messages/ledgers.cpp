@@ -9,7 +9,7 @@ namespace notp::wire {
 
 template <>
 struct Codec<HistoryRequest> {
-  static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout),
                                           rules::u64(2), rules::u32(3)};
   static constexpr Layout kLayout{HistoryRequest::kName, kFields};
   static constexpr FieldRule kPart[] = {rules::message(2, kLayout)};
@@ -28,7 +28,7 @@ struct Codec<HistoryRequest> {
   }
   static Result<HistoryRequest> take(const pb::Request& envelope) {
     const pb::HistoryRequest& in = envelope.history();
-    NOTP_ASSIGN(LedgerId ledger, take_ledger(in));
+    NOTP_ASSIGN(model::LedgerId ledger, take_ledger(in));
     return HistoryRequest{std::move(ledger), in.below_version(), in.rows_max()};
   }
 };
@@ -102,7 +102,7 @@ struct Codec<HistoryPage> {
 
 template <>
 struct Codec<LedgersRequest> {
-  static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout)};
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout)};
   static constexpr Layout kLayout{LedgersRequest::kName, kFields};
   static constexpr FieldRule kPart[] = {rules::message(4, kLayout)};
 
@@ -125,7 +125,7 @@ struct Codec<LedgersRequest> {
 template <>
 struct Codec<LedgersPage> {
   static constexpr FieldRule kPart[] = {
-      rules::message(6, Codec<ReleaseRef>::kLayout, limits::kLedgersMax),
+      rules::message(6, Codec<trust::ReleaseRef>::kLayout, limits::kLedgersMax),
       rules::message(14, Codec<Refusal>::kLayout, limits::kLedgersMax)};
 
   static Result<void> check(const LedgersPage& in) {
@@ -143,7 +143,7 @@ struct Codec<LedgersPage> {
   }
   static Result<LedgersPage> take(const pb::Response& in) {
     LedgersPage out;
-    NOTP_ASSIGN(out.heads, take_rows<ReleaseRef>(in.ledgers()));
+    NOTP_ASSIGN(out.heads, take_rows<trust::ReleaseRef>(in.ledgers()));
     NOTP_ASSIGN(out.damaged, take_rows<Refusal>(in.damaged()));
     out.more = in.more();
     return out;
@@ -154,7 +154,7 @@ struct Codec<LedgersPage> {
 
 template <>
 struct Codec<Withdraw> {
-  static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout),
                                           rules::u64(2), rules::text(3)};
   static constexpr Layout kLayout{Withdraw::kName, kFields};
   static constexpr FieldRule kPart[] = {rules::message(7, kLayout)};
@@ -172,7 +172,7 @@ struct Codec<Withdraw> {
   }
   static Result<Withdraw> take(const pb::Request& envelope) {
     const pb::Withdraw& in = envelope.withdraw();
-    NOTP_ASSIGN(LedgerId ledger, take_ledger(in));
+    NOTP_ASSIGN(model::LedgerId ledger, take_ledger(in));
     return Withdraw{std::move(ledger), in.version(), in.reason()};
   }
 };

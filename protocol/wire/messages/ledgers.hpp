@@ -41,7 +41,7 @@ struct HistoryRequest {
   static constexpr RequestKind kKind = RequestKind::kQuery;
   using Response = HistoryPage;
 
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t below_version = 0;
   uint32_t rows_max = 0;
 };
@@ -49,7 +49,7 @@ struct HistoryRequest {
 struct LedgersPage {
   static constexpr std::string_view kName = "LedgersPage";
 
-  std::vector<ReleaseRef> heads;
+  std::vector<trust::ReleaseRef> heads;
   std::vector<Refusal> damaged;  // existing ledgers that cannot be served
   bool more = false;
 };
@@ -60,7 +60,7 @@ struct LedgersRequest {
   static constexpr RequestKind kKind = RequestKind::kQuery;
   using Response = LedgersPage;
 
-  std::optional<LedgerId> after = {};
+  std::optional<model::LedgerId> after = {};
 };
 
 // Its response has the row of the release.
@@ -70,7 +70,7 @@ struct Withdraw {
   static constexpr RequestKind kKind = RequestKind::kCommand;
   using Response = HistoryPage;
 
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;
   std::string reason;
 };

@@ -30,7 +30,7 @@ struct Codec<NodesRequest> {
 template <>
 struct Codec<NodeLedger> {
   using Proto = pb::NodeLedger;
-  static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout),
                                           rules::u64(2),
                                           rules::u32(3),
                                           rules::u64(4),

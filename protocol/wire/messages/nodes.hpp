@@ -14,7 +14,7 @@
 namespace notp::wire {
 
 struct NodeLedger {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;
   CommitState state = CommitState::kStored;
   uint64_t active_version = 0;
@@ -22,7 +22,7 @@ struct NodeLedger {
   std::string message;
   TimeMs since_ms = 0;
   uint64_t head_version = 0;
-  FreshnessState freshness = FreshnessState::kUntracked;
+  trust::FreshnessState freshness = trust::FreshnessState::kUntracked;
   TimeMs vouched_ms = 0;
 };
 

@@ -7,8 +7,8 @@ namespace notp::wire {
 
 template <>
 struct Codec<PendingRequest> {
-  static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
-                                          rules::message(2, Codec<LedgerId>::kLayout),
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout),
+                                          rules::message(2, Codec<model::LedgerId>::kLayout),
                                           rules::hash(3)};
   static constexpr Layout kLayout{PendingRequest::kName, kFields};
   static constexpr FieldRule kPart[] = {rules::message(8, kLayout)};
@@ -43,7 +43,7 @@ struct Codec<PendingRequest> {
 template <>
 struct Codec<PendingRow> {
   using Proto = pb::PendingRow;
-  static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout),
                                           rules::u64(2),
                                           rules::hash(3),
                                           rules::identity(4),
@@ -108,7 +108,7 @@ struct Codec<PendingPage> {
 
 template <>
 struct Codec<Cosign> {
-  static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout),
                                           rules::hash(2), rules::signature(3)};
   static constexpr Layout kLayout{Cosign::kName, kFields};
   static constexpr FieldRule kPart[] = {rules::message(9, kLayout)};
@@ -137,7 +137,7 @@ struct Codec<Cosign> {
 
 template <>
 struct Codec<DropPending> {
-  static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout),
                                           rules::hash(2)};
   static constexpr Layout kLayout{DropPending::kName, kFields};
   static constexpr FieldRule kPart[] = {rules::message(10, kLayout)};

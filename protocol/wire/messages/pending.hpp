@@ -16,7 +16,7 @@
 namespace notp::wire {
 
 struct PendingRow {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;
   Hash release_hash;
   std::string publisher;
@@ -36,7 +36,7 @@ struct PendingPage {
 
 // A position in the order of pending releases: by ledger, then by hash.
 struct PendingPlace {
-  LedgerId ledger;
+  model::LedgerId ledger;
   Hash release_hash;
   auto operator<=>(const PendingPlace&) const = default;
 };
@@ -47,7 +47,7 @@ struct PendingRequest {
   static constexpr RequestKind kKind = RequestKind::kQuery;
   using Response = PendingPage;
 
-  std::optional<LedgerId> ledger = {};
+  std::optional<model::LedgerId> ledger = {};
   std::optional<PendingPlace> after = {};
 };
 
@@ -57,7 +57,7 @@ struct Cosign {
   static constexpr RequestKind kKind = RequestKind::kPublish;
   using Response = PublishResult;
 
-  LedgerId ledger;
+  model::LedgerId ledger;
   Hash release_hash;
   Bytes signature;
 };
@@ -68,7 +68,7 @@ struct DropPending {
   static constexpr RequestKind kKind = RequestKind::kCommand;
   using Response = Done;
 
-  LedgerId ledger;
+  model::LedgerId ledger;
   Hash release_hash;
 };
 

@@ -9,7 +9,7 @@ template <>
 struct Codec<Publish> {
   using Proto = pb::Publish;
   static constexpr FieldRule kFields[] = {rules::u64(1),
-                                          rules::message(2, Codec<LedgerId>::kLayout),
+                                          rules::message(2, Codec<model::LedgerId>::kLayout),
                                           rules::message(3, Codec<Base>::kLayout),
                                           rules::u64(4),
                                           rules::hash(5),
@@ -84,7 +84,7 @@ struct Codec<PublishResult> {
       rules::name(4),
       rules::u32(5),
       rules::text(6),
-      rules::message(7, Codec<ReleaseRef>::kLayout),
+      rules::message(7, Codec<trust::ReleaseRef>::kLayout),
       rules::identity(8),
       rules::u64(9),
       rules::message(10, Codec<Finding>::kLayout, limits::kFindingsMax),
@@ -98,7 +98,7 @@ struct Codec<PublishResult> {
     NOTP_TRY(check_release_or_none(in.version, "published version"));
     NOTP_TRY(check_rows(in.findings, limits::kFindingsMax, "too many findings"));
     NOTP_TRY(check_rows(in.warnings, limits::kFindingsMax, "too many warnings"));
-    return in.head ? Codec<ReleaseRef>::check(*in.head) : Result<void>{};
+    return in.head ? Codec<trust::ReleaseRef>::check(*in.head) : Result<void>{};
   }
   static void put(Proto& out, const PublishResult& in) {
     out.set_request(in.request);
@@ -107,7 +107,7 @@ struct Codec<PublishResult> {
     out.set_commit(clean_name(in.commit));
     out.set_code(in.code);
     out.set_message(clean_text(in.message));
-    if (in.head) Codec<ReleaseRef>::put(*out.mutable_head(), *in.head);
+    if (in.head) Codec<trust::ReleaseRef>::put(*out.mutable_head(), *in.head);
     out.set_head_publisher(clean_identity(in.head_publisher));
     out.set_head_issued_ms(in.head_issued_ms);
     put_rows(*out.mutable_findings(), in.findings);
@@ -124,7 +124,7 @@ struct Codec<PublishResult> {
     out.code = in.code();
     out.message = in.message();
     if (in.has_head()) {
-      NOTP_ASSIGN(out.head, Codec<ReleaseRef>::take(in.head()));
+      NOTP_ASSIGN(out.head, Codec<trust::ReleaseRef>::take(in.head()));
     }
     out.head_publisher = in.head_publisher();
     out.head_issued_ms = in.head_issued_ms();

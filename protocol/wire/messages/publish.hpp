@@ -18,7 +18,7 @@ struct Publish {
   static constexpr std::string_view kName = "Publish";
 
   uint64_t request = 0;
-  LedgerId ledger;
+  model::LedgerId ledger;
   std::optional<Base> base;
   uint64_t version = 0;
   Hash expected_head_hash;  // zero: the ledger must not have a release
@@ -47,7 +47,7 @@ struct PublishResult {
   std::string commit;
   uint32_t code = 0;  // 0: published; else the wire number of an ErrorCode
   std::string message;
-  std::optional<ReleaseRef> head;
+  std::optional<trust::ReleaseRef> head;
   std::string head_publisher;
   TimeMs head_issued_ms = 0;
   std::vector<Finding> findings;

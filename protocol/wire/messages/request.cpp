@@ -124,7 +124,7 @@ std::optional<NeededRight> needed_right(const Request& request) {
       []<typename T>(const T& what) -> std::optional<NeededRight> {
         if (!T::kAction) return std::nullopt;
         if constexpr (requires {
-                        { what.ledger } -> std::same_as<const LedgerId&>;
+                        { what.ledger } -> std::same_as<const model::LedgerId&>;
                       }) {
           return NeededRight{*T::kAction, &what.ledger};
         } else if constexpr (requires { what.ledger.has_value(); }) {

@@ -51,7 +51,8 @@ struct Response {
 
 struct NeededRight {
   Action action = Action::kRead;
-  const LedgerId* ledger = nullptr;  // into the request; null when the action is not about a ledger
+  const model::LedgerId* ledger =
+      nullptr;  // into the request; null when the action is not about a ledger
 };
 
 // Returns the right that `request` needs. nullopt: none, as for one that may name a ledger and does

@@ -18,7 +18,7 @@ struct Base {
 };
 
 struct Refusal {
-  LedgerId ledger;
+  model::LedgerId ledger;
   ErrorCode code = ErrorCode::kDenied;
   std::string message;
 };

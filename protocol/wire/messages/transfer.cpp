@@ -32,7 +32,7 @@ template <>
 struct Codec<Offer> {
   using Proto = pb::Offer;
   static constexpr FieldRule kFields[] = {rules::u32(1),
-                                          rules::message(2, Codec<LedgerId>::kLayout),
+                                          rules::message(2, Codec<model::LedgerId>::kLayout),
                                           rules::u64(3),
                                           rules::message(4, Codec<Base>::kLayout),
                                           rules::hash(5),
@@ -104,7 +104,7 @@ struct Codec<Offer> {
 template <>
 struct Codec<Commit> {
   using Proto = pb::Commit;
-  static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout),
                                           rules::u64(2),
                                           rules::u32(3),
                                           rules::u32(4),

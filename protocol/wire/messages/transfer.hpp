@@ -25,7 +25,7 @@ struct Offer {
   static constexpr std::string_view kName = "Offer";
 
   uint32_t stream = 0;
-  LedgerId ledger;  // zone 0: it is short
+  model::LedgerId ledger;  // zone 0: it is short
   uint64_t version = 0;
   std::optional<Base> base;  // in a short one the content root is zero: its reader knows it
   Hash artifact;             // zero: the reader of a short one derives it
@@ -69,14 +69,14 @@ struct Commit {
   static constexpr FrameType kFrame = FrameType::kCommit;
   static constexpr std::string_view kName = "Commit";
 
-  LedgerId ledger;  // zone 0: it is short
+  model::LedgerId ledger;  // zone 0: it is short
   uint64_t version = 0;
   CommitState state = CommitState::kStored;
   uint32_t code = 0;  // wire number of an ErrorCode: with kRejected, or kQuarantined with kActive
   std::string message;
   Hash content_root;  // of the active release; zero: none
   // nullopt: as in the ledger's previous Commit.
-  std::optional<FreshnessState> freshness = {};
+  std::optional<trust::FreshnessState> freshness = {};
   uint32_t subscription = 0;  // in a short one
 
   bool is_short() const { return ledger.zone == 0; }

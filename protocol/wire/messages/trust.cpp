@@ -71,7 +71,7 @@ struct Codec<TrustRequest> {
 template <>
 struct Codec<TrustRow> {
   static constexpr FieldRule kFields[] = {rules::u64(1),
-                                          rules::message(2, Codec<LedgerId>::kLayout),
+                                          rules::message(2, Codec<model::LedgerId>::kLayout),
                                           rules::u64(3), rules::identity(4)};
   static constexpr Layout kLayout{"TrustRow", kFields};
   static constexpr FieldRule kPart[] = {rules::message(11, kLayout)};

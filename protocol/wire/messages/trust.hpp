@@ -43,7 +43,7 @@ struct TrustRow {
   static constexpr std::string_view kName = "TrustRow";
 
   uint64_t root_version = 0;
-  std::optional<LedgerId> deny_list;
+  std::optional<model::LedgerId> deny_list;
   uint64_t freshness_interval_ms = 0;
   std::string enroll_address;
 };

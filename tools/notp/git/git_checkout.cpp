@@ -68,7 +68,7 @@ Result<std::optional<GitCheckout>> GitCheckout::find(const fs::path& folder,
   NOTP_ASSIGN(const GitAnswer head,
               checkout.ask({"rev-parse", "--verify", "--quiet", "HEAD^{commit}"}, kAnswerBytesMax));
   if (head.status == 0) checkout.head_ = without_line_end(head.output);
-  if (!checkout.head_.empty() && !is_commit_id(checkout.head_)) return refused(folder, head);
+  if (!checkout.head_.empty() && !trust::is_commit_id(checkout.head_)) return refused(folder, head);
   return checkout;
 }
 
@@ -94,7 +94,7 @@ Result<bool> GitCheckout::tracks(const std::string& name) {
 }
 
 Result<bool> GitCheckout::contains(const std::string& commit) {
-  if (head_.empty() || !is_commit_id(commit)) return false;
+  if (head_.empty() || !trust::is_commit_id(commit)) return false;
   if (commit == head_) return true;
   NOTP_ASSIGN(const GitAnswer answer,
               ask({"merge-base", "--is-ancestor", commit, head_}, kAnswerBytesMax));
@@ -149,7 +149,7 @@ Result<std::optional<std::string>> GitCheckout::folder_in(const std::string& com
   return id;
 }
 
-Result<Content> GitCheckout::blob(const std::string& id) {
+Result<model::Content> GitCheckout::blob(const std::string& id) {
   NOTP_ASSIGN(std::optional<GitObjects::Object> object, objects_->read(id, limits::kBlobBytesMax));
   if (!object || object->type != "blob")
     return fail(ErrorCode::kCorrupt, fmt::format("git does not have the file {}", id));
@@ -173,20 +173,20 @@ class GitCheckout::CommitSource final : public ModelSource {
     return entries;
   }
   Result<std::string> link_target(const std::string& path) override {
-    NOTP_ASSIGN(const Content target, checkout_.blob(id_of(path)));
+    NOTP_ASSIGN(const model::Content target, checkout_.blob(id_of(path)));
     return *target;
   }
   Result<File> read(const std::string& path, uint64_t bytes_max) override {
     const std::string& id = id_of(path);
     if (const auto known = checkout_.files_.find(id); known != checkout_.files_.end())
       return File{known->second, nullptr};
-    NOTP_ASSIGN(const Content content, text(path, bytes_max));
-    const FileEntry entry{blob_hash(*content), content->size()};
+    NOTP_ASSIGN(const model::Content content, text(path, bytes_max));
+    const model::FileEntry entry{model::blob_hash(*content), content->size()};
     checkout_.files_.emplace(id, entry);
     return File{entry, nullptr};
   }
-  Result<Content> text(const std::string& path, uint64_t bytes_max) override {
-    NOTP_ASSIGN(Content content, checkout_.blob(id_of(path)));
+  Result<model::Content> text(const std::string& path, uint64_t bytes_max) override {
+    NOTP_ASSIGN(model::Content content, checkout_.blob(id_of(path)));
     if (content->size() > bytes_max)
       return fail(ErrorCode::kLimit,
                   fmt::format("{} bytes, {} are allowed", content->size(), bytes_max));
@@ -219,7 +219,7 @@ Result<std::optional<Hash>> GitCheckout::content_root(const std::string& commit)
     return std::unexpected(std::move(scan).error());
   std::optional<Hash> root;
   if (scan && scan->findings.empty())
-    if (const auto tree = Tree::make(std::move(scan->files))) root = tree->content_root();
+    if (const auto tree = model::Tree::make(std::move(scan->files))) root = tree->content_root();
   content_roots_.emplace(*id, root);
   return root;
 }

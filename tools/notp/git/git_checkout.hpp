@@ -60,7 +60,7 @@ class GitCheckout {
   // Returns the tree object of the folder in a commit; nullopt when it is not there.
   Result<std::optional<std::string>> folder_in(const std::string& commit);
   Result<const std::vector<GitObjects::Entry>*> entries(const std::string& id);
-  Result<Content> blob(const std::string& id);
+  Result<model::Content> blob(const std::string& id);
 
   std::filesystem::path folder_;
   Environment environment_;
@@ -69,7 +69,7 @@ class GitCheckout {
   bool is_shallow_ = false;
   std::unique_ptr<GitObjects> objects_;  // created with the first content that is read
   std::map<std::string, std::vector<GitObjects::Entry>> entries_;
-  std::map<std::string, FileEntry> files_;                    // commits share most of their files
+  std::map<std::string, model::FileEntry> files_;             // commits share most of their files
   std::map<std::string, std::optional<Hash>> content_roots_;  // by tree object
 };
 

@@ -79,7 +79,7 @@ Result<std::optional<std::string>> GitClone::commit(const std::string& name) {
 // --- content
 
 struct GitClone::Reading {
-  Files files;
+  model::Files files;
   uint64_t bytes_left = 0;
   uint64_t files_left = 0;
 };
@@ -93,11 +93,11 @@ Result<const std::vector<GitObjects::Entry>*> GitClone::folder(const std::string
   return &folders_.emplace(id, std::move(entries)).first->second;
 }
 
-Result<FileEntry> GitClone::file(const std::string& id, size_t bytes_max) {
+Result<model::FileEntry> GitClone::file(const std::string& id, size_t bytes_max) {
   if (const auto known = files_.find(id); known != files_.end()) return known->second;
   NOTP_ASSIGN(const std::optional<GitObjects::Object> object, objects_.read(id, bytes_max));
   if (!object || object->type != "blob") return corrupt(fmt::format("{} is no file", id));
-  const FileEntry entry{blob_hash(object->content), object->content.size()};
+  const model::FileEntry entry{model::blob_hash(object->content), object->content.size()};
   files_.emplace(id, entry);
   return entry;
 }
@@ -113,7 +113,7 @@ Result<void> GitClone::read_folder(Reading& reading, const std::string& id,
       NOTP_TRY(read_folder(reading, entry.id, path + "/", depth + 1));
       continue;
     }
-    NOTP_ASSIGN(const FileEntry found,
+    NOTP_ASSIGN(const model::FileEntry found,
                 file(entry.id, std::min<uint64_t>(limits::kBlobBytesMax, reading.bytes_left)));
     if (found.bytes > reading.bytes_left || reading.files_left == 0)
       return fail(ErrorCode::kContentRoot,
@@ -125,13 +125,13 @@ Result<void> GitClone::read_folder(Reading& reading, const std::string& id,
   return {};
 }
 
-Result<Tree> GitClone::content(uint64_t version, const Release& release) {
+Result<model::Tree> GitClone::content(uint64_t version, const trust::Release& release) {
   NOTP_ASSIGN(const std::optional<GitObjects::Object> root,
               objects_.read(fmt::format("refs/tags/v{}^{{tree}}", version), kFolderBytesMax));
   if (!root) return corrupt(fmt::format("the tag v{} names no content", version));
   Reading reading{{}, release.total_bytes, release.file_count};
   NOTP_TRY(read_folder(reading, root->id, "", 0));
-  auto tree = Tree::make(std::move(reading.files));
+  auto tree = model::Tree::make(std::move(reading.files));
   if (!tree) return corrupt(tree.error().message);
   return tree;
 }

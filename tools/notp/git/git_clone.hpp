@@ -28,7 +28,7 @@ class GitClone {
   Result<std::optional<std::string>> withdrawal(uint64_t version);
   // Reads the files of a release, hashed as for a content root. kCorrupt; kContentRoot when the
   // repository has more than the release names.
-  Result<Tree> content(uint64_t version, const Release& release);
+  Result<model::Tree> content(uint64_t version, const trust::Release& release);
   // Resolves a name to a commit, hexadecimal; nullopt when there is none.
   Result<std::optional<std::string>> commit(const std::string& name);
 
@@ -39,7 +39,7 @@ class GitClone {
       : path_(std::move(path)), objects_(std::move(objects)) {}
   Result<std::optional<std::string>> tag_message(const std::string& tag);
   Result<const std::vector<GitObjects::Entry>*> folder(const std::string& id);
-  Result<FileEntry> file(const std::string& id, size_t bytes_max);
+  Result<model::FileEntry> file(const std::string& id, size_t bytes_max);
   Result<void> read_folder(Reading& reading, const std::string& id, const std::string& prefix,
                            size_t depth);
   std::unexpected<Error> corrupt(std::string what) const;
@@ -47,7 +47,7 @@ class GitClone {
   std::filesystem::path path_;
   GitObjects objects_;
   std::map<std::string, std::vector<GitObjects::Entry>> folders_;
-  std::map<std::string, FileEntry> files_;  // releases share most of their files
+  std::map<std::string, model::FileEntry> files_;  // releases share most of their files
 };
 
 }  // namespace notp::cli

@@ -9,20 +9,21 @@
 namespace notp::cli {
 namespace {
 
-Result<ModelContent> with_file(const ModelContent& model, std::string_view path, Bytes bytes) {
-  ModelContent out;
+Result<model::ModelContent> with_file(const model::ModelContent& model, std::string_view path,
+                                      Bytes bytes) {
+  model::ModelContent out;
   out.blobs = model.blobs;
-  Files files = model.tree ? model.tree->files() : Files();
-  const FileEntry entry{blob_hash(bytes), bytes.size()};
+  model::Files files = model.tree ? model.tree->files() : model::Files();
+  const model::FileEntry entry{model::blob_hash(bytes), bytes.size()};
   out.blobs.insert_or_assign(entry.hash, std::make_shared<const Bytes>(std::move(bytes)));
   files.insert_or_assign(std::string(path), entry);
-  NOTP_ASSIGN(Tree tree, Tree::make(std::move(files)));
-  out.tree = std::make_shared<const Tree>(std::move(tree));
+  NOTP_ASSIGN(model::Tree tree, model::Tree::make(std::move(files)));
+  out.tree = std::make_shared<const model::Tree>(std::move(tree));
   return out;
 }
 
-Result<json::object> read_identities(const ModelContent& list) {
-  NOTP_ASSIGN(const Content bytes, file_content(list, kDeniedFile));
+Result<json::object> read_identities(const model::ModelContent& list) {
+  NOTP_ASSIGN(const model::Content bytes, file_content(list, kDeniedFile));
   NOTP_ASSIGN(json::value document, parse_json(*bytes));
   json::value* identities =
       document.is_object() ? document.get_object().if_contains("identities") : nullptr;
@@ -32,14 +33,15 @@ Result<json::object> read_identities(const ModelContent& list) {
   return std::move(identities->get_object());
 }
 
-Result<ModelContent> with_identities(const ModelContent& list, json::object identities) {
+Result<model::ModelContent> with_identities(const model::ModelContent& list,
+                                            json::object identities) {
   return with_file(list, kDeniedFile,
                    pretty_json(json::object{{"identities", std::move(identities)}}) + "\n");
 }
 
 }  // namespace
 
-Result<ModelContent> empty_deny_list() {
+Result<model::ModelContent> empty_deny_list() {
   const json::object manifest{
       {"metadata",
        json::object{{"name", "deny list"},
@@ -49,13 +51,13 @@ Result<ModelContent> empty_deny_list() {
                                            json::object{{"name", "rego"}, {"version", "1.0"}}}}}}},
       {"partitions", json::object{{"/", json::object{{"runtime", "rego"}}}}},
       {"roots", json::array{kDeniedRoot}}};
-  NOTP_ASSIGN(const ModelContent model,
+  NOTP_ASSIGN(const model::ModelContent model,
               with_file({}, "manifest.json", pretty_json(manifest) + "\n"));
   return with_identities(model, {});
 }
 
-Result<ModelContent> deny(const ModelContent& list, const std::string& identity,
-                          const std::string& reason, const std::string& since) {
+Result<model::ModelContent> deny(const model::ModelContent& list, const std::string& identity,
+                                 const std::string& reason, const std::string& since) {
   NOTP_ASSIGN(json::object identities, read_identities(list));
   if (identities.contains(identity))
     return fail(ErrorCode::kConflict, fmt::format("{} is on the deny list already", identity));
@@ -66,7 +68,7 @@ Result<ModelContent> deny(const ModelContent& list, const std::string& identity,
   return with_identities(list, std::move(identities));
 }
 
-Result<ModelContent> readmit(const ModelContent& list, const std::string& identity) {
+Result<model::ModelContent> readmit(const model::ModelContent& list, const std::string& identity) {
   NOTP_ASSIGN(json::object identities, read_identities(list));
   if (identities.erase(identity) == 0)
     return fail(ErrorCode::kNotFound, fmt::format("{} is not on the deny list", identity));

@@ -10,12 +10,12 @@ inline constexpr std::string_view kDeniedRoot = "notp/denied";
 inline constexpr std::string_view kDeniedFile = "notp/denied/data.json";
 
 // An empty deny list.
-Result<ModelContent> empty_deny_list();
+Result<model::ModelContent> empty_deny_list();
 
 // The same model with one identity added or removed. kConflict when it is already there, or is not;
 // kInvalidModel when the model does not hold a deny list.
-Result<ModelContent> deny(const ModelContent& list, const std::string& identity,
-                          const std::string& reason, const std::string& since);
-Result<ModelContent> readmit(const ModelContent& list, const std::string& identity);
+Result<model::ModelContent> deny(const model::ModelContent& list, const std::string& identity,
+                                 const std::string& reason, const std::string& since);
+Result<model::ModelContent> readmit(const model::ModelContent& list, const std::string& identity);
 
 }  // namespace notp::cli

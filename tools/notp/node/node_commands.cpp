@@ -36,17 +36,17 @@ std::string state_cell(const Output& output, wire::CommitState state) {
 
 // "fresh 12s": the node's state, and the age of its last proof that its release is the newest.
 std::string freshness_cell(const Output& output, const wire::NodeLedger& row, TimeMs now_ms) {
-  std::string text(freshness_state_name(row.freshness));
-  if (row.freshness != FreshnessState::kUntracked && row.vouched_ms != 0)
+  std::string text(trust::freshness_state_name(row.freshness));
+  if (row.freshness != trust::FreshnessState::kUntracked && row.vouched_ms != 0)
     text += " " + age(row.vouched_ms, now_ms);
   switch (row.freshness) {
-    case FreshnessState::kUntracked:
+    case trust::FreshnessState::kUntracked:
       return output.paint(Colour::kDim, text);
-    case FreshnessState::kFresh:
+    case trust::FreshnessState::kFresh:
       return output.paint(Colour::kGreen, text);
-    case FreshnessState::kStale:
+    case trust::FreshnessState::kStale:
       return output.paint(Colour::kYellow, text);
-    case FreshnessState::kExpired:
+    case trust::FreshnessState::kExpired:
       return output.paint(Colour::kRed, text);
   }
   return text;
@@ -62,7 +62,7 @@ uint64_t lag_of(const wire::NodeLedger& ledger) {
 }
 
 struct NodeFilter {
-  std::optional<LedgerId> ledger;
+  std::optional<model::LedgerId> ledger;
   bool lagging = false;
   bool takes(const wire::NodeLedger& row) const {
     return (!ledger || row.ledger == *ledger) && (!lagging || lag_of(row) > 0);
@@ -77,7 +77,7 @@ json::object node_ledger_json(const wire::NodeLedger& row, TimeMs now_ms) {
                       {"head_version", row.head_version},
                       {"lag", lag_of(row)},
                       {"since", utc_time(row.since_ms)},
-                      {"freshness", freshness_state_name(row.freshness)}};
+                      {"freshness", trust::freshness_state_name(row.freshness)}};
   if (row.vouched_ms != 0) {
     object["vouched"] = utc_time(row.vouched_ms);
     object["age_s"] = std::max<int64_t>(0, (now_ms - row.vouched_ms) / 1000);
@@ -100,7 +100,7 @@ Result<int> run_nodes(const Context& context, const NodesOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
   NodeFilter filter{{}, options.lagging};
   if (!options.ledger.empty()) {
-    NOTP_ASSIGN(filter.ledger, LedgerId::parse(options.ledger));
+    NOTP_ASSIGN(filter.ledger, model::LedgerId::parse(options.ledger));
   }
   NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
   NOTP_ASSIGN(const std::vector<wire::NodeRow> nodes, ask_nodes(*session.client));
@@ -164,7 +164,7 @@ std::string node_ledger_text(const Context& context, const wire::NodeLedger& row
 Result<int> run_show(const Context& context, const NameOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
-  NOTP_ASSIGN(const Identity wanted, named_identity(options.name, session.trust_domain));
+  NOTP_ASSIGN(const session::Identity wanted, named_identity(options.name, session.trust_domain));
   NOTP_ASSIGN(const std::vector<wire::NodeRow> nodes, ask_nodes(*session.client));
   const auto node = std::ranges::find(nodes, wanted.text(), &wire::NodeRow::identity);
   if (node == nodes.end())
@@ -196,7 +196,7 @@ struct EnrollOptions {
 
 // Replaces the token's addresses by those given by the caller.
 Result<std::string> with_addresses(const std::string& text, const EnrollOptions& options) {
-  NOTP_ASSIGN(JoinToken token, JoinToken::decode(text));
+  NOTP_ASSIGN(transport::JoinToken token, transport::JoinToken::decode(text));
   if (!options.address.empty()) token.address = options.address;
   if (!options.registry_address.empty()) token.registry = options.registry_address;
   return token.encode();
@@ -212,8 +212,8 @@ Result<int> run_enroll(const Context& context, const EnrollOptions& options) {
                             limits::kJoinTokenMsMax / (24LL * 3600 * 1000)));
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
-  NOTP_ASSIGN(const Identity node, named_identity(options.name, session.trust_domain));
-  if (node.role != Role::kNode || !node.is_built_in())
+  NOTP_ASSIGN(const session::Identity node, named_identity(options.name, session.trust_domain));
+  if (node.role != session::Role::kNode || !node.is_built_in())
     return fail(ErrorCode::kUsage, fmt::format("{} gets no certificate here: nodes that enrol are "
                                                "spiffe://{}/node/<name>",
                                                node.text(), session.trust_domain));
@@ -245,19 +245,20 @@ void declare_nodes(CLI::App& command, NodesOptions& options) {
 
 }  // namespace
 
-Result<Identity> named_identity(const std::string& name, const std::string& trust_domain) {
+Result<session::Identity> named_identity(const std::string& name, const std::string& trust_domain) {
   const bool is_uri = name.contains("://");
   const std::string uri = is_uri ? name
                                  : fmt::format("spiffe://{}/{}{}", trust_domain,
                                                name.contains('/') ? "" : "node/", name);
-  const auto id = SpiffeId::parse(uri);
+  const auto id = model::SpiffeId::parse(uri);
   if (!id) return fail(ErrorCode::kUsage, id.error().message);
   if (id->trust_domain != trust_domain)
     return fail(ErrorCode::kUsage,
                 fmt::format("{} is not of the trust domain {}", uri, trust_domain));
   // A mistyped role must not yield another id.
-  if (is_uri && !Identity::is_built_in(*id)) return Identity{trust_domain, Role::kNode, uri};
-  auto identity = Identity::parse(uri);
+  if (is_uri && !session::Identity::is_built_in(*id))
+    return session::Identity{trust_domain, session::Role::kNode, uri};
+  auto identity = session::Identity::parse(uri);
   if (!identity)
     return std::unexpected(Error{ErrorCode::kUsage, identity.error().message, {}}.with(
         "hint", "other SPIFFE ids are written whole, as in spiffe://core.internal/ns/shop/till"));

@@ -9,7 +9,7 @@ namespace notp::cli {
 
 // Parses a node's name, "<role>/<name>" or a whole SPIFFE id, of this trust domain; an id that is
 // not of the built-in form is taken for a node's. kUsage.
-Result<Identity> named_identity(const std::string& name, const std::string& trust_domain);
+Result<session::Identity> named_identity(const std::string& name, const std::string& trust_domain);
 
 void add_node_denials(Commands& commands, CLI::App& node);
 

@@ -17,7 +17,7 @@ struct DenialOptions {
 };
 
 // Returns the ledger that the registry reads its deny list from.
-Result<LedgerId> deny_ledger(const QuerySession& session) {
+Result<model::LedgerId> deny_ledger(const QuerySession& session) {
   NOTP_ASSIGN(const wire::TrustRow trust, session.client->ask(wire::TrustRequest{}));
   if (trust.deny_list) return *trust.deny_list;
   return std::unexpected(Error{ErrorCode::kConfig, "the registry has no deny list", {}}.with(
@@ -40,26 +40,26 @@ Result<ReleaseDraft> current_list(ReleaseSource& source) {
 }
 
 Result<void> check_list(ReleaseDraft& draft) {
-  const ModelContent& content = draft.content;
-  NOTP_ASSIGN(const ModelReport report, check_content(content));
+  const model::ModelContent& content = draft.content;
+  NOTP_ASSIGN(const model::ModelReport report, check_content(content));
   if (!report.valid())
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("the deny list would not be a valid model:\n{}",
-                            findings_text(report.findings)));
+                            model::findings_text(report.findings)));
   draft.data_roots = report.manifest.data_roots;
   return {};
 }
 
-using ChangeList = Result<ModelContent> (*)(const Context&, const ModelContent&,
-                                            const std::string& identity,
-                                            const DenialOptions& options);
+using ChangeList = Result<model::ModelContent> (*)(const Context&, const model::ModelContent&,
+                                                   const std::string& identity,
+                                                   const DenialOptions& options);
 
 Result<int> publish_change(const Context& context, const DenialOptions& options, ChangeList change,
                            std::string_view verb) {
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
-  NOTP_ASSIGN(const Identity identity, named_identity(options.name, session.trust_domain));
-  NOTP_ASSIGN(const LedgerId ledger, deny_ledger(session));
+  NOTP_ASSIGN(const session::Identity identity, named_identity(options.name, session.trust_domain));
+  NOTP_ASSIGN(const model::LedgerId ledger, deny_ledger(session));
   NOTP_ASSIGN(const auto source,
               ReleaseSource::open(settings, context.environment, context.output, ledger));
   NOTP_ASSIGN(ReleaseDraft draft, current_list(*source));
@@ -76,7 +76,7 @@ Result<int> publish_change(const Context& context, const DenialOptions& options,
 Result<int> run_evict(const Context& context, const DenialOptions& options) {
   return publish_change(
       context, options,
-      [](const Context& c, const ModelContent& list, const std::string& identity,
+      [](const Context& c, const model::ModelContent& list, const std::string& identity,
          const DenialOptions& o) {
         return deny(list, identity, o.reason, utc_time(c.now.wall_ms));
       },
@@ -86,7 +86,7 @@ Result<int> run_evict(const Context& context, const DenialOptions& options) {
 Result<int> run_readmit(const Context& context, const DenialOptions& options) {
   return publish_change(
       context, options,
-      [](const Context&, const ModelContent& list, const std::string& identity,
+      [](const Context&, const model::ModelContent& list, const std::string& identity,
          const DenialOptions&) { return readmit(list, identity); },
       "Readmit");
 }

@@ -16,7 +16,7 @@ namespace {
 constexpr size_t kHashDigitsMin = 8;
 
 Result<std::vector<wire::PendingRow>> ask_pending(RegistryClient& client,
-                                                  std::optional<LedgerId> ledger) {
+                                                  std::optional<model::LedgerId> ledger) {
   std::vector<wire::PendingRow> rows;
   wire::PendingRequest request{.ledger = std::move(ledger)};
   while (true) {
@@ -49,7 +49,7 @@ bool is_meant(const wire::PendingRow& row, const std::string& which) {
   return which.size() >= kHashDigitsMin && row.release_hash.hex().starts_with(which);
 }
 
-Result<wire::PendingRow> choose_pending(RegistryClient& client, const LedgerId& ledger,
+Result<wire::PendingRow> choose_pending(RegistryClient& client, const model::LedgerId& ledger,
                                         const std::string& which) {
   NOTP_ASSIGN(std::vector<wire::PendingRow> rows, ask_pending(client, ledger));
   std::erase_if(rows, [&](const wire::PendingRow& row) {
@@ -79,9 +79,9 @@ struct PendingOptions {
 
 Result<int> run_pending(const Context& context, const PendingOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
-  std::optional<LedgerId> ledger;
+  std::optional<model::LedgerId> ledger;
   if (!options.ledger.empty()) {
-    NOTP_ASSIGN(ledger, LedgerId::parse(options.ledger));
+    NOTP_ASSIGN(ledger, model::LedgerId::parse(options.ledger));
   }
   NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
   NOTP_ASSIGN(const auto rows, ask_pending(*session.client, ledger));
@@ -110,7 +110,7 @@ struct ChosenOptions {
 
 Result<int> run_drop(const Context& context, const ChosenOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
-  NOTP_ASSIGN(const LedgerId ledger, LedgerId::parse(options.ledger));
+  NOTP_ASSIGN(const model::LedgerId ledger, model::LedgerId::parse(options.ledger));
   NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
   NOTP_ASSIGN(const wire::PendingRow row, choose_pending(*session.client, ledger, options.which));
   NOTP_TRY(session.client->ask(wire::DropPending{ledger, row.release_hash}));
@@ -124,17 +124,17 @@ Result<int> run_drop(const Context& context, const ChosenOptions& options) {
 
 // --- sign
 
-std::string release_terms(const Release& release) {
+std::string release_terms(const trust::Release& release) {
   return facts(
       {{"content root", release.content_root.hex()},
        {"expires", release.expires_ms == 0 ? "never" : utc_time(release.expires_ms)},
        {"freshness", fmt::format("fresh {} s, hard {} s, then {}", release.fresh_s, release.hard_s,
-                                 release.on_hard == OnHard::kServe ? "serve" : "deny")}});
+                                 release.on_hard == trust::OnHard::kServe ? "serve" : "deny")}});
 }
 
 // Prints proposer, time, message and changes of a pending release.
 std::string pending_text(const Context& context, const wire::PendingRow& row,
-                         const ReleaseDraft& draft, const Release& pending, bool all) {
+                         const ReleaseDraft& draft, const trust::Release& pending, bool all) {
   std::string text = fmt::format("{} v{} waits for signatures: {} of {} are there.\n",
                                  row.ledger.text(), row.version, row.signers, row.threshold);
   text += facts({{"release", row.release_hash.hex()},
@@ -147,11 +147,11 @@ std::string pending_text(const Context& context, const wire::PendingRow& row,
 
 // Every given key must be able to publish the ledger, and must not have signed yet.
 Result<std::vector<PrivateKey>> counting_keys(const ChosenOptions& options,
-                                              const Settings& settings, const Root& root,
+                                              const Settings& settings, const trust::Root& root,
                                               const wire::PendingRow& row) {
   NOTP_ASSIGN(std::vector<PrivateKey> keys, signing_keys(options.keys, settings));
-  NOTP_ASSIGN(const Envelope envelope, Envelope::decode(row.envelope));
-  const Delegation* delegation = root.delegation_for(row.ledger);
+  NOTP_ASSIGN(const trust::Envelope envelope, trust::Envelope::decode(row.envelope));
+  const trust::Delegation* delegation = root.delegation_for(row.ledger);
   for (const PrivateKey& key : keys) {
     const PublicKey own = key.public_key();
     const bool counts =
@@ -160,7 +160,7 @@ Result<std::vector<PrivateKey>> counting_keys(const ChosenOptions& options,
       return fail(ErrorCode::kSignature,
                   fmt::format("key {} may not publish {}: root {} does not name it for that",
                               own.keyid(), row.ledger.text(), root.version));
-    if (count_signers(envelope, {&own, 1}) == 1)
+    if (trust::count_signers(envelope, {&own, 1}) == 1)
       return fail(ErrorCode::kUsage,
                   fmt::format("key {} has signed this release already", own.keyid()));
   }
@@ -169,8 +169,8 @@ Result<std::vector<PrivateKey>> counting_keys(const ChosenOptions& options,
 
 Result<wire::PublishResult> cosign(RegistryClient& client, const wire::PendingRow& row,
                                    const std::vector<PrivateKey>& keys) {
-  NOTP_ASSIGN(const Envelope envelope, Envelope::decode(row.envelope));
-  const Bytes message = pre_authentication_encoding(envelope.payload_type, envelope.payload);
+  NOTP_ASSIGN(const trust::Envelope envelope, trust::Envelope::decode(row.envelope));
+  const Bytes message = trust::pre_authentication_encoding(envelope.payload_type, envelope.payload);
   wire::PublishResult result;
   for (const PrivateKey& key : keys) {
     NOTP_ASSIGN(result, client.ask(wire::Cosign{row.ledger, row.release_hash, key.sign(message)}));
@@ -206,7 +206,7 @@ int print_signed(const Context& context, const wire::PendingRow& row,
 
 Result<int> run_sign(const Context& context, const ChosenOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
-  NOTP_ASSIGN(const LedgerId ledger, LedgerId::parse(options.ledger));
+  NOTP_ASSIGN(const model::LedgerId ledger, model::LedgerId::parse(options.ledger));
   NOTP_ASSIGN(const auto source,
               ReleaseSource::open(settings, context.environment, context.output, ledger));
   NOTP_ASSIGN(const wire::PendingRow row, choose_pending(source->client(), ledger, options.which));
@@ -241,7 +241,7 @@ struct WithdrawOptions {
 
 Result<int> run_withdraw(const Context& context, const WithdrawOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
-  NOTP_ASSIGN(const LedgerId ledger, LedgerId::parse(options.ledger));
+  NOTP_ASSIGN(const model::LedgerId ledger, model::LedgerId::parse(options.ledger));
   NOTP_ASSIGN(const uint64_t version, parse_version(options.version));
   NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
   NOTP_ASSIGN(const auto head, ask_history(*session.client, ledger, 1));

@@ -11,7 +11,7 @@
 #include "protocol/model/test_code.hpp"
 #include "tools/notp/publish/glob.hpp"
 
-namespace notp {
+namespace notp::cli {
 namespace {
 
 // Limit of matching file_rego_versions against all policies: some seconds.
@@ -64,9 +64,9 @@ class Versions {
   }
 
   // Fills in the top's version and the folders with the other one.
-  Result<void> fill(const Files& files, ManifestDraft& draft) {
+  Result<void> fill(const model::Files& files, ManifestDraft& draft) {
     for (const auto& [path, entry] : files) {
-      if (!path.ends_with(kRegoSuffix)) continue;
+      if (!path.ends_with(model::kRegoSuffix)) continue;
       NOTP_ASSIGN(const int version, version_of(path));
       const std::string folder(folder_of(path));
       const auto [known, is_new] = folders_.try_emplace(folder, version);
@@ -113,7 +113,7 @@ class Versions {
   uint64_t work_ = 0;
 };
 
-Result<std::vector<std::string>> roots_of(const json::object& own, const Files& files,
+Result<std::vector<std::string>> roots_of(const json::object& own, const model::Files& files,
                                           const FileLoader& load) {
   std::vector<std::string> roots;
   if (const json::value* listed = own.if_contains("roots"); listed && !listed->is_null()) {
@@ -150,7 +150,7 @@ Result<void> refuse_compiled_rules(const json::object& own) {
 
 }  // namespace
 
-Result<Bytes> manifest_of_bundle(ByteView own, const Files& files, const FileLoader& load,
+Result<Bytes> manifest_of_bundle(ByteView own, const model::Files& files, const FileLoader& load,
                                  const std::string& name) {
   auto document = parse_json(own);
   if (!document) {
@@ -176,4 +176,4 @@ Result<Bytes> manifest_of_bundle(ByteView own, const Files& files, const FileLoa
   return manifest_text(draft);
 }
 
-}  // namespace notp
+}  // namespace notp::cli

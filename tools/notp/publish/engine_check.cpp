@@ -20,14 +20,14 @@ std::string needs_text(const ModelNeeds& needs) {
   return names.empty() ? "any OPA from 1.0 on" : fmt::format("{}", fmt::join(names, ", "));
 }
 
-Result<ModelNeeds> find_needs(const ModelContent& content) {
-  NOTP_ASSIGN(const Content text, file_content(content, std::string(kManifestPath)));
-  NOTP_ASSIGN(const Manifest manifest, Manifest::parse(*text));
+Result<ModelNeeds> find_needs(const model::ModelContent& content) {
+  NOTP_ASSIGN(const model::Content text, file_content(content, std::string(model::kManifestPath)));
+  NOTP_ASSIGN(const model::Manifest manifest, model::Manifest::parse(*text));
   rego::CheckRequest request;
   request.needs_only = true;
   request.load = content.loader();
-  for (const std::string& path : rego_paths(*content.tree, /*with_tests=*/false)) {
-    const FileEntry& entry = *content.tree->find(path);
+  for (const std::string& path : model::rego_paths(*content.tree, /*with_tests=*/false)) {
+    const model::FileEntry& entry = *content.tree->find(path);
     request.modules.push_back({path, entry.hash, entry.bytes, manifest.rego_version_of(path)});
   }
   rego::ProcessChecker engine(rego::CheckerOptions{});
@@ -37,33 +37,36 @@ Result<ModelNeeds> find_needs(const ModelContent& content) {
   return ModelNeeds{std::move(report.builtins), std::move(report.features)};
 }
 
-Result<ModelReport> check_content(const ModelContent& content) {
-  return validate_model(*content.tree, content.loader(), nullptr);
+Result<model::ModelReport> check_content(const model::ModelContent& content) {
+  return model::validate_model(*content.tree, content.loader(), nullptr);
 }
 
 namespace {
 
 // Resolves the models that the manifest names; none for an unreadable manifest, which is reported
 // separately.
-ResolvedUses resolve(const ModelContent& content, const FindUsed& find) {
-  const auto text = file_content(content, std::string(kManifestPath));
-  const auto manifest = text ? Manifest::parse(**text) : Result<Manifest>(Manifest());
-  return manifest ? resolve_uses({}, manifest->data_roots, manifest->uses, find) : ResolvedUses();
+model::ResolvedUses resolve(const model::ModelContent& content, const model::FindUsed& find) {
+  const auto text = file_content(content, std::string(model::kManifestPath));
+  const auto manifest =
+      text ? model::Manifest::parse(**text) : Result<model::Manifest>(model::Manifest());
+  return manifest ? model::resolve_uses({}, manifest->data_roots, manifest->uses, find)
+                  : model::ResolvedUses();
 }
 
 }  // namespace
 
-Result<ModelReport> check_model(const ModelContent& content, const EngineCheck& check) {
+Result<model::ModelReport> check_model(const model::ModelContent& content,
+                                       const EngineCheck& check) {
   rego::ProcessChecker engine(rego::CheckerOptions{});
-  ResolvedUses uses;
+  model::ResolvedUses uses;
   if (check.find_used) uses = resolve(content, check.find_used);
-  ValidationOptions options;
+  model::ValidationOptions options;
   if (check.find_used) options.uses = &uses;
   options.coverage = check.coverage;
   options.test_results = check.test_results;
   options.allow = check.allow;
-  NOTP_ASSIGN(ModelReport report,
-              validate_model(*content.tree, content.loader(), &engine, options));
+  NOTP_ASSIGN(model::ModelReport report,
+              model::validate_model(*content.tree, content.loader(), &engine, options));
   if (!check.opa.empty()) NOTP_TRY(check_with_opa(check.opa, content, options.uses, report));
   return report;
 }

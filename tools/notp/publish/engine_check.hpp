@@ -14,7 +14,7 @@ struct EngineCheck {
   bool coverage = false;
   bool test_results = false;  // include each test's outcome in the report
   std::string opa;            // an OPA program that checks as well; empty: none
-  FindUsed find_used;         // for a model that uses others; null: none available
+  model::FindUsed find_used;  // for a model that uses others; null: none available
 };
 
 // The requirements of a model on an engine: built-ins and language features.
@@ -24,12 +24,13 @@ struct ModelNeeds {
 json::object needs_json(const ModelNeeds& needs);
 std::string needs_text(const ModelNeeds& needs);
 // Runs the worker beside this program, which only parses the policies. kUnavailable.
-Result<ModelNeeds> find_needs(const ModelContent& content);
+Result<ModelNeeds> find_needs(const model::ModelContent& content);
 
 // Checks content alone: policies are left to the registry.
-Result<ModelReport> check_content(const ModelContent& content);
+Result<model::ModelReport> check_content(const model::ModelContent& content);
 // Checks everything, with the worker beside this program and with `check.opa`. kUnavailable,
 // kUsage: one of them cannot be run.
-Result<ModelReport> check_model(const ModelContent& content, const EngineCheck& check = {});
+Result<model::ModelReport> check_model(const model::ModelContent& content,
+                                       const EngineCheck& check = {});
 
 }  // namespace notp::cli

@@ -11,7 +11,7 @@
 #include "protocol/model/manifest.hpp"
 #include "protocol/model/test_code.hpp"
 
-namespace notp {
+namespace notp::cli {
 namespace {
 
 std::string lower(std::string_view text) {
@@ -103,18 +103,18 @@ std::string near_miss(std::string_view path) {
   const auto rename = [&](std::string_view what, std::string_view to) {
     return fmt::format("{}: rename it to {}{}", what, folder_of(path), to);
   };
-  if (plain.ends_with(kRegoSuffix) && plain.size() > kRegoSuffix.size())
-    return rename(
-        "policies are *.rego, in small letters",
-        std::string(name.substr(0, plain.size() - kRegoSuffix.size())) + std::string(kRegoSuffix));
+  if (plain.ends_with(model::kRegoSuffix) && plain.size() > model::kRegoSuffix.size())
+    return rename("policies are *.rego, in small letters",
+                  std::string(name.substr(0, plain.size() - model::kRegoSuffix.size())) +
+                      std::string(model::kRegoSuffix));
   if (plain == "data.json") return rename("data is data.json, spelt so", "data.json");
   if (plain == "data.yaml" || plain == "data.yml")
     return rename("data is data.json or data.yaml, spelt so", "data.yaml");
-  if (name == kManifestPath)
+  if (name == model::kManifestPath)
     return "a model has one manifest.json, at its top; publish this folder by itself if it is a "
            "model of its own";
-  if (!path.contains('/') && plain == kManifestPath)
-    return rename("the manifest is manifest.json, spelt so", kManifestPath);
+  if (!path.contains('/') && plain == model::kManifestPath)
+    return rename("the manifest is manifest.json, spelt so", model::kManifestPath);
   if (!path.contains('/') && (plain == "manifest.yaml" || plain == "manifest.yml"))
     return "the manifest is JSON: yq -o=json makes a manifest.json of it";
   return {};
@@ -123,7 +123,7 @@ std::string near_miss(std::string_view path) {
 }  // namespace
 
 FileVerdict file_verdict(std::string_view path) {
-  if (path == kManifestPath || is_data_file(path) || is_policy_file(path))
+  if (path == model::kManifestPath || model::is_data_file(path) || model::is_policy_file(path))
     return {FileRole::kModel, {}};
   const std::string name = lower(name_of(path));
   if (is_dropping(name))
@@ -141,18 +141,18 @@ FileVerdict file_verdict(std::string_view path) {
 }
 
 std::string document_advice(std::string_view path) {
-  if (const std::string place = key_set_place(path); !place.empty())
+  if (const std::string place = model::key_set_place(path); !place.empty())
     return fmt::format("a JWK Set is keys/<issuer>/data.json: move it to {}", place);
   const std::string_view name = name_of(path), folder = folder_of(path);
   const std::string stem(name.substr(0, name.rfind('.')));
   const std::string_view file = name.ends_with(".json") ? "data.json" : "data.yaml";
-  DataPath at = data_path_of(path);
+  model::DataPath at = model::data_path_of(path);
   at.insert(at.begin(), "data");
   at.push_back(stem);
   return fmt::format(
       "OPA loads it outside of bundle mode; in a model the folder is the data path: move it to "
       "{}{}/{} ({}), or name it in .notpignore",
-      folder, stem, file, data_path_text(at));
+      folder, stem, file, model::data_path_text(at));
 }
 
-}  // namespace notp
+}  // namespace notp::cli

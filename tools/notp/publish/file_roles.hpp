@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace notp {
+namespace notp::cli {
 
 enum class FileRole : uint8_t {
   kModel,     // a policy, a data document or the manifest
@@ -24,4 +24,4 @@ FileVerdict file_verdict(std::string_view path);
 // Advises how to turn a document into data of the model.
 std::string document_advice(std::string_view path);
 
-}  // namespace notp
+}  // namespace notp::cli

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-namespace notp {
+namespace notp::cli {
 namespace {
 
 using Set = std::bitset<256>;
@@ -197,4 +197,4 @@ bool Glob::matches(std::string_view text, uint64_t& work) const {
   return now.back() != 0;
 }
 
-}  // namespace notp
+}  // namespace notp::cli

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace notp {
+namespace notp::cli {
 
 // Supports '*', '?', sets ("[a-z]", "[!x]", "[[:digit:]]"), '\' as an escape, and "**" between
 // slashes for any number of folders. Works on bytes, case-sensitive. Matching takes time
@@ -43,4 +43,4 @@ class Glob {
   bool is_valid_ = true;
 };
 
-}  // namespace notp
+}  // namespace notp::cli

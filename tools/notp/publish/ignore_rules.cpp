@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <ranges>
 
-namespace notp {
+namespace notp::cli {
 namespace {
 
 std::unexpected<Error> too_much(std::string what) {
@@ -88,4 +88,4 @@ Result<uint32_t> IgnoreRules::line_ignoring(std::string_view path, bool is_folde
   return 0;
 }
 
-}  // namespace notp
+}  // namespace notp::cli

@@ -10,7 +10,7 @@
 #include "common/result.hpp"
 #include "tools/notp/publish/glob.hpp"
 
-namespace notp {
+namespace notp::cli {
 
 inline constexpr std::string_view kIgnoreRulesPath = ".notpignore";
 inline constexpr size_t kIgnoreBytesMax = 64 << 10;
@@ -49,4 +49,4 @@ class IgnoreRules {
   uint64_t work_ = 0;
 };
 
-}  // namespace notp
+}  // namespace notp::cli

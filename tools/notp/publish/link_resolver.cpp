@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace notp {
+namespace notp::cli {
 namespace {
 
 using Kind = ModelSource::Kind;
@@ -71,4 +71,4 @@ Result<LinkResolver::Target> LinkResolver::resolve(const std::string& path) {
   return Target{Kind::kFolder, joined(done), {}};
 }
 
-}  // namespace notp
+}  // namespace notp::cli

@@ -8,7 +8,7 @@
 
 #include "tools/notp/publish/model_scan.hpp"
 
-namespace notp {
+namespace notp::cli {
 
 inline constexpr std::string_view kLeadsNowhere = "leads nowhere";
 inline constexpr size_t kLinkBytesMax = 4'096;  // as in Linux
@@ -33,4 +33,4 @@ class LinkResolver {
   std::map<std::string, std::vector<ModelSource::Entry>> folders_;
 };
 
-}  // namespace notp
+}  // namespace notp::cli

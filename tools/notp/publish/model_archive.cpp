@@ -11,7 +11,7 @@
 #include "common/limits.hpp"
 #include "common/storage/files.hpp"
 
-namespace notp {
+namespace notp::cli {
 namespace {
 
 using Folders = std::map<std::string, std::map<std::string, ModelSource::Kind>>;
@@ -22,7 +22,7 @@ std::unexpected<Error> refuse(std::string what) {
 
 class ArchiveSource final : public ModelSource {
  public:
-  ArchiveSource(Folders folders, std::map<std::string, Content> files)
+  ArchiveSource(Folders folders, std::map<std::string, model::Content> files)
       : folders_(std::move(folders)), files_(std::move(files)) {}
 
   Result<std::vector<Entry>> list(const std::string& folder) override {
@@ -35,11 +35,11 @@ class ArchiveSource final : public ModelSource {
     return fail(ErrorCode::kInternal, fmt::format("{} is not a link", path));
   }
   Result<File> read(const std::string& path, uint64_t bytes_max) override {
-    NOTP_ASSIGN(Content content, text(path, bytes_max));
-    const FileEntry entry{blob_hash(*content), content->size()};
+    NOTP_ASSIGN(model::Content content, text(path, bytes_max));
+    const model::FileEntry entry{model::blob_hash(*content), content->size()};
     return File{entry, std::move(content)};
   }
-  Result<Content> text(const std::string& path, uint64_t bytes_max) override {
+  Result<model::Content> text(const std::string& path, uint64_t bytes_max) override {
     const auto found = files_.find(path);
     if (found == files_.end()) return fail(ErrorCode::kNotFound, path);
     if (found->second->size() > bytes_max)
@@ -50,7 +50,7 @@ class ArchiveSource final : public ModelSource {
 
  private:
   Folders folders_;
-  std::map<std::string, Content> files_;
+  std::map<std::string, model::Content> files_;
 };
 
 class ArchiveReader {
@@ -140,7 +140,7 @@ class ArchiveReader {
     return {};
   }
 
-  Result<Content> read_content(const std::string& shown) {
+  Result<model::Content> read_content(const std::string& shown) {
     Bytes content;
     std::array<char, 64 << 10> block;
     while (true) {
@@ -161,7 +161,7 @@ class ArchiveReader {
   const Bytes& packed_;
   std::unique_ptr<archive, Close> archive_;
   Folders folders_;
-  std::map<std::string, Content> files_;
+  std::map<std::string, model::Content> files_;
   size_t entries_ = 0, from_root_ = 0;
   uint64_t unpacked_ = 0;
 };
@@ -178,4 +178,4 @@ Result<std::unique_ptr<ModelSource>> open_model_archive(const std::string& path)
   return source;
 }
 
-}  // namespace notp
+}  // namespace notp::cli

@@ -6,7 +6,7 @@
 
 #include "tools/notp/publish/model_scan.hpp"
 
-namespace notp {
+namespace notp::cli {
 
 inline constexpr uint64_t kArchiveFileBytesMax = 256ULL << 20;  // of the archive itself
 inline constexpr size_t kArchiveEntriesMax = 200'000;  // limit for entries, and for folders
@@ -21,4 +21,4 @@ inline constexpr uint64_t kArchiveRatioFromBytes = 64ULL << 20;
 // over a limit; kIo.
 Result<std::unique_ptr<ModelSource>> open_model_archive(const std::string& path);
 
-}  // namespace notp
+}  // namespace notp::cli

@@ -11,7 +11,7 @@
 #include "protocol/model/test_code.hpp"
 #include "tools/notp/publish/model_archive.hpp"
 
-namespace notp {
+namespace notp::cli {
 namespace {
 
 namespace fs = std::filesystem;
@@ -35,10 +35,10 @@ class DiskSource final : public ModelSource {
   }
   Result<File> read(const std::string& path, uint64_t bytes_max) override {
     NOTP_ASSIGN(Bytes bytes, read_file(root_ / path, bytes_max));
-    const FileEntry entry{blob_hash(bytes), bytes.size()};
+    const model::FileEntry entry{model::blob_hash(bytes), bytes.size()};
     return File{entry, std::make_shared<const Bytes>(std::move(bytes))};
   }
-  Result<Content> text(const std::string& path, uint64_t bytes_max) override {
+  Result<model::Content> text(const std::string& path, uint64_t bytes_max) override {
     NOTP_ASSIGN(Bytes bytes, read_file(root_ / path, bytes_max));
     return std::make_shared<const Bytes>(std::move(bytes));
   }
@@ -51,7 +51,7 @@ class DiskSource final : public ModelSource {
     for (; !error && entry != fs::recursive_directory_iterator() && ++seen <= kOutsideEntriesMax;
          entry.increment(error)) {
       const std::string name = entry->path().filename().string();
-      if (is_policy_file(name) || is_data_file(name)) return true;
+      if (model::is_policy_file(name) || model::is_data_file(name)) return true;
       if (entry.depth() >= kOutsideDepthMax) entry.disable_recursion_pending();
     }
     return false;
@@ -81,9 +81,9 @@ Result<FolderContent> read_from(ModelSource& source, const ScanOptions& options,
     scan.error().message = fmt::format("{}: {}", folder, scan.error().message);
     return std::unexpected(std::move(scan).error());
   }
-  NOTP_ASSIGN(Tree tree, Tree::make(std::move(scan->files)));
+  NOTP_ASSIGN(model::Tree tree, model::Tree::make(std::move(scan->files)));
   return FolderContent{
-      .content = {std::make_shared<const Tree>(std::move(tree)), std::move(scan->blobs)},
+      .content = {std::make_shared<const model::Tree>(std::move(tree)), std::move(scan->blobs)},
       .findings = std::move(scan->findings),
       .warnings = std::move(scan->warnings),
       .left_out = std::move(scan->left_out),
@@ -98,7 +98,7 @@ std::string model_name_of(const std::string& folder) {
   std::string name = (whole.has_filename() ? whole : whole.parent_path()).filename().string();
   for (const std::string_view end : {".tar.gz", ".tgz", ".tar"})
     if (name.ends_with(end)) name.resize(name.size() - end.size());
-  return name.empty() ? "model" : compose_path(name);
+  return name.empty() ? "model" : model::compose_path(name);
 }
 
 Result<FolderContent> read_model_folder(const std::string& folder) {
@@ -118,4 +118,4 @@ Result<FolderContent> read_model_folder(const std::string& folder) {
   }
 }
 
-}  // namespace notp
+}  // namespace notp::cli

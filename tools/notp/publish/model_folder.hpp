@@ -6,13 +6,14 @@
 
 #include "tools/notp/publish/model_scan.hpp"
 
-namespace notp {
+namespace notp::cli {
 
 struct FolderContent {
-  ModelContent content;
-  std::vector<ModelFinding> findings;  // of paths and kinds; the tree holds the acceptable files
-  std::vector<ModelFinding> warnings;  // left out, perhaps by mistake
-  std::vector<LeftOut> left_out;       // not part of a model, at most kLeftOutListedMax
+  model::ModelContent content;
+  std::vector<model::ModelFinding>
+      findings;  // of paths and kinds; the tree holds the acceptable files
+  std::vector<model::ModelFinding> warnings;  // left out, perhaps by mistake
+  std::vector<LeftOut> left_out;              // not part of a model, at most kLeftOutListedMax
   uint64_t left_out_count = 0;
 };
 
@@ -25,4 +26,4 @@ Result<FolderContent> read_model_folder(const std::string& folder);
 // Returns the default name of a model: that of its folder, or of its archive without the extension.
 std::string model_name_of(const std::string& folder);
 
-}  // namespace notp
+}  // namespace notp::cli

@@ -11,7 +11,7 @@
 #include "protocol/model/manifest.hpp"
 #include "protocol/model/test_code.hpp"
 
-namespace notp {
+namespace notp::cli {
 namespace {
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
@@ -22,12 +22,12 @@ class PackageReader {
  public:
   explicit PackageReader(std::string_view text) : rest_(text) {}
 
-  std::optional<DataPath> read() {
+  std::optional<model::DataPath> read() {
     if (rest_.starts_with("\xEF\xBB\xBF")) rest_.remove_prefix(3);
     skip_blank();
     if (name() != "package") return std::nullopt;
     skip_blank();
-    DataPath path{name()};
+    model::DataPath path{name()};
     while (!rest_.empty() && (rest_[0] == '.' || rest_[0] == '[')) {
       const bool is_bracket = rest_[0] == '[';
       rest_.remove_prefix(1);
@@ -78,15 +78,15 @@ bool is_root_segment(std::string_view segment) {
 
 class RootFinder {
  public:
-  RootFinder(const Files& files, const FileLoader& load) : files_(files), load_(load) {}
+  RootFinder(const model::Files& files, const FileLoader& load) : files_(files), load_(load) {}
 
   Result<FoundRoots> run() {
     for (const auto& [path, entry] : files_) {
-      if (is_test_module(path)) {
+      if (model::is_test_module(path)) {
         ++found_.tests;
-      } else if (is_policy_file(path)) {
+      } else if (model::is_policy_file(path)) {
         NOTP_TRY(add_policy(path));
-      } else if (is_data_file(path)) {
+      } else if (model::is_data_file(path)) {
         NOTP_TRY(add_document(path));
       }
     }
@@ -98,31 +98,31 @@ class RootFinder {
  private:
   Result<void> add_policy(const std::string& path) {
     ++found_.policies;
-    NOTP_ASSIGN(const Content text, load_(path));
+    NOTP_ASSIGN(const model::Content text, load_(path));
     // An unreadable module is reported by the model check.
     if (const auto package = package_of(*text))
-      add(path, "package " + data_path_text(*package), *package);
+      add(path, "package " + model::data_path_text(*package), *package);
     return {};
   }
 
   // A document at the top owns the names in it; one below "tests" is not data.
   Result<void> add_document(const std::string& path) {
     ++found_.documents;
-    const DataPath at = data_path_of(path);
+    const model::DataPath at = model::data_path_of(path);
     if (std::ranges::find(at, "tests") != at.end() && !shared_.contains(at.front())) return {};
     if (!at.empty()) {
-      add(path, "data." + data_path_text(at), at);
+      add(path, "data." + model::data_path_text(at), at);
       return {};
     }
-    NOTP_ASSIGN(const Content text, load_(path));
-    const auto document = parse_data_file(path, *text);
+    NOTP_ASSIGN(const model::Content text, load_(path));
+    const auto document = model::parse_data_file(path, *text);
     if (!document || !document->is_object()) return {};
     for (const auto& [name, value] : document->get_object())
       add(path, fmt::format("data.{}", printable(std::string_view(name), 80)), {std::string(name)});
     return {};
   }
 
-  void add(const std::string& path, const std::string& what, const DataPath& place) {
+  void add(const std::string& path, const std::string& what, const model::DataPath& place) {
     if (place.front() == "system" || !is_root_segment(place.front())) {
       found_.no_root.push_back(
           fmt::format("{}: {} cannot be a data root of a ledger: {}", path, what,
@@ -131,17 +131,17 @@ class RootFinder {
                           : "its first name has other characters than A-Z a-z 0-9 _ . -"));
       return;
     }
-    DataPath usable(place.begin(), std::ranges::find_if_not(place, is_root_segment));
+    model::DataPath usable(place.begin(), std::ranges::find_if_not(place, is_root_segment));
     const auto [known, is_new] = shared_.try_emplace(place.front(), usable);
     if (is_new) return;
-    DataPath& shared = known->second;
+    model::DataPath& shared = known->second;
     const auto [end, other] = std::ranges::mismatch(shared, usable);
     shared.erase(end, shared.end());
   }
 
-  const Files& files_;
+  const model::Files& files_;
   const FileLoader& load_;
-  std::map<std::string, DataPath> shared_;
+  std::map<std::string, model::DataPath> shared_;
   FoundRoots found_;
 };
 
@@ -149,9 +149,11 @@ std::string runtime_name(uint8_t version) { return version == 0 ? "rego-v0" : "r
 
 }  // namespace
 
-std::optional<DataPath> package_of(std::string_view module) { return PackageReader(module).read(); }
+std::optional<model::DataPath> package_of(std::string_view module) {
+  return PackageReader(module).read();
+}
 
-Result<FoundRoots> find_roots(const Files& files, const FileLoader& load) {
+Result<FoundRoots> find_roots(const model::Files& files, const FileLoader& load) {
   return RootFinder(files, load).run();
 }
 
@@ -177,4 +179,4 @@ Bytes manifest_text(const ManifestDraft& draft) {
          "\n";
 }
 
-}  // namespace notp
+}  // namespace notp::cli

@@ -12,14 +12,14 @@
 #include "protocol/model/data.hpp"
 #include "protocol/model/tree.hpp"
 
-namespace notp {
+namespace notp::cli {
 
 // Loads the content of a model's file by its path.
-using FileLoader = std::function<Result<Content>(const std::string& path)>;
+using FileLoader = std::function<Result<model::Content>(const std::string& path)>;
 
 // Returns the path below data of a module's package, which must be its first statement; nullopt
 // when it is not.
-std::optional<DataPath> package_of(std::string_view module);
+std::optional<model::DataPath> package_of(std::string_view module);
 
 struct FoundRoots {
   std::vector<std::string> roots;    // sorted, none inside another
@@ -28,7 +28,7 @@ struct FoundRoots {
 };
 // Returns one root for each first name of a package or a document: the longest path that all of
 // them share. Ignores test code. The loader's errors.
-Result<FoundRoots> find_roots(const Files& files, const FileLoader& load);
+Result<FoundRoots> find_roots(const model::Files& files, const FileLoader& load);
 
 struct ManifestDraft {
   std::string name, description, author, license;
@@ -38,4 +38,4 @@ struct ManifestDraft {
 };
 Bytes manifest_text(const ManifestDraft& draft);
 
-}  // namespace notp
+}  // namespace notp::cli

@@ -15,7 +15,7 @@
 #include "tools/notp/publish/ignore_rules.hpp"
 #include "tools/notp/publish/link_resolver.hpp"
 
-namespace notp {
+namespace notp::cli {
 namespace {
 
 using Kind = ModelSource::Kind;
@@ -37,7 +37,7 @@ class Scanner {
     NOTP_TRY(read_ignore_rules());
     NOTP_TRY(walk("", ""));
     NOTP_TRY(make_manifest());
-    for (const PathClash& clash : find_clashes(out_.files)) {
+    for (const model::PathClash& clash : model::find_clashes(out_.files)) {
       add_finding(clash.path, clash.rule, clash.message);
       out_.files.erase(clash.path);
     }
@@ -77,7 +77,7 @@ class Scanner {
     if (!text && text.error().code == ErrorCode::kLimit)
       return invalid(fmt::format("{} has more than {} bytes", kIgnoreRulesPath, kIgnoreBytesMax));
     if (!text) return std::unexpected(text.error());
-    NOTP_ASSIGN(ignored_, IgnoreRules::parse(compose_path(**text)));
+    NOTP_ASSIGN(ignored_, IgnoreRules::parse(model::compose_path(**text)));
     return {};
   }
 
@@ -104,7 +104,7 @@ class Scanner {
             fmt::format("more than {} files and folders; name what is no part of the "
                         "model in {}",
                         kScanEntriesMax, kIgnoreRulesPath));
-      const std::string name = compose_path(entry.name);
+      const std::string name = model::compose_path(entry.name);
       if (path.empty() && (name == ".git" || name == ".notp" || name == kIgnoreRulesPath ||
                            name == kBundleManifestPath))
         continue;
@@ -132,11 +132,11 @@ class Scanner {
       add_warning(place.path, "only the one at the top of the folder counts");
     if (is_hidden) return leave_out(place.path, is_folder, "hidden");
     NOTP_ASSIGN(const uint32_t line, ignored_.line_ignoring(place.path, is_folder));
-    if (line != 0 && place.path == kManifestPath)
+    if (line != 0 && place.path == model::kManifestPath)
       add_warning(place.path,
                   fmt::format("left out by line {} of {}: !/{} on a line after it takes "
                               "it back",
-                              line, kIgnoreRulesPath, kManifestPath));
+                              line, kIgnoreRulesPath, model::kManifestPath));
     if (line != 0)
       return leave_out(place.path, is_folder, fmt::format("line {} of {}", line, kIgnoreRulesPath));
     if (!place.link_fault.empty()) return look_at_broken_link(place);
@@ -183,7 +183,7 @@ class Scanner {
   }
 
   Result<void> add_file(const Place& place) {
-    if (const auto checked = check_path(place.path); !checked) {
+    if (const auto checked = model::check_path(place.path); !checked) {
       add_finding(place.path, "path", checked.error().message);
       return {};
     }
@@ -212,7 +212,7 @@ class Scanner {
   Result<void> make_manifest() {
     const std::string name(kBundleManifestPath);
     NOTP_ASSIGN(const std::string own_path, control_file(name));
-    if (out_.files.contains(kManifestPath))
+    if (out_.files.contains(model::kManifestPath))
       return own_path.empty() ? Result<void>()
                               : leave_out(name, false, "a bundle's manifest; manifest.json counts");
     if (own_path.empty() && !options_.is_bundle) return {};
@@ -224,13 +224,13 @@ class Scanner {
           "a snapshot bundle, as 'opa build' makes it");
       return {};
     }
-    Content own;
+    model::Content own;
     if (!own_path.empty()) {
       auto text = source_.text(own_path, limits::kManifestBytesMax);
       if (!text) return std::unexpected(std::move(text).error());
       own = *std::move(text);
     }
-    const auto load = [this](const std::string& path) -> Result<Content> {
+    const auto load = [this](const std::string& path) -> Result<model::Content> {
       return source_.text(reals_.at(path), limits::kBlobBytesMax);
     };
     auto made =
@@ -240,9 +240,9 @@ class Scanner {
       return {};
     }
     if (!made) return std::unexpected(std::move(made).error());
-    const FileEntry entry{blob_hash(*made), made->size()};
+    const model::FileEntry entry{model::blob_hash(*made), made->size()};
     out_.blobs.try_emplace(entry.hash, std::make_shared<const Bytes>(*std::move(made)));
-    out_.files.emplace(std::string(kManifestPath), entry);
+    out_.files.emplace(std::string(model::kManifestPath), entry);
     return {};
   }
 
@@ -252,11 +252,11 @@ class Scanner {
     if (documents_.empty()) return {};
     std::set<std::string, std::less<>> folders;  // with a trailing '/'
     for (const auto& [path, entry] : out_.files)
-      if (path != kManifestPath) folders.emplace(path.substr(0, path.rfind('/') + 1));
+      if (path != model::kManifestPath) folders.emplace(path.substr(0, path.rfind('/') + 1));
     NOTP_ASSIGN(const std::vector<std::string> roots, manifest_roots());
     for (const auto& [path, real] : documents_) {
       const std::string_view folder = std::string_view(path).substr(0, path.rfind('/'));
-      if (!lies_beside(path, folders) && !roots_contain(roots, folder)) continue;
+      if (!lies_beside(path, folders) && !model::roots_contain(roots, folder)) continue;
       NOTP_ASSIGN(const bool is_schema, has_schema_member(path, real));
       if (!is_schema) add_warning(path, document_advice(path));
     }
@@ -265,10 +265,10 @@ class Scanner {
 
   // Reads the roots of the manifest if it is readable.
   Result<std::vector<std::string>> manifest_roots() {
-    const auto real = reals_.find(std::string(kManifestPath));
+    const auto real = reals_.find(std::string(model::kManifestPath));
     if (real == reals_.end()) return std::vector<std::string>();
-    NOTP_ASSIGN(const Content text, source_.text(real->second, limits::kBlobBytesMax));
-    auto manifest = Manifest::parse(*text);
+    NOTP_ASSIGN(const model::Content text, source_.text(real->second, limits::kBlobBytesMax));
+    auto manifest = model::Manifest::parse(*text);
     return manifest ? std::move(manifest->data_roots) : std::vector<std::string>();
   }
 
@@ -331,4 +331,4 @@ Result<ModelScan> scan_model(ModelSource& source, const ScanOptions& options) {
   return Scanner(source, options).run();
 }
 
-}  // namespace notp
+}  // namespace notp::cli

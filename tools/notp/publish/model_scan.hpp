@@ -12,7 +12,7 @@
 
 #include "protocol/model/validate.hpp"
 
-namespace notp {
+namespace notp::cli {
 
 inline constexpr std::string_view kBundleManifestPath = ".manifest";
 // Limit of entries that are looked at, including those left out.
@@ -30,8 +30,8 @@ class ModelSource {
     Kind kind = Kind::kFile;
   };
   struct File {
-    FileEntry entry;
-    Content content;  // null when the source need not read it again
+    model::FileEntry entry;
+    model::Content content;  // null when the source need not read it again
   };
 
   virtual ~ModelSource() = default;
@@ -41,7 +41,7 @@ class ModelSource {
   // Reads a file. kLimit when it has more than `bytes_max`.
   virtual Result<File> read(const std::string& path, uint64_t bytes_max) = 0;
   // Reads the content, even if it was read before. kLimit.
-  virtual Result<Content> text(const std::string& path, uint64_t bytes_max) = 0;
+  virtual Result<model::Content> text(const std::string& path, uint64_t bytes_max) = 0;
   // A link out of the source points to a folder with policies or data.
   virtual bool leads_to_policies(const std::string& /*link*/) { return false; }
 };
@@ -59,11 +59,12 @@ struct LeftOut {
 };
 
 struct ModelScan {
-  Files files;  // acceptable ones
-  BlobMap blobs;
-  std::vector<ModelFinding> findings;  // paths, links and sizes: errors that make the model invalid
-  std::vector<ModelFinding> warnings;  // left out, perhaps by mistake
-  std::vector<LeftOut> left_out;       // sorted; at most kLeftOutListedMax
+  model::Files files;  // acceptable ones
+  model::BlobMap blobs;
+  std::vector<model::ModelFinding>
+      findings;  // paths, links and sizes: errors that make the model invalid
+  std::vector<model::ModelFinding> warnings;  // left out, perhaps by mistake
+  std::vector<LeftOut> left_out;              // sorted; at most kLeftOutListedMax
   uint64_t left_out_count = 0;
 };
 
@@ -71,4 +72,4 @@ struct ModelScan {
 // .manifest that cannot be read; otherwise the source's errors.
 Result<ModelScan> scan_model(ModelSource& source, const ScanOptions& options);
 
-}  // namespace notp
+}  // namespace notp::cli

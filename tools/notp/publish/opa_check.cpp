@@ -63,17 +63,19 @@ Result<Ran> run(const std::vector<std::string>& command, const fs::path& scratch
 
 // Writes the model as a bundle: .manifest holds each file's version of Rego. Without roots: they
 // are checked already, and OPA would refuse test code outside of them.
-Result<void> write_bundle(const fs::path& folder, const Tree& tree, const BlobLoader& load,
-                          const Manifest& manifest, bool with_tests) {
+Result<void> write_bundle(const fs::path& folder, const model::Tree& tree,
+                          const model::BlobLoader& load, const model::Manifest& manifest,
+                          bool with_tests) {
   json::object versions;
-  std::vector<std::string> paths = rego_paths(tree, with_tests);
+  std::vector<std::string> paths = model::rego_paths(tree, with_tests);
   for (const auto& [path, entry] : tree.files())
-    if (is_data_file(path) && (with_tests || !is_test_data(path, manifest.data_roots)))
+    if (model::is_data_file(path) &&
+        (with_tests || !model::is_test_data(path, manifest.data_roots)))
       paths.push_back(path);
   for (const std::string& path : paths) {
     if (path.ends_with(".rego") && manifest.rego_version_of(path) != 1)
       versions["/" + path] = manifest.rego_version_of(path);
-    NOTP_ASSIGN(const Content bytes, load(tree.find(path)->hash));
+    NOTP_ASSIGN(const model::Content bytes, load(tree.find(path)->hash));
     NOTP_TRY(make_folders((folder / path).parent_path()));
     NOTP_TRY(write_quickly(folder / path, *bytes));
   }
@@ -110,7 +112,7 @@ Place place_of(const json::object& holder, const fs::path& folder) {
 }
 
 // Parses {"errors": [{"message", "code", "location"}]} of `opa check --format json`.
-void add_check_findings(const Ran& ran, const fs::path& folder, ModelReport& report) {
+void add_check_findings(const Ran& ran, const fs::path& folder, model::ModelReport& report) {
   const auto document = parse_json(ran.output.empty() ? ran.errors : ran.output);
   const json::object* top = document ? document->if_object() : nullptr;
   const json::value* errors = top ? top->if_contains("errors") : nullptr;
@@ -130,7 +132,7 @@ void add_check_findings(const Ran& ran, const fs::path& folder, ModelReport& rep
 
 // Parses the array of results of `opa test --format json`; a result that did not pass has "fail" or
 // "error".
-void add_test_findings(const Ran& ran, const fs::path& folder, ModelReport& report) {
+void add_test_findings(const Ran& ran, const fs::path& folder, model::ModelReport& report) {
   const auto document = parse_json(ran.output);
   if (!document || !document->is_array()) {
     report.findings.push_back(
@@ -150,8 +152,8 @@ void add_test_findings(const Ran& ran, const fs::path& folder, ModelReport& repo
 
 }  // namespace
 
-Result<void> check_with_opa(const std::string& program, const ModelContent& content,
-                            const ResolvedUses* uses, ModelReport& report) {
+Result<void> check_with_opa(const std::string& program, const model::ModelContent& content,
+                            const model::ResolvedUses* uses, model::ModelReport& report) {
   // An unreadable manifest does not give the Rego versions that OPA needs.
   if (report.manifest.partitions.empty()) return {};
   NOTP_ASSIGN(const TemporaryFolder scratch, TemporaryFolder::make("opa"));
@@ -160,9 +162,9 @@ Result<void> check_with_opa(const std::string& program, const ModelContent& cont
   NOTP_TRY(write_bundle(bundle, *content.tree, content.loader(), report.manifest, true));
   std::vector<std::string> bundles{bundle};
   for (size_t i = 0; uses != nullptr && i < uses->models.size(); ++i) {
-    const UsedModel& used = uses->models[i];
-    NOTP_ASSIGN(const Content text, used.load(used.tree->find(kManifestPath)->hash));
-    NOTP_ASSIGN(const Manifest manifest, Manifest::parse(*text));
+    const model::UsedModel& used = uses->models[i];
+    NOTP_ASSIGN(const model::Content text, used.load(used.tree->find(model::kManifestPath)->hash));
+    NOTP_ASSIGN(const model::Manifest manifest, model::Manifest::parse(*text));
     bundles.push_back(scratch.path() / fmt::format("used-{}", i + 1));
     NOTP_TRY(make_folders(bundles.back()));
     NOTP_TRY(write_bundle(bundles.back(), *used.tree, used.load, manifest, false));

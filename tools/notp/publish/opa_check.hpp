@@ -10,7 +10,7 @@ namespace notp::cli {
 // Runs `opa check` and `opa test` of that program on the model as a bundle, with bundles of the
 // models that it uses (null: none), and adds their findings to the report: rules "opa-check" and
 // "opa-test". kUsage: the program cannot be run, or is not OPA.
-Result<void> check_with_opa(const std::string& program, const ModelContent& content,
-                            const ResolvedUses* uses, ModelReport& report);
+Result<void> check_with_opa(const std::string& program, const model::ModelContent& content,
+                            const model::ResolvedUses* uses, model::ModelReport& report);
 
 }  // namespace notp::cli

@@ -56,7 +56,8 @@ std::string shown_path(const Change& change) {
 
 // Pairs removed and added files with the same content, in the order of their paths.
 void join_renames(std::vector<Change>& changes,
-                  const std::multimap<Hash, std::string>& removed_by_hash, const Tree& after) {
+                  const std::multimap<Hash, std::string>& removed_by_hash,
+                  const model::Tree& after) {
   std::multimap<Hash, std::string> removed = removed_by_hash;
   std::map<std::string, std::string> new_to_old;
   for (const Change& change : changes) {
@@ -82,11 +83,11 @@ void join_renames(std::vector<Change>& changes,
 
 }  // namespace
 
-std::vector<Change> compare_trees(const Tree& before, const Tree& after) {
+std::vector<Change> compare_trees(const model::Tree& before, const model::Tree& after) {
   std::vector<Change> changes;
   std::multimap<Hash, std::string> removed;
   for (const auto& [path, entry] : before.files()) {
-    const FileEntry* now = after.find(path);
+    const model::FileEntry* now = after.find(path);
     if (now == nullptr) {
       changes.push_back({ChangeKind::kRemove, path, {}, entry.bytes, 0});
       removed.emplace(entry.hash, path);

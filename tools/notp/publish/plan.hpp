@@ -21,7 +21,7 @@ struct Change {
 };
 
 // Sorted by path. A removed file whose content appears under a new path is one rename.
-std::vector<Change> compare_trees(const Tree& before, const Tree& after);
+std::vector<Change> compare_trees(const model::Tree& before, const model::Tree& after);
 
 struct ChangeCounts {
   uint64_t add = 0, change = 0, remove = 0, rename = 0;

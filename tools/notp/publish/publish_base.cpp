@@ -49,7 +49,7 @@ std::expected<std::string, Unknown> by_commit(GitCheckout& checkout, uint64_t ve
 }
 
 // Finds it by content, for a head whose statement names no commit.
-std::expected<std::string, Unknown> by_content(FolderBase& base, const Release& head,
+std::expected<std::string, Unknown> by_content(FolderBase& base, const trust::Release& head,
                                                ReleaseSource& source) {
   const auto rows = ask_history(source.client(), source.ledger(), kReleasesMax);
   if (!rows) return unknown("the ledger's history is not known: " + rows.error().message);
@@ -90,7 +90,7 @@ std::expected<std::string, Unknown> by_content(FolderBase& base, const Release& 
   return std::unexpected(std::move(none));
 }
 
-std::expected<std::string, Unknown> by_git(FolderBase& base, const Release& head,
+std::expected<std::string, Unknown> by_git(FolderBase& base, const trust::Release& head,
                                            ReleaseSource& source) {
   if (base.git_error) return unknown(base.git_error->message);
   if (!base.checkout) return unknown("the folder lies in no Git checkout");
@@ -165,7 +165,7 @@ Result<void> judge_state(FolderBase& base, const fs::path& file) {
 
 }  // namespace
 
-std::optional<std::string> source_commit(const Release& release) {
+std::optional<std::string> source_commit(const trust::Release& release) {
   if (!release.source) return std::nullopt;
   return release.source->commit;
 }
@@ -199,15 +199,15 @@ Result<GitOrigin> find_origin(const std::vector<GitCommit>& commits, const Commi
   return out;
 }
 
-std::optional<Source> clean_source(FolderBase& base, const Hash& content_root) {
+std::optional<trust::Source> clean_source(FolderBase& base, const Hash& content_root) {
   if (!base.checkout || base.commit.empty()) return std::nullopt;
   const auto committed = base.checkout->content_root(base.commit);
   if (!committed || *committed != content_root) return std::nullopt;
-  return Source{.repository = {}, .ref = {}, .commit = base.commit, .signer = {}};
+  return trust::Source{.repository = {}, .ref = {}, .commit = base.commit, .signer = {}};
 }
 
 Result<FolderBase> load_base(const fs::path& folder, const Environment& environment,
-                             const std::string& trust_domain, const LedgerId& ledger) {
+                             const std::string& trust_domain, const model::LedgerId& ledger) {
   FolderBase base;
   auto checkout = GitCheckout::find(folder, environment);
   if (!checkout) base.git_error = checkout.error();
@@ -249,7 +249,7 @@ Result<void> require_base(const Context& context, FolderBase& base, std::optiona
   if (said) return require_version(context, *said, draft, source);
   const PulledReleasePtr& head = draft.head;
   if (!head) return require_version(context, base.state ? base.state->version : 0, draft, source);
-  const Release& release = head->release();
+  const trust::Release& release = head->release();
   NOTP_TRY(check_same_release(base, draft));
   if (base.state && base.state->version == release.version) return {};
   // A folder updated by Git may have no note of it.

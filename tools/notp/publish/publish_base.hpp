@@ -20,7 +20,7 @@ namespace notp::cli {
 // --- the rule; no I/O of its own
 
 // Returns the commit that the release names as its source; nullopt: it names none.
-std::optional<std::string> source_commit(const Release& release);
+std::optional<std::string> source_commit(const trust::Release& release);
 
 // The head has the content of an earlier release, with a different one in between. `content_roots`:
 // of the ledger's releases, the head's first.
@@ -50,11 +50,11 @@ struct FolderBase {
 // Ignores a state file that Git tracks, or that was written at a commit outside the history of the
 // one that is checked out. kCorrupt, kIo.
 Result<FolderBase> load_base(const std::filesystem::path& folder, const Environment& environment,
-                             const std::string& trust_domain, const LedgerId& ledger);
+                             const std::string& trust_domain, const model::LedgerId& ledger);
 
 // Returns the commit that is checked out when it has exactly these files, as the release's source;
 // nullopt: it has others, or Git does not know.
-std::optional<Source> clean_source(FolderBase& base, const Hash& content_root);
+std::optional<trust::Source> clean_source(FolderBase& base, const Hash& content_root);
 
 // kEquivocation when the head is another release of the version that the folder started from.
 Result<void> check_same_release(const FolderBase& base, const ReleaseDraft& draft);

@@ -15,11 +15,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-json::object tests_json(const ModelTestSummary& tests) {
+json::object tests_json(const model::ModelTestSummary& tests) {
   return {{"passed", tests.passed}, {"failed", tests.failed}, {"skipped", tests.skipped}};
 }
 
-std::string tests_text(const ModelTestSummary& tests) {
+std::string tests_text(const model::ModelTestSummary& tests) {
   std::string text = fmt::format("{} passed", tests.passed);
   if (tests.failed > 0) text += fmt::format(", {} failed", tests.failed);
   if (tests.skipped > 0) text += fmt::format(", {} skipped", tests.skipped);
@@ -62,9 +62,9 @@ std::string results_text(const std::vector<rego::TestResult>& results) {
   return text;
 }
 
-std::string warnings_text(std::vector<ModelFinding> warnings) {
-  for (ModelFinding& warning : warnings) warning.rule = "warning: " + warning.rule;
-  return findings_text(warnings);
+std::string warnings_text(std::vector<model::ModelFinding> warnings) {
+  for (model::ModelFinding& warning : warnings) warning.rule = "warning: " + warning.rule;
+  return model::findings_text(warnings);
 }
 
 struct ValidateOptions {
@@ -83,8 +83,8 @@ Result<int> run_validate(const Context& context, const ValidateOptions& options)
   EngineCheck engine = options.engine;
   NOTP_ASSIGN(engine.find_used, used_ledgers(context, options.folder, options.with));
   NOTP_ASSIGN(const CheckedModel model, check_folder(options.folder, engine));
-  const Tree& tree = *model.content.tree;
-  const ModelReport& report = model.report;
+  const model::Tree& tree = *model.content.tree;
+  const model::ModelReport& report = model.report;
   json::object document{{"folder", options.folder},
                         {"valid", report.valid()},
                         {"findings", findings_json(report.findings)},
@@ -102,7 +102,7 @@ Result<int> run_validate(const Context& context, const ValidateOptions& options)
   }
   if (verbose) document["results"] = results_json(report.test_results);
   std::string text = (verbose ? left_out_text(model) : "") + results_text(report.test_results) +
-                     findings_text(report.findings) + warnings_text(report.warnings);
+                     model::findings_text(report.findings) + warnings_text(report.warnings);
   if (report.valid()) {
     document["name"] = report.manifest.name;
     document["roots"] =
@@ -152,7 +152,7 @@ Result<Workspace> open_workspace(const Context& context, const fs::path& folder,
   std::error_code error;
   workspace.is_archive = fs::is_regular_file(folder, error);
   NOTP_ASSIGN(workspace.settings, context.settings(settings_folder(folder)));
-  NOTP_ASSIGN(const LedgerId ledger, choose_ledger(ledger_text, workspace.settings));
+  NOTP_ASSIGN(const model::LedgerId ledger, choose_ledger(ledger_text, workspace.settings));
   NOTP_ASSIGN(workspace.model, check_folder(folder, engine));
   note_left_out(context, workspace.model, "'notp validate -v' lists each with its reason");
   if (const std::string text = warnings_text(workspace.model.report.warnings); !text.empty())
@@ -175,7 +175,7 @@ Result<Workspace> open_workspace(const Context& context, const fs::path& folder,
     workspace.base.state = state_at(head->release(), head->verified.ref.release_hash);
   workspace.draft.content = workspace.model.content;
   // An invalid model's manifest is not used.
-  const ModelReport& report = workspace.model.report;
+  const model::ModelReport& report = workspace.model.report;
   if (report.valid()) {
     workspace.draft.data_roots = report.manifest.data_roots;
     workspace.draft.uses = report.manifest.uses;
@@ -196,11 +196,11 @@ struct PlanOptions {
 
 std::string plan_text(const Context& context, const Workspace& workspace, bool all) {
   const ReleaseDraft& draft = workspace.draft;
-  const ModelReport& report = workspace.model.report;
+  const model::ModelReport& report = workspace.model.report;
   std::string text = draft_text(context.output, draft, context.now.wall_ms, all);
   if (!report.valid())
     return text + fmt::format("\n{}The model is not valid: {}. It cannot be published.\n",
-                              findings_text(report.findings),
+                              model::findings_text(report.findings),
                               counted(report.findings.size(), "finding"));
   text += fmt::format("\nThe model is valid; tests: {}.\n", tests_text(report.tests));
   if (draft.is_same()) return text + "No changes: the head has the same content.\n";
@@ -292,7 +292,7 @@ WorkspaceState state_pending(const ReleaseDraft& draft, const SignedRelease& pro
   return state;
 }
 
-WorkspaceState state_at_commit(const Release& release, const Hash& hash,
+WorkspaceState state_at_commit(const trust::Release& release, const Hash& hash,
                                const std::string& commit) {
   WorkspaceState state = state_at(release, hash);
   state.commit = commit;
@@ -316,7 +316,7 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   if (!options.onto_head && !is_done)
     NOTP_TRY(require_base(context, workspace.base, said, draft, *workspace.source));
   if (draft.is_same() && !options.allow_empty) {
-    const VerifiedRelease& head = draft.head->verified;
+    const trust::VerifiedRelease& head = draft.head->verified;
     NOTP_TRY(
         note_state(workspace, options.folder,
                    state_at_commit(head.release(), head.ref.release_hash, workspace.base.commit)));
@@ -342,7 +342,7 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   outcome.notes = workspace.base.notes;
   if (std::string note = left_out_note(workspace.model); !note.empty())
     outcome.notes.push_back(std::move(note));
-  for (const ModelFinding& warning : workspace.model.report.warnings)
+  for (const model::ModelFinding& warning : workspace.model.report.warnings)
     outcome.notes.push_back(fmt::format("warning: {}: {}", warning.path, warning.message));
   const int code = print_outcome(context, draft, outcome);
   if (outcome.published)
@@ -363,7 +363,7 @@ struct RollbackOptions {
 
 Result<int> run_rollback(const Context& context, const RollbackOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
-  NOTP_ASSIGN(const LedgerId ledger, choose_ledger(options.ledger, settings));
+  NOTP_ASSIGN(const model::LedgerId ledger, choose_ledger(options.ledger, settings));
   NOTP_ASSIGN(const uint64_t version, parse_version(options.to));
   NOTP_ASSIGN(const auto source,
               ReleaseSource::open(settings, context.environment, context.output, ledger));

@@ -20,9 +20,9 @@ std::vector<std::string> head_roots(const ReleaseDraft& draft) {
   return draft.head ? draft.head->release().data_roots : std::vector<std::string>();
 }
 
-Release make_release(const ReleaseDraft& draft, const PublishTerms& terms, const Root& root,
-                     TimeMs now_ms) {
-  Release release;
+trust::Release make_release(const ReleaseDraft& draft, const PublishTerms& terms,
+                            const trust::Root& root, TimeMs now_ms) {
+  trust::Release release;
   release.trust_domain = root.trust_domain;
   release.ledger = draft.ledger;
   release.epoch = root.epoch;
@@ -37,21 +37,23 @@ Release make_release(const ReleaseDraft& draft, const PublishTerms& terms, const
   if (terms.expires_in_days > 0) release.expires_ms = now_ms + terms.expires_in_days * kDayMs;
   release.fresh_s = terms.fresh_s;
   release.hard_s = terms.hard_s;
-  release.on_hard = terms.on_hard == "serve" ? OnHard::kServe : OnHard::kDeny;
+  release.on_hard = terms.on_hard == "serve" ? trust::OnHard::kServe : trust::OnHard::kDeny;
   release.source = draft.source;
   return release;
 }
 
 Result<Bytes> encode(const ReleaseDraft& draft, const SignedRelease& release) {
-  const ReleaseContent target{release.envelope, draft.content.tree.get(), draft.content.loader()};
-  if (!draft.head) return encode_artifact(nullptr, target);
+  const delta::ReleaseContent target{release.envelope, draft.content.tree.get(),
+                                     draft.content.loader()};
+  if (!draft.head) return delta::encode_artifact(nullptr, target);
   const PulledRelease& head = *draft.head;
-  const ReleaseContent base{head.verified.envelope, head.content.tree.get(), head.content.loader()};
-  return encode_artifact(&base, target);
+  const delta::ReleaseContent base{head.verified.envelope, head.content.tree.get(),
+                                   head.content.loader()};
+  return delta::encode_artifact(&base, target);
 }
 
 // Caches the release for the next command; a failure to write is ignored.
-void keep(ReleaseSource& source, const SignedRelease& made, const ModelContent& content) {
+void keep(ReleaseSource& source, const SignedRelease& made, const model::ModelContent& content) {
   auto verified = verify_ignoring_expiry(made.envelope, source.chain().all(), source.ledger(), {});
   if (verified)
     source.keep(PulledRelease{std::move(verified->verified), verified->root_version, content});
@@ -113,8 +115,8 @@ Result<void> check_result(const wire::PublishResult& result, const ReleaseDraft&
 
 }  // namespace
 
-const Tree& ReleaseDraft::before() const {
-  static const Tree kEmpty;
+const model::Tree& ReleaseDraft::before() const {
+  static const model::Tree kEmpty;
   return head ? *head->content.tree : kEmpty;
 }
 
@@ -122,7 +124,7 @@ std::string draft_text(const Output& output, const ReleaseDraft& draft, TimeMs n
   const std::vector<Change> changes = compare_trees(draft.before(), *draft.content.tree);
   std::string text;
   if (draft.head) {
-    const Release& head = draft.head->release();
+    const trust::Release& head = draft.head->release();
     text = fmt::format("{} is at v{}, issued {} ({}).\n", draft.ledger.text(), head.version,
                        utc_time(head.issued_ms), ago(head.issued_ms, now_ms));
   } else {
@@ -229,16 +231,16 @@ Result<SignedRelease> sign_release(const ReleaseDraft& draft, const PublishTerms
                                    const Settings& settings, const RootPtr& root) {
   NOTP_ASSIGN(const std::vector<PrivateKey> keys, signing_keys(terms.signing_keys, settings));
   const TimeMs now_ms = read_clock().wall_ms;
-  Envelope envelope = envelope_of(make_release(draft, terms, *root, now_ms));
-  for (const PrivateKey& key : keys) sign_envelope(envelope, key);
-  Trusted trusted;
+  trust::Envelope envelope = trust::envelope_of(make_release(draft, terms, *root, now_ms));
+  for (const PrivateKey& key : keys) trust::sign_envelope(envelope, key);
+  trust::Trusted trusted;
   trusted.root = root;
   if (draft.head)
     trusted.ledgers[draft.ledger].floor = {draft.head->release().epoch,
                                            draft.head->release().version,
                                            draft.head->verified.ref.release_hash};
-  NOTP_ASSIGN(WaitingRelease waiting,
-              verify_waiting(envelope.encode(), draft.ledger, trusted, now_ms));
+  NOTP_ASSIGN(trust::WaitingRelease waiting,
+              trust::verify_waiting(envelope.encode(), draft.ledger, trusted, now_ms));
   return SignedRelease{.ref = waiting.ref,
                        .envelope = std::move(waiting.envelope),
                        .signers = waiting.signers,
@@ -289,7 +291,7 @@ Result<PublishOutcome> publish_draft(const Context& context, const Settings& set
 
 int print_outcome(const Context& context, const ReleaseDraft& draft,
                   const PublishOutcome& outcome) {
-  const Release& release = outcome.release.release();
+  const trust::Release& release = outcome.release.release();
   const ChangeCounts counts = count_changes(compare_trees(draft.before(), *draft.content.tree));
   const std::string kind =
       draft.head ? fmt::format("delta on v{}", draft.head->release().version) : "full model";
@@ -340,7 +342,7 @@ int print_outcome(const Context& context, const ReleaseDraft& draft,
   return outcome.pending ? exit_code::kPending : exit_code::kOk;
 }
 
-Error head_moved(const LedgerId& ledger, uint64_t expected_version, uint64_t head_version,
+Error head_moved(const model::LedgerId& ledger, uint64_t expected_version, uint64_t head_version,
                  const std::string& who) {
   const std::string expected =
       expected_version == 0 ? "no release" : fmt::format("v{}", expected_version);

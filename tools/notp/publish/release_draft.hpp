@@ -17,15 +17,15 @@ using PulledReleasePtr = std::shared_ptr<const PulledRelease>;
 
 // The proposed next release of a ledger. `head` is null when it would be the first one.
 struct ReleaseDraft {
-  LedgerId ledger;
+  model::LedgerId ledger;
   PulledReleasePtr head;
-  ModelContent content;
+  model::ModelContent content;
   std::vector<std::string> data_roots;
-  std::vector<LedgerUse> uses;
-  std::optional<Source> source;  // where the content comes from
+  std::vector<model::LedgerUse> uses;
+  std::optional<trust::Source> source;  // where the content comes from
 
   uint64_t version() const { return head ? head->release().version + 1 : 1; }
-  const Tree& before() const;
+  const model::Tree& before() const;
   bool is_same() const {
     return head && head->release().content_root == content.tree->content_root();
   }
@@ -56,12 +56,12 @@ Result<std::vector<PrivateKey>> signing_keys(const std::vector<std::string>& giv
 
 // A statement signed by this process.
 struct SignedRelease {
-  ReleaseRef ref;
-  ReleaseEnvelope envelope;  // read
+  trust::ReleaseRef ref;
+  trust::ReleaseEnvelope envelope;  // read
   size_t signers = 0;
   uint32_t threshold = 0;
 
-  const Release& release() const { return envelope.release(); }
+  const trust::Release& release() const { return envelope.release(); }
   bool complete() const { return signers >= threshold; }
 };
 // Signs the statement and verifies it as the registry will. kUsage without a signing key;
@@ -93,7 +93,7 @@ Result<PublishOutcome> publish_draft(const Context& context, const Settings& set
 int print_outcome(const Context& context, const ReleaseDraft& draft, const PublishOutcome& outcome);
 
 // Builds the error for a head that is not the one a publish expects: who moved it, and what to do.
-Error head_moved(const LedgerId& ledger, uint64_t expected_version, uint64_t head_version,
+Error head_moved(const model::LedgerId& ledger, uint64_t expected_version, uint64_t head_version,
                  const std::string& who);
 // "publisher/alice, 2026-07-01T12:00:00Z, 5m ago"; empty when `publisher` is.
 std::string who_and_when(const std::string& publisher, TimeMs issued_ms, TimeMs now_ms);

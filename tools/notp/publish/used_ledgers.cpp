@@ -14,41 +14,42 @@ namespace {
 namespace fs = std::filesystem;
 
 // Used for every requested version: the folder's content may become that version.
-Result<UsedModel> model_in(const LedgerId& ledger, const fs::path& folder) {
+Result<model::UsedModel> model_in(const model::LedgerId& ledger, const fs::path& folder) {
   NOTP_ASSIGN(CheckedModel model, check_folder(folder, std::nullopt));
   NOTP_TRY(require_valid(model, folder));
-  return UsedModel{.ledger = ledger,
-                   .version = limits::kVersionMax,
-                   .data_roots = model.report.manifest.data_roots,
-                   .uses = model.report.manifest.uses,
-                   .allow = {},
-                   .tree = model.content.tree,
-                   .load = model.content.loader()};
+  return model::UsedModel{.ledger = ledger,
+                          .version = limits::kVersionMax,
+                          .data_roots = model.report.manifest.data_roots,
+                          .uses = model.report.manifest.uses,
+                          .allow = {},
+                          .tree = model.content.tree,
+                          .load = model.content.loader()};
 }
 
-Result<UsedModel> head_of(const LedgerId& ledger, const Context& context, const fs::path& folder) {
+Result<model::UsedModel> head_of(const model::LedgerId& ledger, const Context& context,
+                                 const fs::path& folder) {
   NOTP_ASSIGN(const Settings settings, context.settings(settings_folder(folder)));
   NOTP_ASSIGN(const auto source,
               ReleaseSource::open(settings, context.environment, context.output, ledger));
   NOTP_ASSIGN(const auto head, source->pull_head());
   if (!head) return fail(ErrorCode::kNotFound, "it has no release in the registry");
-  return UsedModel{.ledger = ledger,
-                   .version = head->release().version,
-                   .data_roots = head->release().data_roots,
-                   .uses = head->release().uses,
-                   .allow = {},
-                   .tree = head->content.tree,
-                   .load = head->content.loader()};
+  return model::UsedModel{.ledger = ledger,
+                          .version = head->release().version,
+                          .data_roots = head->release().data_roots,
+                          .uses = head->release().uses,
+                          .allow = {},
+                          .tree = head->content.tree,
+                          .load = head->content.loader()};
 }
 
 }  // namespace
 
-Result<FindUsed> used_ledgers(const Context& context, const fs::path& folder,
-                              const std::vector<std::string>& with) {
-  std::map<LedgerId, fs::path> folders;
+Result<model::FindUsed> used_ledgers(const Context& context, const fs::path& folder,
+                                     const std::vector<std::string>& with) {
+  std::map<model::LedgerId, fs::path> folders;
   for (const std::string& word : with) {
     const size_t equals = word.find('=');
-    const auto ledger = LedgerId::parse(word.substr(0, equals));
+    const auto ledger = model::LedgerId::parse(word.substr(0, equals));
     if (equals == word.npos || !ledger)
       return std::unexpected(Error{
           ErrorCode::kUsage,
@@ -57,7 +58,7 @@ Result<FindUsed> used_ledgers(const Context& context, const fs::path& folder,
     folders[*ledger] = word.substr(equals + 1);
   }
   return [&context, folder,
-          folders = std::move(folders)](const LedgerId& ledger) -> Result<UsedModel> {
+          folders = std::move(folders)](const model::LedgerId& ledger) -> Result<model::UsedModel> {
     if (const auto found = folders.find(ledger); found != folders.end())
       return model_in(ledger, found->second);
     auto used = head_of(ledger, context, folder);

@@ -13,7 +13,7 @@ namespace notp::cli {
 // `with` holds values of --with, "ZONE/NAME=DIR"; `folder` is the one whose settings name the
 // registry. The result connects to the registry at the first request for a ledger; `context` and
 // the settings' files must outlive it. kUsage for a malformed value.
-Result<FindUsed> used_ledgers(const Context& context, const std::filesystem::path& folder,
-                              const std::vector<std::string>& with);
+Result<model::FindUsed> used_ledgers(const Context& context, const std::filesystem::path& folder,
+                                     const std::vector<std::string>& with);
 
 }  // namespace notp::cli

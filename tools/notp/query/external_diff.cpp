@@ -19,9 +19,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Result<void> write_side(const fs::path& folder, const ModelContent& content,
+Result<void> write_side(const fs::path& folder, const model::ModelContent& content,
                         const std::string& path) {
-  NOTP_ASSIGN(const Content bytes, file_content(content, path));
+  NOTP_ASSIGN(const model::Content bytes, file_content(content, path));
   NOTP_TRY(make_folders((folder / path).parent_path()));
   return write_quickly(folder / path, *bytes);
 }
@@ -72,9 +72,9 @@ Result<int> run_program(const std::vector<std::string>& command, const fs::path&
 }  // namespace
 
 Result<void> run_external_diff(const Environment& environment, bool colour,
-                               const std::vector<Change>& changes, const ModelContent& before,
-                               const std::string& before_name, const ModelContent& after,
-                               const std::string& after_name) {
+                               const std::vector<Change>& changes,
+                               const model::ModelContent& before, const std::string& before_name,
+                               const model::ModelContent& after, const std::string& after_name) {
   NOTP_ASSIGN(const TemporaryFolder folder, TemporaryFolder::make("diff"));
   NOTP_TRY(make_folders(folder.path() / before_name));
   NOTP_TRY(make_folders(folder.path() / after_name));

@@ -14,8 +14,8 @@ namespace notp::cli {
 // temporary folder, and runs NOTP_EXTERNAL_DIFF (words between spaces) or `git diff --no-index` on
 // them with this process's standard output. kIo; kUsage when the program does not exist.
 Result<void> run_external_diff(const Environment& environment, bool colour,
-                               const std::vector<Change>& changes, const ModelContent& before,
-                               const std::string& before_name, const ModelContent& after,
-                               const std::string& after_name);
+                               const std::vector<Change>& changes,
+                               const model::ModelContent& before, const std::string& before_name,
+                               const model::ModelContent& after, const std::string& after_name);
 
 }  // namespace notp::cli

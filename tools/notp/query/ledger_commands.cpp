@@ -23,7 +23,7 @@ struct DiffOptions {
 Result<int> run_diff(const Context& context, const DiffOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
   const size_t named = options.arguments.size() == 3 ? 1 : 0;
-  NOTP_ASSIGN(const LedgerId ledger,
+  NOTP_ASSIGN(const model::LedgerId ledger,
               choose_ledger(named ? options.arguments[0] : std::string(), settings));
   NOTP_ASSIGN(const uint64_t old_version, parse_version(options.arguments[named]));
   NOTP_ASSIGN(const uint64_t new_version, parse_version(options.arguments[named + 1]));
@@ -65,7 +65,8 @@ struct HistoryOptions {
 };
 
 // Checks the row's signatures against the roots.
-bool is_verified(const wire::HistoryRow& row, const RootChain& chain, const LedgerId& ledger) {
+bool is_verified(const wire::HistoryRow& row, const RootChain& chain,
+                 const model::LedgerId& ledger) {
   const auto found = verify_ignoring_expiry(row.envelope, chain.all(), ledger, {});
   return found && found->verified.release().version == row.version &&
          found->verified.ref.release_hash == row.release_hash &&
@@ -79,7 +80,7 @@ std::string version_cell(const Output& output, const wire::HistoryRow& row, bool
 
 Result<int> run_history(const Context& context, const HistoryOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
-  NOTP_ASSIGN(const LedgerId ledger, choose_ledger(options.ledger, settings));
+  NOTP_ASSIGN(const model::LedgerId ledger, choose_ledger(options.ledger, settings));
   NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
   const std::optional<RootChain>& chain = session.chain;
   NOTP_ASSIGN(const auto rows, ask_history(*session.client, ledger, options.rows));
@@ -125,7 +126,7 @@ Result<int> run_ledgers(const Context& context, const NoOptions&) {
   NOTP_ASSIGN(const ShownLedgers shown, ask_ledgers(*session.client));
   std::vector<std::vector<std::string>> lines{{"LEDGER", "VERSION", "RELEASE", "CONTENT ROOT"}};
   json::array ledgers;
-  for (const ReleaseRef& head : shown.heads) {
+  for (const trust::ReleaseRef& head : shown.heads) {
     lines.push_back({head.ledger.text(), fmt::format("v{}", head.version),
                      head.release_hash.brief(), head.content_root.brief()});
     ledgers.push_back(json::object{{"ledger", head.ledger.text()},

@@ -24,7 +24,8 @@ Result<QuerySession> open_query_session(const Context& context, const Settings& 
   return session;
 }
 
-Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client, const LedgerId& ledger,
+Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client,
+                                                  const model::LedgerId& ledger,
                                                   uint32_t rows_max) {
   std::vector<wire::HistoryRow> rows;
   while (rows.size() < rows_max) {

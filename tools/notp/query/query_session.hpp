@@ -19,13 +19,13 @@ struct QuerySession {
 Result<QuerySession> open_query_session(const Context& context, const Settings& settings);
 
 struct ShownLedgers {
-  std::vector<ReleaseRef> heads;
+  std::vector<trust::ReleaseRef> heads;
   std::vector<wire::Refusal> damaged;  // present, but cannot be served
 };
 
 // The newest `rows_max` releases, as the registry states them: nothing is verified.
-Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client, const LedgerId& ledger,
-                                                  uint32_t rows_max);
+Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client,
+                                                  const model::LedgerId& ledger, uint32_t rows_max);
 // Every node that the registry has seen.
 Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client);
 // Every ledger that may be read here.

@@ -24,7 +24,7 @@ Result<uint64_t> parse_version(std::string_view text) {
 Result<ReleaseReference> parse_reference(std::string_view text) {
   const size_t at = text.find('@');
   ReleaseReference reference;
-  NOTP_ASSIGN(reference.ledger, LedgerId::parse(text.substr(0, at)));
+  NOTP_ASSIGN(reference.ledger, model::LedgerId::parse(text.substr(0, at)));
   if (at != text.npos) {
     NOTP_ASSIGN(reference.version, parse_version(text.substr(at + 1)));
   }

@@ -11,7 +11,7 @@ namespace notp::cli {
 Result<uint64_t> parse_version(std::string_view text);
 
 struct ReleaseReference {
-  LedgerId ledger;
+  model::LedgerId ledger;
   uint64_t version = 0;  // 0: the head
 };
 // "<zone>/<name>" or "<zone>/<name>@v41". kUsage.

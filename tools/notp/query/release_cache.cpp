@@ -43,15 +43,16 @@ void trim(const fs::path& folder) {
 
 }  // namespace
 
-Result<ReleaseUnderRoot> verify_ignoring_expiry(const ReleaseEnvelope& envelope,
+Result<ReleaseUnderRoot> verify_ignoring_expiry(const trust::ReleaseEnvelope& envelope,
                                                 std::span<const RootPtr> roots,
-                                                const LedgerId& ledger, const Floor& floor) {
+                                                const model::LedgerId& ledger,
+                                                const trust::Floor& floor) {
   std::optional<Error> first;
   for (size_t i = roots.size(); i-- > 0;) {
-    Trusted trusted;
+    trust::Trusted trusted;
     trusted.root = roots[i];
     trusted.ledgers[ledger].floor = floor;
-    auto verified = verify_release(envelope, ledger, trusted, /*now_ms=*/0);
+    auto verified = trust::verify_release(envelope, ledger, trusted, /*now_ms=*/0);
     if (verified) return ReleaseUnderRoot{*std::move(verified), roots[i]->version};
     if (!first) first = std::move(verified).error();
     if (first->code != ErrorCode::kSignature) break;
@@ -60,29 +61,31 @@ Result<ReleaseUnderRoot> verify_ignoring_expiry(const ReleaseEnvelope& envelope,
 }
 
 Result<PulledRelease> open_artifact(ByteView artifact, const PulledRelease* base,
-                                    std::span<const RootPtr> roots, const LedgerId& ledger,
-                                    const Floor& floor) {
-  NOTP_ASSIGN(const ReleaseEnvelope envelope,
-              read_envelope(artifact, base ? base->verified.envelope : ReleaseEnvelope()));
+                                    std::span<const RootPtr> roots, const model::LedgerId& ledger,
+                                    const trust::Floor& floor) {
+  NOTP_ASSIGN(
+      const trust::ReleaseEnvelope envelope,
+      delta::read_envelope(artifact, base ? base->verified.envelope : trust::ReleaseEnvelope()));
   NOTP_ASSIGN(ReleaseUnderRoot verified, verify_ignoring_expiry(envelope, roots, ledger, floor));
   PulledRelease pulled{std::move(verified.verified), verified.root_version, {}};
   NOTP_ASSIGN(pulled.content, open_content(artifact, base, pulled.release()));
   return pulled;
 }
 
-Result<ModelContent> open_content(ByteView artifact, const PulledRelease* base,
-                                  const Release& release) {
-  std::optional<ReleaseContent> from;
+Result<model::ModelContent> open_content(ByteView artifact, const PulledRelease* base,
+                                         const trust::Release& release) {
+  std::optional<delta::ReleaseContent> from;
   if (base)
-    from =
-        ReleaseContent{base->verified.envelope, base->content.tree.get(), base->content.loader()};
-  NOTP_ASSIGN(AppliedArtifact applied, apply_artifact(artifact, from ? &*from : nullptr,
-                                                      {release.total_bytes, release.file_count}));
+    from = delta::ReleaseContent{base->verified.envelope, base->content.tree.get(),
+                                 base->content.loader()};
+  NOTP_ASSIGN(delta::AppliedArtifact applied,
+              delta::apply_artifact(artifact, from ? &*from : nullptr,
+                                    {release.total_bytes, release.file_count}));
   if (applied.tree->content_root() != release.content_root)
     return fail(ErrorCode::kContentRoot,
                 fmt::format("the content of {} v{} is not what its publisher signed",
                             release.ledger.text(), release.version));
-  ModelContent content;
+  model::ModelContent content;
   content.tree = std::move(applied.tree);
   content.blobs = std::move(applied.new_blobs);
   for (const auto& [path, entry] : content.tree->files()) {
@@ -107,11 +110,11 @@ ReleaseCache::ReleaseCache(const Environment& environment, std::vector<RootPtr> 
     folder_ = fs::path(home) / ".cache/notp";
 }
 
-fs::path ReleaseCache::folder_of(const LedgerId& ledger) const {
+fs::path ReleaseCache::folder_of(const model::LedgerId& ledger) const {
   return *folder_ / roots_.back()->trust_domain / std::to_string(ledger.zone) / ledger.name;
 }
 
-std::vector<uint64_t> ReleaseCache::versions(const LedgerId& ledger) const {
+std::vector<uint64_t> ReleaseCache::versions(const model::LedgerId& ledger) const {
   std::vector<uint64_t> found;
   if (!folder_) return found;
   std::error_code error;
@@ -121,13 +124,14 @@ std::vector<uint64_t> ReleaseCache::versions(const LedgerId& ledger) const {
   return found;
 }
 
-std::optional<PulledRelease> ReleaseCache::newest(const LedgerId& ledger) const {
+std::optional<PulledRelease> ReleaseCache::newest(const model::LedgerId& ledger) const {
   for (const uint64_t version : versions(ledger))
     if (auto release = find(ledger, version)) return release;
   return std::nullopt;
 }
 
-std::optional<PulledRelease> ReleaseCache::find(const LedgerId& ledger, uint64_t version) const {
+std::optional<PulledRelease> ReleaseCache::find(const model::LedgerId& ledger,
+                                                uint64_t version) const {
   if (!folder_) return std::nullopt;
   const fs::path path = folder_of(ledger) / file_name(version);
   const auto artifact = read_file(path, limits::kArtifactBytesMax);
@@ -146,9 +150,9 @@ std::optional<PulledRelease> ReleaseCache::find(const LedgerId& ledger, uint64_t
 void ReleaseCache::keep(const PulledRelease& release) const {
   if (!folder_) return;
   const fs::path folder = folder_of(release.release().ledger);
-  const ReleaseContent target{release.verified.envelope, release.content.tree.get(),
-                              release.content.loader()};
-  const auto artifact = encode_artifact(nullptr, target, {.level = kCacheLevel});
+  const delta::ReleaseContent target{release.verified.envelope, release.content.tree.get(),
+                                     release.content.loader()};
+  const auto artifact = delta::encode_artifact(nullptr, target, {.level = kCacheLevel});
   if (!artifact || !make_folders(folder)) return;
   if (!write_file(folder / file_name(release.release().version), *artifact, 0600)) return;
   drop_before_epoch(release.release());
@@ -157,7 +161,7 @@ void ReleaseCache::keep(const PulledRelease& release) const {
 
 // Versions restart with an epoch: older releases with higher versions would be taken for the
 // newest.
-void ReleaseCache::drop_before_epoch(const Release& kept) const {
+void ReleaseCache::drop_before_epoch(const trust::Release& kept) const {
   for (const uint64_t version : versions(kept.ledger)) {
     if (version <= kept.version) return;
     const auto above = find(kept.ledger, version);

@@ -40,7 +40,7 @@ std::string config_line(std::string_view indent, std::string_view name, const fs
   return fmt::format("{}{}: {}\n", indent, name, json_string(fs::absolute(file, error).string()));
 }
 
-std::string clone_config(const LedgerId& ledger, const Settings& settings) {
+std::string clone_config(const model::LedgerId& ledger, const Settings& settings) {
   std::string text = "# Settings of notp for this workspace; they are no part of the model.\n";
   text += fmt::format("ledger: {}\n", ledger.text());
   if (!settings.registry.empty())
@@ -79,7 +79,7 @@ Result<int> run_clone(const Context& context, const CloneOptions& options) {
   NOTP_TRY(write_model(release->content, folder));
   NOTP_TRY(make_folders(folder / ".notp"));
   NOTP_TRY(write_file(folder / ".notp/config.yaml", clone_config(reference.ledger, settings)));
-  const Release& statement = release->release();
+  const trust::Release& statement = release->release();
   NOTP_TRY(save_state(folder, state_at(statement, release->verified.ref.release_hash)));
   context.output.result(
       fmt::format("Cloned {} v{} into {}\n{}", statement.ledger.text(), statement.version,
@@ -107,20 +107,20 @@ struct ShowOptions {
 // The delegation's keys that signed the release, by the root that allows them.
 std::vector<std::string> signers_of(const PulledRelease& release, const RootChain& chain) {
   std::vector<std::string> keyids;
-  const auto envelope = Envelope::decode(release.verified.envelope);
+  const auto envelope = trust::Envelope::decode(release.verified.envelope);
   const auto root = std::ranges::find(chain.all(), release.root_version,
                                       [](const RootPtr& r) { return r->version; });
   if (root == chain.all().end()) return keyids;
-  const Delegation* delegation = (*root)->delegation_for(release.release().ledger);
+  const trust::Delegation* delegation = (*root)->delegation_for(release.release().ledger);
   if (!envelope || delegation == nullptr) return keyids;
   for (const PublicKey& key : delegation->keys)
-    if (count_signers(*envelope, {&key, 1}) == 1) keyids.push_back(key.keyid());
+    if (trust::count_signers(*envelope, {&key, 1}) == 1) keyids.push_back(key.keyid());
   return keyids;
 }
 
 Result<int> show_file(const Context& context, const PulledRelease& release,
                       const std::string& path) {
-  NOTP_ASSIGN(const Content content, file_content(release.content, path));
+  NOTP_ASSIGN(const model::Content content, file_content(release.content, path));
   if (!context.output.is_json()) {
     context.output.raw(*content);
     return exit_code::kOk;
@@ -146,7 +146,7 @@ ShownNeeds needs_of(const PulledRelease& release) {
   return {needs_json(*needs), needs_text(*needs)};
 }
 
-json::object source_json(const Source& source) {
+json::object source_json(const trust::Source& source) {
   json::object object{{"commit", source.commit}};
   if (!source.repository.empty()) object["repository"] = source.repository;
   if (!source.ref.empty()) object["ref"] = source.ref;
@@ -154,16 +154,16 @@ json::object source_json(const Source& source) {
   return object;
 }
 
-json::array uses_json(const std::vector<LedgerUse>& uses) {
+json::array uses_json(const std::vector<model::LedgerUse>& uses) {
   json::array array;
-  for (const LedgerUse& use : uses)
+  for (const model::LedgerUse& use : uses)
     array.push_back(json::object{{"ledger", use.ledger.text()}, {"min_version", use.version}});
   return array;
 }
 
-std::string uses_text(const std::vector<LedgerUse>& uses) {
+std::string uses_text(const std::vector<model::LedgerUse>& uses) {
   std::string text;
-  for (const LedgerUse& use : uses)
+  for (const model::LedgerUse& use : uses)
     text +=
         fmt::format("{}{} from v{} on", text.empty() ? "" : ", ", use.ledger.text(), use.version);
   return text.empty() ? "no other ledger" : text;
@@ -171,7 +171,7 @@ std::string uses_text(const std::vector<LedgerUse>& uses) {
 
 json::object release_json(const PulledRelease& release, const std::vector<std::string>& signers,
                           const ShownNeeds& needs) {
-  const Release& r = release.release();
+  const trust::Release& r = release.release();
   json::array files;
   for (const auto& [path, entry] : release.content.tree->files())
     files.push_back(
@@ -189,7 +189,7 @@ json::object release_json(const PulledRelease& release, const std::vector<std::s
                       {"issued", utc_time(r.issued_ms)},
                       {"fresh_s", r.fresh_s},
                       {"hard_s", r.hard_s},
-                      {"on_hard", r.on_hard == OnHard::kServe ? "serve" : "deny"},
+                      {"on_hard", r.on_hard == trust::OnHard::kServe ? "serve" : "deny"},
                       {"signers", json::array(signers.begin(), signers.end())},
                       {"root_version", release.root_version},
                       {"needs", needs.document},
@@ -200,7 +200,7 @@ json::object release_json(const PulledRelease& release, const std::vector<std::s
   return object;
 }
 
-std::string source_text(const std::optional<Source>& source) {
+std::string source_text(const std::optional<trust::Source>& source) {
   if (!source) return "none";
   std::string text = source->commit;
   if (!source->ref.empty()) text += fmt::format(" of {}", source->ref);
@@ -209,14 +209,14 @@ std::string source_text(const std::optional<Source>& source) {
   return text;
 }
 
-std::string expiry_text(const Release& release, TimeMs now_ms) {
+std::string expiry_text(const trust::Release& release, TimeMs now_ms) {
   if (release.expires_ms == 0) return "never";
   return utc_time(release.expires_ms) + (now_ms >= release.expires_ms ? " (expired)" : "");
 }
 
 std::string release_text(const PulledRelease& release, const std::vector<std::string>& signers,
                          const ShownNeeds& needs, TimeMs now_ms, bool all) {
-  const Release& r = release.release();
+  const trust::Release& r = release.release();
   std::string text = fmt::format("{} v{}\n", r.ledger.uri(r.trust_domain), r.version);
   text +=
       facts({{"release", release.verified.ref.release_hash.hex()},
@@ -226,7 +226,7 @@ std::string release_text(const PulledRelease& release, const std::vector<std::st
              {"issued", fmt::format("{} ({})", utc_time(r.issued_ms), ago(r.issued_ms, now_ms))},
              {"expires", expiry_text(r, now_ms)},
              {"freshness", fmt::format("fresh {} s, hard {} s, then {}", r.fresh_s, r.hard_s,
-                                       r.on_hard == OnHard::kServe ? "serve" : "deny")},
+                                       r.on_hard == trust::OnHard::kServe ? "serve" : "deny")},
              {"data roots", fmt::format("{}", fmt::join(r.data_roots, ", "))},
              {"uses", uses_text(r.uses)},
              {"source", source_text(r.source)},
@@ -236,7 +236,7 @@ std::string release_text(const PulledRelease& release, const std::vector<std::st
              {"content",
               fmt::format("{}, {}", counted(r.file_count, "file"), human_bytes(r.total_bytes))}});
   text += "\n";
-  const Files& files = release.content.tree->files();
+  const model::Files& files = release.content.tree->files();
   size_t left = all ? files.size() : kFileLines, width = 0;
   for (const auto& [path, entry] : files) width = std::max(width, path.size());
   for (const auto& [path, entry] : files) {

@@ -10,13 +10,14 @@ namespace {
 
 using PulledPtr = std::shared_ptr<const PulledRelease>;
 
-Floor floor_of(const PulledRelease* release) {
+trust::Floor floor_of(const PulledRelease* release) {
   if (!release) return {};
   return {release->release().epoch, release->release().version, release->verified.ref.release_hash};
 }
 
-Trusted trusted_at(const RootChain& chain, const LedgerId& ledger, const PulledRelease* head) {
-  Trusted trusted;
+trust::Trusted trusted_at(const RootChain& chain, const model::LedgerId& ledger,
+                          const PulledRelease* head) {
+  trust::Trusted trusted;
   trusted.root = chain.newest();
   trusted.ledgers[ledger].floor = floor_of(head);
   return trusted;
@@ -34,8 +35,8 @@ Error restored_or_attacked(Error error) {
 }
 
 // Returns the hash of `version`, by the links of the releases from `head` down.
-Result<Hash> linked_hash(RegistryClient& client, const LedgerId& ledger, const ReleaseRef& head,
-                         uint64_t version) {
+Result<Hash> linked_hash(RegistryClient& client, const model::LedgerId& ledger,
+                         const trust::ReleaseRef& head, uint64_t version) {
   Hash expected = head.release_hash;
   for (uint64_t at = head.version; at > version;) {
     wire::HistoryRequest request;
@@ -48,9 +49,9 @@ Result<Hash> linked_hash(RegistryClient& client, const LedgerId& ledger, const R
       return fail(ErrorCode::kNotFound,
                   fmt::format("the registry lists no v{} of {}", at, ledger.text()));
     for (const wire::HistoryRow& row : page.rows) {
-      NOTP_ASSIGN(const Envelope envelope, Envelope::decode(row.envelope));
-      NOTP_ASSIGN(const Release release, Release::decode(envelope.payload));
-      if (release.version != at || release_hash(envelope.payload) != expected)
+      NOTP_ASSIGN(const trust::Envelope envelope, trust::Envelope::decode(row.envelope));
+      NOTP_ASSIGN(const trust::Release release, trust::Release::decode(envelope.payload));
+      if (release.version != at || trust::release_hash(envelope.payload) != expected)
         return fail(ErrorCode::kEquivocation,
                     fmt::format("v{} in the registry's history of {} is not the release that the "
                                 "one after it names",
@@ -64,11 +65,10 @@ Result<Hash> linked_hash(RegistryClient& client, const LedgerId& ledger, const R
 
 }  // namespace
 
-Result<std::unique_ptr<RegistryClient>> connect_to_registry(const Settings& settings,
-                                                            RootChain& chain,
-                                                            const std::vector<LedgerId>& ledgers,
-                                                            TimeMs now_ms) {
-  const Root& known = *chain.newest();
+Result<std::unique_ptr<RegistryClient>> connect_to_registry(
+    const Settings& settings, RootChain& chain, const std::vector<model::LedgerId>& ledgers,
+    TimeMs now_ms) {
+  const trust::Root& known = *chain.newest();
   const uint64_t seen = chain.seen_version();
   NOTP_ASSIGN(auto client,
               RegistryClient::connect(settings, known.trust_domain, known.version, ledgers));
@@ -87,7 +87,7 @@ Result<std::unique_ptr<RegistryClient>> connect_to_registry(const Settings& sett
 Result<std::unique_ptr<ReleaseSource>> ReleaseSource::open(const Settings& settings,
                                                            const Environment& environment,
                                                            const Output& output,
-                                                           const LedgerId& ledger) {
+                                                           const model::LedgerId& ledger) {
   NOTP_ASSIGN(RootChain chain, RootChain::load(settings, environment));
   const TimeMs now_ms = read_clock().wall_ms;
   NOTP_ASSIGN(auto client, connect_to_registry(settings, chain, {ledger}, now_ms));
@@ -118,7 +118,7 @@ Result<PulledPtr> ReleaseSource::pull_head() {
     head = std::make_shared<const PulledRelease>(*known);
   } else {
     const PulledRelease* base = known ? &*known : nullptr;
-    auto fetched = fetch(head_->version, base, starts_over ? Floor{} : floor_of(base));
+    auto fetched = fetch(head_->version, base, starts_over ? trust::Floor{} : floor_of(base));
     if (!fetched) return std::unexpected(restored_or_attacked(std::move(fetched).error()));
     head = *std::move(fetched);
   }
@@ -170,7 +170,7 @@ Result<RegistryClient::Fetched> ReleaseSource::fetch_artifact(wire::Want want) {
 }
 
 Result<PulledPtr> ReleaseSource::fetch(uint64_t version, const PulledRelease* base,
-                                       const Floor& floor) {
+                                       const trust::Floor& floor) {
   wire::Want want;
   want.ledger = ledger_;
   want.version = version;
@@ -191,8 +191,8 @@ Result<PendingRelease> ReleaseSource::pull_pending(const wire::PendingRow& row) 
   NOTP_ASSIGN(const PulledPtr head, pull_head());
   PendingRelease pending;
   NOTP_ASSIGN(pending.waiting,
-              verify_waiting(row.envelope, ledger_, trusted_at(chain_, ledger_, head.get()),
-                             read_clock().wall_ms));
+              trust::verify_waiting(row.envelope, ledger_, trusted_at(chain_, ledger_, head.get()),
+                                    read_clock().wall_ms));
   if (pending.waiting.ref.release_hash != row.release_hash ||
       pending.waiting.release().version != row.version)
     return fail(ErrorCode::kWrongTarget,

@@ -12,15 +12,14 @@ namespace notp::cli {
 
 // Opens a session and updates the chain of roots. kRollback when the registry is behind a root that
 // was seen before; the errors of connect(). The newest root may have expired.
-Result<std::unique_ptr<RegistryClient>> connect_to_registry(const Settings& settings,
-                                                            RootChain& chain,
-                                                            const std::vector<LedgerId>& ledgers,
-                                                            TimeMs now_ms);
+Result<std::unique_ptr<RegistryClient>> connect_to_registry(
+    const Settings& settings, RootChain& chain, const std::vector<model::LedgerId>& ledgers,
+    TimeMs now_ms);
 
 // A release that waits for signatures, with its content.
 struct PendingRelease {
-  WaitingRelease waiting;
-  ModelContent content;
+  trust::WaitingRelease waiting;
+  model::ModelContent content;
 };
 
 class ReleaseSource {
@@ -28,15 +27,16 @@ class ReleaseSource {
   // Connects and reads the head of `ledger`. `output` must outlive the source.
   static Result<std::unique_ptr<ReleaseSource>> open(const Settings& settings,
                                                      const Environment& environment,
-                                                     const Output& output, const LedgerId& ledger);
+                                                     const Output& output,
+                                                     const model::LedgerId& ledger);
 
-  const LedgerId& ledger() const { return ledger_; }
+  const model::LedgerId& ledger() const { return ledger_; }
   // The newest root.
-  const Root& root() const { return *chain_.newest(); }
+  const trust::Root& root() const { return *chain_.newest(); }
   const RootChain& chain() const { return chain_; }
   RegistryClient& client() { return *client_; }
   // As the registry states it, not verified; nullopt: the ledger has no release.
-  const std::optional<ReleaseRef>& head() const { return head_; }
+  const std::optional<trust::ReleaseRef>& head() const { return head_; }
 
   // The newest release, not older than any that this machine has seen; nullptr: the ledger has
   // none. kRollback, kEquivocation when the registry contradicts a release verified before.
@@ -49,23 +49,23 @@ class ReleaseSource {
   void keep(const PulledRelease& release) { cache_.keep(release); }
 
  private:
-  ReleaseSource(const Environment& environment, const Output& output, LedgerId ledger,
+  ReleaseSource(const Environment& environment, const Output& output, model::LedgerId ledger,
                 RootChain chain)
       : output_(output),
         ledger_(std::move(ledger)),
         chain_(std::move(chain)),
         cache_(environment, chain_.all()) {}
   Result<std::shared_ptr<const PulledRelease>> fetch(uint64_t version, const PulledRelease* base,
-                                                     const Floor& floor);
+                                                     const trust::Floor& floor);
   Result<RegistryClient::Fetched> fetch_artifact(wire::Want want);
   Result<void> check_linked(const PulledRelease& release);
 
   const Output& output_;
-  const LedgerId ledger_;
+  const model::LedgerId ledger_;
   const RootChain chain_;
   ReleaseCache cache_;
   std::unique_ptr<RegistryClient> client_;
-  std::optional<ReleaseRef> head_;
+  std::optional<trust::ReleaseRef> head_;
   std::shared_ptr<const PulledRelease> pulled_head_;  // set by pull_head()
 };
 

@@ -21,7 +21,7 @@ struct VerifyOptions {
 // error.
 struct Checked {
   std::string what;  // "root chain", "v12"
-  std::vector<VerifyStep> steps;
+  std::vector<trust::VerifyStep> steps;
   std::optional<Error> error;
   uint64_t version = 0;
   Hash release;
@@ -51,21 +51,21 @@ class Audit {
   Audit(GitClone& clone, const RootChain& chain) : clone_(clone), chain_(chain) {}
 
   // `ledger` empty: the ledger of the first release.
-  Result<std::vector<Checked>> run(std::optional<LedgerId> ledger, uint64_t last);
-  const std::optional<LedgerId>& ledger() const { return ledger_; }
+  Result<std::vector<Checked>> run(std::optional<model::LedgerId> ledger, uint64_t last);
+  const std::optional<model::LedgerId>& ledger() const { return ledger_; }
 
  private:
   Result<std::vector<Bytes>> read_envelopes();
   Checked check(uint64_t version, const Bytes& envelope, bool with_content);
-  std::optional<Release> check_statement(Checked& out, const Bytes& envelope);
-  void check_content(Checked& out, const Release& release);
+  std::optional<trust::Release> check_statement(Checked& out, const Bytes& envelope);
+  void check_content(Checked& out, const trust::Release& release);
   Result<void> check_head(Checked& out, const Bytes& envelope);
 
   GitClone& clone_;
   const RootChain& chain_;
-  std::optional<LedgerId> ledger_;
+  std::optional<model::LedgerId> ledger_;
   size_t root_ = 0;  // only increases: an older root's key cannot sign a newer release
-  Floor floor_;
+  trust::Floor floor_;
 };
 
 Result<std::vector<Bytes>> Audit::read_envelopes() {
@@ -79,20 +79,20 @@ Result<std::vector<Bytes>> Audit::read_envelopes() {
 }
 
 // Uses the time at which the release was issued: an audit checks what was valid then.
-std::optional<Release> Audit::check_statement(Checked& out, const Bytes& envelope) {
+std::optional<trust::Release> Audit::check_statement(Checked& out, const Bytes& envelope) {
   for (; root_ < chain_.all().size(); ++root_) {
-    Trusted trusted;
+    trust::Trusted trusted;
     trusted.root = chain_.all()[root_];
     trusted.ledgers[*ledger_].floor = floor_;
-    Update update;
+    trust::Update update;
     update.release = envelope;
     update.release_ledger = ledger_;
     TimeMs issued_ms = 0;
-    if (const auto decoded = Envelope::decode(envelope); decoded)
-      if (const auto release = Release::decode(decoded->payload); release)
+    if (const auto decoded = trust::Envelope::decode(envelope); decoded)
+      if (const auto release = trust::Release::decode(decoded->payload); release)
         issued_ms = release->issued_ms;
-    std::vector<VerifyStep> steps;
-    Verdict verdict = verify_update(update, trusted, issued_ms, &steps);
+    std::vector<trust::VerifyStep> steps;
+    trust::Verdict verdict = trust::verify_update(update, trusted, issued_ms, &steps);
     const bool is_last = root_ + 1 == chain_.all().size();
     const bool may_be_later = verdict.error && !is_last &&
                               (verdict.error->code == ErrorCode::kSignature ||
@@ -110,7 +110,7 @@ std::optional<Release> Audit::check_statement(Checked& out, const Bytes& envelop
   return std::nullopt;
 }
 
-void Audit::check_content(Checked& out, const Release& release) {
+void Audit::check_content(Checked& out, const trust::Release& release) {
   auto tree = clone_.content(out.version, release);
   if (!tree) return out.refuse("content.files", std::move(tree).error());
   out.add("content.files", fmt::format("{}, {}", counted(tree->files().size(), "file"),
@@ -128,7 +128,7 @@ Checked Audit::check(uint64_t version, const Bytes& envelope, bool with_content)
   Checked out;
   out.what = fmt::format("v{}", version);
   out.version = version;
-  const std::optional<Release> release = check_statement(out, envelope);
+  const std::optional<trust::Release> release = check_statement(out, envelope);
   if (!release) return out;
   if (release->version != version) {
     out.refuse("git.tag", Error{ErrorCode::kWrongTarget,
@@ -159,12 +159,12 @@ Result<void> Audit::check_head(Checked& out, const Bytes& envelope) {
   if (main) out.add("git.main", *main);
   const RootPtr& newest = chain_.newest();
   if (out.root_version == newest->version) return {};
-  Trusted trusted;
+  trust::Trusted trusted;
   trusted.root = newest;
-  Update update;
+  trust::Update update;
   update.release = envelope;
   update.release_ledger = ledger_;
-  Verdict verdict = verify_update(update, trusted, /*now_ms=*/0);
+  trust::Verdict verdict = trust::verify_update(update, trusted, /*now_ms=*/0);
   if (verdict.error)
     out.refuse(
         "release.newest_root",
@@ -174,7 +174,7 @@ Result<void> Audit::check_head(Checked& out, const Bytes& envelope) {
   return {};
 }
 
-Result<std::vector<Checked>> Audit::run(std::optional<LedgerId> ledger, uint64_t last) {
+Result<std::vector<Checked>> Audit::run(std::optional<model::LedgerId> ledger, uint64_t last) {
   NOTP_ASSIGN(const std::vector<Bytes> envelopes, read_envelopes());
   if (envelopes.empty())
     return fail(ErrorCode::kNotFound,
@@ -182,8 +182,8 @@ Result<std::vector<Checked>> Audit::run(std::optional<LedgerId> ledger, uint64_t
                 "its tags?");
   ledger_ = std::move(ledger);
   if (!ledger_) {
-    NOTP_ASSIGN(const Envelope first, Envelope::decode(envelopes.front()));
-    NOTP_ASSIGN(const Release release, Release::decode(first.payload));
+    NOTP_ASSIGN(const trust::Envelope first, trust::Envelope::decode(envelopes.front()));
+    NOTP_ASSIGN(const trust::Release release, trust::Release::decode(first.payload));
     ledger_ = release.ledger;
   }
   std::vector<Checked> out;
@@ -198,7 +198,7 @@ Result<std::vector<Checked>> Audit::run(std::optional<LedgerId> ledger, uint64_t
 
 std::string steps_text(const Output& output, const Checked& checked) {
   std::string text;
-  for (const VerifyStep& step : checked.steps)
+  for (const trust::VerifyStep& step : checked.steps)
     text += fmt::format(
         "{}  {}  {}  {}\n",
         step.passed ? output.paint(Colour::kGreen, "ok    ") : output.paint(Colour::kRed, "FAILED"),
@@ -212,7 +212,7 @@ std::string steps_text(const Output& output, const Checked& checked) {
 
 json::array steps_json(const Checked& checked) {
   json::array steps;
-  for (const VerifyStep& step : checked.steps)
+  for (const trust::VerifyStep& step : checked.steps)
     steps.push_back(
         json::object{{"check", step.check}, {"passed", step.passed}, {"detail", step.detail}});
   return steps;
@@ -256,9 +256,9 @@ int print_audit(const Context& context, const VerifyOptions& options, const Chec
 }
 
 Result<int> run_verify(const Context& context, const VerifyOptions& options) {
-  std::optional<LedgerId> ledger;
+  std::optional<model::LedgerId> ledger;
   if (!options.ledger.empty()) {
-    NOTP_ASSIGN(ledger, LedgerId::parse(options.ledger));
+    NOTP_ASSIGN(ledger, model::LedgerId::parse(options.ledger));
   }
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(GitClone clone, GitClone::open(options.repository, context.environment));

@@ -48,18 +48,18 @@ struct PkiIssueOptions {
   int64_t days = 90;
 };
 
-Result<Identity> wanted_identity(const PkiIssueOptions& options, std::string domain) {
-  Identity identity;
+Result<session::Identity> wanted_identity(const PkiIssueOptions& options, std::string domain) {
+  session::Identity identity;
   identity.trust_domain = std::move(domain);
-  for (const auto& [role, name] : {std::pair{Role::kNode, options.node},
-                                   {Role::kPublisher, options.publisher},
-                                   {Role::kAdmin, options.admin},
-                                   {Role::kRegistry, options.registry}}) {
+  for (const auto& [role, name] : {std::pair{session::Role::kNode, options.node},
+                                   {session::Role::kPublisher, options.publisher},
+                                   {session::Role::kAdmin, options.admin},
+                                   {session::Role::kRegistry, options.registry}}) {
     if (name.empty()) continue;
     identity.role = role;
     identity.name = name;
   }
-  auto checked = Identity::parse(identity.text());
+  auto checked = session::Identity::parse(identity.text());
   if (!checked) return fail(ErrorCode::kUsage, checked.error().message);
   return checked;
 }
@@ -71,14 +71,14 @@ Result<std::string> domain_of(const fs::path& folder) {
     return std::unexpected(std::move(text).error().with(
         "hint", fmt::format("is {} a folder made by 'notp pki init'?", folder.string())));
   while (text->ends_with('\n')) text->pop_back();
-  NOTP_TRY(check_trust_domain(*text));
+  NOTP_TRY(model::check_trust_domain(*text));
   return *text;
 }
 
 Result<int> run_pki_issue(const Context& context, const PkiIssueOptions& options) {
   const fs::path folder = options.folder;
   NOTP_ASSIGN(const std::string domain, domain_of(folder));
-  NOTP_ASSIGN(const Identity identity, wanted_identity(options, domain));
+  NOTP_ASSIGN(const session::Identity identity, wanted_identity(options, domain));
   pki::Credential authority;
   NOTP_ASSIGN(authority.certificate_pem, read_file(folder / "ca.crt", limits::kPemBytesMax));
   NOTP_ASSIGN(authority.key_pem, read_file(folder / "ca.key", limits::kPemBytesMax));
@@ -86,8 +86,8 @@ Result<int> run_pki_issue(const Context& context, const PkiIssueOptions& options
   leaf.common_name = identity.name;
   leaf.uris = {identity.text()};
   leaf.validity = pki::Validity::days(context.now.wall_ms, options.days);
-  leaf.server_auth = identity.role == Role::kRegistry;
-  leaf.client_auth = identity.role != Role::kRegistry;
+  leaf.server_auth = identity.role == session::Role::kRegistry;
+  leaf.client_auth = identity.role != session::Role::kRegistry;
   NOTP_ASSIGN(const pki::Credential issued, pki::issue(authority, leaf));
   const fs::path certificate = folder / (identity.name + ".crt"),
                  key = folder / (identity.name + ".key");

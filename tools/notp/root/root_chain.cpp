@@ -12,7 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // One chain for each pinned file: a new setup of a trust domain starts a new chain.
-std::optional<fs::path> state_folder(const Environment& environment, const Root& pinned,
+std::optional<fs::path> state_folder(const Environment& environment, const trust::Root& pinned,
                                      ByteView bytes) {
   const auto variable = [&](const std::string& name) {
     const auto found = environment.find(name);
@@ -31,7 +31,7 @@ struct Pinned {
   Bytes bytes;
 };
 
-Result<Pinned> read_pinned(const Settings& settings, std::vector<VerifyStep>* steps) {
+Result<Pinned> read_pinned(const Settings& settings, std::vector<trust::VerifyStep>* steps) {
   if (settings.root.empty())
     return std::unexpected(Error{
         ErrorCode::kUsage,
@@ -42,24 +42,24 @@ Result<Pinned> read_pinned(const Settings& settings, std::vector<VerifyStep>* st
   std::string domain = settings.trust_domain;
   if (domain.empty()) {
     // A pinned root names its domain; verify_pinned_root checks everything else.
-    NOTP_ASSIGN(const Envelope envelope, Envelope::decode(pinned.bytes));
-    NOTP_ASSIGN(const Root root, Root::decode(envelope.payload));
+    NOTP_ASSIGN(const trust::Envelope envelope, trust::Envelope::decode(pinned.bytes));
+    NOTP_ASSIGN(const trust::Root root, trust::Root::decode(envelope.payload));
     domain = root.trust_domain;
   }
-  auto root = verify_pinned_root(pinned.bytes, domain, steps);
+  auto root = trust::verify_pinned_root(pinned.bytes, domain, steps);
   if (!root) return std::unexpected(std::move(root).error().in(settings.root.string()));
-  pinned.root = std::make_shared<const Root>(*std::move(root));
+  pinned.root = std::make_shared<const trust::Root>(*std::move(root));
   return pinned;
 }
 
 // Verifies one step of the chain.
-Result<VerifiedRoot> verify_next(const RootPtr& newest, ByteView envelope, TimeMs now_ms,
-                                 std::vector<VerifyStep>* steps) {
-  Trusted trusted;
+Result<trust::VerifiedRoot> verify_next(const RootPtr& newest, ByteView envelope, TimeMs now_ms,
+                                        std::vector<trust::VerifyStep>* steps) {
+  trust::Trusted trusted;
   trusted.root = newest;
-  Update update;
+  trust::Update update;
   update.root_chain = {envelope};
-  Verdict verdict = verify_update(update, trusted, now_ms, steps);
+  trust::Verdict verdict = trust::verify_update(update, trusted, now_ms, steps);
   if (verdict.error) return std::unexpected(*std::move(verdict.error));
   return std::move(verdict.root_chain.front());
 }
@@ -67,7 +67,7 @@ Result<VerifiedRoot> verify_next(const RootPtr& newest, ByteView envelope, TimeM
 }  // namespace
 
 Result<RootChain> RootChain::load(const Settings& settings, const Environment& environment,
-                                  std::vector<VerifyStep>* steps) {
+                                  std::vector<trust::VerifyStep>* steps) {
   NOTP_ASSIGN(Pinned pinned, read_pinned(settings, steps));
   RootChain chain(std::move(pinned.root));
   chain.folder_ = state_folder(environment, *chain.newest(), pinned.bytes);
@@ -81,14 +81,15 @@ Result<RootChain> RootChain::load(const Settings& settings, const Environment& e
 }
 
 Result<RootChain> RootChain::read(const Settings& settings, const fs::path& folder,
-                                  std::vector<VerifyStep>* steps) {
+                                  std::vector<trust::VerifyStep>* steps) {
   NOTP_ASSIGN(Pinned pinned, read_pinned(settings, steps));
   RootChain chain(std::move(pinned.root));
   NOTP_TRY(chain.read_followers(folder, steps));
   return chain;
 }
 
-Result<void> RootChain::read_followers(const fs::path& folder, std::vector<VerifyStep>* steps) {
+Result<void> RootChain::read_followers(const fs::path& folder,
+                                       std::vector<trust::VerifyStep>* steps) {
   for (size_t count = 0; count < limits::kRootStepsMax; ++count) {
     const fs::path file = folder / file_name(newest()->version + 1);
     const auto bytes = read_file(file, limits::kEnvelopeBytesMax);
@@ -103,11 +104,11 @@ Result<void> RootChain::read_followers(const fs::path& folder, std::vector<Verif
 
 Result<void> RootChain::extend(std::span<const Bytes> envelopes, TimeMs now_ms) {
   for (const Bytes& envelope : envelopes) {
-    if (const auto decoded = Envelope::decode(envelope); decoded) {
-      const auto root = Root::decode(decoded->payload);
+    if (const auto decoded = trust::Envelope::decode(envelope); decoded) {
+      const auto root = trust::Root::decode(decoded->payload);
       if (root && root->version <= newest()->version) continue;
     }
-    NOTP_ASSIGN(VerifiedRoot next, verify_next(newest(), envelope, now_ms, nullptr));
+    NOTP_ASSIGN(trust::VerifiedRoot next, verify_next(newest(), envelope, now_ms, nullptr));
     if (folder_) {
       NOTP_TRY(make_folders(*folder_));
       NOTP_TRY(write_file(*folder_ / file_name(next.root->version), next.envelope));
@@ -118,7 +119,7 @@ Result<void> RootChain::extend(std::span<const Bytes> envelopes, TimeMs now_ms) 
 }
 
 Result<void> RootChain::check_expiry(TimeMs now_ms) const {
-  const Root& root = *newest();
+  const trust::Root& root = *newest();
   if (root.expires_ms == 0 || now_ms < root.expires_ms) return {};
   return std::unexpected(Error{
       ErrorCode::kExpired,
@@ -130,7 +131,7 @@ Result<void> RootChain::check_expiry(TimeMs now_ms) const {
 }
 
 void RootChain::warn_of_expiry(const Output& output, TimeMs now_ms) const {
-  if (const std::string text = root_expiry_text(*newest(), now_ms); !text.empty())
+  if (const std::string text = trust::root_expiry_text(*newest(), now_ms); !text.empty())
     output.note("warning: " + text);
 }
 

@@ -14,7 +14,7 @@
 
 namespace notp::cli {
 
-using RootPtr = std::shared_ptr<const Root>;
+using RootPtr = std::shared_ptr<const trust::Root>;
 
 class RootChain {
  public:
@@ -22,11 +22,11 @@ class RootChain {
   // (~/.local/state/notp), separate for each pinned file. kUsage when no root is configured;
   // kCorrupt when a stored root does not verify.
   static Result<RootChain> load(const Settings& settings, const Environment& environment,
-                                std::vector<VerifyStep>* steps = nullptr);
+                                std::vector<trust::VerifyStep>* steps = nullptr);
   // Reads the pinned root and its successors from files named <version>.envelope in `folder`, as a
   // registry keeps them; stores nothing.
   static Result<RootChain> read(const Settings& settings, const std::filesystem::path& folder,
-                                std::vector<VerifyStep>* steps = nullptr);
+                                std::vector<trust::VerifyStep>* steps = nullptr);
 
   const RootPtr& newest() const { return roots_.back(); }
   // Oldest first, starting with the pinned one.
@@ -46,7 +46,8 @@ class RootChain {
 
  private:
   explicit RootChain(RootPtr root) : roots_{std::move(root)} {}
-  Result<void> read_followers(const std::filesystem::path& folder, std::vector<VerifyStep>* steps);
+  Result<void> read_followers(const std::filesystem::path& folder,
+                              std::vector<trust::VerifyStep>* steps);
 
   std::optional<std::filesystem::path> folder_;  // where successors are stored
   std::vector<RootPtr> roots_;

@@ -35,13 +35,13 @@ struct InitOptions {
 
 // The output of init, and the available keys to sign it.
 struct NewRoot {
-  Root root;
+  trust::Root root;
   std::vector<PrivateKey> signers;
 };
 
 Result<NewRoot> new_root(const Context& context, const InitOptions& options) {
   NewRoot made;
-  Root& root = made.root;
+  trust::Root& root = made.root;
   NOTP_ASSIGN(root.trust_domain, new_trust_domain(context));
   root.version = 1;
   root.epoch = 1;
@@ -60,7 +60,7 @@ Result<NewRoot> new_root(const Context& context, const InitOptions& options) {
     return fail(ErrorCode::kUsage, fmt::format("--root-threshold {} with {}", root.root_threshold,
                                                counted(root.root_keys.size(), "root key")));
   for (const std::string& publisher : options.publishers) {
-    NOTP_ASSIGN(Delegation delegation, parse_publisher(publisher));
+    NOTP_ASSIGN(trust::Delegation delegation, parse_publisher(publisher));
     root.delegations.push_back(std::move(delegation));
   }
   if (!options.freshness_key.empty()) {
@@ -73,8 +73,8 @@ Result<NewRoot> new_root(const Context& context, const InitOptions& options) {
 Result<int> run_init(const Context& context, const InitOptions& options) {
   NOTP_ASSIGN(const NewRoot made, new_root(context, options));
   NOTP_TRY(check_statement(made.root));
-  Envelope envelope = envelope_of(made.root);
-  for (const PrivateKey& key : made.signers) sign_envelope(envelope, key);
+  trust::Envelope envelope = trust::envelope_of(made.root);
+  for (const PrivateKey& key : made.signers) trust::sign_envelope(envelope, key);
   NOTP_TRY(write_new_files({{options.out, envelope.encode(), false}}));
   NOTP_ASSIGN(const RootSigners signers, root_signers(envelope, made.root, nullptr));
   if (made.root.freshness_keys.empty()) context.output.note(kNoFreshness);
@@ -94,8 +94,8 @@ Result<int> run_init(const Context& context, const InitOptions& options) {
 }
 
 // The root before `root`: from the named file, else from this machine's chain, else none.
-Result<std::optional<Root>> find_previous(const Context& context, const Root& root,
-                                          const std::string& named) {
+Result<std::optional<trust::Root>> find_previous(const Context& context, const trust::Root& root,
+                                                 const std::string& named) {
   if (!named.empty()) {
     NOTP_ASSIGN(const RootFile previous, read_signed_root(named));
     NOTP_TRY(check_root_step(root, previous.root));
@@ -124,12 +124,13 @@ Result<int> run_show(const Context& context, const ShowOptions& options) {
     return fail(ErrorCode::kWrongTarget,
                 fmt::format("{}: a root of '{}' where '{}' is expected", options.file,
                             file.root.trust_domain, expected));
-  NOTP_ASSIGN(const std::optional<Root> previous,
+  NOTP_ASSIGN(const std::optional<trust::Root> previous,
               find_previous(context, file.root, options.previous));
-  const Root* before = previous ? &*previous : nullptr;
+  const trust::Root* before = previous ? &*previous : nullptr;
   const auto signers = root_signers(file.envelope, file.root, before);
   if (!signers) return std::unexpected(Error(signers.error()).in(options.file));
-  if (const std::string soon = root_expiry_text(file.root, context.now.wall_ms); !soon.empty())
+  if (const std::string soon = trust::root_expiry_text(file.root, context.now.wall_ms);
+      !soon.empty())
     context.output.note("warning: " + soon);
   context.output.result(root_text(context.output, file.root, *signers, before, context.now.wall_ms),
                         root_json(file.root, *signers, before, context.now.wall_ms));
@@ -155,8 +156,9 @@ std::string still_needed(const RootSigners& signers) {
 }
 
 // Refuses a signature by a key that does not count: it is always a signer's mistake.
-Result<void> check_counts(const PrivateKey& key, const Root& root, const Root* previous) {
-  const auto names = [&](const Root& r) {
+Result<void> check_counts(const PrivateKey& key, const trust::Root& root,
+                          const trust::Root* previous) {
+  const auto names = [&](const trust::Root& r) {
     return std::ranges::find(r.root_keys, key.public_key()) != r.root_keys.end();
   };
   if (names(root) || (previous && names(*previous))) return {};
@@ -171,9 +173,9 @@ Result<void> check_counts(const PrivateKey& key, const Root& root, const Root* p
 
 Result<int> run_sign(const Context& context, const SignOptions& options) {
   NOTP_ASSIGN(RootFile file, read_root_file(options.file));
-  NOTP_ASSIGN(const std::optional<Root> previous,
+  NOTP_ASSIGN(const std::optional<trust::Root> previous,
               find_previous(context, file.root, options.previous));
-  const Root* before = previous ? &*previous : nullptr;
+  const trust::Root* before = previous ? &*previous : nullptr;
   if (!before && file.root.version > 1)
     return std::unexpected(Error{
         ErrorCode::kUsage,
@@ -192,7 +194,7 @@ Result<int> run_sign(const Context& context, const SignOptions& options) {
   if (!options.yes)
     NOTP_TRY(confirm(context.output, fmt::format("Sign root {} of {}?", file.root.version,
                                                  file.root.trust_domain)));
-  for (const PrivateKey& key : keys) sign_envelope(file.envelope, key);
+  for (const PrivateKey& key : keys) trust::sign_envelope(file.envelope, key);
   const std::string out = options.out.empty() ? options.file : options.out;
   NOTP_TRY(write_file(out, file.envelope.encode()));
   NOTP_ASSIGN(signers, root_signers(file.envelope, file.root, before));
@@ -223,11 +225,13 @@ Result<RootPtr> root_in_force(RegistryClient& client, const RootChain& chain) {
               client.ask(wire::RootsRequest{version > 0 ? version - 1 : 0}));
   if (page.root_chain.empty())
     return fail(ErrorCode::kState, fmt::format("the registry does not show its root {}", version));
-  NOTP_ASSIGN(Root root, verify_pinned_root(page.root_chain.front(), chain.newest()->trust_domain));
-  return std::make_shared<const Root>(std::move(root));
+  NOTP_ASSIGN(trust::Root root,
+              trust::verify_pinned_root(page.root_chain.front(), chain.newest()->trust_domain));
+  return std::make_shared<const trust::Root>(std::move(root));
 }
 
-Result<int> print_published(const Context& context, const Root& before, const RootFile& file) {
+Result<int> print_published(const Context& context, const trust::Root& before,
+                            const RootFile& file) {
   NOTP_ASSIGN(const RootSigners signers, root_signers(file.envelope, file.root, &before));
   json::object document = root_json(file.root, signers, &before, context.now.wall_ms);
   document["published"] = true;
@@ -262,11 +266,11 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
     return exit_code::kOk;
   }
   NOTP_ASSIGN(const RootPtr before, root_in_force(*client, chain));
-  Trusted trusted;
+  trust::Trusted trusted;
   trusted.root = before;
-  Update update;
+  trust::Update update;
   update.root_chain = {file.bytes};
-  if (auto verdict = verify_update(update, trusted, context.now.wall_ms); verdict.error)
+  if (auto verdict = trust::verify_update(update, trusted, context.now.wall_ms); verdict.error)
     return std::unexpected(std::move(*verdict.error).in(options.file));
   NOTP_TRY(client->ask(wire::PublishRoot{file.bytes}));
   NOTP_TRY(chain.extend({&file.bytes, 1}, context.now.wall_ms));
@@ -333,11 +337,11 @@ void declare_sign(CLI::App& command, SignOptions& options) {
 
 }  // namespace
 
-Result<void> check_statement(const Root& root) {
-  const auto decoded = Root::decode(root.encode());
+Result<void> check_statement(const trust::Root& root) {
+  const auto decoded = trust::Root::decode(root.encode());
   if (!decoded) return fail(ErrorCode::kUsage, decoded.error().message);
-  for (const Delegation& delegation : root.delegations)
-    if (std::ranges::count(root.delegations, delegation.pattern, &Delegation::pattern) > 1)
+  for (const trust::Delegation& delegation : root.delegations)
+    if (std::ranges::count(root.delegations, delegation.pattern, &trust::Delegation::pattern) > 1)
       return fail(ErrorCode::kUsage, fmt::format("'{}' is delegated twice; the second could never "
                                                  "apply",
                                                  delegation.pattern));

@@ -8,10 +8,10 @@
 namespace notp::cli {
 
 // "pattern=pub.pem[,pub.pem…][:threshold]". kUsage, and the errors of reading a key.
-Result<Delegation> parse_publisher(const std::string& text);
+Result<trust::Delegation> parse_publisher(const std::string& text);
 
 // Checks that peers would accept this statement once it is signed. kUsage with what is wrong.
-Result<void> check_statement(const Root& root);
+Result<void> check_statement(const trust::Root& root);
 
 void add_root_edits(Commands& commands, CLI::App& root);
 

@@ -41,7 +41,7 @@ std::unexpected<Error> refuse(std::string message, std::string hint = {}) {
 struct Edit {
   RootFile from;
   bool in_place = false;  // `from` is a draft, still without all signatures of its own keys
-  Root root;
+  trust::Root root;
   fs::path out;
 };
 
@@ -65,7 +65,7 @@ Result<Edit> start_edit(const EditOptions& options) {
 
 // A new root gets its predecessor's lifetime, starting now, unless the options say otherwise.
 void set_times(Edit& edit, const EditOptions& options, TimeMs now_ms) {
-  const Root& before = edit.from.root;
+  const trust::Root& before = edit.from.root;
   edit.root.issued_ms = now_ms;
   if (options.expires_in_days)
     edit.root.expires_ms =
@@ -77,7 +77,7 @@ void set_times(Edit& edit, const EditOptions& options, TimeMs now_ms) {
 Result<int> finish_edit(const Context& context, Edit edit, const EditOptions& options) {
   set_times(edit, options, context.now.wall_ms);
   NOTP_TRY(check_statement(edit.root));
-  const Envelope envelope = envelope_of(edit.root);
+  const trust::Envelope envelope = trust::envelope_of(edit.root);
   if (edit.in_place)
     NOTP_TRY(write_file(edit.out, envelope.encode()));
   else
@@ -86,7 +86,7 @@ Result<int> finish_edit(const Context& context, Edit edit, const EditOptions& op
   if (dropped > 0)
     context.output.note(fmt::format("note: {} made before the change {} dropped",
                                     counted(dropped, "signature"), dropped == 1 ? "was" : "were"));
-  const Root* previous = edit.in_place ? nullptr : &edit.from.root;
+  const trust::Root* previous = edit.in_place ? nullptr : &edit.from.root;
   NOTP_ASSIGN(const RootSigners signers, root_signers(envelope, edit.root, previous));
   json::object document = root_json(edit.root, signers, previous, context.now.wall_ms);
   document["file"] = edit.out.string();
@@ -119,19 +119,20 @@ bool covers(std::string_view outer, std::string_view inner) {
 
 // Inserts it before the first pattern that covers all of its ledgers: after that one it could never
 // apply.
-Delegation& new_delegation(Root& root, const std::string& pattern) {
-  const auto place = std::ranges::find_if(
-      root.delegations, [&](const Delegation& other) { return covers(other.pattern, pattern); });
-  return *root.delegations.insert(place, Delegation{pattern, {}, 1});
+trust::Delegation& new_delegation(trust::Root& root, const std::string& pattern) {
+  const auto place = std::ranges::find_if(root.delegations, [&](const trust::Delegation& other) {
+    return covers(other.pattern, pattern);
+  });
+  return *root.delegations.insert(place, trust::Delegation{pattern, {}, 1});
 }
 
-Delegation* find_delegation(Root& root, const std::string& pattern) {
-  const auto found = std::ranges::find(root.delegations, pattern, &Delegation::pattern);
+trust::Delegation* find_delegation(trust::Root& root, const std::string& pattern) {
+  const auto found = std::ranges::find(root.delegations, pattern, &trust::Delegation::pattern);
   return found == root.delegations.end() ? nullptr : &*found;
 }
 
-Result<Delegation*> named_delegation(Root& root, const std::string& pattern) {
-  if (Delegation* delegation = find_delegation(root, pattern)) return delegation;
+Result<trust::Delegation*> named_delegation(trust::Root& root, const std::string& pattern) {
+  if (trust::Delegation* delegation = find_delegation(root, pattern)) return delegation;
   return refuse(fmt::format("the root has no pattern '{}'", pattern),
                 "'notp root show' lists them");
 }
@@ -167,7 +168,7 @@ Result<int> run_add_key(const Context& context, const EditOptions& options) {
     } else if (role == KeyRole::kRoot) {
       NOTP_TRY(add_to(edit.root.root_keys, key));
     } else {
-      Delegation* delegation = find_delegation(edit.root, options.pattern);
+      trust::Delegation* delegation = find_delegation(edit.root, options.pattern);
       if (!delegation) delegation = &new_delegation(edit.root, options.pattern);
       NOTP_TRY(add_to(delegation->keys, key));
     }
@@ -200,9 +201,10 @@ Result<void> check_threshold(std::string_view what, size_t keys, uint32_t thresh
                 "lower it in the same step with --threshold, or add a key first");
 }
 
-Result<void> remove_publisher(Root& root, const EditOptions& options, const std::string& keyid) {
+Result<void> remove_publisher(trust::Root& root, const EditOptions& options,
+                              const std::string& keyid) {
   bool found = false;
-  for (Delegation& delegation : root.delegations) {
+  for (trust::Delegation& delegation : root.delegations) {
     if (!options.pattern.empty() && delegation.pattern != options.pattern) continue;
     if (!remove_from(delegation.keys, keyid)) continue;
     found = true;
@@ -211,7 +213,7 @@ Result<void> remove_publisher(Root& root, const EditOptions& options, const std:
     NOTP_TRY(check_threshold(fmt::format("'{}'", delegation.pattern), delegation.keys.size(),
                              delegation.threshold));
   }
-  std::erase_if(root.delegations, [](const Delegation& d) { return d.keys.empty(); });
+  std::erase_if(root.delegations, [](const trust::Delegation& d) { return d.keys.empty(); });
   if (found) return {};
   return refuse(options.pattern.empty()
                     ? fmt::format("key {} may publish nothing", keyid)
@@ -221,7 +223,7 @@ Result<void> remove_publisher(Root& root, const EditOptions& options, const std:
 Result<int> run_remove_key(const Context& context, const EditOptions& options) {
   NOTP_ASSIGN(Edit edit, start_edit(options));
   NOTP_ASSIGN(const KeyRole role, key_role(options));
-  Root& root = edit.root;
+  trust::Root& root = edit.root;
   for (const std::string& text : options.keys) {
     NOTP_ASSIGN(const std::string keyid, keyid_of(text));
     if (role == KeyRole::kPublisher) {
@@ -248,7 +250,7 @@ Result<int> run_set_threshold(const Context& context, const EditOptions& options
   }
   if (options.pattern.empty())
     return refuse("no --pattern says which publishers are meant", "as in --pattern '*/*'");
-  NOTP_ASSIGN(Delegation * delegation, named_delegation(edit.root, options.pattern));
+  NOTP_ASSIGN(trust::Delegation * delegation, named_delegation(edit.root, options.pattern));
   delegation->threshold = options.threshold;
   NOTP_TRY(check_threshold(fmt::format("'{}'", options.pattern), delegation->keys.size(),
                            options.threshold));
@@ -257,7 +259,7 @@ Result<int> run_set_threshold(const Context& context, const EditOptions& options
 
 Result<int> run_set_data_roots(const Context& context, const EditOptions& options) {
   NOTP_ASSIGN(Edit edit, start_edit(options));
-  NOTP_ASSIGN(Delegation * delegation, named_delegation(edit.root, options.pattern));
+  NOTP_ASSIGN(trust::Delegation * delegation, named_delegation(edit.root, options.pattern));
   delegation->data_roots = options.data_roots;
   std::ranges::sort(delegation->data_roots);
   const auto twice = std::ranges::unique(delegation->data_roots);
@@ -340,14 +342,14 @@ void declare_remove_key(CLI::App& command, EditOptions& options) {
 
 }  // namespace
 
-Result<Delegation> parse_publisher(const std::string& text) {
+Result<trust::Delegation> parse_publisher(const std::string& text) {
   const auto no = [&](std::string_view why) {
     return refuse(fmt::format("--publisher '{}': {}", text, why),
                   "as in --publisher '100000000000/*=alice.pub,bob.pub:2'");
   };
   const size_t equals = text.find('=');
   if (equals == text.npos || equals == 0) return no("no pattern before '='");
-  Delegation delegation;
+  trust::Delegation delegation;
   delegation.pattern = text.substr(0, equals);
   std::string files = text.substr(equals + 1);
   if (const size_t colon = files.rfind(':');

@@ -33,15 +33,15 @@ json::array text_array(const std::vector<std::string>& texts) {
 
 std::string time_or_never(TimeMs time_ms) { return time_ms == 0 ? "never" : utc_time(time_ms); }
 
-const Delegation* find_delegation(const Root& root, const std::string& pattern) {
-  const auto found = std::ranges::find(root.delegations, pattern, &Delegation::pattern);
+const trust::Delegation* find_delegation(const trust::Root& root, const std::string& pattern) {
+  const auto found = std::ranges::find(root.delegations, pattern, &trust::Delegation::pattern);
   return found == root.delegations.end() ? nullptr : &*found;
 }
 
 // The order of the patterns decides which one applies.
-std::vector<std::string> common_patterns(const Root& root, const Root& other) {
+std::vector<std::string> common_patterns(const trust::Root& root, const trust::Root& other) {
   std::vector<std::string> patterns;
-  for (const Delegation& delegation : root.delegations)
+  for (const trust::Delegation& delegation : root.delegations)
     if (find_delegation(other, delegation.pattern)) patterns.push_back(delegation.pattern);
   return patterns;
 }
@@ -58,10 +58,10 @@ class RootComparison {
     for (const PublicKey& key : after)
       if (!has(before, key)) changes_.push_back({subject, {}, key.keyid()});
   }
-  void delegations(const Root& before, const Root& after) {
-    for (const Delegation& old : before.delegations)
+  void delegations(const trust::Root& before, const trust::Root& after) {
+    for (const trust::Delegation& old : before.delegations)
       if (!find_delegation(after, old.pattern)) delegation(old.pattern, &old, nullptr);
-    for (const Delegation& next : after.delegations)
+    for (const trust::Delegation& next : after.delegations)
       delegation(next.pattern, find_delegation(before, next.pattern), &next);
     value("order of the patterns",
           fmt::format("{}", fmt::join(common_patterns(before, after), " ")),
@@ -70,11 +70,12 @@ class RootComparison {
   std::vector<RootChange> take() { return std::move(changes_); }
 
  private:
-  void delegation(const std::string& pattern, const Delegation* before, const Delegation* after) {
-    static const Delegation kNone{{}, {}, 0};
-    const Delegation &old = before ? *before : kNone, &next = after ? *after : kNone;
+  void delegation(const std::string& pattern, const trust::Delegation* before,
+                  const trust::Delegation* after) {
+    static const trust::Delegation kNone{{}, {}, 0};
+    const trust::Delegation &old = before ? *before : kNone, &next = after ? *after : kNone;
     keys(fmt::format("publisher key of {}", pattern), old.keys, next.keys);
-    const auto number = [](const Delegation* d) {
+    const auto number = [](const trust::Delegation* d) {
       return d ? std::to_string(d->threshold) : std::string();
     };
     value(fmt::format("threshold of {}", pattern), number(before), number(after));
@@ -86,10 +87,10 @@ class RootComparison {
   std::vector<RootChange> changes_;
 };
 
-SignerCount count_of(const Envelope& envelope, const Keys& keys, uint32_t threshold) {
+SignerCount count_of(const trust::Envelope& envelope, const Keys& keys, uint32_t threshold) {
   SignerCount count{{}, {}, threshold};
   for (const PublicKey& key : keys)
-    (count_signers(envelope, {&key, 1}) == 1 ? count.signed_by : count.missing)
+    (trust::count_signers(envelope, {&key, 1}) == 1 ? count.signed_by : count.missing)
         .push_back(key.keyid());
   return count;
 }
@@ -109,11 +110,11 @@ json::object signer_json(const SignerCount& count) {
           {"needed", count.needed()}};
 }
 
-std::string publishers_text(const Root& root) {
+std::string publishers_text(const trust::Root& root) {
   if (root.delegations.empty()) return "Publishers: none; nothing can be published.\n";
   std::vector<std::pair<std::string, std::string>> rows;
   rows.reserve(root.delegations.size());
-  for (const Delegation& delegation : root.delegations) {
+  for (const trust::Delegation& delegation : root.delegations) {
     std::string who = fmt::format("{} of {}: {}", delegation.threshold, delegation.keys.size(),
                                   fmt::join(keyids(delegation.keys), " "));
     if (!delegation.data_roots.empty())
@@ -123,7 +124,7 @@ std::string publishers_text(const Root& root) {
   return "Publishers, the first pattern that matches a ledger counts:\n" + facts(rows);
 }
 
-std::string signers_text(const Root& root, const RootSigners& signers) {
+std::string signers_text(const trust::Root& root, const RootSigners& signers) {
   std::vector<std::pair<std::string, std::string>> rows;
   if (signers.previous)
     rows.emplace_back(fmt::format("keys of root {}", root.version - 1),
@@ -138,21 +139,21 @@ std::string signers_text(const Root& root, const RootSigners& signers) {
 }  // namespace
 
 bool RootFile::is_signed() const {
-  return verify_pinned_root(bytes, root.trust_domain).has_value();
+  return trust::verify_pinned_root(bytes, root.trust_domain).has_value();
 }
 
 Result<RootFile> read_root_file(const std::filesystem::path& path) {
   RootFile file;
   file.path = path;
   NOTP_ASSIGN(file.bytes, read_file(path, limits::kEnvelopeBytesMax));
-  auto envelope = Envelope::decode(file.bytes);
+  auto envelope = trust::Envelope::decode(file.bytes);
   if (!envelope) return std::unexpected(std::move(envelope).error().in(path.string()));
   file.envelope = *std::move(envelope);
-  if (file.envelope.payload_type != kRootType)
+  if (file.envelope.payload_type != trust::kRootType)
     return fail(ErrorCode::kEnvelope,
                 fmt::format("{}: a statement of type '{}', not a root", path.string(),
                             printable(file.envelope.payload_type)));
-  auto root = Root::decode(file.envelope.payload);
+  auto root = trust::Root::decode(file.envelope.payload);
   if (!root) return std::unexpected(std::move(root).error().in(path.string()));
   file.root = *std::move(root);
   return file;
@@ -160,12 +161,13 @@ Result<RootFile> read_root_file(const std::filesystem::path& path) {
 
 Result<RootFile> read_signed_root(const std::filesystem::path& path) {
   NOTP_ASSIGN(RootFile file, read_root_file(path));
-  const auto verified = verify_pinned_root(file.bytes, file.root.trust_domain);
+  const auto verified = trust::verify_pinned_root(file.bytes, file.root.trust_domain);
   if (!verified) return std::unexpected(Error(verified.error()).in(path.string()));
   return file;
 }
 
-std::vector<RootChange> compare_root_statements(const Root& before, const Root& after) {
+std::vector<RootChange> compare_root_statements(const trust::Root& before,
+                                                const trust::Root& after) {
   RootComparison comparison;
   comparison.value("epoch", std::to_string(before.epoch), std::to_string(after.epoch));
   comparison.value("expires", time_or_never(before.expires_ms), time_or_never(after.expires_ms));
@@ -177,15 +179,16 @@ std::vector<RootChange> compare_root_statements(const Root& before, const Root& 
   return comparison.take();
 }
 
-Result<RootSigners> root_signers(const Envelope& envelope, const Root& root, const Root* previous) {
+Result<RootSigners> root_signers(const trust::Envelope& envelope, const trust::Root& root,
+                                 const trust::Root* previous) {
   RootSigners signers{count_of(envelope, root.root_keys, root.root_threshold), {}, {}};
   Keys known = root.root_keys;
   if (previous) {
     signers.previous = count_of(envelope, previous->root_keys, previous->root_threshold);
     known.insert(known.end(), previous->root_keys.begin(), previous->root_keys.end());
   }
-  const Bytes message = pre_authentication_encoding(envelope.payload_type, envelope.payload);
-  for (const EnvelopeSignature& signature : envelope.signatures) {
+  const Bytes message = trust::pre_authentication_encoding(envelope.payload_type, envelope.payload);
+  for (const trust::EnvelopeSignature& signature : envelope.signatures) {
     const bool valid = std::ranges::any_of(known, [&](const PublicKey& key) {
       return verify_signature(key, message, signature.signature);
     });
@@ -200,7 +203,7 @@ Result<RootSigners> root_signers(const Envelope& envelope, const Root& root, con
   return signers;
 }
 
-Result<void> check_root_step(const Root& next, const Root& previous) {
+Result<void> check_root_step(const trust::Root& next, const trust::Root& previous) {
   if (next.trust_domain != previous.trust_domain)
     return fail(ErrorCode::kWrongTarget, fmt::format("a root of '{}' cannot follow one of '{}'",
                                                      next.trust_domain, previous.trust_domain));
@@ -230,8 +233,8 @@ std::string root_changes_text(const Output& output, const std::vector<RootChange
   return text;
 }
 
-std::string root_text(const Output& output, const Root& root, const RootSigners& signers,
-                      const Root* previous, TimeMs now_ms) {
+std::string root_text(const Output& output, const trust::Root& root, const RootSigners& signers,
+                      const trust::Root* previous, TimeMs now_ms) {
   std::string expires = time_or_never(root.expires_ms);
   if (root.expires_ms != 0 && now_ms >= root.expires_ms) expires += " (expired)";
   std::string text = fmt::format("Root {} of {}\n", root.version, root.trust_domain);
@@ -254,10 +257,10 @@ std::string root_text(const Output& output, const Root& root, const RootSigners&
   return text + signers_text(root, signers);
 }
 
-json::object root_json(const Root& root, const RootSigners& signers, const Root* previous,
-                       TimeMs now_ms) {
+json::object root_json(const trust::Root& root, const RootSigners& signers,
+                       const trust::Root* previous, TimeMs now_ms) {
   json::array delegations;
-  for (const Delegation& delegation : root.delegations)
+  for (const trust::Delegation& delegation : root.delegations)
     delegations.push_back(json::object{{"pattern", delegation.pattern},
                                        {"threshold", delegation.threshold},
                                        {"keyids", text_array(keyids(delegation.keys))},
@@ -275,7 +278,7 @@ json::object root_json(const Root& root, const RootSigners& signers, const Root*
                       {"complete", signers.complete()}};
   if (root.expires_ms != 0) object["expires"] = utc_time(root.expires_ms);
   object["expired"] = root.expires_ms != 0 && now_ms >= root.expires_ms;
-  object["root_expiry"] = root_expiry_name(root_expiry(root.expires_ms, now_ms));
+  object["root_expiry"] = trust::root_expiry_name(trust::root_expiry(root.expires_ms, now_ms));
   if (!previous) return object;
   object["signatures"].as_object()["previous"] = signer_json(*signers.previous);
   json::array changes;

@@ -15,8 +15,8 @@ namespace notp::cli {
 struct RootFile {
   std::filesystem::path path;
   Bytes bytes;
-  Envelope envelope;
-  Root root;
+  trust::Envelope envelope;
+  trust::Root root;
 
   // Signed by its own threshold: no longer a draft, unless signatures by the previous root's keys
   // are still missing.
@@ -33,7 +33,8 @@ struct RootChange {
   std::string subject;  // "root key", "epoch", "publisher 100000000000/*" …
   std::string before, after;
 };
-std::vector<RootChange> compare_root_statements(const Root& before, const Root& after);
+std::vector<RootChange> compare_root_statements(const trust::Root& before,
+                                                const trust::Root& after);
 
 // The signatures of one list of keys.
 struct SignerCount {
@@ -51,18 +52,19 @@ struct RootSigners {
   bool complete() const { return own.needed() == 0 && (!previous || previous->needed() == 0); }
 };
 // kSignature when a signature names a known key but does not verify.
-Result<RootSigners> root_signers(const Envelope& envelope, const Root& root, const Root* previous);
+Result<RootSigners> root_signers(const trust::Envelope& envelope, const trust::Root& root,
+                                 const trust::Root* previous);
 
 // Checks that `next` can follow `previous`, apart from signatures. kWrongTarget, kRollback,
 // kRootInvalid.
-Result<void> check_root_step(const Root& next, const Root& previous);
+Result<void> check_root_step(const trust::Root& next, const trust::Root& previous);
 
 // Returns all that a signer must read, line by line: the statement, the differences from `previous`
 // (null: not given), and which signatures are present and missing.
-std::string root_text(const Output& output, const Root& root, const RootSigners& signers,
-                      const Root* previous, TimeMs now_ms);
+std::string root_text(const Output& output, const trust::Root& root, const RootSigners& signers,
+                      const trust::Root* previous, TimeMs now_ms);
 std::string root_changes_text(const Output& output, const std::vector<RootChange>& changes);
-json::object root_json(const Root& root, const RootSigners& signers, const Root* previous,
-                       TimeMs now_ms);
+json::object root_json(const trust::Root& root, const RootSigners& signers,
+                       const trust::Root* previous, TimeMs now_ms);
 
 }  // namespace notp::cli

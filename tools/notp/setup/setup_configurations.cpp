@@ -9,13 +9,13 @@ namespace {
 
 // A JSON string is also a double-quoted YAML string.
 
-std::string cli_configuration(const SetupPlan& plan, Role role, std::string_view more) {
+std::string cli_configuration(const SetupPlan& plan, session::Role role, std::string_view more) {
   return fmt::format(
       "# notp as {}. Paths start at this folder.\n"
       "registry: {}\ntrust_domain: {}\nroot: root.envelope\n"
       "tls: {{certificate: {role}.crt, key: {role}.key, ca: ca.crt}}\n{}",
       plan.identity(role).text(), json_string(plan.registry_address()),
-      json_string(plan.trust_domain), more, fmt::arg("role", role_name(role)));
+      json_string(plan.trust_domain), more, fmt::arg("role", session::role_name(role)));
 }
 
 }  // namespace
@@ -55,12 +55,12 @@ std::string registry_configuration(const SetupPlan& plan) {
 
 std::string publisher_configuration(const SetupPlan& plan) {
   return cli_configuration(
-      plan, Role::kPublisher,
+      plan, session::Role::kPublisher,
       fmt::format("signing_key: signing.key\nledger: {}\n", json_string(plan.ledger.text())));
 }
 
 std::string admin_configuration(const SetupPlan& plan) {
-  return cli_configuration(plan, Role::kAdmin, {});
+  return cli_configuration(plan, session::Role::kAdmin, {});
 }
 
 }  // namespace notp::cli

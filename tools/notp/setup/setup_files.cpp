@@ -37,8 +37,8 @@ bool is_there(const fs::path& file) {
 
 // The owner of a certificate: a program, or the CA of nodes.
 struct Holder {
-  std::string stem;          // "registry/registry": .key, .crt, .csr
-  std::optional<Role> role;  // absent: the CA of nodes
+  std::string stem;                   // "registry/registry": .key, .crt, .csr
+  std::optional<session::Role> role;  // absent: the CA of nodes
 };
 
 class Maker {
@@ -75,10 +75,10 @@ class Maker {
 };
 
 const std::vector<Holder>& holders() {
-  static const std::vector<Holder> all{{"registry/registry", Role::kRegistry},
+  static const std::vector<Holder> all{{"registry/registry", session::Role::kRegistry},
                                        {"registry/node-ca", std::nullopt},
-                                       {"publisher/publisher", Role::kPublisher},
-                                       {"admin/admin", Role::kAdmin}};
+                                       {"publisher/publisher", session::Role::kPublisher},
+                                       {"admin/admin", session::Role::kAdmin}};
   return all;
 }
 
@@ -129,7 +129,7 @@ Result<PublicKey> Maker::signing_key(const std::string& stem) {
 
 Result<void> Maker::sign_root(const PublicKey& root_key, const PublicKey& publisher,
                               const PublicKey& freshness) {
-  Root root;
+  trust::Root root;
   root.trust_domain = plan_.trust_domain;
   root.version = root.epoch = 1;
   root.issued_ms = now_.wall_ms;
@@ -143,8 +143,8 @@ Result<void> Maker::sign_root(const PublicKey& root_key, const PublicKey& publis
   if (!signer)
     return std::unexpected(std::move(signer).error().with(
         "hint", "root.envelope is missing and needs the root key: bring it back for this run"));
-  Envelope envelope = envelope_of(root);
-  sign_envelope(envelope, *signer);
+  trust::Envelope envelope = trust::envelope_of(root);
+  trust::sign_envelope(envelope, *signer);
   return put("root.envelope", envelope.encode());
 }
 
@@ -178,7 +178,7 @@ Result<void> Maker::make_keys_and_root() {
   for (const char* stem : {"offline/root", "publisher/signing", "registry/freshness"})
     NOTP_TRY(find_signing_key(stem));
   NOTP_ASSIGN(const Bytes envelope, read_file(file, limits::kEnvelopeBytesMax));
-  if (const auto root = verify_pinned_root(envelope, plan_.trust_domain); !root)
+  if (const auto root = trust::verify_pinned_root(envelope, plan_.trust_domain); !root)
     return std::unexpected(Error(root.error()).in(file.string()));
   out_.files.push_back({"root.envelope", false});
   return {};
@@ -231,11 +231,11 @@ pki::LeafOptions Maker::leaf(const Holder& holder) const {
     leaf.is_ca = true;
     return leaf;
   }
-  const Identity identity = plan_.identity(*holder.role);
+  const session::Identity identity = plan_.identity(*holder.role);
   leaf.common_name = identity.name.substr(0, kCommonNameMax);
   leaf.uris = {identity.text()};
-  leaf.server_auth = identity.role == Role::kRegistry;
-  leaf.client_auth = identity.role != Role::kRegistry;
+  leaf.server_auth = identity.role == session::Role::kRegistry;
+  leaf.client_auth = identity.role != session::Role::kRegistry;
   return leaf;
 }
 
@@ -246,26 +246,28 @@ Result<void> Maker::request_certificate(const Holder& holder, std::string_view k
       {.request = holder.stem + ".csr",
        .certificate = holder.stem + ".crt",
        .identity = holder.role ? plan_.identity(*holder.role).text() : std::string(),
-       .is_server = holder.role == Role::kRegistry});
+       .is_server = holder.role == session::Role::kRegistry});
   return {};
 }
 
 // Checks the certificate from the site's authority before programs use it.
 Result<void> Maker::check_certificate(const Holder& holder) const {
-  const TlsFiles files{plan_.file(holder.stem + ".crt"), plan_.file(holder.stem + ".key"),
-                       plan_.file("ca.crt"), plan_.trust_domain};
+  const transport::TlsFiles files{plan_.file(holder.stem + ".crt"),
+                                  plan_.file(holder.stem + ".key"), plan_.file("ca.crt"),
+                                  plan_.trust_domain};
   const std::string name = files.certificate.string();
   if (!holder.role) {
-    const auto authority = NodeCa::open({.certificate = files.certificate,
-                                         .private_key = files.private_key,
-                                         .authorities = files.authorities,
-                                         .lifetime_ms = kDayMs});
+    const auto authority = enroll::NodeCa::open({.certificate = files.certificate,
+                                                 .private_key = files.private_key,
+                                                 .authorities = files.authorities,
+                                                 .lifetime_ms = kDayMs});
     if (!authority) return std::unexpected(Error(authority.error()).in(name));
     return {};
   }
-  const bool is_server = holder.role == Role::kRegistry;
+  const bool is_server = holder.role == session::Role::kRegistry;
   NOTP_ASSIGN(const auto context,
-              TlsContext::load(files, is_server ? Side::kServer : Side::kClient));
+              transport::TlsContext::load(
+                  files, is_server ? transport::Side::kServer : transport::Side::kClient));
   const auto& identity = context->identity();
   if (!identity) return std::unexpected(Error(identity.error()).in(name));
   if (*identity == plan_.identity(*holder.role)) return {};
@@ -321,23 +323,26 @@ Result<void> Maker::make_model() {
 // Makes a token in the registry's store as the registry does on request. No authorisation is
 // needed: the user who runs setup still owns the store.
 Result<std::string> Maker::new_token() {
-  const TlsFiles tls{plan_.file("registry/registry.crt"), plan_.file("registry/registry.key"),
-                     plan_.file("registry/ca.crt"), plan_.trust_domain};
-  NOTP_ASSIGN(const auto listener, TlsContext::enroll_listener(tls));
-  NOTP_ASSIGN(const auto authority, NodeCa::open({.certificate = plan_.file("registry/node-ca.crt"),
-                                                  .private_key = plan_.file("registry/node-ca.key"),
-                                                  .authorities = tls.authorities,
-                                                  .lifetime_ms = kDayMs}));
-  NOTP_ASSIGN(const auto tokens, JoinTokens::open(plan_.file("registry/data/join-tokens.db")));
-  Enrollment enrollment(plan_.trust_domain, {.tokens = *tokens,
-                                             .authority = *authority,
-                                             .denied = nullptr,
-                                             .roots = [] { return std::vector<Bytes>(); }});
+  const transport::TlsFiles tls{plan_.file("registry/registry.crt"),
+                                plan_.file("registry/registry.key"), plan_.file("registry/ca.crt"),
+                                plan_.trust_domain};
+  NOTP_ASSIGN(const auto listener, transport::TlsContext::enroll_listener(tls));
+  NOTP_ASSIGN(const auto authority,
+              enroll::NodeCa::open({.certificate = plan_.file("registry/node-ca.crt"),
+                                    .private_key = plan_.file("registry/node-ca.key"),
+                                    .authorities = tls.authorities,
+                                    .lifetime_ms = kDayMs}));
+  NOTP_ASSIGN(const auto tokens,
+              enroll::JoinTokens::open(plan_.file("registry/data/join-tokens.db")));
+  enroll::Enrollment enrollment(plan_.trust_domain, {.tokens = *tokens,
+                                                     .authority = *authority,
+                                                     .denied = nullptr,
+                                                     .roots = [] { return std::vector<Bytes>(); }});
   enrollment.tell({.enroll = plan_.enroll_address(),
                    .registry = plan_.registry_address(),
                    .authority = listener->authority()});
   return enrollment.new_token({plan_.node, static_cast<uint64_t>(kTokenMs), /*replace=*/false},
-                              plan_.identity(Role::kAdmin).text(), now_.wall_ms);
+                              plan_.identity(session::Role::kAdmin).text(), now_.wall_ms);
 }
 
 // The only existing file that is rewritten: an expired token is useless.

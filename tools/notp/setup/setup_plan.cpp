@@ -98,21 +98,23 @@ Result<void> check_reachable(const std::string& host) {
       "where the registry listens");
 }
 
-Result<void> check_name(std::string_view flag, const SetupPlan& plan, Role role) {
-  const Identity identity = plan.identity(role);
-  if (Identity::parse(identity.text())) return {};
+Result<void> check_name(std::string_view flag, const SetupPlan& plan, session::Role role) {
+  const session::Identity identity = plan.identity(role);
+  if (session::Identity::parse(identity.text())) return {};
   return refuse(fmt::format("{} '{}' is no name", flag, printable(identity.name)),
                 fmt::format("1 to {} letters, digits, '.', '_' and '-'", limits::kNameBytesMax));
 }
 
-Result<LedgerId> checked_ledger(const std::optional<std::string>& zone, const std::string& ledger) {
+Result<model::LedgerId> checked_ledger(const std::optional<std::string>& zone,
+                                       const std::string& ledger) {
   const size_t slash = ledger.find('/');
   if (slash != ledger.npos && zone && ledger.substr(0, slash) != *zone)
     return refuse(fmt::format("--zone {} and --ledger {} name two zones", printable(*zone),
                               printable(ledger)),
                   "a zone is set up with a ledger of it");
-  if (slash != ledger.npos) return LedgerId::parse(ledger);
-  return LedgerId::parse(fmt::format("{}/{}", zone.value_or(std::string(kDefaultZone)), ledger));
+  if (slash != ledger.npos) return model::LedgerId::parse(ledger);
+  return model::LedgerId::parse(
+      fmt::format("{}/{}", zone.value_or(std::string(kDefaultZone)), ledger));
 }
 
 Result<void> check_ports(const SetupPlan& plan) {
@@ -161,16 +163,17 @@ Result<SetupPlan> read_plan(const fs::path& folder) {
                  .own_ca = text_in(object, "ca") == "own",
                  .is_complete = text_in(object, "state") == "complete",
                  .tokens = {}};
-  NOTP_ASSIGN(plan.ledger, LedgerId::parse(text_in(object, "ledger")));
+  NOTP_ASSIGN(plan.ledger, model::LedgerId::parse(text_in(object, "ledger")));
   if (const json::value* tokens = object.if_contains("tokens"); tokens && tokens->is_object())
     plan.tokens = tokens->get_object();
-  NOTP_TRY(check_trust_domain(plan.trust_domain));
+  NOTP_TRY(model::check_trust_domain(plan.trust_domain));
   NOTP_TRY(checked_host(file.string(), plan.address));
   NOTP_TRY(checked_listen(plan.listen));
   if (plan.port == 0 || plan.enroll_port == 0 || plan.health_port == 0)
     return refuse(fmt::format("{} lacks a port", file.string()), "restore the file");
   NOTP_TRY(check_ports(plan));
-  for (const Role role : {Role::kNode, Role::kPublisher, Role::kAdmin, Role::kRegistry})
+  for (const session::Role role : {session::Role::kNode, session::Role::kPublisher,
+                                   session::Role::kAdmin, session::Role::kRegistry})
     NOTP_TRY(check_name(file.string(), plan, role));
   return plan;
 }
@@ -201,7 +204,7 @@ Result<SetupPlan> go_on(const Context& context, const SetupOptions& options, Set
   }
   if (options.zone) NOTP_TRY(same(plan, "--zone", *options.zone, plan.zone()));
   if (options.ledger) {
-    NOTP_ASSIGN(const LedgerId ledger, checked_ledger(plan.zone(), *options.ledger));
+    NOTP_ASSIGN(const model::LedgerId ledger, checked_ledger(plan.zone(), *options.ledger));
     NOTP_TRY(same(plan, "--ledger", ledger.text(), plan.ledger.text()));
   }
   if (options.publisher) NOTP_TRY(same(plan, "--publisher", *options.publisher, plan.publisher));
@@ -218,7 +221,7 @@ Result<SetupPlan> go_on(const Context& context, const SetupOptions& options, Set
   if (options.development_ca && plan.own_ca)
     NOTP_TRY(same(plan, "--development-ca", "development", "your own authority"));
   if (options.node) plan.node = *options.node;
-  NOTP_TRY(check_name("--node", plan, Role::kNode));
+  NOTP_TRY(check_name("--node", plan, session::Role::kNode));
   return plan;
 }
 
@@ -233,7 +236,7 @@ Result<std::string> ask_domain(const Context& context, const Asker& asker) {
     return refuse("no trust domain is given",
                   "give --trust-domain, as in core-platform.internal: the name of what all keys "
                   "and nodes belong to; it never changes");
-  NOTP_TRY(check_trust_domain(domain));
+  NOTP_TRY(model::check_trust_domain(domain));
   return domain;
 }
 
@@ -258,13 +261,13 @@ Result<void> ask_names(const SetupOptions& options, const Asker& asker, SetupPla
   NOTP_ASSIGN(plan.ledger, checked_ledger(options.zone, ledger));
   NOTP_ASSIGN(plan.publisher,
               asker.text(options.publisher, "Name of the publisher", plan.publisher));
-  NOTP_TRY(check_name("--publisher", plan, Role::kPublisher));
+  NOTP_TRY(check_name("--publisher", plan, session::Role::kPublisher));
   NOTP_ASSIGN(plan.node, asker.text(options.node, "Name of the first node", plan.node));
-  NOTP_TRY(check_name("--node", plan, Role::kNode));
+  NOTP_TRY(check_name("--node", plan, session::Role::kNode));
   plan.admin = options.admin.value_or(plan.admin);
-  NOTP_TRY(check_name("--admin", plan, Role::kAdmin));
+  NOTP_TRY(check_name("--admin", plan, session::Role::kAdmin));
   plan.registry_name = options.registry_name.value_or(plan.registry_name);
-  return check_name("--registry-name", plan, Role::kRegistry);
+  return check_name("--registry-name", plan, session::Role::kRegistry);
 }
 
 Result<bool> ask_authority(const SetupOptions& options, const Asker& asker) {
@@ -335,18 +338,18 @@ std::string SetupPlan::registry_address() const { return fmt::format("{}:{}", ad
 
 std::string SetupPlan::enroll_address() const { return fmt::format("{}:{}", address, enroll_port); }
 
-Identity SetupPlan::identity(Role role) const {
+session::Identity SetupPlan::identity(session::Role role) const {
   switch (role) {
-    case Role::kNode:
+    case session::Role::kNode:
       return {trust_domain, role, node};
-    case Role::kPublisher:
+    case session::Role::kPublisher:
       return {trust_domain, role, publisher};
-    case Role::kAdmin:
+    case session::Role::kAdmin:
       return {trust_domain, role, admin};
-    case Role::kRegistry:
+    case session::Role::kRegistry:
       break;
   }
-  return {trust_domain, Role::kRegistry, registry_name};
+  return {trust_domain, session::Role::kRegistry, registry_name};
 }
 
 Result<SetupPlan> make_setup_plan(const Context& context, const SetupOptions& options) {

@@ -37,7 +37,7 @@ struct SetupPlan {
   uint16_t port = 7443;
   uint16_t enroll_port = 7444;
   uint16_t health_port = 7449;  // on loopback
-  LedgerId ledger;              // the first one; its zone is the one being set up
+  model::LedgerId ledger;       // the first one; its zone is the one being set up
   std::string node = "edge-1";
   std::string publisher = "publisher";
   std::string admin = "admin";
@@ -51,7 +51,7 @@ struct SetupPlan {
   std::string zone() const { return std::to_string(ledger.zone); }
   std::string registry_address() const;  // host:port of sessions
   std::string enroll_address() const;    // host:port where nodes join
-  Identity identity(Role role) const;
+  session::Identity identity(session::Role role) const;
   std::filesystem::path file(std::string_view name) const { return folder / name; }
 };
 
