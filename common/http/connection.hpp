@@ -22,7 +22,7 @@ struct ServerParts {
       : options(std::make_shared<const ServerOptions>(given)),
         handler(std::move(with)),
         admission(given.admission ? given.admission : std::make_shared<Admission>()),
-        metrics(given.metrics, given.name),
+        metrics(given.metrics, given.metrics_prefix, given.name),
         tls(std::move(certificates)) {}
 
   AtomicShared<ServerOptions> options;

@@ -16,7 +16,8 @@ constexpr std::pair<Phase, const char*> kTimedOut[] = {{Phase::kHandshake, "hand
 
 }  // namespace
 
-Metrics::Metrics(std::shared_ptr<prometheus::Registry> registry, const std::string& listener)
+Metrics::Metrics(std::shared_ptr<prometheus::Registry> registry, const std::string& prefix,
+                 const std::string& listener)
     : registry_(std::move(registry)) {
   if (!registry_) return;
   const prometheus::Labels own{{"listener", listener}};
@@ -24,36 +25,36 @@ Metrics::Metrics(std::shared_ptr<prometheus::Registry> registry, const std::stri
     return prometheus::Labels{{"listener", listener}, {name, value}};
   };
   auto& requests = prometheus::BuildCounter()
-                       .Name("notp_http_requests_total")
+                       .Name(prefix + "_requests_total")
                        .Help("Requests answered, by class of status.")
                        .Register(*registry_);
   for (size_t i = 0; i < kClasses; ++i)
     answered_[i] = &requests.Add(labels("status", fmt::format("{}xx", i + 1)));
   auto& refused = prometheus::BuildCounter()
-                      .Name("notp_http_connections_refused_total")
+                      .Name(prefix + "_connections_refused_total")
                       .Help("Connections refused, by reason.")
                       .Register(*registry_);
   for (size_t i = 0; i < kRefusals; ++i)
     refused_[i] = &refused.Add(labels("reason", kRefusalNames[i]));
   auto& timed_out = prometheus::BuildCounter()
-                        .Name("notp_http_connections_timed_out_total")
+                        .Name(prefix + "_connections_timed_out_total")
                         .Help("Connections closed because the client was too slow, by what it did.")
                         .Register(*registry_);
   for (const auto& [phase, name] : kTimedOut)
     timed_out_[std::to_underlying(phase)] = &timed_out.Add(labels("phase", name));
   connections_ = &prometheus::BuildGauge()
-                      .Name("notp_http_connections")
+                      .Name(prefix + "_connections")
                       .Help("Connections open.")
                       .Register(*registry_)
                       .Add(own);
   held_ =
       &prometheus::BuildGauge()
-           .Name("notp_http_held_bytes")
+           .Name(prefix + "_held_bytes")
            .Help("Bytes of large request bodies and answers, over all listeners that share them.")
            .Register(*registry_)
            .Add({});
   evicted_ = &prometheus::BuildGauge()
-                  .Name("notp_http_connections_evicted")
+                  .Name(prefix + "_connections_evicted")
                   .Help("Connections closed for others since the start, over all listeners.")
                   .Register(*registry_)
                   .Add({});

@@ -21,7 +21,8 @@ enum class Refusal : uint8_t {
 
 class Metrics {
  public:
-  Metrics(std::shared_ptr<prometheus::Registry> registry, const std::string& listener);
+  Metrics(std::shared_ptr<prometheus::Registry> registry, const std::string& prefix,
+          const std::string& listener);
 
   void answered(unsigned status);
   void refused(Refusal why);

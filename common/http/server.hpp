@@ -45,6 +45,7 @@ struct ServerOptions {
   std::shared_ptr<Admission> admission;
   // Registry for the server's metrics; null: none.
   std::shared_ptr<prometheus::Registry> metrics;
+  std::string metrics_prefix = "notp_http";  // of their names
 };
 
 class Server {

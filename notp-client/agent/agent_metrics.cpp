@@ -4,22 +4,24 @@ namespace notp::agent {
 
 AgentMetrics::AgentMetrics(prometheus::Registry& registry)
     : registry_(registry),
-      connected_(gauge("notp_connected", "1 while a session with the registry is open.").Add({})),
-      alarms_(gauge("notp_alarms", "Alarms since the start: see /v1/status.").Add({})),
-      stored_(gauge("notp_stored_version", "Newest verified release in the store.")),
-      active_(gauge("notp_active_version", "Release that the PDP has confirmed.")),
-      rejected_(gauge("notp_rejected_version", "Newest release, if the PDP refused it; else 0.")),
-      state_(gauge("notp_freshness_state",
+      connected_(
+          gauge("notp_agent_connected", "1 while a session with the registry is open.").Add({})),
+      alarms_(gauge("notp_agent_alarms", "Alarms since the start: see /v1/status.").Add({})),
+      stored_(gauge("notp_agent_stored_version", "Newest verified release in the store.")),
+      active_(gauge("notp_agent_active_version", "Release that the PDP has confirmed.")),
+      rejected_(
+          gauge("notp_agent_rejected_version", "Newest release, if the PDP refused it; else 0.")),
+      state_(gauge("notp_agent_freshness_state",
                    "Of the active release: 0 untracked, 1 fresh, 2 stale, 3 expired.")),
       age_(gauge(
-          "notp_release_age_seconds",
+          "notp_agent_release_age_seconds",
           "Since the last freshness statement that lists the active release; -1: there was none.")),
-      root_(gauge("notp_root_version", "Newest root of the chain verified here.").Add({})),
-      root_expires_(gauge("notp_root_expires_timestamp_seconds",
+      root_(gauge("notp_agent_root_version", "Newest root of the chain verified here.").Add({})),
+      root_expires_(gauge("notp_agent_root_expires_timestamp_seconds",
                           "When the newest root expires, unix time; 0: never.")
                         .Add({})),
-      sequence_(
-          gauge("notp_freshness_sequence", "Of the last freshness statement accepted.").Add({})) {}
+      sequence_(gauge("notp_agent_freshness_sequence", "Of the last freshness statement accepted.")
+                    .Add({})) {}
 
 void AgentMetrics::update(const AgentStatus& status) {
   connected_.Set(status.connected ? 1 : 0);

@@ -62,6 +62,7 @@ void ApiListeners::take_limits(const api::ApiConfig& config) {
   common_.gzip_body_bytes_key = "limits.gzip_body_bytes";
   common_.admission = admission_;
   common_.metrics = metrics_;
+  common_.metrics_prefix = "notp_agent_http";
 }
 
 http::ServerOptions ApiListeners::options(const Slot& slot) const {

@@ -63,7 +63,7 @@ Result<pdp::Decision> DecisionOutcome::only() && {
 DecisionService::DecisionService(pdp::Pdp& pdp, prometheus::Registry& metrics, bool logs_decisions)
     : pdp_(pdp), logs_decisions_(logs_decisions) {
   auto& decisions = prometheus::BuildCounter()
-                        .Name("notp_decisions_total")
+                        .Name("notp_agent_decisions_total")
                         .Help("Decisions asked of the agent, by outcome")
                         .Register(metrics);
   defined_ = &decisions.Add({{"outcome", "defined"}});

@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <ranges>
+
 #include "tests/support/reachable_agent.hpp"
 
 namespace notp {
@@ -108,7 +110,12 @@ TEST_CASE("probes and Prometheus come from outside, and see nothing else") {
   CHECK(curl({"-H", "Host: node-7.example", url + "/health"}).status == 200);
   const CurlAnswer metrics = curl({url + "/metrics"});
   CHECK(metrics.status == 200);
-  CHECK(metrics.body.contains("notp_active_version{ledger=\"" + kShop + "\"} 1"));
+  CHECK(metrics.body.contains("\nnotp_agent_active_version{ledger=\"" + kShop + "\"} 1"));
+  CHECK(metrics.body.contains("\nnotp_agent_http_connections{listener=\"health\"} 1"));
+  for (const auto line : std::views::split(metrics.body, '\n'))
+    CHECK_MESSAGE(
+        (line.empty() || line.front() == '#' || std::string_view(line).starts_with("notp_agent_")),
+        std::string_view(line));
   for (const std::string path : {"/v1/data/shop/allow", "/v1/status", "/v1/policies", "/"})
     CHECK_MESSAGE(curl({url + path}).status == 404, path);
 }

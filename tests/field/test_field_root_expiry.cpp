@@ -86,11 +86,10 @@ TEST_CASE("a root near its end is warned of by all, and by none once the next on
     CHECK(text_at(scene.health(), "root_expiry") == near.state);
     CHECK(number_at(scene.health(), "root_expires_ms") > read_clock().wall_ms);
     CHECK(scene.state_at_agent() == near.state);
-    const std::string metric = "notp_root_expires_timestamp_seconds 1";
-    CHECK(ask_health(stack, "/metrics").body.contains(metric));
+    CHECK(ask_health(stack, "/metrics").body.contains("notp_root_expires_timestamp_seconds 1"));
     const auto metrics = http::call_blocking({.url = scene.agent->url() + "/metrics"});
     REQUIRE(metrics);
-    CHECK(metrics->body.contains(metric));
+    CHECK(metrics->body.contains("notp_agent_root_expires_timestamp_seconds 1"));
     CHECK(Scene::level_in(stack.registry_log_file(), near.state) == near.level);
     CHECK(Scene::level_in(scene.agent->log_file(), near.state) == near.level);
     for (const std::vector<std::string>& words :

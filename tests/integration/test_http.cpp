@@ -236,7 +236,7 @@ TEST_CASE("health has four states, and the rest of the routes answer") {
   CHECK(json::parse(agent.get("/health/ready").body).at("state") == "current");
   agent.activate(sample_model());
   agent.get("/v1/data/app/users");
-  CHECK(agent.get("/metrics").body.find("notp_decisions_total{outcome=\"defined\"} 1") !=
+  CHECK(agent.get("/metrics").body.find("notp_agent_decisions_total{outcome=\"defined\"} 1") !=
         std::string::npos);
   CHECK(said(agent.get("/v1/status")) == R"({"agent":"test"})");
   CHECK(agent.get("/bundles/notp").status == 404);  // no OPA is fed
