@@ -5,7 +5,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "tests/support/agent_node.hpp"
+#include "tests/support/agent/agent_node.hpp"
 
 namespace notp {
 namespace {

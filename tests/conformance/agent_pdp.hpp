@@ -13,9 +13,9 @@
 #include <thread>
 
 #include "notp-client/pdp/embedded_pdp.hpp"
-#include "tests/support/compositions.hpp"
-#include "tests/support/engine.hpp"
-#include "tests/support/report_queue.hpp"
+#include "tests/support/agent/compositions.hpp"
+#include "tests/support/agent/engine.hpp"
+#include "tests/support/agent/report_queue.hpp"
 
 namespace notp::conformance {
 

@@ -5,7 +5,7 @@
 
 #include "common/limits.hpp"
 #include "tests/conformance/program.hpp"
-#include "tests/support/child_processes.hpp"
+#include "tests/support/process/child_processes.hpp"
 #include "tests/support/results.hpp"
 
 namespace notp {

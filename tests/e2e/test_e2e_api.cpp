@@ -1,5 +1,5 @@
 // The agent in place of an OPA: the same requests to both must get the same answers.
-#include "tests/support/stock_opa.hpp"
+#include "tests/support/process/stock_opa.hpp"
 
 namespace notp {
 namespace {

@@ -2,8 +2,8 @@
 // that its certification requires, against a running agent.
 #include <doctest/doctest.h>
 
-#include "tests/support/curl.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/curl.hpp"
+#include "tests/support/process/shop_model.hpp"
 
 namespace notp {
 namespace {

@@ -7,11 +7,11 @@
 #include <thread>
 
 #include "common/http/client.hpp"
-#include "tests/support/bombs.hpp"
-#include "tests/support/bystander.hpp"
-#include "tests/support/memory_peaks.hpp"
+#include "tests/support/agent/bombs.hpp"
+#include "tests/support/process/bystander.hpp"
+#include "tests/support/process/memory_peaks.hpp"
 #include "tests/support/results.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/wire/test_pki.hpp"
 #include "tools/bench/process_facts.hpp"
 
 namespace notp {

@@ -7,9 +7,9 @@
 #include <cstdlib>
 #include <memory>
 
-#include "tests/support/reachable_agent.hpp"
-#include "tests/support/specification_document.hpp"
-#include "tests/support/tls_client.hpp"
+#include "tests/support/process/reachable_agent.hpp"
+#include "tests/support/wire/specification_document.hpp"
+#include "tests/support/wire/tls_client.hpp"
 
 namespace notp {
 namespace {

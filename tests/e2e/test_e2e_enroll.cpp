@@ -5,8 +5,8 @@
 
 #include "common/storage/files.hpp"
 #include "protocol/transport/join_token.hpp"
-#include "tests/support/stack.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 namespace {

@@ -7,9 +7,9 @@
 #include <functional>
 
 #include "common/storage/files.hpp"
-#include "tests/support/command.hpp"
-#include "tests/support/stack.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/process/command.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 namespace {

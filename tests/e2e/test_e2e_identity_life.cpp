@@ -4,8 +4,8 @@
 
 #include "common/http/client.hpp"
 #include "common/storage/files.hpp"
-#include "tests/support/stack.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <ranges>
 
-#include "tests/support/reachable_agent.hpp"
+#include "tests/support/process/reachable_agent.hpp"
 
 namespace notp {
 namespace {

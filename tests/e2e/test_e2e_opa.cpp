@@ -2,8 +2,8 @@
 #include <doctest/doctest.h>
 
 #include "common/storage/files.hpp"
-#include "tests/support/stack.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 namespace {

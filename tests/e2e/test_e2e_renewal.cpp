@@ -4,8 +4,8 @@
 
 #include <set>
 
-#include "tests/support/stack.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/test_pki.hpp"
 #include "tools/bench/counting_proxy.hpp"
 
 namespace notp {

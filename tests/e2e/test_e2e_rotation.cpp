@@ -7,10 +7,10 @@
 
 #include "common/storage/files.hpp"
 #include "protocol/trust/envelope.hpp"
-#include "tests/support/load.hpp"
-#include "tests/support/root_signing.hpp"
-#include "tests/support/stack.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/process/load.hpp"
+#include "tests/support/process/root_signing.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 namespace {

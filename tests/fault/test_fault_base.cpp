@@ -5,7 +5,7 @@
 
 #include "common/limits.hpp"
 #include "tests/fault/transfer_ends.hpp"
-#include "tests/support/stored_models.hpp"
+#include "tests/support/agent/stored_models.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp {

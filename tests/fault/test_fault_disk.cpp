@@ -8,7 +8,7 @@
 #include "common/random.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 #include "tests/fault/fault_disk.hpp"
-#include "tests/support/stored_models.hpp"
+#include "tests/support/agent/stored_models.hpp"
 
 namespace notp {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "common/storage/files.hpp"
 #include "tests/fault/transfer_ends.hpp"
-#include "tests/support/stored_models.hpp"
+#include "tests/support/agent/stored_models.hpp"
 
 namespace notp {
 namespace {

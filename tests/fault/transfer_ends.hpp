@@ -18,7 +18,7 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/session/ports.hpp"
 #include "protocol/session/server/artifact_base.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace notp {
 

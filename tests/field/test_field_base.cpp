@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "tests/support/git.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/git.hpp"
+#include "tests/support/process/shop_model.hpp"
 
 namespace notp {
 namespace {

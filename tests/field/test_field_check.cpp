@@ -4,9 +4,9 @@
 
 #include <functional>
 
-#include "tests/support/command.hpp"
-#include "tests/support/shared_authority.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/command.hpp"
+#include "tests/support/process/shared_authority.hpp"
+#include "tests/support/process/shop_model.hpp"
 
 namespace notp {
 namespace {

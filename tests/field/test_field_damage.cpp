@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "tests/support/health.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/health.hpp"
+#include "tests/support/process/shop_model.hpp"
 
 namespace notp {
 namespace {

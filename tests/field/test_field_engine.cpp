@@ -2,8 +2,8 @@
 // documentation specifies, and byte by byte that of an unmodified OPA with the same release.
 #include <set>
 
-#include "tests/support/command.hpp"
-#include "tests/support/decision_site.hpp"
+#include "tests/support/process/command.hpp"
+#include "tests/support/process/decision_site.hpp"
 
 namespace notp {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <cstdlib>
 
-#include "tests/support/command.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/command.hpp"
+#include "tests/support/process/shop_model.hpp"
 
 namespace notp {
 namespace {

@@ -3,8 +3,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "tests/support/command.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/command.hpp"
+#include "tests/support/process/shop_model.hpp"
 
 namespace notp {
 namespace {

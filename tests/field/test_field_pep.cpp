@@ -1,7 +1,7 @@
 // Applications, proxies and probes made for OPA that query an agent instead: one with the embedded
 // PDP, and one with an OPA beside it.
-#include "tests/support/reachable_agent.hpp"
-#include "tests/support/stock_opa.hpp"
+#include "tests/support/process/reachable_agent.hpp"
+#include "tests/support/process/stock_opa.hpp"
 
 namespace notp {
 namespace {

@@ -3,8 +3,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "tests/support/fake_proxy.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/shop_model.hpp"
+#include "tests/support/wire/fake_proxy.hpp"
 
 namespace notp {
 namespace {

@@ -3,9 +3,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "tests/support/health.hpp"
-#include "tests/support/mounted_disk.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/health.hpp"
+#include "tests/support/process/mounted_disk.hpp"
+#include "tests/support/process/shop_model.hpp"
 
 namespace notp {
 namespace {

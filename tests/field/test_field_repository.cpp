@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
-#include "tests/support/git.hpp"
-#include "tests/support/shell.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/git.hpp"
+#include "tests/support/process/shell.hpp"
+#include "tests/support/process/shop_model.hpp"
 
 namespace notp {
 namespace {

@@ -7,9 +7,9 @@
 #include "common/http/client.hpp"
 #include "common/storage/files.hpp"
 #include "protocol/trust/statements.hpp"
-#include "tests/support/health.hpp"
-#include "tests/support/shell.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/health.hpp"
+#include "tests/support/process/shell.hpp"
+#include "tests/support/process/shop_model.hpp"
 
 namespace notp {
 namespace {

@@ -7,10 +7,10 @@
 #include <fstream>
 
 #include "common/storage/files.hpp"
-#include "tests/support/curl.hpp"
-#include "tests/support/documented_commands.hpp"
-#include "tests/support/stack.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/process/curl.hpp"
+#include "tests/support/process/documented_commands.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 namespace {

@@ -7,10 +7,10 @@
 #include <map>
 
 #include "common/storage/files.hpp"
-#include "tests/support/command.hpp"
-#include "tests/support/shell.hpp"
-#include "tests/support/stack.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/process/command.hpp"
+#include "tests/support/process/shell.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 namespace {

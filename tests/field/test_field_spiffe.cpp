@@ -5,8 +5,8 @@
 #include <atomic>
 #include <thread>
 
-#include "tests/support/shared_authority.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/shared_authority.hpp"
+#include "tests/support/process/shop_model.hpp"
 
 namespace notp {
 namespace {

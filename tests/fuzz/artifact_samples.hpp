@@ -1,8 +1,8 @@
 // The two models of fuzz_artifact; its seeds are artifacts between them.
 #pragma once
 
-#include "tests/support/model_samples.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/registry/model_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace notp::samples {
 

@@ -1,7 +1,7 @@
 // Untrusted envelopes and statements: decoding either fails or gives a value that encodes to the
 // same bytes, and nothing unsigned verifies, in any position of an update.
 #include "common/assert.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace {
 

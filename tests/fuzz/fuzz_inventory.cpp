@@ -3,7 +3,7 @@
 // result contains only files that this side has.
 #include "common/assert.hpp"
 #include "tests/fuzz/artifact_samples.hpp"
-#include "tests/support/inventory_samples.hpp"
+#include "tests/support/wire/inventory_samples.hpp"
 
 namespace {
 

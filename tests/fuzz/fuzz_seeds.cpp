@@ -9,9 +9,9 @@
 #include "common/assert.hpp"
 #include "common/storage/files.hpp"
 #include "tests/fuzz/artifact_samples.hpp"
-#include "tests/support/inventory_samples.hpp"
-#include "tests/support/signed_samples.hpp"
-#include "tests/support/wire_samples.hpp"
+#include "tests/support/wire/inventory_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
+#include "tests/support/wire/wire_samples.hpp"
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include "common/assert.hpp"
 #include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace {
 

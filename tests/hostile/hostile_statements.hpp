@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "protocol/trust/verify.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace notp::hostile {
 

@@ -12,8 +12,8 @@
 
 #include "common/limits.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/raw_tls_client.hpp"
-#include "tests/support/stack.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/raw_tls_client.hpp"
 
 namespace notp {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <future>
 
-#include "tests/support/http_host.hpp"
+#include "tests/support/wire/http_host.hpp"
 
 namespace notp {
 namespace {

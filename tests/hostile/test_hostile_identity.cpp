@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 
 #include "protocol/wire/frame.hpp"
-#include "tests/support/raw_tls_client.hpp"
-#include "tests/support/shared_authority.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/shared_authority.hpp"
+#include "tests/support/process/shop_model.hpp"
+#include "tests/support/wire/raw_tls_client.hpp"
 
 namespace notp {
 namespace {

@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "common/http/proxy.hpp"
-#include "tests/support/fake_proxy.hpp"
-#include "tests/support/stack.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/fake_proxy.hpp"
 
 namespace notp {
 namespace {

@@ -6,10 +6,10 @@
 
 #include "common/storage/files.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/raw_tls_client.hpp"
-#include "tests/support/stack.hpp"
-#include "tests/support/test_pki.hpp"
-#include "tests/support/tls_client.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/raw_tls_client.hpp"
+#include "tests/support/wire/test_pki.hpp"
+#include "tests/support/wire/tls_client.hpp"
 
 namespace notp {
 namespace {

@@ -12,10 +12,10 @@
 #include "common/limits.hpp"
 #include "common/storage/files.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/others.hpp"
-#include "tests/support/stack.hpp"
-#include "tests/support/test_pki.hpp"
-#include "tests/support/tls_client.hpp"
+#include "tests/support/process/others.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/test_pki.hpp"
+#include "tests/support/wire/tls_client.hpp"
 
 namespace notp {
 namespace {

@@ -6,10 +6,10 @@
 
 #include "notp-client/agent/host/activator.hpp"
 #include "notp-client/pdp/folder_pdp.hpp"
-#include "tests/support/command.hpp"
-#include "tests/support/compositions.hpp"
-#include "tests/support/engine.hpp"
-#include "tests/support/stored_models.hpp"
+#include "tests/support/agent/compositions.hpp"
+#include "tests/support/agent/engine.hpp"
+#include "tests/support/agent/stored_models.hpp"
+#include "tests/support/process/command.hpp"
 
 namespace notp::agent {
 namespace {

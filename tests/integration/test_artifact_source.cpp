@@ -9,7 +9,7 @@
 #include "common/spawn.hpp"
 #include "notp-server/service/registry_releases.hpp"
 #include "protocol/serve/artifact_source.hpp"
-#include "tests/support/git_ledgers.hpp"
+#include "tests/support/registry/git_ledgers.hpp"
 
 namespace notp {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "common/json/json.hpp"
 #include "common/storage/files.hpp"
-#include "tests/support/command.hpp"
+#include "tests/support/process/command.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tools/bench/counting_proxy.hpp"
 #include "tools/bench/decide_questions.hpp"

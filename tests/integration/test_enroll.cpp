@@ -12,8 +12,8 @@
 #include "notp-server/enroll/enroll_listener.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/enrollment_fixture.hpp"
-#include "tests/support/raw_tls_client.hpp"
+#include "tests/support/registry/enrollment_fixture.hpp"
+#include "tests/support/wire/raw_tls_client.hpp"
 
 using namespace notp;
 

@@ -8,10 +8,10 @@
 #include <set>
 
 #include "common/storage/files.hpp"
-#include "tests/support/command.hpp"
-#include "tests/support/specification_document.hpp"
+#include "tests/support/process/command.hpp"
 #include "tests/support/temporary_folder.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/wire/specification_document.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 namespace {

@@ -4,7 +4,7 @@
 #include "common/storage/files.hpp"
 #include "notp-server/registry/git_registry.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
-#include "tests/support/signed_releases.hpp"
+#include "tests/support/registry/signed_releases.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp {

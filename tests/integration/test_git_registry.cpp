@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "common/limits.hpp"
-#include "tests/support/git_ledgers.hpp"
+#include "tests/support/registry/git_ledgers.hpp"
 
 namespace notp {
 namespace {

@@ -8,7 +8,7 @@
 #include <map>
 
 #include "common/limits.hpp"
-#include "tests/support/git_ledgers.hpp"
+#include "tests/support/registry/git_ledgers.hpp"
 
 namespace notp {
 namespace {

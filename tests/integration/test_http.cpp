@@ -6,10 +6,10 @@
 #include "common/json/json.hpp"
 #include "notp-client/api/api.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
-#include "tests/support/compositions.hpp"
-#include "tests/support/engine.hpp"
-#include "tests/support/http_host.hpp"
-#include "tests/support/report_queue.hpp"
+#include "tests/support/agent/compositions.hpp"
+#include "tests/support/agent/engine.hpp"
+#include "tests/support/agent/report_queue.hpp"
+#include "tests/support/wire/http_host.hpp"
 
 namespace notp {
 namespace {

@@ -1,8 +1,8 @@
 // The HTTP client against the project's servers, and against malformed answers.
 #include "common/http/client.hpp"
-#include "tests/support/fake_proxy.hpp"
-#include "tests/support/http_host.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/wire/fake_proxy.hpp"
+#include "tests/support/wire/http_host.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 namespace {

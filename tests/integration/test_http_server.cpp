@@ -6,8 +6,8 @@
 
 #include "common/json/json.hpp"
 #include "common/storage/files.hpp"
-#include "tests/support/http_host.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "tests/support/wire/http_host.hpp"
 
 namespace notp {
 namespace {

@@ -1,9 +1,9 @@
 // HTTP over TLS: which certificate is presented, how it is verified, and the effects of a reload.
 #include <future>
 
-#include "tests/support/http_host.hpp"
-#include "tests/support/test_pki.hpp"
-#include "tests/support/tls_client.hpp"
+#include "tests/support/wire/http_host.hpp"
+#include "tests/support/wire/test_pki.hpp"
+#include "tests/support/wire/tls_client.hpp"
 
 namespace notp {
 namespace {

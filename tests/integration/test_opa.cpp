@@ -11,11 +11,11 @@
 #include "common/storage/files.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
-#include "tests/support/ask_pdp.hpp"
-#include "tests/support/engine.hpp"
-#include "tests/support/opa_models.hpp"
-#include "tests/support/process.hpp"
-#include "tests/support/report_queue.hpp"
+#include "tests/support/agent/ask_pdp.hpp"
+#include "tests/support/agent/engine.hpp"
+#include "tests/support/agent/opa_models.hpp"
+#include "tests/support/agent/report_queue.hpp"
+#include "tests/support/process/process.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp {

@@ -2,8 +2,8 @@
 #include <doctest/doctest.h>
 
 #include "notp-client/pdp/opa_feed.hpp"
-#include "tests/support/engine.hpp"
-#include "tests/support/opa_models.hpp"
+#include "tests/support/agent/engine.hpp"
+#include "tests/support/agent/opa_models.hpp"
 
 namespace notp {
 namespace {

@@ -10,10 +10,10 @@
 #include "common/storage/files.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/folder_pdp.hpp"
-#include "tests/support/ask_pdp.hpp"
-#include "tests/support/compositions.hpp"
-#include "tests/support/engine.hpp"
-#include "tests/support/report_queue.hpp"
+#include "tests/support/agent/ask_pdp.hpp"
+#include "tests/support/agent/compositions.hpp"
+#include "tests/support/agent/engine.hpp"
+#include "tests/support/agent/report_queue.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp::pdp {

@@ -12,9 +12,9 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/model/manifest.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/engine.hpp"
-#include "tests/support/git_ledgers.hpp"
-#include "tests/support/publish_place.hpp"
+#include "tests/support/agent/engine.hpp"
+#include "tests/support/registry/git_ledgers.hpp"
+#include "tests/support/registry/publish_place.hpp"
 
 namespace notp::publish {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "protocol/transport/offload.hpp"
 #include "protocol/transport/pump.hpp"
-#include "tests/support/tls_ends.hpp"
+#include "tests/support/wire/tls_ends.hpp"
 
 using namespace notp;
 

@@ -12,9 +12,9 @@
 #include "common/storage/files.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
 #include "notp-client/pdp/opa_question.hpp"
-#include "tests/support/engine.hpp"
-#include "tests/support/process.hpp"
-#include "tests/support/rego_engine.hpp"
+#include "tests/support/agent/engine.hpp"
+#include "tests/support/agent/rego_engine.hpp"
+#include "tests/support/process/process.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp {

@@ -3,9 +3,9 @@
 #include <sys/resource.h>
 
 #include "common/rego/host/process_checker.hpp"
-#include "tests/support/child_processes.hpp"
-#include "tests/support/process.hpp"
-#include "tests/support/rego_engine.hpp"
+#include "tests/support/agent/rego_engine.hpp"
+#include "tests/support/process/child_processes.hpp"
+#include "tests/support/process/process.hpp"
 
 namespace notp::rego {
 namespace {

@@ -4,9 +4,9 @@
 #include <atomic>
 #include <filesystem>
 
-#include "tests/support/child_processes.hpp"
-#include "tests/support/process.hpp"
-#include "tests/support/rego_engine.hpp"
+#include "tests/support/agent/rego_engine.hpp"
+#include "tests/support/process/child_processes.hpp"
+#include "tests/support/process/process.hpp"
 #include "tests/support/results.hpp"
 #include "tests/support/temporary_folder.hpp"
 

@@ -5,8 +5,8 @@
 
 #include "common/storage/files.hpp"
 #include "notp-server/trust/root_store.hpp"
-#include "tests/support/signed_samples.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace notp {
 namespace {

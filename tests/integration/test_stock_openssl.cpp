@@ -6,9 +6,9 @@
 
 #include "common/storage/files.hpp"
 #include "protocol/trust/statements.hpp"
-#include "tests/support/command.hpp"
-#include "tests/support/specification_document.hpp"
+#include "tests/support/process/command.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "tests/support/wire/specification_document.hpp"
 
 namespace {
 

@@ -6,7 +6,7 @@
 
 #include <set>
 
-#include "tests/support/stored_models.hpp"
+#include "tests/support/agent/stored_models.hpp"
 
 namespace notp {
 

@@ -9,8 +9,8 @@
 #include "notp-client/agent/core/install.hpp"
 #include "notp-client/app/store_commands.hpp"
 #include "protocol/delta/artifact.hpp"
-#include "tests/support/signed_samples.hpp"
-#include "tests/support/stored_models.hpp"
+#include "tests/support/agent/stored_models.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace notp {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "common/limits.hpp"
 #include "notp-client/store/segments.hpp"
-#include "tests/support/stored_models.hpp"
+#include "tests/support/agent/stored_models.hpp"
 
 namespace notp {
 

@@ -8,7 +8,7 @@
 
 #include "common/storage/files.hpp"
 #include "protocol/trust/verify.hpp"
-#include "tests/support/stored_models.hpp"
+#include "tests/support/agent/stored_models.hpp"
 
 namespace notp {
 namespace {

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "tests/support/stored_models.hpp"
+#include "tests/support/agent/stored_models.hpp"
 
 namespace notp {
 

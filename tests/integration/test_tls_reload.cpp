@@ -5,7 +5,7 @@
 #include "common/limits.hpp"
 #include "notp-client/identity/certificate_rotator.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/tls_ends.hpp"
+#include "tests/support/wire/tls_ends.hpp"
 
 using namespace notp;
 

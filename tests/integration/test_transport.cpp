@@ -6,8 +6,8 @@
 #include "common/crypto/digest.hpp"
 #include "common/limits.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/raw_tls_client.hpp"
-#include "tests/support/tls_ends.hpp"
+#include "tests/support/wire/raw_tls_client.hpp"
+#include "tests/support/wire/tls_ends.hpp"
 
 using namespace notp;
 

@@ -8,8 +8,8 @@
 
 #include "common/rego/host/worker_link.hpp"
 #include "common/storage/files.hpp"
-#include "tests/support/child_processes.hpp"
-#include "tests/support/process.hpp"
+#include "tests/support/process/child_processes.hpp"
+#include "tests/support/process/process.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp::rego {

@@ -10,7 +10,7 @@
 #include "common/random.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/model_samples.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 // A name for the tool; never inlined into its caller.
 extern "C" [[gnu::noinline]] void notp_counted(const std::function<void()>& work) {

@@ -5,7 +5,7 @@
 #include "common/limits.hpp"
 #include "protocol/delta/blob_delta.hpp"
 #include "protocol/delta/section.hpp"
-#include "tests/support/model_samples.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 namespace {
 

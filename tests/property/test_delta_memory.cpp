@@ -9,7 +9,7 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/delta/zigzag.hpp"
 #include "tests/property/delta_heap_meter.hpp"
-#include "tests/support/model_samples.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 namespace {
 

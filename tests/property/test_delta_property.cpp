@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "protocol/delta/artifact.hpp"
-#include "tests/support/model_samples.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 namespace {
 

@@ -6,7 +6,7 @@
 #include "common/limits.hpp"
 #include "common/random.hpp"
 #include "protocol/delta/envelope_diff.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "tests/support/command.hpp"
+#include "tests/support/process/command.hpp"
 
 using notp::run_command;
 

@@ -3,7 +3,7 @@
 #include "common/assert.hpp"
 #include "common/limits.hpp"
 #include "common/random.hpp"
-#include "tests/support/inventory_samples.hpp"
+#include "tests/support/wire/inventory_samples.hpp"
 
 namespace {
 

@@ -1,5 +1,5 @@
 // An agent in virtual time: the ageing of its releases, and the influence of clocks.
-#include "tests/support/agent_node.hpp"
+#include "tests/support/agent/agent_node.hpp"
 
 namespace notp {
 namespace {

@@ -1,5 +1,5 @@
 // Offers that omit what the agent knows: a push, a cut, a wrong base.
-#include "tests/support/agent_node.hpp"
+#include "tests/support/agent/agent_node.hpp"
 
 namespace notp {
 namespace {

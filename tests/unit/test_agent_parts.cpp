@@ -1,7 +1,7 @@
 // The parts of an agent's core, one by one.
 #include "notp-client/agent/core/installer.hpp"
 #include "notp-client/agent/core/trust_updates.hpp"
-#include "tests/support/agent_parts.hpp"
+#include "tests/support/agent/agent_parts.hpp"
 
 namespace notp {
 namespace {

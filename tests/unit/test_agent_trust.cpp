@@ -2,7 +2,7 @@
 // was tampered with.
 #include <algorithm>
 
-#include "tests/support/agent_node.hpp"
+#include "tests/support/agent/agent_node.hpp"
 
 namespace notp {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "notp-server/registry/registry.hpp"
 #include "protocol/serve/artifact_cache.hpp"
-#include "tests/support/signed_releases.hpp"
+#include "tests/support/registry/signed_releases.hpp"
 
 namespace notp {
 namespace {

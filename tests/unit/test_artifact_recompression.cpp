@@ -13,7 +13,7 @@
 #include "notp-server/registry/registry.hpp"
 #include "protocol/serve/artifact_cache.hpp"
 #include "protocol/serve/background_thread.hpp"
-#include "tests/support/signed_releases.hpp"
+#include "tests/support/registry/signed_releases.hpp"
 
 namespace notp {
 namespace {

@@ -4,7 +4,7 @@
 #include "common/zstd.hpp"
 #include "protocol/delta/blob_delta.hpp"
 #include "protocol/delta/blob_match.hpp"
-#include "tests/support/model_samples.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 namespace {
 

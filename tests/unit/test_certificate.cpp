@@ -5,7 +5,7 @@
 
 #include "common/crypto/certificate.hpp"
 #include "common/limits.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 using namespace notp;
 

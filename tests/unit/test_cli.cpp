@@ -7,9 +7,9 @@
 
 #include "common/storage/files.hpp"
 #include "protocol/delta/artifact.hpp"
-#include "tests/support/model_samples.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/registry/model_samples.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 #include "tools/notp/duration.hpp"
 #include "tools/notp/node/deny_list.hpp"
 #include "tools/notp/node/node_commands.hpp"

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include "common/storage/files.hpp"
-#include "tests/support/command.hpp"
+#include "tests/support/process/command.hpp"
 #include "tests/support/temporary_folder.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/wire/test_pki.hpp"
 #include "tools/notp/publish/publish_base.hpp"
 
 namespace notp::cli {

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "common/storage/files.hpp"
-#include "tests/support/shell.hpp"
+#include "tests/support/process/shell.hpp"
 
 using namespace notp;
 namespace fs = std::filesystem;

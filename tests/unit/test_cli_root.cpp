@@ -6,8 +6,8 @@
 #include <set>
 
 #include "common/storage/files.hpp"
-#include "tests/support/shell.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/process/shell.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 #include "tools/notp/root/root_chain.hpp"
 #include "tools/notp/root/root_file.hpp"
 

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include "common/storage/files.hpp"
-#include "tests/support/command.hpp"
-#include "tests/support/model_samples.hpp"
-#include "tests/support/shell.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/process/command.hpp"
+#include "tests/support/process/shell.hpp"
+#include "tests/support/registry/model_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 using namespace notp;
 namespace fs = std::filesystem;

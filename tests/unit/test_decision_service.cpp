@@ -7,7 +7,7 @@
 #include <regex>
 
 #include "notp-client/decision/decision_service.hpp"
-#include "tests/support/compositions.hpp"
+#include "tests/support/agent/compositions.hpp"
 
 namespace notp {
 namespace {

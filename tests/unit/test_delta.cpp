@@ -8,7 +8,7 @@
 #include "protocol/delta/content_layout.hpp"
 #include "protocol/delta/section.hpp"
 #include "protocol/delta/tree_diff.hpp"
-#include "tests/support/model_samples.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 namespace {
 

@@ -9,8 +9,8 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/delta/envelope_diff.hpp"
 #include "protocol/delta/section.hpp"
-#include "tests/support/model_samples.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/registry/model_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace notp {
 namespace {

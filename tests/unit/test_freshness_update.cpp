@@ -6,7 +6,7 @@
 #include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace {
 

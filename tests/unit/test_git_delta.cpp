@@ -3,7 +3,7 @@
 
 #include "common/random.hpp"
 #include "notp-server/registry/git_delta.hpp"
-#include "tests/support/model_samples.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 using namespace notp;
 

@@ -11,9 +11,9 @@
 #include "protocol/session/server/server_session.hpp"
 #include "protocol/trust/age.hpp"
 #include "protocol/trust/verify.hpp"
-#include "tests/support/prepared_artifact.hpp"
-#include "tests/support/signed_samples.hpp"
-#include "tests/support/wire_messages.hpp"
+#include "tests/support/registry/prepared_artifact.hpp"
+#include "tests/support/wire/signed_samples.hpp"
+#include "tests/support/wire/wire_messages.hpp"
 
 namespace notp {
 namespace {

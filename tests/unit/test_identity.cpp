@@ -12,7 +12,7 @@
 #include "notp-server/enroll/identity_limits.hpp"
 #include "notp-server/enroll/join_rate_limiter.hpp"
 #include "protocol/transport/join_token.hpp"
-#include "tests/support/enrollment_fixture.hpp"
+#include "tests/support/registry/enrollment_fixture.hpp"
 
 using namespace notp;
 

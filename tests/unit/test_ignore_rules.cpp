@@ -6,9 +6,9 @@
 #include <set>
 
 #include "common/storage/files.hpp"
-#include "tests/support/git.hpp"
+#include "tests/support/process/git.hpp"
 #include "tests/support/temporary_folder.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/wire/test_pki.hpp"
 #include "tools/notp/publish/ignore_rules.hpp"
 
 namespace notp {

@@ -2,8 +2,8 @@
 
 #include "common/limits.hpp"
 #include "protocol/delta/inventory.hpp"
-#include "tests/support/inventory_samples.hpp"
-#include "tests/support/model_samples.hpp"
+#include "tests/support/registry/model_samples.hpp"
+#include "tests/support/wire/inventory_samples.hpp"
 
 namespace {
 

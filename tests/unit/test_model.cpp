@@ -12,7 +12,7 @@
 #include "common/storage/files.hpp"
 #include "protocol/model/keys.hpp"
 #include "protocol/model/validate.hpp"
-#include "tests/support/engine.hpp"
+#include "tests/support/agent/engine.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tools/notp/publish/model_folder.hpp"
 

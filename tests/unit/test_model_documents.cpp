@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "notp-server/publish/validated_documents.hpp"
-#include "tests/support/engine.hpp"
-#include "tests/support/model_samples.hpp"
+#include "tests/support/agent/engine.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 using namespace notp;
 

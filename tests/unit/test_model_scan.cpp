@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 
 #include "common/storage/files.hpp"
-#include "tests/support/git.hpp"
+#include "tests/support/process/git.hpp"
 #include "tests/support/temporary_folder.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/wire/test_pki.hpp"
 #include "tools/notp/git/git_checkout.hpp"
 #include "tools/notp/publish/model_archive.hpp"
 #include "tools/notp/publish/model_folder.hpp"

@@ -3,7 +3,7 @@
 
 #include "notp-server/trust/root_expiry_log.hpp"
 #include "protocol/trust/root_expiry.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace notp {
 namespace {

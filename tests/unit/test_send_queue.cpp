@@ -6,7 +6,7 @@
 #include "common/limits.hpp"
 #include "common/random.hpp"
 #include "protocol/session/send_queue.hpp"
-#include "tests/support/wire_messages.hpp"
+#include "tests/support/wire/wire_messages.hpp"
 
 namespace notp {
 namespace {

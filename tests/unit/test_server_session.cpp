@@ -10,9 +10,9 @@
 #include "protocol/session/freshness_update.hpp"
 #include "protocol/session/server/server_session.hpp"
 #include "protocol/session/server/session_limits.hpp"
-#include "tests/support/prepared_artifact.hpp"
-#include "tests/support/served_session.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/registry/prepared_artifact.hpp"
+#include "tests/support/registry/served_session.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace notp::session {
 namespace {

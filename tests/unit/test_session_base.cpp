@@ -4,8 +4,8 @@
 #include "common/limits.hpp"
 #include "protocol/session/client/client_session.hpp"
 #include "protocol/session/server/server_session.hpp"
-#include "tests/support/prepared_artifact.hpp"
-#include "tests/support/wire_messages.hpp"
+#include "tests/support/registry/prepared_artifact.hpp"
+#include "tests/support/wire/wire_messages.hpp"
 
 namespace notp {
 namespace {

@@ -15,10 +15,10 @@
 #include "protocol/session/subscription_table.hpp"
 #include "protocol/transport/join_token.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/engine.hpp"
-#include "tests/support/specification_document.hpp"
-#include "tests/support/specification_samples.hpp"
-#include "tests/support/wire_samples.hpp"
+#include "tests/support/agent/engine.hpp"
+#include "tests/support/wire/specification_document.hpp"
+#include "tests/support/wire/specification_samples.hpp"
+#include "tests/support/wire/wire_samples.hpp"
 
 using namespace notp;
 using namespace notp::samples::specification;

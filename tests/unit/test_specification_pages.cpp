@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "tests/support/specification_document.hpp"
+#include "tests/support/wire/specification_document.hpp"
 
 using namespace notp::samples::specification;
 

@@ -7,9 +7,9 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/session/client/client_session.hpp"
 #include "protocol/session/server/server_session.hpp"
-#include "tests/support/prepared_artifact.hpp"
-#include "tests/support/specification_document.hpp"
-#include "tests/support/wire_messages.hpp"
+#include "tests/support/registry/prepared_artifact.hpp"
+#include "tests/support/wire/specification_document.hpp"
+#include "tests/support/wire/wire_messages.hpp"
 
 using namespace notp;
 using samples::specification::table_under;

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "protocol/wire/frame.hpp"
-#include "tests/support/specification_document.hpp"
-#include "tests/support/specification_samples.hpp"
+#include "tests/support/wire/specification_document.hpp"
+#include "tests/support/wire/specification_samples.hpp"
 
 using namespace notp;
 using namespace notp::samples::specification;

@@ -3,7 +3,7 @@
 
 #include "common/limits.hpp"
 #include "protocol/session/identity.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 namespace {

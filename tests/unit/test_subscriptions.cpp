@@ -9,7 +9,7 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/session/client/client_session.hpp"
 #include "protocol/session/server/server_session.hpp"
-#include "tests/support/prepared_artifact.hpp"
+#include "tests/support/registry/prepared_artifact.hpp"
 
 namespace notp {
 namespace {

@@ -5,8 +5,8 @@
 #include <set>
 
 #include "common/limits.hpp"
-#include "tests/support/wire_bytes.hpp"
-#include "tests/support/wire_samples.hpp"
+#include "tests/support/wire/wire_bytes.hpp"
+#include "tests/support/wire/wire_samples.hpp"
 
 using namespace notp;
 using namespace notp::wire;

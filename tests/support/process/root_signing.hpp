@@ -5,7 +5,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "tests/support/stack.hpp"
+#include "tests/support/process/stack.hpp"
 
 namespace notp {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/support/command.hpp"
+#include "tests/support/process/command.hpp"
 
 namespace notp {
 

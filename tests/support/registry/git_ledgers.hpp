@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "notp-server/registry/git_registry.hpp"
-#include "tests/support/command.hpp"
-#include "tests/support/signed_releases.hpp"
+#include "tests/support/process/command.hpp"
+#include "tests/support/registry/signed_releases.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp {

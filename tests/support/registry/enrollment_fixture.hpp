@@ -9,8 +9,8 @@
 #include "common/crypto/certificate.hpp"
 #include "notp-server/enroll/enrollment.hpp"
 #include "protocol/transport/join_token.hpp"
-#include "tests/support/signed_releases.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/registry/signed_releases.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 

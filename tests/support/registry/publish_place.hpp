@@ -8,8 +8,8 @@
 #include "notp-server/publish/publish_pipeline.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/model/manifest.hpp"
-#include "tests/support/engine.hpp"
-#include "tests/support/git_ledgers.hpp"
+#include "tests/support/agent/engine.hpp"
+#include "tests/support/registry/git_ledgers.hpp"
 
 namespace notp::publish {
 

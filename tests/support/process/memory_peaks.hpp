@@ -7,7 +7,7 @@
 #include <string>
 #include <thread>
 
-#include "tests/support/child_processes.hpp"
+#include "tests/support/process/child_processes.hpp"
 
 namespace notp {
 

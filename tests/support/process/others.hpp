@@ -8,9 +8,9 @@
 
 #include "common/crypto/certificate.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/stack.hpp"
-#include "tests/support/test_pki.hpp"
-#include "tests/support/tls_client.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/test_pki.hpp"
+#include "tests/support/wire/tls_client.hpp"
 
 namespace notp {
 

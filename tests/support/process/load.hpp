@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/support/stack.hpp"
+#include "tests/support/process/stack.hpp"
 
 namespace notp {
 

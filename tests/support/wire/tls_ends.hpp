@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "protocol/transport/endpoint.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 

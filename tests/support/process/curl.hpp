@@ -6,8 +6,8 @@
 #include <filesystem>
 
 #include "common/json/json.hpp"
-#include "tests/support/command.hpp"
-#include "tests/support/process.hpp"
+#include "tests/support/process/command.hpp"
+#include "tests/support/process/process.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp {

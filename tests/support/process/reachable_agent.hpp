@@ -4,8 +4,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "tests/support/curl.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/curl.hpp"
+#include "tests/support/process/shop_model.hpp"
 
 namespace notp {
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/support/process.hpp"
+#include "tests/support/process/process.hpp"
 #include "tools/bench/samples.hpp"
 
 namespace notp {

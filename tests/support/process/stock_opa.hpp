@@ -5,8 +5,8 @@
 
 #include <regex>
 
-#include "tests/support/curl.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/process/curl.hpp"
+#include "tests/support/process/shop_model.hpp"
 
 namespace notp {
 

@@ -17,7 +17,7 @@
 #include "protocol/session/subscription_table.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/sim/memory_store.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace notp {
 

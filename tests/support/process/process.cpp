@@ -1,4 +1,4 @@
-#include "tests/support/process.hpp"
+#include "tests/support/process/process.hpp"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

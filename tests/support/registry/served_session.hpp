@@ -10,7 +10,7 @@
 
 #include "common/limits.hpp"
 #include "protocol/session/server/server_session.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace notp::session {
 

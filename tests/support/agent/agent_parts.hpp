@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "notp-client/agent/core/core_parts.hpp"
-#include "tests/support/agent_node.hpp"
+#include "tests/support/agent/agent_node.hpp"
 
 namespace notp {
 

@@ -9,7 +9,7 @@
 #include "protocol/session/freshness_update.hpp"
 #include "protocol/trust/verify.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/model_samples.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 namespace notp::samples::specification {
 

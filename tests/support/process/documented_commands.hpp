@@ -9,8 +9,8 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "tests/support/command.hpp"
-#include "tests/support/process.hpp"
+#include "tests/support/process/command.hpp"
+#include "tests/support/process/process.hpp"
 
 namespace notp {
 

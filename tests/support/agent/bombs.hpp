@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "common/storage/files.hpp"
-#include "tests/support/model_folder.hpp"
-#include "tests/support/stack.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/registry/model_folder.hpp"
 
 namespace notp::bombs {
 

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "common/json/json.hpp"
-#include "tests/support/process.hpp"
+#include "tests/support/process/process.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tools/pki/pki.hpp"
 

@@ -1,7 +1,7 @@
 // Models for OPA in tests.
 #pragma once
 
-#include "tests/support/compositions.hpp"
+#include "tests/support/agent/compositions.hpp"
 
 namespace notp {
 

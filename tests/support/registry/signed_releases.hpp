@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "notp-server/registry/registry.hpp"
-#include "tests/support/signed_samples.hpp"
+#include "tests/support/wire/signed_samples.hpp"
 
 namespace notp::samples {
 

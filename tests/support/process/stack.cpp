@@ -1,4 +1,4 @@
-#include "tests/support/stack.hpp"
+#include "tests/support/process/stack.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,7 +11,7 @@
 
 #include "common/http/client.hpp"
 #include "common/limits.hpp"
-#include "tests/support/test_pki.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "common/json/json.hpp"
-#include "tests/support/process.hpp"
+#include "tests/support/process/process.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp {
