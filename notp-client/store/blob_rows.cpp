@@ -10,9 +10,6 @@
 namespace notp::store {
 namespace {
 
-using sqlite_columns::bind_bytes;
-using sqlite_columns::view;
-
 enum class Coding { kPlain = 0, kZstd = 1 };
 
 constexpr const char* kSegmentQuery =

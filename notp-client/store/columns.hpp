@@ -5,7 +5,7 @@
 
 #include "common/bytes.hpp"
 
-namespace notp::store::sqlite_columns {
+namespace notp::store {
 
 // `bytes` must outlive the statement's execution.
 inline void bind_bytes(SQLite::Statement& statement, int index, ByteView bytes) {
@@ -19,4 +19,4 @@ inline ByteView view(const SQLite::Column& column) {
   return {data == nullptr ? "" : data, static_cast<size_t>(column.getBytes())};
 }
 
-}  // namespace notp::store::sqlite_columns
+}  // namespace notp::store

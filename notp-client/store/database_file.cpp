@@ -10,9 +10,6 @@
 namespace notp::store {
 namespace {
 
-using sqlite_store::refuse;
-using sqlite_store::require;
-
 // An install waits for one fsync of the log. collect_garbage() copies the log into the file, unless
 // it has grown to this length.
 constexpr int kLogPagesMax = 4096;

@@ -7,15 +7,6 @@
 #include "notp-client/store/sqlite_rows.hpp"
 
 namespace notp::store {
-namespace {
-
-using sqlite_columns::bind_bytes;
-using sqlite_columns::view;
-using sqlite_store::kOpenRange;
-using sqlite_store::refuse;
-
-}  // namespace
-
 const char* FileTables::schema() {
   return R"sql(
     CREATE TABLE files(

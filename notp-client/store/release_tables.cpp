@@ -9,16 +9,6 @@
 namespace notp::store {
 namespace {
 
-using sqlite_columns::bind_bytes;
-using sqlite_columns::view;
-using sqlite_store::checksum;
-using sqlite_store::hash_column;
-using sqlite_store::kDamagedTrust;
-using sqlite_store::kOpenRange;
-using sqlite_store::number;
-using sqlite_store::put_text;
-using sqlite_store::refuse;
-
 Bytes release_check(int64_t install, const StoredRelease& release) {
   Bytes row;
   put_text(row, release.ref.ledger.text());

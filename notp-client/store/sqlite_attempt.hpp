@@ -3,7 +3,7 @@
 
 #include "common/storage/sqlite.hpp"
 
-namespace notp::store::sqlite_store {
+namespace notp::store {
 
 // Carries an Error out of a transaction, which rolls back, to attempt().
 struct Refused {
@@ -30,4 +30,4 @@ auto attempt(std::string_view doing, Body&& body) -> Result<std::invoke_result_t
   }
 }
 
-}  // namespace notp::store::sqlite_store
+}  // namespace notp::store

@@ -5,7 +5,7 @@
 #include "notp-client/store/columns.hpp"
 #include "protocol/trust/verify.hpp"
 
-namespace notp::store::sqlite_store {
+namespace notp::store {
 
 inline void put_text(Bytes& out, ByteView text) {
   put_varint(out, text.size());
@@ -30,7 +30,7 @@ inline Bytes place_check(std::string_view table, const model::LedgerId& ledger,
 }
 
 inline Hash hash_column(const SQLite::Column& column) {
-  return Hash::from_bytes(sqlite_columns::view(column)).value_or(Hash{});
+  return Hash::from_bytes(view(column)).value_or(Hash{});
 }
 
 inline uint64_t number(const SQLite::Column& column) {
@@ -44,4 +44,4 @@ inline constexpr const char* kDamagedTrust =
     "is damaged; nothing stored can be trusted: move the data folder away and let the agent fetch "
     "again";
 
-}  // namespace notp::store::sqlite_store
+}  // namespace notp::store

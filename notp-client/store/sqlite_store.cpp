@@ -17,11 +17,6 @@
 namespace notp::store {
 namespace {
 
-using sqlite_store::attempt;
-using sqlite_store::kDamagedTrust;
-using sqlite_store::refuse;
-using sqlite_store::require;
-
 // A longer log is copied into the file and truncated in idle time; SQLite by itself would do so in
 // the middle of an install.
 constexpr uint64_t kLogBytesMax = 1 << 20;

@@ -50,7 +50,7 @@ std::optional<Record> take_record(ByteView& in, size_t bytes_max) {
 
 Bytes header_of(const StagedPiece& piece) {
   Bytes out;
-  sqlite_store::put_text(out, piece.ledger.text());
+  put_text(out, piece.ledger.text());
   put_varint(out, piece.version);
   out.append(piece.artifact.view());
   put_varint(out, piece.size);

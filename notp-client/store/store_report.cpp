@@ -12,10 +12,6 @@
 namespace notp::store {
 namespace {
 
-using sqlite_columns::view;
-using sqlite_store::attempt;
-using sqlite_store::number;
-
 constexpr int kStructureFindingsMax = 100;
 
 constexpr const char* kStartAnew =

@@ -8,9 +8,6 @@
 namespace notp::store {
 namespace {
 
-using sqlite_store::kDamagedTrust;
-using sqlite_store::refuse;
-
 constexpr int kSchemaVersion = 4;
 
 int version_of(StoreTables& tables) {

@@ -11,16 +11,6 @@
 namespace notp::store {
 namespace {
 
-using sqlite_columns::bind_bytes;
-using sqlite_columns::view;
-using sqlite_store::checksum;
-using sqlite_store::hash_column;
-using sqlite_store::kDamagedTrust;
-using sqlite_store::number;
-using sqlite_store::place_check;
-using sqlite_store::put_text;
-using sqlite_store::refuse;
-
 Bytes root_check(std::string_view table, uint64_t version, ByteView envelope) {
   Bytes row;
   put_varint(row, version);

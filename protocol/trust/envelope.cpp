@@ -20,7 +20,7 @@ Bytes Envelope::encode() const {
     out->set_sig(entry.signature);
     out->set_keyid(entry.keyid);
   }
-  return trust_codec::serialize(message);
+  return serialize(message);
 }
 
 Result<Envelope> Envelope::decode(ByteView bytes) {
@@ -28,8 +28,7 @@ Result<Envelope> Envelope::decode(ByteView bytes) {
     return fail(ErrorCode::kEnvelope, fmt::format("an envelope of {} bytes is over the limit of {}",
                                                   bytes.size(), limits::kEnvelopeBytesMax));
   model::v1::Envelope message;
-  if (!trust_codec::parse(bytes, message))
-    return fail(ErrorCode::kEnvelope, "the bytes are not an envelope");
+  if (!parse(bytes, message)) return fail(ErrorCode::kEnvelope, "the bytes are not an envelope");
   if (message.payload().empty() || message.payload_type().empty())
     return fail(ErrorCode::kEnvelope, "an envelope without a payload or its type");
   if (static_cast<size_t>(message.signatures_size()) > limits::kSignaturesMax)

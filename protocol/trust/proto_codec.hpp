@@ -10,7 +10,7 @@
 #include "common/bytes.hpp"
 #include "common/limits.hpp"
 
-namespace notp::trust::trust_codec {
+namespace notp::trust {
 
 // Writes fields in the order of their numbers, without defaults: without maps and unknown fields,
 // Protobuf has only one form.
@@ -38,4 +38,4 @@ bool parse(ByteView bytes, Message& message) {
   return message.ParseFromCodedStream(&in) && in.ConsumedEntireMessage();
 }
 
-}  // namespace notp::trust::trust_codec
+}  // namespace notp::trust

@@ -348,12 +348,12 @@ Bytes Release::encode() const {
     out->set_ledger(use.ledger.name);
     out->set_version(use.version);
   }
-  return trust_codec::serialize(m);
+  return serialize(m);
 }
 
 Result<Release> Release::decode(ByteView payload) {
   model::v1::Release m;
-  if (!trust_codec::parse(payload, m)) return refuse("release", kNotProtobuf);
+  if (!parse(payload, m)) return refuse("release", kNotProtobuf);
   Release r;
   r.trust_domain = m.trust_domain();
   r.ledger = {m.zone(), m.ledger()};
@@ -410,12 +410,12 @@ Bytes Root::encode() const {
   for (const PublicKey& key : freshness_keys) m.add_freshness_keys(Bytes(key.view()));
   if (lane_key) m.set_lane_key(Bytes(lane_key->view()));
   if (audit_key) m.set_audit_key(Bytes(audit_key->view()));
-  return trust_codec::serialize(m);
+  return serialize(m);
 }
 
 Result<Root> Root::decode(ByteView payload) {
   model::v1::Root m;
-  if (!trust_codec::parse(payload, m)) return refuse("root", kNotProtobuf);
+  if (!parse(payload, m)) return refuse("root", kNotProtobuf);
   Root r;
   r.trust_domain = m.trust_domain();
   r.version = m.version();
@@ -460,12 +460,12 @@ Bytes Freshness::encode() const {
     if (!head.release_hash.is_zero()) out->set_release(Bytes(head.release_hash.view()));
     for (const Hash& hash : head.withdrawn) out->add_withdrawn(Bytes(hash.view()));
   }
-  return trust_codec::serialize(m);
+  return serialize(m);
 }
 
 Result<Freshness> Freshness::decode(ByteView payload) {
   model::v1::Freshness m;
-  if (!trust_codec::parse(payload, m)) return refuse("freshness", kNotProtobuf);
+  if (!parse(payload, m)) return refuse("freshness", kNotProtobuf);
   Freshness f;
   f.trust_domain = m.trust_domain();
   f.audience = m.audience();
