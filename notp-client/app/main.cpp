@@ -61,39 +61,39 @@ int run_store(const StoreOptions& options, const notp::client::ClientConfig* con
   return answer->exit;
 }
 
-struct TokenOptions {
-  notp::client::TokenOrder order;
+struct TokenCommand {
+  notp::client::TokenCommandOptions options;
   std::string out, tokens;
   bool remove = false;
   CLI::App* command = nullptr;
 };
 
-void add_token(CLI::App& app, TokenOptions& options) {
-  CLI::App* token = options.command =
+void add_token(CLI::App& app, TokenCommand& command) {
+  CLI::App* token = command.command =
       app.add_subcommand("token", "make a token for who asks for decisions, or withdraw it");
-  token->add_option("name", options.order.name, "whose it is; names its entry under peps")
+  token->add_option("name", command.options.name, "whose it is; names its entry under peps")
       ->required();
-  token->add_option("--out", options.out, "file that gets the token, mode 0600");
-  token->add_option("--tokens", options.tokens,
+  token->add_option("--out", command.out, "file that gets the token, mode 0600");
+  token->add_option("--tokens", command.tokens,
                     "file of hashes; without it api_token of the configuration");
-  token->add_flag("--remove", options.remove, "withdraw all tokens of the name instead");
+  token->add_flag("--remove", command.remove, "withdraw all tokens of the name instead");
 }
 
 // `config` is null with only --tokens.
-int run_token(TokenOptions& options, const notp::client::ClientConfig* config) {
-  if (options.out.empty() == !options.remove)
+int run_token(TokenCommand& command, const notp::client::ClientConfig* config) {
+  if (command.out.empty() == !command.remove)
     return failed({notp::ErrorCode::kUsage, "write either --out FILE or --remove", {}});
-  options.order.out = options.out;
-  options.order.tokens = !options.tokens.empty() ? options.tokens
-                         : config                ? config->api.api_token.string()
-                                                 : std::string();
-  if (options.order.tokens.empty())
+  command.options.out = command.out;
+  command.options.tokens = !command.tokens.empty() ? command.tokens
+                           : config                ? config->api.api_token.string()
+                                                   : std::string();
+  if (command.options.tokens.empty())
     return failed({notp::ErrorCode::kUsage,
                    "the configuration has no api_token: write --tokens FILE, and name that file as "
                    "api_token",
                    {}});
-  const auto text = options.remove ? notp::client::remove_pep_tokens(options.order)
-                                   : notp::client::make_pep_token(options.order);
+  const auto text = command.remove ? notp::client::remove_pep_tokens(command.options)
+                                   : notp::client::make_pep_token(command.options);
   if (!text) return failed(text.error());
   std::fputs(text->c_str(), stdout);
   return notp::exit_code::kOk;
@@ -126,12 +126,12 @@ int main(int argc, char** argv) {
   notp::client::add_enroll(app, enroll);
   StoreOptions store_options;
   add_store(app, store_options);
-  TokenOptions token_options;
-  add_token(app, token_options);
+  TokenCommand token_command;
+  add_token(app, token_command);
   try {
     app.parse(argc, argv);
     if (!enroll.command->parsed() && config_file.empty() && store_options.data_dir.empty() &&
-        token_options.tokens.empty())
+        token_command.tokens.empty())
       throw CLI::RequiredError(store_options.all->parsed() ? "--config or --data-dir" : "--config");
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
@@ -146,14 +146,14 @@ int main(int argc, char** argv) {
   }
   if (store_options.all->parsed() && config_file.empty())
     return run_store(store_options, /*config=*/nullptr);
-  if (token_options.command->parsed() && config_file.empty())
-    return run_token(token_options, /*config=*/nullptr);
+  if (token_command.command->parsed() && config_file.empty())
+    return run_token(token_command, /*config=*/nullptr);
   environment.erase("NOTP_CLIENT_CONFIG");  // names the file; not a property of the configuration
   const auto load = [&] { return notp::client::ClientConfig::load(config_file, environment); };
   const auto config = load();
   if (!config) return failed(config.error());
   if (store_options.all->parsed()) return run_store(store_options, &*config);
-  if (token_options.command->parsed()) return run_token(token_options, &*config);
+  if (token_command.command->parsed()) return run_token(token_command, &*config);
   if (opa_config->parsed()) {
     const auto text = notp::client::opa_config_of(*config);
     if (!text) return failed(text.error());

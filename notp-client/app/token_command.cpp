@@ -29,48 +29,48 @@ bool is_of(std::string_view line, std::string_view name) {
 
 }  // namespace
 
-Result<std::string> make_pep_token(const TokenOrder& order) {
-  NOTP_TRY(api::check_token_name(order.name));
+Result<std::string> make_pep_token(const TokenCommandOptions& options) {
+  NOTP_TRY(api::check_token_name(options.name));
   std::error_code ignored;
-  if (std::filesystem::exists(order.out, ignored))
+  if (std::filesystem::exists(options.out, ignored))
     return fail(ErrorCode::kConflict,
-                fmt::format("{} is there already; name another file", order.out.string()));
-  NOTP_ASSIGN(Bytes hashes, read_hashes(order.tokens, /*may_be_missing=*/true));
+                fmt::format("{} is there already; name another file", options.out.string()));
+  NOTP_ASSIGN(Bytes hashes, read_hashes(options.tokens, /*may_be_missing=*/true));
   const std::string token = api::make_token();
   if (!hashes.empty() && !hashes.ends_with('\n')) hashes += '\n';
-  hashes += fmt::format("{} sha256:{}\n", order.name, sha256(token).hex());
+  hashes += fmt::format("{} sha256:{}\n", options.name, sha256(token).hex());
   // The token is written first: a hash without its token is useless.
-  NOTP_TRY(write_file(order.out, token + "\n", kOwnerOnly));
-  NOTP_TRY(write_file(order.tokens, hashes, kOwnerOnly));
+  NOTP_TRY(write_file(options.out, token + "\n", kOwnerOnly));
+  NOTP_TRY(write_file(options.tokens, hashes, kOwnerOnly));
   return fmt::format(
       "the token of '{0}' is in {1}, its hash in {2}; an agent that has {2} as api_token takes it "
       "within seconds\n"
       "hand the file to who asks with it, and try it without showing it to others on this "
       "machine:\n"
       "  printf 'Authorization: Bearer %s' \"$(cat {1})\" | curl -H @- {3}/v1/data\n",
-      order.name, order.out.string(), order.tokens.string(),
-      order.url.empty() ? "http://127.0.0.1:8282" : order.url);
+      options.name, options.out.string(), options.tokens.string(),
+      options.url.empty() ? "http://127.0.0.1:8282" : options.url);
 }
 
-Result<std::string> remove_pep_tokens(const TokenOrder& order) {
-  NOTP_TRY(api::check_token_name(order.name));
-  NOTP_ASSIGN(const Bytes hashes, read_hashes(order.tokens, /*may_be_missing=*/false));
+Result<std::string> remove_pep_tokens(const TokenCommandOptions& options) {
+  NOTP_TRY(api::check_token_name(options.name));
+  NOTP_ASSIGN(const Bytes hashes, read_hashes(options.tokens, /*may_be_missing=*/false));
   Bytes kept;
   size_t removed = 0;
   for (std::string_view rest = hashes; !rest.empty();) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-    if (is_of(line, order.name))
+    if (is_of(line, options.name))
       ++removed;
     else
       kept.append(line).append("\n");
   }
   if (removed == 0)
     return fail(ErrorCode::kNotFound,
-                fmt::format("{} has no token of '{}'", order.tokens.string(), order.name));
-  NOTP_TRY(write_file(order.tokens, kept, kOwnerOnly));
+                fmt::format("{} has no token of '{}'", options.tokens.string(), options.name));
+  NOTP_TRY(write_file(options.tokens, kept, kOwnerOnly));
   return fmt::format("{} token{} of '{}' taken out of {}\n", removed, removed == 1 ? "" : "s",
-                     order.name, order.tokens.string());
+                     options.name, options.tokens.string());
 }
 
 }  // namespace notp::client

@@ -8,7 +8,7 @@
 
 namespace notp::client {
 
-struct TokenOrder {
+struct TokenCommandOptions {
   std::string name;
   std::filesystem::path out;     // receives the token, mode 0600; must not exist
   std::filesystem::path tokens;  // the file of hashes, `api_token` of the configuration
@@ -18,9 +18,9 @@ struct TokenOrder {
 // Writes a new token and adds its hash. Other tokens of the name stay, so that it can be replaced
 // without an interruption. Returns a message for a person without the secret. kUsage for an invalid
 // name; kConflict when `out` exists; kConfig when `tokens` cannot be read; kIo.
-Result<std::string> make_pep_token(const TokenOrder& order);
+Result<std::string> make_pep_token(const TokenCommandOptions& options);
 
 // Removes all tokens of the name from the file. kNotFound when there is none.
-Result<std::string> remove_pep_tokens(const TokenOrder& order);
+Result<std::string> remove_pep_tokens(const TokenCommandOptions& options);
 
 }  // namespace notp::client
