@@ -12,6 +12,8 @@ namespace {
 constexpr uint64_t kTreeFileBytes = 192;
 constexpr uint64_t kSnapshotFileBytes = 96;
 constexpr uint64_t kContentBytes = 80;  // per content, besides its bytes
+// An envelope has its bytes, the payload in them once more, and the statement in it.
+constexpr uint64_t kEnvelopeCopies = 3;
 
 uint64_t tree_bytes(const model::Tree& tree) {
   uint64_t bytes = sizeof(model::Tree);
@@ -20,8 +22,8 @@ uint64_t tree_bytes(const model::Tree& tree) {
 }
 
 uint64_t own_bytes(const Snapshot& snapshot) {
-  return sizeof(Snapshot) + snapshot.envelope.bytes().size() + snapshot.message.size() +
-         snapshot.content.blobs.size() * kSnapshotFileBytes;
+  return sizeof(Snapshot) + kEnvelopeCopies * snapshot.envelope.bytes().size() +
+         snapshot.message.size() + snapshot.content.blobs.size() * kSnapshotFileBytes;
 }
 
 // The snapshot's size with its tree when nothing is shared: the space that it may need.

@@ -108,7 +108,7 @@ Hash artifact_id(const Hash& base_release, const Hash& target_release, uint32_t 
 // One side of an artifact: a release's envelope, tree and content. Content is loaded on demand and
 // dropped after use.
 struct ReleaseContent {
-  trust::ReleaseEnvelope envelope;  // verbatim, signed; read: it is not parsed once more
+  trust::ReleaseEnvelope envelope;  // verbatim, signed; parsed here unless it is read
   const model::Tree* tree = nullptr;
   model::BlobLoader load;
 };
@@ -130,8 +130,7 @@ Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& 
 
 // Reads the signed envelope, so that the caller can verify it before it decodes any content. Needs
 // only the front of the artifact: kArtifact with "cut short" when `artifact` does not reach the end
-// of the envelope. An envelope that came as a difference is read, any other is neither read nor
-// open.
+// of the envelope. An envelope that came as a difference is read; any other is not even open.
 Result<trust::ReleaseEnvelope> read_envelope(ByteView artifact,
                                              const trust::ReleaseEnvelope& base_envelope);
 

@@ -181,7 +181,7 @@ Result<Bytes> decode_section(const Section& section, ByteView reference) {
     case Coding::kDelta:
       return decode_blob_delta(section.coded, reference, section.raw_bytes);
     case Coding::kDifference:
-      break;  // of an ENVELOPE alone
+      break;  // only an ENVELOPE has it: decode_envelope_section()
   }
   return fail(ErrorCode::kArtifact, "a section in an unknown coding");
 }

@@ -36,15 +36,16 @@ constexpr bool needs_reference(Coding coding) {
 // limit of the kind, or more coded bytes than raw ones.
 Result<Section> take_section(ByteView& in);
 
-// Decodes the bytes of a section that is no ENVELOPE; `reference` is for the codings that need one.
+// Decodes the bytes of a section other than ENVELOPE; `reference` is for the codings that need one.
 // kArtifact. Memory: raw_bytes, which the caller has compared with the expected size, and some
 // 3 MB.
 Result<Bytes> decode_section(const Section& section, ByteView reference);
-// Decodes an ENVELOPE; `base` may be empty. It is read when it came as a difference. kArtifact.
+// Decodes an ENVELOPE; `base` may be empty. The result is read when it came as a difference.
+// kArtifact.
 Result<trust::ReleaseEnvelope> decode_envelope_section(const Section& section,
                                                        const trust::ReleaseEnvelope& base);
 
-// Appends a section that is no ENVELOPE in the smallest of its codings; `reference` may be empty.
+// Appends a section other than ENVELOPE in the smallest of its codings; `reference` may be empty.
 // kCancelled.
 Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView reference,
                          const EncodingTier& encoding_tier);

@@ -74,8 +74,9 @@ Result<pdp::ActiveRelease> Activator::compose_release(const ActivatedRelease& re
                             .freshness_status = release.freshness_status};
 }
 
-// A PDP that confirms nothing, as the folder without a hook, has no active releases: there, too, a
-// store that was damaged since must not keep an expired release in force.
+// Reads the store only for a release that was not composed before. A PDP that confirms nothing,
+// such as the folder without a hook, has no active releases; there, too, a store that was damaged
+// since must not keep an expired release in force.
 Result<model::TreePtr> Activator::tree_of(const ActivatedRelease& release,
                                           const pdp::ActiveSet* confirmed) {
   const trust::ReleaseRef& ref = release.stored.ref;
