@@ -37,38 +37,17 @@ store::StoredRelease* MemoryStore::find(const model::LedgerId& ledger, uint64_t 
 
 void MemoryStore::sync() {
   ++writes_;
-  const Unsynced changed = std::exchange(unsynced_, {});
-  if (changed.all) {
-    durable_ = current_;
-    return;
-  }
-  store::StoreState& to = durable_.state;
-  const store::StoreState& from = current_.state;
-  to.freshness_sequence = from.freshness_sequence;
-  to.clock = from.clock;
-  for (const auto& [ledger, stored] : from.ledgers) {
-    store::StoredLedger& kept = to.ledgers[ledger];
-    kept.floor = stored.floor;
-    kept.listed = stored.listed;
-    if (changed.releases) kept.releases = stored.releases;
-  }
-  if (changed.roots) to.root_chain = from.root_chain;
-  if (changed.statements) {
-    to.statements = from.statements;
-    durable_.attestations = current_.attestations;
-  }
-  for (const Hash& hash : changed.blobs) durable_.blobs[hash] = current_.blobs.at(hash);
-  for (const auto& release : changed.trees)
-    if (const auto tree = current_.trees.find(release); tree != current_.trees.end())
-      durable_.trees[release] = tree->second;
-    else
-      durable_.trees.erase(release);
+  durable_.state = current_.state;
+  durable_.attestations = current_.attestations;
+  if (!std::exchange(content_differs_, false)) return;
+  durable_.trees = current_.trees;
+  durable_.blobs = current_.blobs;
 }
 
 Result<void> MemoryStore::install(const store::InstallRecord& record) {
   ++writes_;
   ++release_changes_;
-  unsynced_.releases = true;
+  content_differs_ = true;
   store::StoredLedger& ledger = current_.state.ledgers[record.ref.ledger];
   if (record.confirmed)
     if (store::StoredRelease* release = find(record.ref.ledger, *record.confirmed))
@@ -92,18 +71,12 @@ Result<void> MemoryStore::install(const store::InstallRecord& record) {
                 [&](const store::StoredRelease& r) { return r.ref.version == record.ref.version; });
   ledger.releases.insert(ledger.releases.begin(), std::move(stored));
   current_.trees[{record.ref.ledger, record.ref.version}] = record.tree;
-  unsynced_.trees.emplace_back(record.ref.ledger, record.ref.version);
-  for (const auto& [hash, content] : record.new_blobs) {
+  for (const auto& [hash, content] : record.new_blobs)
     current_.blobs[hash] = {content, model::blob_hash(*content) != hash};
-    unsynced_.blobs.push_back(hash);
-  }
   std::erase_if(ledger.releases, [&](const store::StoredRelease& r) {
     const bool is_dropped =
         r.ref.version != record.ref.version && !record.kept_versions.contains(r.ref.version);
-    if (is_dropped) {
-      unsynced_.trees.emplace_back(record.ref.ledger, r.ref.version);
-      current_.trees.erase(unsynced_.trees.back());
-    }
+    if (is_dropped) current_.trees.erase({record.ref.ledger, r.ref.version});
     return is_dropped;
   });
   return keep_time({record.now_ms, 0});
@@ -112,7 +85,6 @@ Result<void> MemoryStore::install(const store::InstallRecord& record) {
 Result<void> MemoryStore::quarantine(const model::LedgerId& ledger, uint64_t version,
                                      const Error& error) {
   ++writes_;
-  unsynced_.releases = true;
   if (store::StoredRelease* release = find(ledger, version)) {
     release->quarantined = true;
     release->error = error.message;
@@ -122,7 +94,6 @@ Result<void> MemoryStore::quarantine(const model::LedgerId& ledger, uint64_t ver
 
 Result<void> MemoryStore::confirm(const model::LedgerId& ledger, uint64_t version) {
   ++writes_;
-  unsynced_.releases = true;
   if (store::StoredRelease* release = find(ledger, version)) release->confirmed = true;
   return {};
 }
@@ -132,7 +103,6 @@ Result<void> MemoryStore::pin_root(const store::StoredRoot& root, bool freshness
   store::StoreState& state = current_.state;
   if (!state.root_chain.empty() && state.root_chain.back().version >= root.version) return {};
   state.root_chain.push_back(root);
-  unsynced_.roots = true;
   if (!freshness_key_changed) return {};
   state.freshness_sequence = 0;
   for (auto& [ledger, stored] : state.ledgers) stored.listed = {};
@@ -149,7 +119,6 @@ bool MemoryStore::is_stored(const model::LedgerId& ledger, const Hash& release) 
 
 Result<void> MemoryStore::keep_freshness(const store::FreshnessKeep& keep) {
   ++writes_;
-  unsynced_.statements = true;
   store::StoreState& state = current_.state;
   if (!state.statements.empty())
     for (const auto& parted : keep.parted)
@@ -178,7 +147,6 @@ Result<void> MemoryStore::keep_time(const trust::ClockMarks& marks) {
 
 Result<void> MemoryStore::reset_clock(TimeMs wall_ms) {
   ++writes_;
-  unsynced_.statements = unsynced_.releases = true;
   store::StoreState& state = current_.state;
   state.clock.wall_ms = wall_ms;
   for (store::StoredStatement& statement : state.statements)
@@ -192,7 +160,6 @@ Result<void> MemoryStore::reset_clock(TimeMs wall_ms) {
 Result<void> MemoryStore::drop(const model::LedgerId& ledger) {
   ++writes_;
   ++release_changes_;
-  unsynced_.releases = true;
   current_.state.ledgers[ledger].releases.clear();
   return {};
 }
@@ -228,7 +195,7 @@ void MemoryStore::crash(Random& random) {
   ++release_changes_;
   if (random.below(2) == 0) sync();
   current_ = durable_;
-  unsynced_ = {};
+  content_differs_ = false;
 }
 
 }  // namespace notp::sim

@@ -43,7 +43,6 @@ class MemoryStore final : public store::Store {
   // The state as an attacker with access to the disk could change it.
   store::StoreState& tampered_state() {
     ++release_changes_;
-    unsynced_.all = true;
     return current_.state;
   }
   // The state that a crash now is certain to keep.
@@ -65,19 +64,11 @@ class MemoryStore final : public store::Store {
     // The last statement that attested a release, when later ones do not.
     std::map<std::pair<model::LedgerId, Hash>, Bytes> attestations;
   };
-  // What of the current image the durable one does not have yet, besides a few numbers: copying all
-  // of it at each sync took 3 % of a simulation's time.
-  struct Unsynced {
-    bool all = false;
-    bool releases = false, roots = false, statements = false;
-    std::vector<std::pair<model::LedgerId, uint64_t>> trees;
-    std::vector<Hash> blobs;
-  };
   store::StoredRelease* find(const model::LedgerId& ledger, uint64_t version);
   bool is_stored(const model::LedgerId& ledger, const Hash& release) const;
 
   Image current_, durable_;
-  Unsynced unsynced_;
+  bool content_differs_ = false;  // files and contents of the two, as far as a copy is due
   uint64_t writes_ = 0, release_changes_ = 0;
 };
 

@@ -49,6 +49,7 @@ void World::check_store(Agent& agent) {
   agent.checked_writes = agent.store.writes();
   check_trust(agent, agent.store.state(), /*durable=*/false);
   check_trust(agent, agent.store.durable_state(), /*durable=*/true);
+  // Files and contents change with the releases alone; damage by a disk is not the node's fault.
   if (agent.checked_releases == agent.store.release_changes()) return;
   agent.checked_releases = agent.store.release_changes();
   for (const auto& [ledger, stored] : agent.store.state().ledgers)
