@@ -5,6 +5,7 @@
 #include <array>
 
 #include "common/assert.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 namespace notp::attack {
 namespace {
@@ -33,7 +34,7 @@ trust::Root first_root() {
   return root;
 }
 
-FileTexts honest_texts(const model::LedgerId& ledger, uint64_t version) {
+samples::Texts honest_texts(const model::LedgerId& ledger, uint64_t version) {
   return {
       {"manifest.json", fmt::format(R"({{"roots":["{}"]}})", ledger.name)},
       {ledger.name + "/policy.rego", fmt::format("package {}\n\nallow := false\n", ledger.name)},
@@ -64,18 +65,6 @@ PrivateKey key(uint8_t number) {
   std::array<uint8_t, 32> seed{};
   seed.fill(number);
   return PrivateKey::from_seed(seed);
-}
-
-model::ModelContent model_of(const FileTexts& texts) {
-  model::ModelContent content;
-  model::Files files;
-  for (const auto& [path, text] : texts) {
-    const Hash hash = model::blob_hash(text);
-    files.emplace(path, model::FileEntry{hash, text.size()});
-    content.blobs.emplace(hash, std::make_shared<const Bytes>(text));
-  }
-  content.tree = std::make_shared<const model::Tree>(model::Tree::make(std::move(files)).value());
-  return content;
 }
 
 trust::Release release_of(const model::LedgerId& ledger, uint64_t version, const Hash& previous,
@@ -120,7 +109,7 @@ Domain::Domain() {
             : std::vector<uint8_t>{keys::kPublisher1, keys::kPublisher3};
     Hash previous;
     for (uint64_t version = 1; version <= (lab ? 1 : 3); ++version) {
-      model::ModelContent content = model_of(honest_texts(ledger, version));
+      model::ModelContent content = samples::model_of(honest_texts(ledger, version));
       const TimeMs issued_ms = kStartMs - static_cast<TimeMs>(10 - version) * kDayMs;
       trust::Release release = release_of(ledger, version, previous, content, issued_ms);
       releases_[ledger].push_back(seal(std::move(release), std::move(content), publishers));
@@ -176,7 +165,7 @@ std::vector<uint8_t> Thief::freshness_keys() const {
 
 SignedRelease Thief::evil_release(const model::LedgerId& ledger, uint64_t version,
                                   const Hash& previous) const {
-  model::ModelContent content = model_of(
+  model::ModelContent content = samples::model_of(
       {{"manifest.json", fmt::format(R"({{"roots":["{}"]}})", ledger.name)},
        {ledger.name + "/policy.rego", fmt::format("package {}\n\nallow := true\n", ledger.name)}});
   trust::Release release = release_of(ledger, version, previous, content, kStartMs);

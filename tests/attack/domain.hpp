@@ -33,8 +33,6 @@ enum class Stolen : uint8_t {
 };
 std::string_view name_of(Stolen stolen);
 
-using FileTexts = std::map<std::string, std::string>;
-
 struct SignedRelease {
   trust::Release release;
   Hash hash;
@@ -85,7 +83,6 @@ class Domain {
   std::map<model::LedgerId, std::vector<SignedRelease>> releases_;
 };
 
-model::ModelContent model_of(const FileTexts& texts);
 // A release with this content, not yet signed: callers seal it.
 trust::Release release_of(const model::LedgerId& ledger, uint64_t version, const Hash& previous,
                           const model::ModelContent& content, TimeMs issued_ms);

@@ -19,6 +19,7 @@
 #include "common/limits.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "tests/attack/attacked_agent.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 namespace notp::attack {
 namespace {
@@ -180,16 +181,18 @@ const std::vector<Row> kRows = {
     // --- endless data
     {"endless data: more bytes than were signed", always(ErrorCode::kArtifact),
      [](Stage& s) {
-       const model::ModelContent endless = model_of({{"manifest.json", std::string(1 << 20, ' ')}});
+       const model::ModelContent endless =
+           samples::model_of({{"manifest.json", std::string(1 << 20, ' ')}});
        s.agent.send_artifact(kPayments, 3,
                              artifact_of(s.domain.release(kPayments, 3).envelope, endless));
      }},
     {"endless data: more files than were signed", always(ErrorCode::kArtifact),
      [](Stage& s) {
-       FileTexts texts;
+       samples::Texts texts;
        for (int i = 0; i < 1'000; ++i) texts[fmt::format("f{}", i)] = "";
-       s.agent.send_artifact(kPayments, 3,
-                             artifact_of(s.domain.release(kPayments, 3).envelope, model_of(texts)));
+       s.agent.send_artifact(
+           kPayments, 3,
+           artifact_of(s.domain.release(kPayments, 3).envelope, samples::model_of(texts)));
      }},
     {"endless data: bytes behind the end of an artifact", always(ErrorCode::kArtifact),
      [](Stage& s) {

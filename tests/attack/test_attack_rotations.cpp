@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/attack/domain.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 namespace notp::attack {
 namespace {
@@ -136,7 +137,7 @@ const std::vector<Rotation> kPublisherRotations = {
 };
 
 TEST_CASE("test_non_root_rotations, of a ledger's publishers") {
-  const model::ModelContent content = model_of({{"manifest.json", "{}"}});
+  const model::ModelContent content = samples::model_of({{"manifest.json", "{}"}});
   for (const Rotation& rotation : kPublisherRotations) {
     CAPTURE(rotation.name);
     const Step& step = rotation.steps.front();

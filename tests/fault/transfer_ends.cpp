@@ -3,17 +3,15 @@
 #include <algorithm>
 
 #include "protocol/session/server/server_session.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 namespace notp {
 
 void ReleaseFixture::publish(const std::map<std::string, Bytes>& model) {
   ServedRelease next;
-  model::Files files;
-  for (const auto& [path, content] : model) {
-    files[path] = {model::blob_hash(content), content.size()};
-    next.blobs[model::blob_hash(content)] = std::make_shared<const Bytes>(content);
-  }
-  next.tree = std::make_shared<const model::Tree>(model::Tree::make(std::move(files)).value());
+  model::ModelContent content = samples::model_of(model);
+  next.blobs = std::move(content.blobs);
+  next.tree = std::move(content.tree);
   next.release = samples::release(releases_.size() + 1);
   if (!releases_.empty()) next.release.previous_hash = newest().hash;
   next.release.content_root = next.tree->content_root();

@@ -38,7 +38,7 @@ struct World {
   }
   registry::ReleaseInfoPtr publish(const std::string& text) {
     const auto release = samples::next_release(
-        kLedger, registry->head(kLedger), samples::content_of({{"data.json", "\"" + text + "\""}}));
+        kLedger, registry->head(kLedger), samples::model_of({{"data.json", "\"" + text + "\""}}));
     REQUIRE(registry->publish(release).has_value());
     return registry->head(kLedger);
   }

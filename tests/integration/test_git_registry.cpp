@@ -22,8 +22,8 @@ TEST_CASE("a release writes what is new without a look into the packs of those b
   const fs::path repository = repository_of(data.path()), packs = repository / "objects/pack";
   const auto registry = open(data.path());
   const auto step = [](int number) {
-    return samples::FileTexts{{"a/rules.rego", fmt::format("package a\n\nx := {}\n", number)},
-                              {"b/c/rules.rego", "package b.c\n\nx := 1\n"}};
+    return samples::Texts{{"a/rules.rego", fmt::format("package a\n\nx := {}\n", number)},
+                          {"b/c/rules.rego", "package b.c\n\nx := 1\n"}};
   };
   publish_files(*registry, step(1));
   publish_files(*registry, step(2));
@@ -153,7 +153,7 @@ TEST_CASE("history is paged from the newest, and what is not there is not found"
 TEST_CASE("a publish on a head that moved is a conflict that says who moved it") {
   const TemporaryFolder data;
   const auto registry = open(data.path());
-  registry::NewRelease late = next_release(kLedger, nullptr, content_of(texts(2)));
+  registry::NewRelease late = next_release(kLedger, nullptr, model_of(texts(2)));
   publish_files(*registry, texts(1));
   const auto refused = registry->publish(late);
   REQUIRE_FALSE(refused.has_value());
@@ -176,7 +176,7 @@ TEST_CASE("a publish on a head that moved is a conflict that says who moved it")
 TEST_CASE("a release that the head already is counts as published") {
   const TemporaryFolder data;
   const auto registry = open(data.path());
-  const registry::NewRelease release = next_release(kLedger, nullptr, content_of(texts(1)));
+  const registry::NewRelease release = next_release(kLedger, nullptr, model_of(texts(1)));
   const auto first = registry->publish(release);
   const auto again = registry->publish(release);
   REQUIRE(again.has_value());
@@ -190,7 +190,7 @@ TEST_CASE("a release that does not fit its place or its content is refused") {
   publish_files(*registry, texts(1));
   const auto code_of = [&](auto change) {
     registry::NewRelease release =
-        next_release(kLedger, registry->head(kLedger), content_of(texts(2)));
+        next_release(kLedger, registry->head(kLedger), model_of(texts(2)));
     change(release);
     return registry->publish(release).error().code;
   };
@@ -199,7 +199,7 @@ TEST_CASE("a release that does not fit its place or its content is refused") {
         ErrorCode::kStatement);
   CHECK(code_of([](registry::NewRelease& r) { r.release.issued_ms = -1; }) ==
         ErrorCode::kStatement);
-  CHECK(code_of([](registry::NewRelease& r) { r.content = content_of(texts(3)); }) ==
+  CHECK(code_of([](registry::NewRelease& r) { r.content = model_of(texts(3)); }) ==
         ErrorCode::kContentRoot);
   CHECK(code_of([](registry::NewRelease& r) { r.release.total_bytes++; }) ==
         ErrorCode::kContentRoot);
@@ -226,7 +226,7 @@ TEST_CASE("the publisher's words come back as they were, whatever they look like
     int step = 0;
     for (const auto& [said, stored] : words) {
       const auto published = registry->publish(
-          next_release(kLedger, registry->head(kLedger), content_of(texts(++step)), said));
+          next_release(kLedger, registry->head(kLedger), model_of(texts(++step)), said));
       REQUIRE(published.has_value());
       CHECK((*published)->message == stored);
     }
@@ -248,7 +248,7 @@ TEST_CASE("of two publishers at once, exactly one wins each round") {
     for (int i = 0; i < kRounds; ++i) {
       const auto files = texts(static_cast<int>(who) * 100 + i);
       const registry::NewRelease release =
-          next_release(kLedger, registry->head(kLedger), content_of(files));
+          next_release(kLedger, registry->head(kLedger), model_of(files));
       round.arrive_and_wait();
       const auto published = registry->publish(release);
       won[who][static_cast<size_t>(i)] = published.has_value();

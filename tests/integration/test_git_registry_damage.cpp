@@ -54,7 +54,7 @@ TEST_CASE("after a crash in a publish the ledger holds the old or the new, and a
         // The publisher, without an answer, sends the same again.
         const auto old = before == 0 ? nullptr : registry->info(kLedger, 1).value();
         const auto retried = registry->publish(
-            next_release(kLedger, old, content_of(texts(static_cast<int>(before) + 1))));
+            next_release(kLedger, old, model_of(texts(static_cast<int>(before) + 1))));
         REQUIRE_MESSAGE(retried.has_value(), (retried ? "" : retried.error().message));
         CHECK(registry->head(kLedger)->release.version == before + 1);
         check_fsck(repository);
@@ -165,7 +165,7 @@ TEST_CASE("a repository that is gone is never begun anew") {
   publish_files(*registry, texts(1));
   fs::rename(repository_of(data.path()), data.path() / "elsewhere");
   const auto refused =
-      registry->publish(next_release(kLedger, registry->head(kLedger), content_of(texts(2))));
+      registry->publish(next_release(kLedger, registry->head(kLedger), model_of(texts(2))));
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == ErrorCode::kCorrupt);
   CHECK_FALSE(fs::exists(repository_of(data.path())));
@@ -189,7 +189,7 @@ TEST_CASE("a repository of another user is refused, and not replaced") {
     CHECK(registry->damaged()[0].error.code == ErrorCode::kCorrupt);
     CHECK(registry->damaged()[0].error.message.contains(repository.string()));
     CHECK_FALSE(registry->head(kLedger));
-    const auto refused = registry->publish(next_release(kLedger, nullptr, content_of(texts(2))));
+    const auto refused = registry->publish(next_release(kLedger, nullptr, model_of(texts(2))));
     CHECK(refused.error().code == ErrorCode::kCorrupt);
   }
   REQUIRE(::chown(repository.c_str(), 0, 0) == 0);
@@ -214,7 +214,7 @@ void flip_middle_byte(const fs::path& file) {
   bytes.put(byte);
 }
 
-samples::FileTexts with_noise(samples::FileTexts files) {
+samples::Texts with_noise(samples::Texts files) {
   std::string& noise = files["noise"];
   for (uint32_t i = 0, x = 1; i < 400'000; ++i) {
     x = x * 69069 + 1;
@@ -261,7 +261,7 @@ TEST_CASE("a damaged ledger is named, refused, and does not take the others with
     CHECK(error.message.contains(repository_of(data.path()).string()));
     CHECK(registry->snapshot(kLedger, 1).error().code == ErrorCode::kCorrupt);
     CHECK(registry->history(kLedger, 0, 1).error().code == ErrorCode::kCorrupt);
-    CHECK(registry->publish(next_release(kLedger, nullptr, content_of(texts(1)))).error().code ==
+    CHECK(registry->publish(next_release(kLedger, nullptr, model_of(texts(1)))).error().code ==
           ErrorCode::kCorrupt);
     CHECK(registry->ledgers() == std::vector<model::LedgerId>{healthy});
     CHECK(registry->snapshot(healthy, 3).has_value());
@@ -302,7 +302,7 @@ TEST_CASE("a main that others moved while the registry runs stops the next publi
   const std::string commit = git_line(repository, {"rev-parse", "main"});
   git_line(repository, {"update-ref", "refs/heads/main", "v1^{}"});
   const auto refused =
-      registry->publish(next_release(kLedger, registry->head(kLedger), content_of(texts(3))));
+      registry->publish(next_release(kLedger, registry->head(kLedger), model_of(texts(3))));
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == ErrorCode::kCorrupt);
   CHECK(git_line(repository, {"tag", "-l"}) == "v1\nv2");

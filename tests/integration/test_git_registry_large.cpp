@@ -24,9 +24,9 @@ std::string records(size_t count) {
 }
 
 // 1.5 MB; one record, or one for each step, differs from the previous version.
-samples::FileTexts large(size_t step) {
+samples::Texts large(size_t step) {
   static const std::string original = records(22'000);
-  samples::FileTexts files = texts(static_cast<int>(step));
+  samples::Texts files = texts(static_cast<int>(step));
   std::string& text = files[kPath] = original;
   REQUIRE(text.size() > limits::kLargeBlobBytesMin);
   for (size_t i = 0; i < step; ++i) {
@@ -117,7 +117,7 @@ TEST_CASE("a large document after a restart, after gc, and after it changed much
     git_line(repository, {"gc", "--quiet", "--prune=now"});
     publish_files(*registry, large(4));  // the base's pack is gone
     publish_files(*registry, large(5));
-    samples::FileTexts other = large(6);
+    samples::Texts other = large(6);
     for (char& c : other[kPath])
       if (c == '7') c = '8';
     publish_files(*registry, other);

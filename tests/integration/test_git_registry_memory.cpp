@@ -90,7 +90,7 @@ TEST_CASE("the last two releases of a ledger stay longest") {
 TEST_CASE("content that releases share is counted once") {
   const TemporaryFolder data;
   const auto registry = open(data.path());
-  samples::FileTexts files = {{"manifest.json", "{}"}, {"data.json", std::string(1 << 20, 'x')}};
+  samples::Texts files = {{"manifest.json", "{}"}, {"data.json", std::string(1 << 20, 'x')}};
   for (int step = 1; step <= 6; ++step) {
     files["step.json"] = std::to_string(step);
     publish_files(*registry, files);

@@ -135,7 +135,7 @@ TEST_CASE("of many withdrawals the newest are listed") {
   const auto registry = open(data.path());
   const uint64_t count = limits::kWithdrawnMax + 2;
   for (uint64_t version = 1; version <= count; ++version) {
-    const samples::FileTexts files = {{"manifest.json", "{}"}, {"n", std::to_string(version)}};
+    const samples::Texts files = {{"manifest.json", "{}"}, {"n", std::to_string(version)}};
     publish_files(*registry, files);
     withdraw(*registry, version, "wrong");
   }

@@ -92,7 +92,7 @@ TEST_CASE("a large document is published again and again with a change in one pl
   const TemporaryFolder data;
   Place place(data.path());
   for (const int step : {1, 2, 3}) {
-    samples::FileTexts files = policy(1);
+    samples::Texts files = policy(1);
     const std::string root = model::Manifest::parse(files.at("manifest.json"))->data_roots.front();
     std::string document = "{";
     for (int record = 0; record < 4'000; ++record)
@@ -310,7 +310,7 @@ TEST_CASE("an epoch is at least the head's and at most the root's") {
 TEST_CASE("all else is checked before a release may wait") {
   const TemporaryFolder data;
   Place place(data.path());
-  samples::FileTexts broken = policy(1);
+  samples::Texts broken = policy(1);
   broken["policies/allow.rego"] = "package authz\n\nallow if {";
   const PublishOutcome invalid = publish_proposal(place, propose(place, broken), {2});
   check_refused(invalid, ErrorCode::kInvalidModel);

@@ -71,20 +71,20 @@ TEST_CASE("a deny list that is not wholly understood is refused, and the one in 
   uint64_t version = 2;
   for (const std::string& document : bad) {
     CAPTURE(document);
-    const auto findings = must(authz::check_deny_list(samples::content_of(deny_model(document))));
+    const auto findings = must(authz::check_deny_list(samples::model_of(deny_model(document))));
     REQUIRE_FALSE(findings.empty());
     CHECK(findings.front().rule == "deny-list");
     CHECK(code_of(list.update(deny_release(version++, document))) == ErrorCode::kInvalidModel);
     CHECK(list.version() == 1);
     CHECK(list.find(test_uri("node", "edge-1")) == "stolen");
   }
-  CHECK(must(authz::check_deny_list(samples::content_of(deny_model(deny_document({"a", "b"})))))
+  CHECK(must(authz::check_deny_list(samples::model_of(deny_model(deny_document({"a", "b"})))))
             .empty());
-  CHECK(must(authz::check_deny_list(samples::content_of(deny_model(deny_document({}))))).empty());
-  CHECK(must(authz::check_deny_list(samples::content_of(deny_model(
+  CHECK(must(authz::check_deny_list(samples::model_of(deny_model(deny_document({}))))).empty());
+  CHECK(must(authz::check_deny_list(samples::model_of(deny_model(
                  R"({"identities": {")" + id + R"(": {"reason": "x", "since": "now"}}})"))))
             .empty());
-  CHECK_FALSE(must(authz::check_deny_list(samples::content_of({{"manifest.json", "{}"}}))).empty());
+  CHECK_FALSE(must(authz::check_deny_list(samples::model_of({{"manifest.json", "{}"}}))).empty());
 }
 
 // --- the token's text

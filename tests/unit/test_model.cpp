@@ -13,6 +13,7 @@
 #include "protocol/model/keys.hpp"
 #include "protocol/model/validate.hpp"
 #include "tests/support/agent/engine.hpp"
+#include "tests/support/registry/model_samples.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tools/notp/publish/model_folder.hpp"
 
@@ -21,7 +22,7 @@ using namespace std::string_literals;
 
 namespace {
 
-using Texts = std::map<std::string, std::string>;
+using samples::Texts;
 
 const std::string kManifest = R"({
   "metadata": {"name": "m"},
@@ -33,22 +34,8 @@ const std::string kManifest = R"({
 const std::string kPolicy =
     "package authz\n\ndefault allow := false\n\nallow if input.user == \"alice\"\n";
 
-model::ModelContent content_of(const Texts& texts) {
-  model::Files files;
-  model::ModelContent content;
-  for (const auto& [path, text] : texts) {
-    const model::FileEntry entry{model::blob_hash(text), text.size()};
-    files.emplace(path, entry);
-    content.blobs.emplace(entry.hash, std::make_shared<const Bytes>(text));
-  }
-  auto tree = model::Tree::make(std::move(files));
-  REQUIRE_MESSAGE(tree.has_value(), tree.error().message);
-  content.tree = std::make_shared<const model::Tree>(*std::move(tree));
-  return content;
-}
-
 model::ModelReport validate(const Texts& texts) {
-  const model::ModelContent content = content_of(texts);
+  const model::ModelContent content = samples::model_of(texts);
   auto report = model::validate_model(*content.tree, content.loader(), &test_checker());
   REQUIRE_MESSAGE(report.has_value(), report.error().message);
   return *std::move(report);
@@ -355,21 +342,21 @@ TEST_CASE("documents that meet") {
 }
 
 TEST_CASE("documents join as OPA joins them") {
-  const model::ModelContent model = content_of({{"manifest.json", kManifest},
-                                                {"data.json", R"({"authz":{"top":1}})"},
-                                                {"authz/data.json", R"({"b":{"x":1}})"},
-                                                {"authz/b/data.yaml", "z: [1, two]\n"},
-                                                {"list/data.json", "[1,2]"}});
+  const model::ModelContent model = samples::model_of({{"manifest.json", kManifest},
+                                                       {"data.json", R"({"authz":{"top":1}})"},
+                                                       {"authz/data.json", R"({"b":{"x":1}})"},
+                                                       {"authz/b/data.yaml", "z: [1, two]\n"},
+                                                       {"list/data.json", "[1,2]"}});
   const auto merged = model::merge_data(*model.tree, model.loader());
   REQUIRE_MESSAGE(merged.has_value(), merged.error().message);
   CHECK(*merged == *parse_json(R"({"authz":{"top":1,"b":{"x":1,"z":[1,"two"]}},"list":[1,2]})"));
   const model::ModelContent bad =
-      content_of({{"a/data.json", R"({"b":[]})"}, {"a/b/data.json", "{}"}});
+      samples::model_of({{"a/data.json", R"({"b":[]})"}, {"a/b/data.json", "{}"}});
   const auto clash = model::merge_data(*bad.tree, bad.loader());
   REQUIRE_FALSE(clash);
   CHECK(clash.error().code == ErrorCode::kInvalidModel);
   CHECK(clash.error().message.find("a/b/data.json and a/data.json") != std::string::npos);
-  const model::ModelContent top = content_of({{"data.json", "[]"}});
+  const model::ModelContent top = samples::model_of({{"data.json", "[]"}});
   CHECK_FALSE(model::merge_data(*top.tree, top.loader()));
 }
 
@@ -410,7 +397,7 @@ TEST_CASE("findings are sorted and cut at their limit") {
 }
 
 TEST_CASE("content that cannot be loaded is an error, not a finding") {
-  const model::ModelContent model = content_of({{"manifest.json", kManifest}});
+  const model::ModelContent model = samples::model_of({{"manifest.json", kManifest}});
   const auto report = model::validate_model(
       *model.tree,
       [](const Hash&) -> Result<model::Content> { return fail(ErrorCode::kCorrupt, "gone"); },
@@ -420,13 +407,13 @@ TEST_CASE("content that cannot be loaded is an error, not a finding") {
 }
 
 TEST_CASE("rego_paths leaves tests out unless asked") {
-  const model::ModelContent model = content_of({{"a.rego", "x"},
-                                                {"a_test.rego", "x"},
-                                                {"b/c.rego", "y"},
-                                                {"data.json", "{}"},
-                                                {"b/tests/d.rego", "z"},
-                                                {"tests/e.rego", "z"},
-                                                {"mytests/f.rego", "z"}});
+  const model::ModelContent model = samples::model_of({{"a.rego", "x"},
+                                                       {"a_test.rego", "x"},
+                                                       {"b/c.rego", "y"},
+                                                       {"data.json", "{}"},
+                                                       {"b/tests/d.rego", "z"},
+                                                       {"tests/e.rego", "z"},
+                                                       {"mytests/f.rego", "z"}});
   CHECK(model::rego_paths(*model.tree, false) ==
         std::vector<std::string>{"a.rego", "b/c.rego", "mytests/f.rego"});
   CHECK(model::rego_paths(*model.tree, true).size() == 6);
@@ -462,10 +449,10 @@ TEST_CASE("a folder is read as a model, and what could not be one is a finding")
                                                     {"pipe.rego", "file-mode"},
                                                     {"policies/allow.rego", "path-twin"}});
   CHECK(read->content.tree->files().size() == 4);
-  CHECK(read->content.tree->content_root() == content_of({{"manifest.json", kManifest},
-                                                          {"policies/Allow.rego", kPolicy},
-                                                          {"linked/Allow.rego", kPolicy},
-                                                          {"authz/users/data.json", "{}"}})
+  CHECK(read->content.tree->content_root() == samples::model_of({{"manifest.json", kManifest},
+                                                                 {"policies/Allow.rego", kPolicy},
+                                                                 {"linked/Allow.rego", kPolicy},
+                                                                 {"authz/users/data.json", "{}"}})
                                                   .tree->content_root());
   const auto missing = cli::read_model_folder((top / "nowhere").string());
   REQUIRE_FALSE(missing);

@@ -11,7 +11,7 @@ using namespace notp;
 
 namespace {
 
-using Texts = std::map<std::string, std::string>;
+using samples::Texts;
 
 // Larger than kSmallFileBytesMax, with something to find.
 std::string large(int limit, std::string_view more = "") {

@@ -1,14 +1,10 @@
 // The registry's end of a session: what it attests and when, the cost of it, and access rights.
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <functional>
-#include <map>
 #include <set>
 
 #include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
-#include "protocol/session/server/server_session.hpp"
 #include "protocol/session/server/session_limits.hpp"
 #include "tests/support/registry/prepared_artifact.hpp"
 #include "tests/support/registry/served_session.hpp"

@@ -17,7 +17,7 @@ namespace notp {
 inline constexpr TimeMs kHourMs = 3'600'000;
 inline const model::LedgerId kDenied{100'000'000'000, "denied"};
 
-inline samples::FileTexts deny_model(const std::string& document) {
+inline samples::Texts deny_model(const std::string& document) {
   return {{"manifest.json", R"({"roots":["notp/denied"]})"}, {"notp/denied/data.json", document}};
 }
 
@@ -34,7 +34,7 @@ inline registry::Snapshot deny_release(uint64_t version, const std::string& docu
   out.ref.ledger = kDenied;
   out.release.version = version;
   out.release.epoch = epoch;
-  out.content = samples::content_of(deny_model(document));
+  out.content = samples::model_of(deny_model(document));
   return out;
 }
 

@@ -19,8 +19,8 @@
 namespace notp {
 
 namespace fs = std::filesystem;
-using samples::content_of;
 using samples::kLedger;
+using samples::model_of;
 using samples::next_release;
 
 inline std::unique_ptr<registry::GitRegistry> open(const fs::path& data) {
@@ -50,8 +50,8 @@ inline std::string git_line(const fs::path& repository, std::vector<std::string>
   return result.output;
 }
 
-inline samples::FileTexts texts(int step) {
-  samples::FileTexts files = {
+inline samples::Texts texts(int step) {
+  samples::Texts files = {
       {"manifest.json", R"({"roots":["payments"]})"},
       {"payments/rules.rego", fmt::format("package payments\nallow if input.n > {}\n", step)},
       // Names around '/' in byte order, which reveal a wrong order of tree entries.
@@ -66,15 +66,15 @@ inline samples::FileTexts texts(int step) {
 }
 
 inline registry::SnapshotPtr publish_files(registry::GitRegistry& registry,
-                                           const samples::FileTexts& files,
+                                           const samples::Texts& files,
                                            const model::LedgerId& ledger = kLedger) {
   auto published =
-      registry.publish(next_release(ledger, registry.head(ledger), content_of(files), "a change"));
+      registry.publish(next_release(ledger, registry.head(ledger), model_of(files), "a change"));
   REQUIRE_MESSAGE(published.has_value(), (published ? "" : published.error().message));
   return *published;
 }
 
-inline void check_same(const registry::Snapshot& stored, const samples::FileTexts& files) {
+inline void check_same(const registry::Snapshot& stored, const samples::Texts& files) {
   REQUIRE(stored.content.tree->files().size() == files.size());
   for (const auto& [path, text] : files) {
     const model::FileEntry* entry = stored.content.tree->find(path);

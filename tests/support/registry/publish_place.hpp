@@ -26,7 +26,7 @@ inline trust::Root two_of_three() {
   return root;
 }
 
-inline samples::FileTexts policy(int step, const std::string& data_root = "authz") {
+inline samples::Texts policy(int step, const std::string& data_root = "authz") {
   return {{"manifest.json", fmt::format(R"({{"metadata":{{"name":"m"}},
              "runtimes":{{"rego":{{"language":{{"name":"rego","version":"1.0"}}}}}},
              "partitions":{{"/":{{"runtime":"rego"}}}},"roots":["{}"]}})",
@@ -76,11 +76,11 @@ struct Proposal {
   }
 };
 
-inline Proposal propose(const Place& place, const samples::FileTexts& files,
+inline Proposal propose(const Place& place, const samples::Texts& files,
                         const model::LedgerId& ledger = kLedger) {
   Proposal out;
   const auto head = place.registry->head(ledger);
-  registry::NewRelease next = next_release(ledger, head, content_of(files));
+  registry::NewRelease next = next_release(ledger, head, model_of(files));
   out.content = std::move(next.content);
   out.release = std::move(next.release);
   out.release.issued_ms = samples::kIssuedMs;

@@ -11,6 +11,7 @@
 #include "common/limits.hpp"
 #include "protocol/session/server/server_session.hpp"
 #include "tests/support/wire/signed_samples.hpp"
+#include "tests/support/wire/wire_messages.hpp"
 
 namespace notp::session {
 
@@ -105,17 +106,9 @@ struct Served {
 
   std::vector<wire::Message> output() {
     for (ServerEvent& event : session.take_events()) events.push_back(std::move(event));
-    wire::FrameParser parser;
     const Bytes out = session.take_output(1 << 24);
     bytes = out.size();
-    parser.feed(out);
-    std::vector<wire::Message> messages;
-    for (;;) {
-      auto next = parser.next();
-      REQUIRE(next.has_value());
-      if (!*next) return messages;
-      messages.push_back(std::move(**next));
-    }
+    return messages_in(out);
   }
   std::vector<wire::Message> after(const wire::Message& message) {
     session.receive(wire::encode_frame(message), now);

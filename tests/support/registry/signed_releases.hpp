@@ -7,25 +7,12 @@
 #include <utility>
 
 #include "notp-server/registry/registry.hpp"
+#include "tests/support/registry/model_samples.hpp"
 #include "tests/support/wire/signed_samples.hpp"
 
 namespace notp::samples {
 
 inline const std::string kAlice = "spiffe://core-platform.internal/publisher/alice";
-
-using FileTexts = std::map<std::string, std::string>;
-
-inline model::ModelContent content_of(const FileTexts& texts) {
-  model::ModelContent content;
-  model::Files files;
-  for (const auto& [path, text] : texts) {
-    const Hash hash = model::blob_hash(text);
-    files.emplace(path, model::FileEntry{hash, text.size()});
-    content.blobs.emplace(hash, std::make_shared<const Bytes>(text));
-  }
-  content.tree = std::make_shared<const model::Tree>(model::Tree::make(std::move(files)).value());
-  return content;
-}
 
 // The release that follows `head` (null: version 1), signed by key 2.
 inline registry::NewRelease next_release(const model::LedgerId& ledger,
@@ -51,7 +38,7 @@ inline registry::NewRelease next_release(const model::LedgerId& ledger,
 }
 
 // A stored release with these files, whose predecessor has the hash of its own version's number.
-inline registry::SnapshotPtr snapshot(uint64_t version, const FileTexts& files,
+inline registry::SnapshotPtr snapshot(uint64_t version, const Texts& files,
                                       const model::LedgerId& ledger = kLedger) {
   registry::ReleaseInfoPtr before;
   if (version > 1) {
@@ -60,7 +47,7 @@ inline registry::SnapshotPtr snapshot(uint64_t version, const FileTexts& files,
     info.ref.release_hash = sha256(std::to_string(version - 1));
     before = std::make_shared<const registry::ReleaseInfo>(std::move(info));
   }
-  registry::NewRelease made = next_release(ledger, before, content_of(files));
+  registry::NewRelease made = next_release(ledger, before, model_of(files));
   return std::make_shared<const registry::Snapshot>(
       registry::Snapshot{{made.ref, made.release, made.envelope, made.content}, "", "", ""});
 }
