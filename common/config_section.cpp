@@ -38,6 +38,18 @@ const json::array& Section::elements(std::string_view path) const {
   return value->get_array();
 }
 
+std::vector<std::pair<std::string, std::string>> Section::members(std::string_view path) const {
+  std::vector<std::pair<std::string, std::string>> out;
+  const json::value* const value = config_find(*value_, path);
+  if (value == nullptr) return out;
+  NOTP_ASSERT(value->is_object(), "a configuration field that the schema does not promise");
+  for (const auto& [name, member] : value->get_object()) {
+    NOTP_ASSERT(member.is_string(), "a configuration field that the schema does not promise");
+    out.emplace_back(name, member.get_string());
+  }
+  return out;
+}
+
 std::vector<Section> Section::sections(std::string_view path) const {
   std::vector<Section> out;
   for (const json::value& element : elements(path)) out.emplace_back(element);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/json/json.hpp"
@@ -27,6 +28,8 @@ class Section {
   std::string text_or_empty(std::string_view path) const;
   std::vector<std::string> texts(std::string_view path) const;
   const json::array& elements(std::string_view path) const;
+  // Names and texts of an object whose members are all texts.
+  std::vector<std::pair<std::string, std::string>> members(std::string_view path) const;
   // The same for objects.
   std::vector<Section> sections(std::string_view path) const;
 

@@ -224,6 +224,46 @@ inline constexpr int64_t kQuarantineFirstMs = 60'000, kQuarantineMaxMs = 3'600'0
 inline constexpr size_t kQuarantineCallersMax = 3;  // then the path is stopped for all callers
 inline constexpr size_t kQuarantinedPathsMax = 64;  // of one ledger in a report
 
+// --- decision records
+inline constexpr size_t kRecordBytesMax = 2 << 20;    // above: input and result as digests
+inline constexpr size_t kNdCacheBytesMax = 64 << 10;  // above: left out, and the record says so
+inline constexpr size_t kMaskRulesMax = 64;           // of one manifest, and of one policy's answer
+inline constexpr size_t kMaskRuleBytesMax = 512;
+inline constexpr size_t kMaskedPathsMax = 256;  // named in one record; the rest is counted
+inline constexpr size_t kStrictPathsMax = 64;   // of one manifest
+inline constexpr size_t kSegmentRecordsMax = 1'024;
+// Uncompressed.
+inline constexpr size_t kSegmentContentBytesMax = 4 << 20;
+inline constexpr int kSegmentWindowLogMax = 22;
+inline constexpr int kSegmentLevel = 3;
+inline constexpr int64_t kSegmentConnectedMs = 5'000, kSegmentOfflineMs = 60'000;
+// 48 levels: positions below 2^48, as in a decision's id.
+inline constexpr uint64_t kPositionMax = (1ULL << 48) - 1;
+inline constexpr uint32_t kRunMax = (1 << 12) - 1;  // then the spool begins a new log
+inline constexpr size_t kTreeLevelsMax = 48;
+inline constexpr size_t kCheckpointBytesMax = 4 << 10;
+inline constexpr size_t kAnnouncementBytesMax = 32 << 10;
+inline constexpr uint64_t kRingBytes = 64ULL << 20;
+inline constexpr uint64_t kSpoolBytes = 1ULL << 30;
+inline constexpr uint64_t kSpoolKeptBytes = 64ULL << 20;  // of acknowledged segments …
+inline constexpr int64_t kSpoolKeptMs = 24LL * 3600 * 1000;
+inline constexpr size_t kSpoolWarnPercent = 80;
+// The durability of records that are not strict: what a power cut may cost.
+inline constexpr int64_t kRingSyncMs = 100;
+inline constexpr size_t kRingSyncRecords = 1'024;
+inline constexpr uint64_t kRingLease = 1 << 16;  // positions given out beyond the last sync
+// Shipping: a chunk is what a Commit waits for on a slow link.
+inline constexpr size_t kSegmentChunkBytes = 32 << 10;
+inline constexpr uint64_t kLogWindowBytes = 1 << 20;
+inline constexpr size_t kLogsPerNodeMax = 16;
+inline constexpr size_t kForksKeptMax = 256;
+inline constexpr size_t kIngestQueueMax = 4'096;  // segments that wait for the writer, of all nodes
+inline constexpr uint64_t kIngestBytesMax = 256ULL << 20;
+// Audit questions.
+inline constexpr size_t kFilterBytesMax = 64 << 10;  // of one segment
+inline constexpr size_t kAuditRowsMax = 100'000;
+inline constexpr int64_t kAuditPageMs = 30'000;
+
 // --- HTTP
 inline constexpr size_t kHttpHeaderBytesMax = 16 << 10;
 inline constexpr size_t kHttpBodyBytesMax = 16 << 20;

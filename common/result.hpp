@@ -34,48 +34,51 @@ inline constexpr int kChanges = 10;  // plan, diff: there are changes, and the c
 }  // namespace exit_code
 
 // name, wire number (stable, in the Error message), action, exit code
-#define NOTP_ERROR_TABLE(X)                                               \
-  X(kInternal, 1, kRetry, kFailure)        /* our own failure */          \
-  X(kUnavailable, 2, kRetry, kUnreachable) /* no connection */            \
-  X(kTimeout, 3, kRetry, kUnreachable)                                    \
-  X(kOverloaded, 4, kRetry, kUnreachable) /* retry_after set */           \
-  X(kCancelled, 5, kRetry, kFailure)                                      \
-  X(kIo, 6, kRetry, kFailure)                                             \
-  X(kCorrupt, 7, kRetry, kFailure) /* damaged own store */                \
-  X(kUsage, 8, kStop, kUsage)                                             \
-  X(kConfig, 9, kStop, kUsage)                                            \
-  X(kNotFound, 10, kStop, kNotFound)                                      \
-  X(kConflict, 11, kStop, kConflict) /* head moved */                     \
-  X(kInvalidModel, 12, kStop, kInvalid)                                   \
-  X(kDenied, 13, kStop, kDenied)          /* right missing */             \
-  X(kLimit, 14, kDropPeer, kFailure)      /* a named limit */             \
-  X(kFrame, 20, kDropPeer, kFailure)      /* bad frame header */          \
-  X(kMessage, 21, kDropPeer, kFailure)    /* undecodable */               \
-  X(kState, 22, kDropPeer, kFailure)      /* wrong state */               \
-  X(kVersion, 23, kStop, kFailure)        /* no common version */         \
-  X(kArtifact, 24, kDropPeer, kUntrusted) /* undecodable delta */         \
-  X(kTls, 30, kRetry, kDenied)            /* handshake failed */          \
-  X(kNoCertificate, 31, kStop, kDenied)                                   \
-  X(kCertificateExpired, 32, kStop, kDenied)                              \
-  X(kCertificateUntrusted, 33, kStop, kDenied)                            \
-  X(kIdentity, 34, kStop, kDenied)        /* not one SPIFFE id */         \
-  X(kRevoked, 35, kStop, kDenied)         /* on the deny list */          \
-  X(kJoinRefused, 36, kStop, kDenied)     /* join token is invalid */     \
-  X(kEnvelope, 40, kStop, kUntrusted)     /* malformed */                 \
-  X(kSignature, 41, kStop, kUntrusted)    /* below threshold */           \
-  X(kStatement, 42, kStop, kUntrusted)    /* malformed payload */         \
-  X(kWrongTarget, 43, kStop, kUntrusted)  /* domain/zone/name */          \
-  X(kRollback, 44, kStop, kUntrusted)     /* below the floor */           \
-  X(kEquivocation, 45, kStop, kUntrusted) /* same version, two */         \
-  X(kContentRoot, 46, kRetry, kUntrusted) /* recomputed differs */        \
-  X(kExpired, 47, kStop, kUntrusted)                                      \
-  X(kRootInvalid, 48, kStop, kUntrusted)                                  \
-  X(kReplay, 49, kStop, kUntrusted)    /* freshness not above */          \
-  X(kPdpRejected, 50, kStop, kInvalid) /* PDP refused it */               \
-  X(kRootsOverlap, 51, kStop, kInvalid)                                   \
-  X(kVanished, 52, kStop, kUntrusted)   /* freshness lacks it */          \
-  X(kClock, 53, kRetry, kUntrusted)     /* a statement from the future */ \
-  X(kQuarantined, 54, kRetry, kFailure) /* a path that took too much */
+#define NOTP_ERROR_TABLE(X)                                                    \
+  X(kInternal, 1, kRetry, kFailure)        /* our own failure */               \
+  X(kUnavailable, 2, kRetry, kUnreachable) /* no connection */                 \
+  X(kTimeout, 3, kRetry, kUnreachable)                                         \
+  X(kOverloaded, 4, kRetry, kUnreachable) /* retry_after set */                \
+  X(kCancelled, 5, kRetry, kFailure)                                           \
+  X(kIo, 6, kRetry, kFailure)                                                  \
+  X(kCorrupt, 7, kRetry, kFailure) /* damaged own store */                     \
+  X(kUsage, 8, kStop, kUsage)                                                  \
+  X(kConfig, 9, kStop, kUsage)                                                 \
+  X(kNotFound, 10, kStop, kNotFound)                                           \
+  X(kConflict, 11, kStop, kConflict) /* head moved */                          \
+  X(kInvalidModel, 12, kStop, kInvalid)                                        \
+  X(kDenied, 13, kStop, kDenied)          /* right missing */                  \
+  X(kLimit, 14, kDropPeer, kFailure)      /* a named limit */                  \
+  X(kFrame, 20, kDropPeer, kFailure)      /* bad frame header */               \
+  X(kMessage, 21, kDropPeer, kFailure)    /* undecodable */                    \
+  X(kState, 22, kDropPeer, kFailure)      /* wrong state */                    \
+  X(kVersion, 23, kStop, kFailure)        /* no common version */              \
+  X(kArtifact, 24, kDropPeer, kUntrusted) /* undecodable delta */              \
+  X(kTls, 30, kRetry, kDenied)            /* handshake failed */               \
+  X(kNoCertificate, 31, kStop, kDenied)                                        \
+  X(kCertificateExpired, 32, kStop, kDenied)                                   \
+  X(kCertificateUntrusted, 33, kStop, kDenied)                                 \
+  X(kIdentity, 34, kStop, kDenied)        /* not one SPIFFE id */              \
+  X(kRevoked, 35, kStop, kDenied)         /* on the deny list */               \
+  X(kJoinRefused, 36, kStop, kDenied)     /* join token is invalid */          \
+  X(kEnvelope, 40, kStop, kUntrusted)     /* malformed */                      \
+  X(kSignature, 41, kStop, kUntrusted)    /* below threshold */                \
+  X(kStatement, 42, kStop, kUntrusted)    /* malformed payload */              \
+  X(kWrongTarget, 43, kStop, kUntrusted)  /* domain/zone/name */               \
+  X(kRollback, 44, kStop, kUntrusted)     /* below the floor */                \
+  X(kEquivocation, 45, kStop, kUntrusted) /* same version, two */              \
+  X(kContentRoot, 46, kRetry, kUntrusted) /* recomputed differs */             \
+  X(kExpired, 47, kStop, kUntrusted)                                           \
+  X(kRootInvalid, 48, kStop, kUntrusted)                                       \
+  X(kReplay, 49, kStop, kUntrusted)    /* freshness not above */               \
+  X(kPdpRejected, 50, kStop, kInvalid) /* PDP refused it */                    \
+  X(kRootsOverlap, 51, kStop, kInvalid)                                        \
+  X(kVanished, 52, kStop, kUntrusted)        /* freshness lacks it */          \
+  X(kClock, 53, kRetry, kUntrusted)          /* a statement from the future */ \
+  X(kQuarantined, 54, kRetry, kFailure)      /* a path that took too much */   \
+  X(kAuditUnavailable, 55, kRetry, kFailure) /* cannot be recorded */          \
+  X(kLogFork, 56, kStop, kUntrusted)         /* two records at one place */    \
+  X(kLogGap, 57, kStop, kUntrusted)          /* records are missing */
 
 enum class ErrorCode : uint16_t {
 #define NOTP_ERROR_ENUM(name, wire, action, exit) name = wire,

@@ -150,7 +150,12 @@ Result<void> zstd_decompress_into(ByteView frame, ByteView prefix, std::span<cha
 }
 
 Result<Bytes> zstd_decompress(ByteView frame, ByteView prefix, uint64_t content_bytes) {
-  NOTP_TRY(check_header(frame, content_bytes, limits::kZstdWindowLogMax));
+  return zstd_decompress(frame, prefix, content_bytes, limits::kZstdWindowLogMax);
+}
+
+Result<Bytes> zstd_decompress(ByteView frame, ByteView prefix, uint64_t content_bytes,
+                              int window_log_max) {
+  NOTP_TRY(check_header(frame, content_bytes, window_log_max));
   Bytes out;
   Result<void> outcome;
   // libstdc++ 12 passes the new capacity instead of the requested size.
@@ -160,6 +165,12 @@ Result<Bytes> zstd_decompress(ByteView frame, ByteView prefix, uint64_t content_
   });
   NOTP_TRY(outcome);
   return out;
+}
+
+std::optional<uint64_t> zstd_content_bytes(ByteView frame) {
+  const unsigned long long size = ZSTD_getFrameContentSize(frame.data(), frame.size());
+  if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR) return std::nullopt;
+  return size;
 }
 
 struct ZstdReader::State {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "common/bytes.hpp"
@@ -36,6 +37,12 @@ Result<Bytes> zstd_compress(ByteView content, ByteView prefix, const ZstdOptions
 // names a dictionary, is followed by other bytes, or is damaged. Memory: content_bytes and the
 // window.
 Result<Bytes> zstd_decompress(ByteView frame, ByteView prefix, uint64_t content_bytes);
+// The same with the window limited to 2^window_log_max bytes.
+Result<Bytes> zstd_decompress(ByteView frame, ByteView prefix, uint64_t content_bytes,
+                              int window_log_max);
+
+// Returns the size that a frame declares for its content; nullopt when it declares none.
+std::optional<uint64_t> zstd_content_bytes(ByteView frame);
 
 // The same into the caller's memory, which has exactly the size of the content. No memory for a
 // window: the decoded bytes are the window. After an error the content of `out` is undefined.

@@ -4,6 +4,7 @@
 #include <openssl/bn.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 #include "common/bytes.hpp"
@@ -16,6 +17,7 @@ using BigNumber = CPointer<BIGNUM, BN_free>;
 using Extension = CPointer<X509_EXTENSION, X509_EXTENSION_free>;
 using Names = CPointer<GENERAL_NAMES, GENERAL_NAMES_free>;
 using Name = CPointer<GENERAL_NAME, GENERAL_NAME_free>;
+using MdContext = CPointer<EVP_MD_CTX, EVP_MD_CTX_free>;
 using Request = CPointer<X509_REQ, X509_REQ_free>;
 
 // A key file may be encrypted; a passphrase prompt on the terminal would block a daemon.
@@ -199,6 +201,38 @@ Result<Extensions> requested_extensions(const Draft& draft) {
   return out;
 }
 
+bool is_rsa(const EVP_PKEY* key) {
+  return EVP_PKEY_is_a(key, "RSA") == 1 || EVP_PKEY_is_a(key, "RSA-PSS") == 1;
+}
+
+const EVP_MD* digest_for(const EVP_PKEY* key) {
+  return EVP_PKEY_is_a(key, "ED25519") == 1 ? nullptr : EVP_sha256();
+}
+
+bool set_padding(const EVP_PKEY* key, EVP_PKEY_CTX* context) {
+  return !is_rsa(key) || (EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
+                          EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1);
+}
+
+// Neither curves with parameters of their own nor keys whose use takes long.
+bool may_verify(const EVP_PKEY* key) {
+  if (EVP_PKEY_is_a(key, "ED25519") == 1) return true;
+  if (is_rsa(key)) {
+    const int bits = EVP_PKEY_get_bits(key);
+    return bits >= kRsaBitsMin && bits <= kRsaBitsMax;
+  }
+  char group[32] = {};
+  if (EVP_PKEY_is_a(key, "EC") != 1 ||
+      EVP_PKEY_get_group_name(key, group, sizeof group, nullptr) != 1)
+    return false;
+  const std::string_view name(group);
+  return name == "prime256v1" || name == "secp384r1" || name == "secp521r1";
+}
+
+const unsigned char* data_of(ByteView bytes) {
+  return reinterpret_cast<const unsigned char*>(bytes.data());
+}
+
 bool is_self_signed(X509* certificate) {
   return (X509_get_extension_flags(certificate) & EXFLAG_SS) != 0;
 }
@@ -300,6 +334,56 @@ Result<std::string> request_pem(const Draft& draft, EVP_PKEY* key) {
   if (!bio || PEM_write_bio_X509_REQ(bio.get(), request.get()) != 1)
     return openssl_failed("writing a certificate request");
   return text_of(bio.get());
+}
+
+Result<Certificate> read_der(ByteView der) {
+  const unsigned char* at = data_of(der);
+  const unsigned char* const end = at + der.size();
+  Certificate certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
+  ERR_clear_error();
+  if (!certificate || at != end)
+    return fail(ErrorCode::kMessage, "the certificate is not one X.509 certificate in DER");
+  return certificate;
+}
+
+Result<Bytes> der_of(const X509* certificate) {
+  unsigned char* der = nullptr;
+  const int size = i2d_X509(certificate, &der);
+  if (size <= 0) return openssl_failed("writing a certificate");
+  Bytes out(reinterpret_cast<const char*>(der), static_cast<size_t>(size));
+  OPENSSL_free(der);
+  return out;
+}
+
+Result<Bytes> sign_message(EVP_PKEY* key, ByteView message) {
+  const MdContext context(EVP_MD_CTX_new());
+  EVP_PKEY_CTX* parameters = nullptr;
+  size_t size = 0;
+  if (!context ||
+      EVP_DigestSignInit(context.get(), &parameters, digest_for(key), nullptr, key) != 1 ||
+      !set_padding(key, parameters) ||
+      EVP_DigestSign(context.get(), nullptr, &size, data_of(message), message.size()) != 1)
+    return openssl_failed("signing a message");
+  Bytes signature(size, '\0');
+  if (EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size,
+                     data_of(message), message.size()) != 1)
+    return openssl_failed("signing a message");
+  signature.resize(size);
+  return signature;
+}
+
+bool verify_message(EVP_PKEY* key, ByteView message, ByteView signature) {
+  if (!may_verify(key)) return false;
+  const MdContext context(EVP_MD_CTX_new());
+  EVP_PKEY_CTX* parameters = nullptr;
+  const bool good =
+      context &&
+      EVP_DigestVerifyInit(context.get(), &parameters, digest_for(key), nullptr, key) == 1 &&
+      set_padding(key, parameters) &&
+      EVP_DigestVerify(context.get(), data_of(signature), signature.size(), data_of(message),
+                       message.size()) == 1;
+  ERR_clear_error();
+  return good;
 }
 
 }  // namespace notp::x509

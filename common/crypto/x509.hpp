@@ -1,5 +1,5 @@
 // Makes X.509 certificates with OpenSSL, for `notp pki`, the registry's enrolment and a node's
-// certificate request. Thread-safe: no state.
+// certificate request; and signs messages with their keys. Thread-safe: no state.
 #pragma once
 
 #include <openssl/evp.h>
@@ -63,8 +63,20 @@ Result<std::string> certificate_pem(X509* certificate);
 // kUsage for a validity that ends before it starts.
 Result<Certificate> sign_own(const Draft& draft, EVP_PKEY* key);
 Result<Certificate> issue(const Issuer& issuer, const Draft& draft, EVP_PKEY* key);
+// Reads the certificate that is all of `der`. kMessage.
+Result<Certificate> read_der(ByteView der);
+Result<Bytes> der_of(const X509* certificate);  // kInternal
 // Makes a PKCS #10 request (RFC 2986) in PEM: the draft's name, alternative names, usages and CA
 // flag; the authority chooses the validity.
 Result<std::string> request_pem(const Draft& draft, EVP_PKEY* key);
+
+// Signs a message as TLS 1.3 does with such a key: ECDSA and RSA-PSS (a salt of 32 bytes) with
+// SHA-256, Ed25519. kInternal.
+Result<Bytes> sign_message(EVP_PKEY* key, ByteView message);
+// True only for such a signature, by a key on P-256, P-384 or P-521, an RSA key of kRsaBitsMin to
+// kRsaBitsMax, or an Ed25519 key.
+bool verify_message(EVP_PKEY* key, ByteView message, ByteView signature);
+inline constexpr int kRsaBitsMin = 2'048;
+inline constexpr int kRsaBitsMax = 8'192;  // bounds the work of a verifier
 
 }  // namespace notp::x509

@@ -1,5 +1,6 @@
-// Converts between signed bytes and protobuf messages. Private to protocol/trust, the only
-// component that uses the classes of schemas/model.proto.
+// Converts between signed or hashed bytes and protobuf messages. Private to protocol/trust and
+// protocol/record, the only components that use the classes of schemas/model.proto and
+// schemas/record.proto.
 #pragma once
 
 #include <google/protobuf/io/coded_stream.h>
@@ -26,12 +27,12 @@ Bytes serialize(const Message& message) {
 // default, a longer number than needed, fields out of order and unknown fields, which the lite
 // runtime keeps without another way to see them.
 template <typename Message>
-bool parse(ByteView bytes, Message& message) {
+bool parse(ByteView bytes, Message& message, size_t bytes_max = limits::kEnvelopeBytesMax) {
   // Without a handler Protobuf writes a peer's input to standard error.
   static const auto silenced = google::protobuf::SetLogHandler(
       [](google::protobuf::LogLevel, const char*, int, const std::string&) {});
   static_cast<void>(silenced);
-  if (bytes.size() > limits::kEnvelopeBytesMax) return false;
+  if (bytes.size() > bytes_max) return false;
   google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
                                             static_cast<int>(bytes.size()));
   in.SetRecursionLimit(limits::kProtobufDepthMax);

@@ -18,6 +18,7 @@ find_package(LibArchive REQUIRED)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd>=1.5.4)
 pkg_check_modules(git2 REQUIRED IMPORTED_TARGET libgit2>=1.5.1)
 pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3>=3.40)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 
 # Asio is compiled once, in common/asio/asio.cpp, instead of in every file that includes it.

@@ -61,11 +61,12 @@ inline std::string trimmed(std::string_view text) {
 
 // Reads fenced blocks "```bytes name=hello-frame" (hexadecimal, '#' begins a comment) and "```text
 // name=...".
-inline std::map<std::string, Bytes> written_examples() {
+inline std::map<std::string, Bytes> written_examples(
+    const std::vector<std::string>& document = specification()) {
   std::map<std::string, Bytes> out;
   std::string name, body;
   bool is_hex = false, open = false;
-  for (const std::string& line : specification()) {
+  for (const std::string& line : document) {
     if (!line.starts_with("```")) {
       if (!open || name.empty()) continue;
       body += is_hex ? line.substr(0, line.find('#')) : line + "\n";
@@ -90,13 +91,14 @@ inline std::map<std::string, Bytes> written_examples() {
 }
 
 // The cells of the tables between a heading and the next one, without header and separator rows.
-// Fails the test unless the specification has the heading exactly once.
-inline std::vector<std::vector<std::string>> table_under(const std::string& heading) {
+// Fails the test unless the document has the heading exactly once.
+inline std::vector<std::vector<std::string>> table_under(
+    const std::string& heading, const std::vector<std::string>& document = specification()) {
   std::vector<std::vector<std::string>> rows;
-  CHECK_MESSAGE(std::ranges::count(specification(), heading) == 1, heading);
+  CHECK_MESSAGE(std::ranges::count(document, heading) == 1, heading);
   bool inside = false;
   size_t line_of_table = 0;
-  for (const std::string& line : specification()) {
+  for (const std::string& line : document) {
     if (line.starts_with('#')) inside = line == heading;
     line_of_table = line.starts_with('|') ? line_of_table + 1 : 0;
     if (!inside || line_of_table < 3) continue;
