@@ -75,6 +75,7 @@ std::vector<Result<Decision>> decisions_of(rego::Decision&& decided) {
                              .active = active,
                              .extras = std::move(one->extras),
                              .time_ns = decided.time_ns,
+                             .evaluation_ns = decided.evaluation_ns,
                              .has_input = one->has_input,
                              .rule_exists = one->rule_exists});
     else
@@ -205,7 +206,8 @@ asio::awaitable<Decisions> EmbeddedPdp::evaluate(Question question) {
                                                 .deadline_ms = deadline_ms,
                                                 .flags = question.flags,
                                                 .form = question.form,
-                                                .explain = question.explain});
+                                                .explain = question.explain,
+                                                .log_event = std::move(question.log_event)});
   if (!decided) co_return std::unexpected(std::move(decided).error());
   co_return decisions_of(*std::move(decided));
 }

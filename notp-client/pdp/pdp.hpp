@@ -25,6 +25,7 @@ struct Question {
   uint32_t flags = 0;                  // rego::EvaluationFlag
   InputForm form = InputForm::kValue;  // of all inputs
   ExplainMode explain = ExplainMode::kOff;
+  std::string log_event = {};  // as in rego::Question; of the embedded PDP
 };
 
 // One answer.
@@ -33,8 +34,10 @@ struct Decision {
   ActiveSetPtr active;         // the set that decided; null: unknown
   Bytes extras;                // as in rego::Evaluation; empty: none
   int64_t time_ns = 0;         // the clock that the policy saw; 0: unknown
+  uint64_t evaluation_ns = 0;  // for all inputs of the question; 0: unknown
   bool has_input = false;      // false: `input` was undefined
   bool rule_exists = false;    // at the path or above it: undefined, but not missing
+  std::string id = {};         // by which an OPA has logged it; empty: the decision has none yet
 };
 
 // One decision for each input of a question.
@@ -74,7 +77,8 @@ class Pdp {
   // executor. Withholds nothing: only DecisionService may call it. kUnavailable before the first
   // activation; kQuarantined, kOverloaded. Each input has its own errors: kMessage with OPA's
   // message for a malformed input, kInvalidModel for a policy that failed
-  // (rego::evaluation_errors() has OPA's `errors`), and as in question.hpp. Asio's cancellation
+  // (rego::evaluation_errors() has OPA's `errors`), and as in question.hpp; of the embedded PDP,
+  // rego::evaluation_extras() has what the decision log needs of a failure. Asio's cancellation
   // stops the evaluation and ends the call with kCancelled.
   virtual boost::asio::awaitable<Decisions> evaluate(Question question) = 0;
 };

@@ -46,18 +46,26 @@ Seen read(ByteView stream, uint64_t seed) {
   return seen;
 }
 
+void check_failure(const Failure& failure) {
+  NOTP_ASSERT(is_utf8(failure.code) && is_utf8(failure.message), "a failure that is no text");
+  NOTP_ASSERT(is_utf8(failure.details) && is_utf8(failure.extras), "JSON that is no text");
+}
+
 void check_inputs(const Result<EvalAnswer>& answer, size_t inputs_max) {
   if (!answer) return;
   NOTP_ASSERT(answer->inputs.size() <= inputs_max, "more inputs than were asked");
-  for (const auto& input : answer->inputs)
+  for (const auto& input : answer->inputs) {
     NOTP_ASSERT(!input.value || input.value->size() <= kValueBytesMax, "a value beyond its limit");
+    if (!input.failure) continue;
+    NOTP_ASSERT(!input.value && input.extras.empty(), "a failure that is a decision, too");
+    check_failure(*input.failure);
+  }
 }
 
 void check_status(ByteView payload) {
   const auto status = decode_status(payload);
   if (!status) return;
-  if (const auto* failure = std::get_if<Failure>(&*status))
-    NOTP_ASSERT(is_utf8(failure->code) && is_utf8(failure->message), "a failure that is no text");
+  if (const auto* failure = std::get_if<Failure>(&*status)) check_failure(*failure);
 }
 
 }  // namespace

@@ -61,14 +61,15 @@ TEST_CASE("frames are as the worker's page has them") {
             "7b7d");
   const std::vector<std::string> path{"a", "bc"};
   const std::vector<InputText> one{Bytes("1")}, two{std::nullopt, Bytes("2")};
-  const auto single = encode_question({3, 9, path, InputForm::kBodyYaml, ExplainMode::kDebug}, one);
+  const auto single =
+      encode_question({3, 0x89, path, InputForm::kBodyYaml, ExplainMode::kDebug, "{}"}, one);
   REQUIRE(single);
   CHECK(to_hex(bytes_of(frame_of(5, *single))) ==
-        "26000000"
+        "2c000000"
         "05000000"
         "01"
         "0300000000000000"
-        "09000000"
+        "89000000"
         "02"
         "04"
         "0200"
@@ -76,6 +77,8 @@ TEST_CASE("frames are as the worker's page has them") {
         "61"
         "02000000"
         "6263"
+        "02000000"
+        "7b7d"
         "01"
         "01000000"
         "31");
@@ -84,6 +87,7 @@ TEST_CASE("frames are as the worker's page has them") {
   CHECK(batch->operation == Operation::kEvalBatch);
   CHECK(to_hex(bytes_of(frame_of(6, *batch)))
             .ends_with("6263"
+                       "00000000"
                        "02000000"
                        "00"
                        "00000000"
@@ -152,12 +156,13 @@ Bytes evaluated_batch() {
   put_u32(body, 2);
   body.push_back(0);
   body.push_back(1);
-  for (int i = 0; i < 3; ++i) put_str(body, "");
+  for (int i = 0; i < 4; ++i) put_str(body, "");
   body.push_back(2);
   body.push_back(0);
   put_str(body, "wrong");
   put_str(body, "evaluation");
   put_str(body, "[1]");
+  put_str(body, "{2}");
   return body;
 }
 
@@ -177,15 +182,16 @@ TEST_CASE("answers decode, and nothing shorter, longer or larger does") {
   CHECK_FALSE(batch->inputs[0].value);
   CHECK(batch->inputs[0].has_input);
   CHECK_FALSE(batch->inputs[0].rule_exists);
-  CHECK(batch->inputs[1].failure == Failure{"evaluation", "wrong", "[1]"});
+  CHECK(batch->inputs[1].failure == Failure{"evaluation", "wrong", "[1]", "{2}"});
   CHECK(batch->inputs[1].extras.empty());
   Bytes failed(1, 1);
   put_str(failed, "rejected");
   put_str(failed, "[]");
   put_str(failed, "\xff");
+  put_str(failed, "{}");
   const auto status = decode_status(failed);
   REQUIRE(status);
-  CHECK(std::get<Failure>(*status) == Failure{"rejected", "[]"});
+  CHECK(std::get<Failure>(*status) == Failure{"rejected", "[]", "", "{}"});
   for (size_t cut = 0; cut < evaluated().size(); ++cut)
     CHECK_FALSE(decode_evaluated(ByteView(evaluated()).substr(0, cut), 100));
   for (size_t cut = 0; cut < evaluated_batch().size(); ++cut)

@@ -108,8 +108,12 @@ TimeMs Engine::State::now_ms() {
 
 uint64_t Engine::State::evaluate(Question question, DecisionDone done) {
   const size_t inputs = question.inputs.size();
-  auto encoded = encode_question(
-      {0, question.flags, question.path, question.form, question.explain}, question.inputs);
+  auto encoded = encode_question({.flags = question.flags,
+                                  .path = question.path,
+                                  .form = question.form,
+                                  .explain = question.explain,
+                                  .log_event = question.log_event},
+                                 question.inputs);
   MutexLock lock(mutex_);
   const uint64_t ticket = ++last_ticket_;
   if (!encoded || is_stopped_) {
@@ -310,8 +314,9 @@ void Engine::State::deliver(effect::Deliver& deliver, Answered* answered, Rest& 
       std::move(deliver.snapshot), {}, answered->answer.time_ns, answered->answer.evaluation_ns};
   for (auto& input : answered->answer.inputs) {
     if (input.failure)
-      decision.evaluations.push_back(std::unexpected(
-          evaluation_error(input.failure->code, input.failure->message, input.failure->details)));
+      decision.evaluations.push_back(
+          std::unexpected(evaluation_error(input.failure->code, input.failure->message,
+                                           input.failure->details, input.failure->extras)));
     else
       decision.evaluations.push_back(Evaluation{std::move(input.value), std::move(input.extras),
                                                 input.has_input, input.rule_exists});

@@ -41,6 +41,14 @@ bool lies_at_or_above_a_root(const Roots& roots, const std::string& path) {
   return below != roots.end() && below->first.starts_with(path + "/");
 }
 
+Error error_of(const std::string& failure, const std::string& message) {
+  if (failure == "input" || failure == "path") return {ErrorCode::kMessage, message, {}};
+  if (failure == "evaluation") return {ErrorCode::kInvalidModel, message, {}};
+  if (failure == "result_too_large") return {ErrorCode::kLimit, message, {}};
+  if (failure == "cancelled") return {ErrorCode::kTimeout, "the evaluation was stopped", {}};
+  return {ErrorCode::kInternal, "the policy worker failed: " + failure + ": " + message, {}};
+}
+
 }  // namespace
 
 void EngineCore::submit(CoreQuestion question, TimeMs now_ms) {
@@ -243,25 +251,20 @@ void EngineCore::conclude(Asked& asked, const CoreAnswer& answer) {
 }
 
 Error EngineCore::failure_of(const Asked& asked, const CoreAnswer& answer) const {
+  Error error = evaluation_error(answer.failure, answer.message, answer.details, answer.extras);
   if (answer.failure == "cancelled" && asked.overdue)
-    return {
-        ErrorCode::kTimeout,
-        fmt::format("the evaluation of {} took longer than {} ms", asked.path, asked.deadline_ms),
-        {}};
-  return evaluation_error(answer.failure, answer.message, answer.details);
+    error.message =
+        fmt::format("the evaluation of {} took longer than {} ms", asked.path, asked.deadline_ms);
+  return error;
 }
 
 Error evaluation_error(const std::string& failure, const std::string& message,
-                       const std::string& details) {
-  if (failure == "input" || failure == "path") return {ErrorCode::kMessage, message, {}};
-  if (failure == "evaluation") {
-    Error error{ErrorCode::kInvalidModel, message, {}};
-    if (!details.empty()) error.context.emplace_back(kEvaluationErrorsKey, details);
-    return error;
-  }
-  if (failure == "result_too_large") return {ErrorCode::kLimit, message, {}};
-  if (failure == "cancelled") return {ErrorCode::kTimeout, "the evaluation was stopped", {}};
-  return {ErrorCode::kInternal, "the policy worker failed: " + failure + ": " + message, {}};
+                       const std::string& details, const std::string& extras) {
+  Error error = error_of(failure, message);
+  if (error.code == ErrorCode::kInvalidModel && !details.empty())
+    error.context.emplace_back(kEvaluationErrorsKey, details);
+  if (!extras.empty()) error.context.emplace_back(kEvaluationExtrasKey, extras);
+  return error;
 }
 
 void EngineCore::finish_flight(Slot& slot, uint64_t ticket, TimeMs now_ms) {

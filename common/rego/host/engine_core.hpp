@@ -62,6 +62,7 @@ struct CoreAnswer {
   std::string failure;  // code; empty: decided
   std::string message;
   std::string details = {};  // of a failure: JSON array of OPA's errors; empty: none
+  std::string extras = {};   // of a failure: JSON object; empty: none
 };
 
 // The resources that a worker has used.
@@ -79,7 +80,7 @@ struct CoreSnapshot {
 
 // Returns the Error for an evaluation that the worker answered with a failure.
 Error evaluation_error(const std::string& failure, const std::string& message,
-                       const std::string& details);
+                       const std::string& details, const std::string& extras);
 
 enum class Death : uint8_t {
   kOutside,  // killed from outside, or closed its connection

@@ -104,6 +104,7 @@ Result<Engine::State::Answered> Engine::State::decode(const IncomingFrame& frame
     answered.core.failure = failure->code.empty() ? "unknown" : failure->code;
     answered.core.message = failure->message;
     answered.core.details = failure->details;
+    answered.core.extras = failure->extras;
     return answered;
   }
   const ByteView body = std::get<ByteView>(status);

@@ -88,10 +88,8 @@ std::string text_of(ByteView bytes) {
   return is_utf8(bytes) ? std::string(bytes) : printable(bytes, limits::kErrorTextBytesMax);
 }
 
-// Returns JSON that is shown to the caller; drops bytes that are not text.
-std::string details_of(ByteView bytes) {
-  return is_utf8(bytes) ? std::string(bytes) : std::string();
-}
+// Returns JSON that is shown to the caller or recorded; drops bytes that are not text.
+std::string json_of(ByteView bytes) { return is_utf8(bytes) ? std::string(bytes) : std::string(); }
 
 // Bits with properties of an answer.
 constexpr uint8_t kHasInput = 1, kRuleExists = 2;
@@ -148,7 +146,7 @@ Result<std::optional<IncomingFrame>> FrameReader::next() {
 
 Result<EncodedQuestion> encode_question(const EvalRequest& request,
                                         std::span<const InputText> inputs) {
-  size_t bytes = 64, input_bytes = 0;
+  size_t bytes = 64 + request.log_event.size(), input_bytes = 0;
   for (const auto& segment : request.path) bytes += kLengthBytes + segment.size();
   for (const auto& input : inputs) input_bytes += 1 + kLengthBytes + (input ? input->size() : 0);
   if (request.path.size() > UINT16_MAX || inputs.size() > limits::kBatchInputsMax ||
@@ -164,6 +162,7 @@ Result<EncodedQuestion> encode_question(const EvalRequest& request,
   fields.push_back(static_cast<char>(request.explain));
   put_u16(fields, static_cast<uint16_t>(request.path.size()));
   for (const auto& segment : request.path) put_str(fields, segment);
+  put_str(fields, request.log_event);
   if (is_batch) {
     put_u32(fields, static_cast<uint32_t>(inputs.size()));
     for (const auto& input : inputs) put_input(fields, input);
@@ -248,7 +247,8 @@ Result<std::variant<ByteView, Failure>> decode_status(ByteView payload) {
   Failure failure;
   failure.code = text_of(fields.str(limits::kNameBytesMax));
   failure.message = text_of(fields.str(limits::kWorkerTextBytesMax));
-  failure.details = details_of(fields.str(limits::kWorkerTextBytesMax));
+  failure.details = json_of(fields.str(limits::kWorkerTextBytesMax));
+  failure.extras = json_of(fields.str(limits::kWorkerFrameBytesMax));
   if (!fields.ended()) return undecodable("failure");
   return failure;
 }
@@ -279,12 +279,14 @@ Result<EvalAnswer> decode_evaluated_batch(ByteView body, size_t value_bytes_max)
     const uint8_t outcome = fields.u8(), facts = fields.u8();
     const ByteView value = fields.str(std::max(value_bytes_max, limits::kWorkerTextBytesMax));
     const ByteView code = fields.str(limits::kNameBytesMax);
+    const ByteView details = fields.str(limits::kWorkerTextBytesMax);
     const ByteView extras = fields.str(limits::kWorkerFrameBytesMax);
     fields.require(outcome <= 2 && (outcome == 2 || value.size() <= value_bytes_max));
     answer.inputs.push_back(evaluated(outcome, facts, value, extras));
     if (outcome == 2) {
       answer.inputs.back().extras.clear();
-      answer.inputs.back().failure = Failure{text_of(code), text_of(value), details_of(extras)};
+      answer.inputs.back().failure =
+          Failure{text_of(code), text_of(value), json_of(details), json_of(extras)};
     }
   }
   if (!fields.ended()) return undecodable("batch of decisions");

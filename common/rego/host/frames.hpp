@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -20,7 +21,7 @@
 
 namespace notp::rego {
 
-inline constexpr uint32_t kWorkerProtocol = 4;
+inline constexpr uint32_t kWorkerProtocol = 5;
 
 enum class Operation : uint8_t {
   kHello = 0,
@@ -77,6 +78,7 @@ struct EvalRequest {
   std::span<const std::string> path;
   InputForm form = InputForm::kValue;
   ExplainMode explain = ExplainMode::kOff;
+  std::string_view log_event = {};  // as in Question
 };
 // An eval, or an eval_batch unless there is exactly one input. It may be sent several times.
 struct EncodedQuestion {
@@ -112,6 +114,7 @@ struct Failure {
   std::string code;
   std::string message;
   std::string details = {};  // of an evaluation: JSON array of OPA's errors; empty: none
+  std::string extras = {};   // of an evaluation: JSON object; empty: none
   bool operator==(const Failure&) const = default;
 };
 // Returns the bytes after the status, or the failure.
@@ -119,7 +122,7 @@ Result<std::variant<ByteView, Failure>> decode_status(ByteView payload);
 
 struct EvaluatedInput {
   std::optional<Bytes> value;  // nullopt: undefined
-  Bytes extras;                // JSON object; empty: none
+  Bytes extras;                // JSON object; empty: none, or in `failure`
   bool has_input = false, rule_exists = false;
   std::optional<Failure> failure;  // of a batch's input
 };

@@ -62,6 +62,10 @@ struct Question {
   uint32_t flags = 0;                  // EvaluationFlag
   InputForm form = InputForm::kValue;  // for all inputs
   ExplainMode explain = ExplainMode::kOff;
+  // With kLogRules: JSON object with further members of the decision event that the rules see, of
+  // all inputs: labels, requested_by, timestamp …; empty: none. Those that the evaluation knows
+  // (path, input, result, error, nd_builtin_cache) replace equal ones.
+  std::string log_event = {};
 };
 
 enum EvaluationFlag : uint32_t {
@@ -72,6 +76,7 @@ enum EvaluationFlag : uint32_t {
   kListBuiltinErrors = 16,
   kInstrument = 32,  // more metrics, at a cost; implies kMetrics
   kRuleLabels = 64,
+  kLogRules = 128,  // data.system.log.drop and mask of the same snapshot, with each decision
 };
 
 // The result for one input.
@@ -79,7 +84,12 @@ struct Evaluation {
   std::optional<Bytes> value;  // JSON; nullopt: undefined
   // JSON object; empty: none. Requested members, each as OPA's server or its decision log renders
   // it: "metrics", "explanation", "rule_labels", "builtin_errors", "nd_builtin_cache"; a member
-  // without content is missing.
+  // without content is missing. Arguments in "nd_builtin_cache" have no secrets (the worker's
+  // README.md); above kNdCacheBytesMax, "nd_builtin_cache_omitted" has its bytes instead.
+  // kLogRules: "log" is {"drop":true}; {"mask":[{"op":"remove","path"} or
+  // {"op":"upsert","path","value"}, …]}, at most kMaskRulesMax with paths of kMaskRuleBytesMax,
+  // each as the policy has it, which begin with /input, /result or /nd_builtin_cache; or
+  // {"error":"…"}: it is unknown what must not be recorded.
   Bytes extras;
   bool has_input = false;    // false: `input` was undefined
   bool rule_exists = false;  // at the path or above it: undefined, but not missing
@@ -89,7 +99,7 @@ struct Decision {
   SnapshotPtr snapshot;                         // the one that decided, all of it
   std::vector<Result<Evaluation>> evaluations;  // one for each input
   int64_t time_ns = 0;                          // the one reading of the clock
-  uint64_t evaluation_ns = 0;
+  uint64_t evaluation_ns = 0;                   // for all inputs, the rules for the log included
 };
 
 // kMessage: the input or the path is malformed, with OPA's message. kInvalidModel: the policy
@@ -103,6 +113,12 @@ using DecisionDone = std::function<void(Result<Decision>)>;
 // each with code, message and optional location. Empty: none.
 std::string_view evaluation_errors(const Error& error);
 inline constexpr std::string_view kEvaluationErrorsKey = "errors";  // in Error::context
+// Returns Evaluation::extras of an evaluation that failed: "nd_builtin_cache" and "log", as far as
+// they were asked for. Empty: none. An error of the engine itself (kTimeout of a worker that was
+// killed, kQuarantined, kOverloaded, kUnavailable, kInternal) has none: no rule for the log was
+// evaluated.
+std::string_view evaluation_extras(const Error& error);
+inline constexpr std::string_view kEvaluationExtrasKey = "extras";  // in Error::context
 
 // A path that is refused for a while because of its work or memory, or is free again.
 struct QuarantineNotice {

@@ -32,8 +32,6 @@ namespace {
 
 constexpr int kWorkerFd = 3;
 constexpr int kNice = 10;
-// When memory is short, the kernel kills a worker before the daemon, which starts another.
-constexpr char kOomScore[] = "500";
 constexpr std::string_view kMemorySigns[] = {"out of memory", "cannot allocate memory",
                                              "failed to create new OS thread"};
 
@@ -103,13 +101,6 @@ void plan(SpawnPlan& spawn, int socket, int errors) {
       &spawn.attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 }
 
-void write_to(const std::string& file, ByteView text) {
-  const int fd = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size());
-  ::close(fd);
-}
-
 }  // namespace
 
 std::string worker_program(const std::string& configured) {
@@ -161,7 +152,6 @@ Result<WorkerProcess> WorkerProcess::start(const WorkerOptions& options) {
   if (worker.pid_fd_ < 0) return not_started(options.program, "pidfd_open", errno);
   worker.limit_data(options.data_bytes_max);
   if (options.is_nice) worker.set_nice(true);
-  write_to(fmt::format("/proc/{}/oom_score_adj", worker.pid_), kOomScore);
   return worker;
 }
 

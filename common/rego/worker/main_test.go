@@ -90,6 +90,9 @@ func supervise(t *testing.T, binary string) {
 	if err != nil || !strings.Contains(strings.Join(strings.Fields(string(limits)), " "), "Max open files 64 64") {
 		t.Errorf("the limit of descriptors is not set (%v)", err)
 	}
+	if !strings.Contains(strings.Join(strings.Fields(string(limits)), " "), "Max core file size 0 0") {
+		t.Error("the worker may leave a core file")
+	}
 	stage := frame.NewRequest(0, frame.OpStage)
 	stage.U8(frame.StageModule)
 	stage.Hash([32]byte{1})
@@ -121,6 +124,7 @@ func supervise(t *testing.T, binary string) {
 	ask.U8(0)
 	ask.U8(0)
 	ask.Path([]string{"system", "notp"})
+	ask.Str("")
 	ask.U8(0)
 	ask.Str("")
 	writer.Send(ask)
@@ -133,6 +137,7 @@ func supervise(t *testing.T, binary string) {
 	zone.U8(0)
 	zone.U8(0)
 	zone.Path([]string{"zone", "hour"})
+	zone.Str("")
 	zone.U8(0)
 	zone.Str("")
 	writer.Send(zone)

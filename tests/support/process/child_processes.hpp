@@ -29,10 +29,13 @@ inline std::vector<pid_t> child_processes(const std::string& parent = "self") {
   return children;
 }
 
-// Empty when it has ended.
+// The program as it was named when it was started; empty when it has ended. Unlike the link to the
+// program, it can also be read of a process that cannot be dumped.
 inline std::string program_of(pid_t process) {
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/" + std::to_string(process) + "/exe", error).string();
+  std::ifstream words("/proc/" + std::to_string(process) + "/cmdline");
+  std::string program;
+  std::getline(words, program, '\0');
+  return program;
 }
 
 // All that it has read so far, sockets included.

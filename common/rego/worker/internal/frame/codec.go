@@ -125,13 +125,15 @@ func NewProgress(id uint32, begins bool, path string, row int, name string) *Enc
 	return e
 }
 
-// NewError is the answer to a request that failed. `details` is a JSON array of OPA's errors, or nothing.
-func NewError(id uint32, operation uint8, code, message string, details []byte) *Encoder {
-	e := newFrame(id, operation, 32+len(code)+len(message)+len(details))
+// NewError is the answer to a request that failed. `details` is a JSON array of OPA's errors, `extras` a
+// JSON object; each may be nothing.
+func NewError(id uint32, operation uint8, code, message string, details, extras []byte) *Encoder {
+	e := newFrame(id, operation, 32+len(code)+len(message)+len(details)+len(extras))
 	e.U8(1)
 	e.Str(code)
 	e.Str(message)
 	e.Bytes(details)
+	e.Bytes(extras)
 	return e
 }
 

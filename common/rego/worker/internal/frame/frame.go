@@ -10,7 +10,7 @@ import (
 )
 
 // Protocol is the number that the hello frame carries.
-const Protocol = 4
+const Protocol = 5
 
 // LengthMax is the largest value of a frame's length field: bytes.
 const LengthMax = 320 << 20

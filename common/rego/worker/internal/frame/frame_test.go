@@ -41,10 +41,11 @@ func activateFrame() []byte {
 func evalFrame(inputs ...string) []byte {
 	e := NewRequest(8, OpEval)
 	e.I64(-5)
-	e.U32(FlagStrict | FlagPretty)
+	e.U32(FlagStrict | FlagPretty | FlagLogRules)
 	e.U8(FormBodyYAML)
 	e.U8(ExplainDebug)
 	e.Path([]string{"a", ""})
+	e.Str(`{"labels":{}}`)
 	if len(inputs) != 1 {
 		e.U32(uint32(len(inputs)))
 	}
@@ -80,7 +81,7 @@ func TestMessages(t *testing.T) {
 	for inputs, batch := range map[int]bool{1: false, 3: true} {
 		texts := []string{"1", "[2]", "3"}[:inputs]
 		e, err := DecodeEval(read(t, evalFrame(texts...)).Payload, batch)
-		if err != nil || e.Time != -5 || e.Flags != 9 || e.Form != FormBodyYAML || e.Explain != ExplainDebug || !reflect.DeepEqual(e.Path, []string{"a", ""}) || len(e.Inputs) != inputs || string(e.Inputs[0].Text) != "1" {
+		if err != nil || e.Time != -5 || e.Flags != 137 || string(e.LogEvent) != `{"labels":{}}` || e.Form != FormBodyYAML || e.Explain != ExplainDebug || !reflect.DeepEqual(e.Path, []string{"a", ""}) || len(e.Inputs) != inputs || string(e.Inputs[0].Text) != "1" {
 			t.Errorf("eval %+v, %v", e, err)
 		}
 	}
@@ -208,7 +209,7 @@ func (brokenSink) Write([]byte) (int, error) { return 0, errors.New("broken") }
 func TestABrokenConnectionIsLeftAlone(t *testing.T) {
 	w := NewWriter(brokenSink{})
 	w.Send(NewHello("1"))
-	w.Send(NewError(1, OpEval, "code", "message", nil))
+	w.Send(NewError(1, OpEval, "code", "message", nil, nil))
 	if len(w.waiting) != 0 || w.err == nil {
 		t.Errorf("%d frames wait for a connection that is broken (%v)", len(w.waiting), w.err)
 	}

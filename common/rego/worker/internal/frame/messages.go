@@ -9,6 +9,7 @@ const (
 	FlagBuiltinErrors    = 16
 	FlagInstrument       = 32
 	FlagRuleLabels       = 64
+	FlagLogRules         = 128
 )
 
 // How an input's text is read: a value alone; the body of POST /v1/data; that of POST /v0/data.
@@ -37,12 +38,13 @@ const (
 
 // Eval is a request to evaluate data.<Path> for each of its inputs.
 type Eval struct {
-	Time    int64 // ns since 1970; 0: now
-	Flags   uint32
-	Form    uint8 // of all inputs
-	Explain uint8
-	Path    []string
-	Inputs  []Input
+	Time     int64 // ns since 1970; 0: now
+	Flags    uint32
+	Form     uint8 // of all inputs
+	Explain  uint8
+	Path     []string
+	LogEvent []byte // a JSON object: further members of the decision event; empty: none
+	Inputs   []Input
 }
 
 // Input is one input; without one, `input` is undefined.
@@ -56,6 +58,7 @@ func DecodeEval(payload []byte, batch bool) (Eval, error) {
 	d := NewDecoder(payload)
 	e := Eval{Time: d.I64(), Flags: d.U32(), Form: d.U8(), Explain: d.U8()}
 	e.Path = d.path()
+	e.LogEvent = d.Bytes()
 	count := 1
 	if batch {
 		count = d.Count(5)

@@ -30,6 +30,12 @@ func Enter(options Options) error {
 	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
 		return fmt.Errorf("PR_SET_NO_NEW_PRIVS: %w", errno)
 	}
+	standAside()
+	// No image of the memory, which has inputs and keys in it: neither a file, nor for a handler of
+	// core dumps, which RLIMIT_CORE does not keep from getting one.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("PR_SET_DUMPABLE: %w", err)
+	}
 	if err := limit(unix.RLIMIT_CORE, 0); err != nil {
 		return fmt.Errorf("RLIMIT_CORE: %w", err)
 	}
@@ -45,6 +51,10 @@ func Enter(options Options) error {
 	}
 	return seccomp()
 }
+
+// standAside lets the kernel kill the worker before its supervisor, which starts another, when memory is
+// short. Only the process itself may do it without privileges once it cannot be dumped.
+func standAside() { _ = os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0) }
 
 func limit(resource int, value uint64) error {
 	var now unix.Rlimit

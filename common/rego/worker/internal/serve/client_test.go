@@ -121,13 +121,13 @@ func (c *client) call(operation uint8, fill func(*frame.Encoder)) *reply {
 // reply is an answer: an error, or what the decoder has.
 type reply struct {
 	*frame.Decoder
-	code, message, details string
+	code, message, details, extras string
 }
 
 func replyOf(payload []byte) *reply {
 	r := &reply{Decoder: frame.NewDecoder(payload)}
 	if r.U8() != 0 {
-		r.code, r.message, r.details = r.Str(), r.Str(), r.Str()
+		r.code, r.message, r.details, r.extras = r.Str(), r.Str(), r.Str(), r.Str()
 	}
 	return r
 }
@@ -212,6 +212,7 @@ func evalRequest(path []string, input string) func(*frame.Encoder) {
 		e.U8(frame.FormValue)
 		e.U8(frame.ExplainOff)
 		e.Path(path)
+		e.Str("")
 		if input == "" {
 			e.U8(0)
 		} else {

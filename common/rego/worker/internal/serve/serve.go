@@ -121,7 +121,7 @@ func (w *Worker) dispatch(request frame.Frame) {
 }
 
 func (w *Worker) fail(request frame.Frame, code, message string) {
-	w.writer.Send(frame.NewError(request.ID, request.Operation, code, message, nil))
+	w.writer.Send(frame.NewError(request.ID, request.Operation, code, message, nil, nil))
 }
 
 // malformed answers a payload that cannot be taken apart.
@@ -228,15 +228,13 @@ func (w *Worker) evaluation(request frame.Frame) func() {
 }
 
 func evalAnswer(request frame.Frame, decision snapshot.Decision) *frame.Encoder {
-	var details []byte
-	failure := decision.Failure
-	if failure == nil {
-		failure, details = decision.Outcomes[0].Failure, decision.Outcomes[0].Details
-	}
-	if failure != nil {
-		return frame.NewError(request.ID, request.Operation, failure.Code, failure.Message, details)
+	if failure := decision.Failure; failure != nil {
+		return frame.NewError(request.ID, request.Operation, failure.Code, failure.Message, nil, decision.Extras)
 	}
 	outcome := decision.Outcomes[0]
+	if failure := outcome.Failure; failure != nil {
+		return frame.NewError(request.ID, request.Operation, failure.Code, failure.Message, outcome.Details, outcome.Extras)
+	}
 	answer := frame.NewAnswer(request.ID, request.Operation)
 	answer.U64(decision.Snapshot)
 	answer.U8(defined(outcome))
@@ -270,7 +268,7 @@ func facts(decision snapshot.Decision, outcome snapshot.Outcome) (facts uint8) {
 
 func batchAnswer(request frame.Frame, decision snapshot.Decision) *frame.Encoder {
 	if failure := decision.Failure; failure != nil {
-		return frame.NewError(request.ID, request.Operation, failure.Code, failure.Message, nil)
+		return frame.NewError(request.ID, request.Operation, failure.Code, failure.Message, nil, decision.Extras)
 	}
 	answer := frame.NewAnswer(request.ID, request.Operation)
 	answer.U64(decision.Snapshot)
@@ -284,11 +282,13 @@ func batchAnswer(request frame.Frame, decision snapshot.Decision) *frame.Encoder
 			answer.Str(failure.Message)
 			answer.Str(failure.Code)
 			answer.Bytes(outcome.Details)
+			answer.Bytes(outcome.Extras)
 			continue
 		}
 		answer.U8(defined(outcome))
 		answer.U8(facts(decision, outcome))
 		answer.Bytes(outcome.Value)
+		answer.Str("")
 		answer.Str("")
 		answer.Bytes(outcome.Extras)
 	}

@@ -104,6 +104,7 @@ func TestBatchOverTheSocket(t *testing.T) {
 		e.U8(frame.FormValue)
 		e.U8(frame.ExplainOff)
 		e.Path([]string{"app", "x"})
+		e.Str("")
 		e.U32(4)
 		for _, input := range []string{`{"v": 1}`, `{"v": 2}`, "", "{"} {
 			if input == "" {
@@ -122,17 +123,17 @@ func TestBatchOverTheSocket(t *testing.T) {
 	if snapshot != 1 || clock != 1_700_000_000_000_000_000 || r.U32() != 4 {
 		t.Fatalf("snapshot %d at %d", snapshot, clock)
 	}
-	for i, want := range []string{"1 3 [1,1700000000000000000]  ", "2 0 conflict evaluation errors", "0 2   ", "2 0 EOF input "} {
-		outcome, facts, value, code, extras := r.U8(), r.U8(), r.Str(), r.Str(), r.Str()
+	for i, want := range []string{"1 3 [1,1700000000000000000]   ", "2 0 conflict evaluation errors ", "0 2    ", "2 0 EOF input  "} {
+		outcome, facts, value, code, details, extras := r.U8(), r.U8(), r.Str(), r.Str(), r.Str(), r.Str()
 		for _, word := range []string{"conflict", "EOF"} {
 			if strings.Contains(value, word) {
 				value = word
 			}
 		}
-		if strings.HasPrefix(extras, `[{"code":"eval_conflict_error"`) {
-			extras = "errors"
+		if strings.HasPrefix(details, `[{"code":"eval_conflict_error"`) {
+			details = "errors"
 		}
-		if got := fmt.Sprintf("%d %d %s %s %s", outcome, facts, value, code, extras); got != want {
+		if got := fmt.Sprintf("%d %d %s %s %s %s", outcome, facts, value, code, details, extras); got != want {
 			t.Errorf("outcome %d: %q, want %q", i, got, want)
 		}
 	}
@@ -323,5 +324,63 @@ func TestAnEndlessQuestionHoldsUpNothing(t *testing.T) {
 		}
 	}
 	for c.stats()["in_flight"] != 0 { // who has answered is counted for a moment longer
+	}
+}
+
+// TestTheRulesForTheLogOverTheSocket has what both kinds of answers carry of a failure, too.
+func TestTheRulesForTheLogOverTheSocket(t *testing.T) {
+	c := connect(t, Options{})
+	c.stageModule(number(1), "package app\n\nx := 1 / input.v\n")
+	c.stageModule(number(2), "package system.log\n\nmask contains sprintf(\"/input/%s\", [input.labels.id])\n\ndrop if input.error.code == \"eval_builtin_error\"\n")
+	if r := c.activate(state{number: 1, modules: map[string][32]byte{"a.rego": number(1), "l.rego": number(2)}}); r.code != "" {
+		t.Fatal(r.code, r.message)
+	}
+	fill := func(inputs ...string) func(*frame.Encoder) {
+		return func(e *frame.Encoder) {
+			e.I64(0)
+			e.U32(frame.FlagLogRules | frame.FlagStrict)
+			e.U8(frame.FormValue)
+			e.U8(frame.ExplainOff)
+			e.Path([]string{"app", "x"})
+			e.Str(`{"labels":{"id":"n1"}}`)
+			if len(inputs) != 1 {
+				e.U32(uint32(len(inputs)))
+			}
+			for _, input := range inputs {
+				e.U8(1)
+				e.Str(input)
+			}
+		}
+	}
+	const masked, dropped = `{"log":{"mask":[{"op":"remove","path":"/input/n1"}]}}`, `{"log":{"drop":true}}`
+	r := c.call(frame.OpEval, fill(`{"v": 2}`))
+	r.U64()
+	r.U16()
+	value := r.Str()
+	r.I64()
+	r.U64()
+	if extras := r.Str(); value != "0.5" || extras != masked || r.End() != nil {
+		t.Errorf("%s, extras %s", value, extras)
+	}
+	r = c.call(frame.OpEval, fill(`{"v": 0}`))
+	if r.code != "evaluation" || !strings.Contains(r.details, "eval_builtin_error") || r.extras != dropped || r.End() != nil {
+		t.Errorf("%s, details %s, extras %s", r.code, r.details, r.extras)
+	}
+	r = c.call(frame.OpEvalBatch, fill(`{"v": 0}`, `{"v": 1}`))
+	r.U64()
+	r.I64()
+	r.U64()
+	r.U32()
+	for i, want := range []string{dropped, masked} {
+		r.U16()
+		r.Str()
+		r.Str()
+		r.Str()
+		if extras := r.Str(); extras != want {
+			t.Errorf("input %d of a batch: extras %s", i, extras)
+		}
+	}
+	if err := r.End(); err != nil {
+		t.Error(err)
 	}
 }

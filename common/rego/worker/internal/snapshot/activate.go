@@ -80,6 +80,7 @@ func (c *change) run(ctx context.Context, request frame.Activate) *Failure {
 		return failure
 	}
 	c.findChanged()
+	c.next.findLogRules()
 	c.makeRoom()
 	if failure := c.compileChanged(ctx); failure != nil {
 		return failure

@@ -32,7 +32,7 @@ func newCaches() (cache.InterQueryValueCache, cache.InterQueryCache) {
 type Outcome struct {
 	Defined bool
 	Value   []byte // JSON
-	Extras  []byte // a JSON object; nil: none
+	Extras  []byte // a JSON object, also of a failure; nil: none
 	Input   bool   // there was one
 	Failure *Failure
 	Details []byte // of a failure: a JSON array of OPA's errors; nil: none
@@ -46,21 +46,26 @@ type Decision struct {
 	Ruled    bool          // a rule is at the path, or above it
 	Outcomes []Outcome
 	Failure  *Failure // nothing could be evaluated
+	Extras   []byte   // of Failure: a JSON object; nil: none
 }
 
 // Evaluate evaluates a path for each of the inputs. The meter cancels it. It never panics.
 func (e *Engine) Evaluate(request frame.Eval, meter *builtin.Meter) (decision Decision) {
 	watch := startStopwatch()
+	var active *snapshot
 	defer func() {
 		if problem := recover(); problem != nil {
 			decision.Failure = panicked(problem)
+		}
+		if decision.Failure != nil {
+			decision.Extras = active.unasked(request.Flags)
 		}
 	}()
 	decision.Time = request.Time
 	if decision.Time == 0 {
 		decision.Time = watch.began.UnixNano()
 	}
-	active := e.active.Load()
+	active = e.active.Load()
 	if active == nil {
 		decision.Failure = &Failure{"no_snapshot", "nothing is active"}
 		return decision
@@ -68,12 +73,12 @@ func (e *Engine) Evaluate(request frame.Eval, meter *builtin.Meter) (decision De
 	decision.Snapshot = active.number
 	first := newMetrics(request.Flags)
 	ask, failure := e.prepare(active, request.Path, first, meter)
-	if failure != nil {
+	if failure != nil && len(request.Inputs) != 1 {
 		decision.Failure = failure
 		return decision
 	}
-	decision.Ruled = ask.ruled
-	run := evaluation{engine: e, data: active.data, ask: ask, request: &request, metrics: first, meter: meter}
+	decision.Ruled = failure == nil && ask.ruled
+	run := evaluation{engine: e, active: active, ask: ask, refused: failure, request: &request, metrics: first, meter: meter}
 	run.time = time.Unix(0, decision.Time)
 	if len(request.Inputs) > 1 {
 		for i := range run.seed {
@@ -116,21 +121,43 @@ func (e *Engine) prepare(active *snapshot, segments []string, m metrics.Metrics,
 
 type evaluation struct {
 	engine  *Engine
-	data    *data
+	active  *snapshot
 	ask     question
+	refused *Failure // the question cannot be asked
 	request *frame.Eval
 	metrics metrics.Metrics // of the next input; nil: it has not begun
 	meter   *builtin.Meter
 	time    time.Time
 	seed    [32]byte
 	seeded  bool
+	log     logger
+}
+
+// asked is what is known of one input beside its outcome.
+type asked struct {
+	input, result ast.Value // nil: undefined
+	extras
 }
 
 func panicked(problem any) *Failure {
 	return &Failure{"evaluation", fmt.Sprintf("the engine panicked: %v", problem)}
 }
 
-func (r *evaluation) one(input frame.Input) (outcome Outcome) {
+func (r *evaluation) one(input frame.Input) Outcome {
+	seen := asked{extras: extras{metrics: r.begin()}}
+	outcome := r.decide(input, &seen)
+	if r.request.Flags&^frame.FlagStrict == 0 && r.request.Explain == frame.ExplainOff {
+		return outcome
+	}
+	outcome = r.render(outcome, &seen)
+	if r.request.Flags&frame.FlagLogRules != 0 && r.active.log.exist() {
+		outcome.Extras = withMember(outcome.Extras, "log", r.logged(&outcome, &seen))
+	}
+	return outcome
+}
+
+// decide evaluates for one input. The outcome has no extras yet.
+func (r *evaluation) decide(input frame.Input, seen *asked) (outcome Outcome) {
 	defer func() {
 		if problem := recover(); problem != nil {
 			outcome = Outcome{Failure: panicked(problem)}
@@ -139,13 +166,16 @@ func (r *evaluation) one(input frame.Input) (outcome Outcome) {
 	if r.meter.Cancelled() {
 		return Outcome{Failure: cancelledFailure()}
 	}
-	more := extras{metrics: r.begin()}
-	value, err := r.input(input, more.metrics)
+	var err error
+	seen.input, err = r.input(input, seen.metrics)
+	if r.refused != nil {
+		return Outcome{Failure: r.refused}
+	}
 	if err != nil {
 		return Outcome{Failure: &Failure{"input", err.Error()}}
 	}
-	outcome.Input = value != nil
-	result, err := r.run(value, &more)
+	outcome.Input = seen.input != nil
+	seen.result, err = r.run(seen)
 	switch {
 	case err == nil:
 	case topdown.IsCancel(err) || r.meter.Cancelled():
@@ -154,7 +184,11 @@ func (r *evaluation) one(input frame.Input) (outcome Outcome) {
 		failure, details := failureOf(err)
 		return Outcome{Failure: failure, Details: details}
 	}
-	if err = r.render(&outcome, result, &more); err != nil {
+	if seen.result == nil {
+		return outcome
+	}
+	outcome.Defined = true
+	if outcome.Value, err = encode(seen.result, r.engine.options.ResultMax); err != nil {
 		return Outcome{Failure: r.unrendered(err)}
 	}
 	return outcome
@@ -179,22 +213,29 @@ func (r *evaluation) input(input frame.Input, m metrics.Metrics) (ast.Value, err
 	return readInput(r.request.Form, input.Text)
 }
 
-func (r *evaluation) render(outcome *Outcome, result ast.Value, more *extras) (err error) {
-	more.metrics.Timer(metrics.ServerHandler).Stop()
-	if result != nil {
-		outcome.Defined = true
-		if outcome.Value, err = encode(result, r.engine.options.ResultMax); err != nil {
-			return err
+// render adds the extras but for the log's. An outcome whose extras cannot be rendered is a failure.
+func (r *evaluation) render(outcome Outcome, seen *asked) (rendered Outcome) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			rendered = Outcome{Failure: panicked(problem)}
 		}
+	}()
+	seen.metrics.Timer(metrics.ServerHandler).Stop()
+	err := seen.renderCache(r.engine.options.ResultMax)
+	if err == nil {
+		outcome.Extras, err = seen.render(r.request, &outcome)
 	}
-	if r.request.Flags&^frame.FlagStrict == 0 && r.request.Explain == frame.ExplainOff {
-		return nil
+	if err == nil && len(outcome.Extras) > r.engine.options.ResultMax {
+		err = errTooLarge
 	}
-	outcome.Extras, err = more.render(r.request.Flags, r.request.Explain, outcome.Defined)
-	if len(outcome.Extras) > r.engine.options.ResultMax {
-		return errTooLarge
+	switch {
+	case err == nil:
+	case outcome.Failure != nil: // which says more
+		outcome.Extras = nil
+	default:
+		return Outcome{Failure: r.unrendered(err)}
 	}
-	return err
+	return outcome
 }
 
 func (r *evaluation) unrendered(err error) *Failure {
@@ -204,29 +245,38 @@ func (r *evaluation) unrendered(err error) *Failure {
 	return &Failure{"evaluation", err.Error()}
 }
 
-// run evaluates; no value: undefined.
-func (r *evaluation) run(input ast.Value, more *extras) (result ast.Value, err error) {
-	q := topdown.NewQuery(r.ask.body).
-		WithQueryCompiler(r.ask.compiler).
-		WithCompiler(r.ask.unit.compiler).
-		WithStore(r.data).
-		WithTransaction(r.data).
+// query returns a query for a question, with everything that all evaluations of one frame share.
+func (r *evaluation) query(ask question, input ast.Value) *topdown.Query {
+	q := topdown.NewQuery(ask.body).
+		WithQueryCompiler(ask.compiler).
+		WithCompiler(ask.unit.compiler).
+		WithStore(r.active.data).
+		WithTransaction(r.active.data).
 		WithCancel(r.meter).
 		WithTime(r.time).
 		WithInterQueryBuiltinCache(r.engine.answers).
-		WithInterQueryBuiltinValueCache(r.engine.values).
-		WithStackTraces(true). // for the errors that OPA's server would give
-		WithStrictBuiltinErrors(r.request.Flags&frame.FlagStrict != 0)
+		WithInterQueryBuiltinValueCache(r.engine.values)
 	if r.seeded {
 		q = q.WithSeed(rand.NewChaCha8(r.seed))
 	}
 	if input != nil {
 		q = q.WithInput(ast.NewTerm(input))
 	}
-	q = more.attach(q, r.request.Flags, r.request.Explain)
+	return q
+}
+
+// valueOfQuery evaluates; no value: undefined.
+func (r *evaluation) valueOfQuery(q *topdown.Query) (result ast.Value, err error) {
 	err = q.Iter(r.meter, func(found topdown.QueryResult) error {
 		result = found[answer].Value
 		return nil
 	})
 	return result, err
+}
+
+func (r *evaluation) run(seen *asked) (ast.Value, error) {
+	q := r.query(r.ask, seen.input).
+		WithStackTraces(true). // for the errors that OPA's server would give
+		WithStrictBuiltinErrors(r.request.Flags&frame.FlagStrict != 0)
+	return r.valueOfQuery(seen.attach(q, r.request.Flags, r.request.Explain))
 }

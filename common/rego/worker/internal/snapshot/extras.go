@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown/builtins"
 	"github.com/open-policy-agent/opa/v1/topdown/lineage"
 
+	"notp.core-platform.internal/notp-pdp/internal/builtin"
 	"notp.core-platform.internal/notp-pdp/internal/frame"
 )
 
@@ -17,9 +18,12 @@ import (
 type extras struct {
 	metrics metrics.Metrics
 	trace   *topdown.BufferTracer
-	cache   builtins.NDBCache
+	cache   builtins.NDBCache // nil: not asked for
 	errors  []topdown.Error
 	labels  *topdown.EvaluatedRuleTracker
+
+	cacheText []byte // of the cache without secrets; nil: empty, or left out
+	omitted   int    // bytes of a text that was left out
 }
 
 const metricFlags = frame.FlagMetrics | frame.FlagInstrument
@@ -59,11 +63,47 @@ func (x *extras) attach(q *topdown.Query, flags uint32, explain uint8) *topdown.
 	return q
 }
 
-// render returns a JSON object of what there is to say; nil: nothing.
-func (x *extras) render(flags uint32, explain uint8, defined bool) ([]byte, error) {
+// ndCacheMax bounds the results of non-deterministic built-ins that are recorded: bytes. The supervisor
+// names it kNdCacheBytesMax.
+const ndCacheMax = 64 << 10
+
+// renderCache takes the secrets out of the recorded results and renders them. Those of more than `limit`
+// bytes are not counted to their end.
+func (x *extras) renderCache(limit int) error {
+	if len(x.cache) == 0 {
+		return nil
+	}
+	x.cache = builtin.Redacted(x.cache)
+	if len(x.cache) == 0 {
+		return nil
+	}
+	text, err := encode(x.cache.AsValue(), limit)
+	switch {
+	case err == errTooLarge:
+		x.omitted = limit
+	case err != nil:
+		return err
+	case len(text) > ndCacheMax:
+		x.omitted = len(text)
+	default:
+		x.cacheText = text
+	}
+	return nil
+}
+
+// render returns a JSON object of what there is to say, but for the log's; nil: nothing. Of a failure,
+// only the results of non-deterministic built-ins that led to it are said.
+func (x *extras) render(request *frame.Eval, outcome *Outcome) ([]byte, error) {
+	flags, explain, defined := request.Flags, request.Explain, outcome.Defined
 	object := map[string]any{}
-	if len(x.cache) > 0 {
-		object["nd_builtin_cache"] = x.cache
+	if x.cacheText != nil {
+		object["nd_builtin_cache"] = json.RawMessage(x.cacheText)
+	}
+	if x.omitted > 0 {
+		object["nd_builtin_cache_omitted"] = x.omitted
+	}
+	if outcome.Failure != nil {
+		return marshal(object)
 	}
 	if flags&metricFlags != 0 {
 		object["metrics"] = x.metrics.All()
@@ -82,10 +122,28 @@ func (x *extras) render(flags uint32, explain uint8, defined bool) ([]byte, erro
 	if len(x.errors) > 0 {
 		object["builtin_errors"] = x.errors
 	}
+	return marshal(object)
+}
+
+func marshal(object map[string]any) ([]byte, error) {
 	if len(object) == 0 {
 		return nil, nil
 	}
 	return json.Marshal(object)
+}
+
+// withMember adds a member to the text of an object; a value of nil is none.
+func withMember(object []byte, name string, value []byte) []byte {
+	if value == nil {
+		return object
+	}
+	if len(object) == 0 {
+		object = []byte("{")
+	} else {
+		object = append(object[:len(object)-1], ',')
+	}
+	object = append(object, `"`+name+`":`...)
+	return append(append(object, value...), '}')
 }
 
 func relevant(trace []*topdown.Event, explain uint8) []*topdown.Event {

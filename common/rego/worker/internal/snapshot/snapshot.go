@@ -77,6 +77,7 @@ type snapshot struct {
 	index     *unit.Index
 	good      map[string]bool // fingerprints of units that compile
 	unitBytes int             // of its modules, if each were a unit
+	log       logRules
 
 	mutex sync.Mutex
 	paths *recent[*path]

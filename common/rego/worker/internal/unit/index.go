@@ -189,6 +189,19 @@ func (x *Index) defines(number int, rest []string) bool {
 	return false
 }
 
+// Defines reports whether a rule of the module may have a value at, above or below a path.
+func (f *Facts) Defines(path []string) bool {
+	common := min(len(f.Package), len(path))
+	if !slices.Equal(f.Package[:common], path[:common]) {
+		return false
+	}
+	rest := path[common:]
+	return slices.ContainsFunc(f.Heads, func(head Head) bool {
+		common := min(len(head.Path), len(rest))
+		return slices.Equal(head.Path[:common], rest[:common])
+	})
+}
+
 // OfPath returns the keys of the modules that `data.<path>` can reach, sorted. Nothing: only base data
 // is there.
 func (x *Index) OfPath(path []string) []string {

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"notp.core-platform.internal/notp-pdp/internal/sandbox"
 )
 
@@ -47,5 +49,10 @@ func main() {
 		})
 	}
 	group.Wait()
-	fmt.Println("read:", can["read"], "write:", can["write"], "listen:", can["listen"])
+	var core unix.Rlimit
+	dumpable, getErr := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &core); err != nil || getErr != nil {
+		fmt.Println("limits:", err, getErr)
+	}
+	fmt.Println("core:", max(core.Cur, core.Max), "dumpable:", dumpable, "read:", can["read"], "write:", can["write"], "listen:", can["listen"])
 }
