@@ -11,6 +11,9 @@ namespace notp::limits {
 // Threads of the lanes without a configuration key: admin commands wait for a disk, and are rare.
 inline constexpr size_t kOrderThreads = 2, kNowPublishThreads = 2;
 
+// Questions about recorded decisions take kAuditPageMs each, and search the same disk.
+inline constexpr size_t kAuditThreads = 1;
+
 // Concurrent tasks per identity. An identity that uses both threads of a small registry yields them
 // to the next one that asks.
 inline constexpr size_t kArtifactsAtOnceMax = 2, kQueriesAtOnceMax = 2;
@@ -21,6 +24,7 @@ inline constexpr size_t kArtifactsWaitingPerIdentityMax = 2 * kLedgersPerSession
 inline constexpr size_t kArtifactsWaitingMax = kOffloadQueueMax;
 inline constexpr size_t kQueriesWaitingPerIdentityMax = 64, kQueriesWaitingMax = kOffloadQueueMax;
 inline constexpr size_t kOrdersWaitingPerIdentityMax = 64, kOrdersWaitingMax = kOffloadQueueMax;
+inline constexpr size_t kAuditsWaitingPerIdentityMax = 16, kAuditsWaitingMax = 256;
 inline constexpr size_t kPublishesWaitingPerIdentityMax =
     kSessionsPerIdentityMax * kUploadsPerSessionMax;
 inline constexpr size_t kPublishesWaitingMax = 256;

@@ -8,10 +8,12 @@ WorkPools::WorkPools(size_t workers, size_t validations_at_once)
       artifacts(workers),
       validations(validations_at_once),
       orders(limits::kOrderThreads),
-      now_publishes(limits::kNowPublishThreads) {}
+      now_publishes(limits::kNowPublishThreads),
+      audits(limits::kAuditThreads) {}
 
 void WorkPools::join() {
-  for (transport::OffloadPool* pool : {&queries, &artifacts, &validations, &orders, &now_publishes})
+  for (transport::OffloadPool* pool :
+       {&queries, &artifacts, &validations, &orders, &now_publishes, &audits})
     pool->join();
 }
 
@@ -44,16 +46,23 @@ WorkLanes::WorkLanes(WorkPools& pools, size_t workers, size_t validations_at_onc
                      .waiting_max = limits::kPublishesWaitingMax,
                      .waiting_per_key_max = limits::kPublishesWaitingPerIdentityMax,
                      .budget_ms = limits::kValidationBudgetMs,
-                     .refill_factor = limits::kValidationRefillFactor}) {}
+                     .refill_factor = limits::kValidationRefillFactor}),
+      audits(pools.audits, "audit questions",
+             {.running_max = limits::kAuditThreads,
+              .running_per_key_max = 1,
+              .waiting_max = limits::kAuditsWaitingMax,
+              .waiting_per_key_max = limits::kAuditsWaitingPerIdentityMax}) {}
 
 void WorkLanes::close() {
-  for (serve::FairLane* lane : {&queries, &artifacts, &validations, &orders, &now_publishes})
+  for (serve::FairLane* lane :
+       {&queries, &artifacts, &validations, &orders, &now_publishes, &audits})
     lane->close();
 }
 
 size_t WorkLanes::waiting() const {
   size_t sum = 0;
-  for (const serve::FairLane* lane : {&queries, &artifacts, &validations, &orders, &now_publishes})
+  for (const serve::FairLane* lane :
+       {&queries, &artifacts, &validations, &orders, &now_publishes, &audits})
     sum += lane->waiting();
   return sum;
 }
@@ -66,6 +75,8 @@ serve::FairLane& WorkLanes::lane_of(wire::RequestKind kind) {
       return orders;
     case wire::RequestKind::kPublish:
       return now_publishes;
+    case wire::RequestKind::kAudit:
+      return audits;
   }
   return queries;
 }

@@ -16,6 +16,7 @@ struct WorkPools {
   transport::OffloadPool queries, artifacts, validations;
   transport::OffloadPool orders;  // also joins
   transport::OffloadPool now_publishes;
+  transport::OffloadPool audits;
 };
 
 // The queues in front of the threads. Thread-safe. All are fair by identity.
@@ -31,6 +32,7 @@ struct WorkLanes {
   serve::FairLane validations;    // publishes
   serve::FairLane orders;         // withdrawals, roots, tokens, renewals, drops
   serve::FairLane now_publishes;  // cosigned releases and deny lists: urgent, but validated
+  serve::FairLane audits;         // questions about recorded decisions, which search for long
 };
 
 }  // namespace notp::service

@@ -8,6 +8,7 @@
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/spawn.hpp"
+#include "protocol/serve/log_intake.hpp"
 #include "protocol/serve/peer_error.hpp"
 #include "protocol/transport/pump.hpp"
 
@@ -261,6 +262,45 @@ asio::awaitable<void> SessionHost::answer(wire::Request request) {
   auto response = co_await context_.services.requests.answer(peer_, std::move(request));
   session_->answer(std::move(response));
   progress();
+}
+
+// --- logs of decisions
+
+void SessionHost::add_log_work(LogWork work) {
+  if (context_.services.logs == nullptr) return;
+  log_work_.push_back(std::move(work));
+  if (!std::exchange(taking_in_logs_, true)) spawn(thread_.executor(), take_in_logs());
+}
+
+// What is left when the session ends, or its log is refused, is not stored: the node sends it
+// again.
+asio::awaitable<void> SessionHost::take_in_logs() {
+  const auto self = shared_from_this();
+  while (!log_work_.empty() && !session_->is_closed()) {
+    LogWork work = std::move(log_work_.front());
+    log_work_.pop_front();
+    const wire::LogGrant grant = co_await take_in(std::move(work));
+    if (grant.code != 0) {
+      log_work_.clear();
+      log::write(log::Level::kError, "log_refused",
+                 Error(error_code_from_wire(grant.code), grant.message, {}),
+                 {{"identity", peer_->name}, {"log", grant.log.hex()}, {"next", grant.next}});
+    }
+    session_->log_granted(grant);
+    progress();
+  }
+  log_work_.clear();
+  taking_in_logs_ = false;
+}
+
+asio::awaitable<wire::LogGrant> SessionHost::take_in(LogWork work) {
+  LogIntake& logs = *context_.services.logs;
+  if (auto* offered = std::get_if<session::server_event::LogOffered>(&work))
+    co_return co_await logs.offered(peer_, offered->offer);
+  if (auto* announced = std::get_if<session::server_event::LogAnnounced>(&work))
+    co_return co_await logs.announced(peer_, announced->log, std::move(announced->announcement));
+  auto& arrived = std::get<session::server_event::SegmentArrived>(work);
+  co_return co_await logs.arrived(peer_, std::move(arrived.segment), std::move(arrived.body));
 }
 
 }  // namespace notp::serve

@@ -4,9 +4,11 @@
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "protocol/serve/admission.hpp"
 #include "protocol/serve/io_thread.hpp"
@@ -70,6 +72,9 @@ class SessionHost final : public session::SessionRights,
   void handle(session::server_event::Attested& event);
   void handle(session::server_event::PublishArrived& event);
   void handle(session::server_event::Asked& event);
+  void handle(session::server_event::LogOffered& event) { add_log_work(std::move(event)); }
+  void handle(session::server_event::LogAnnounced& event) { add_log_work(std::move(event)); }
+  void handle(session::server_event::SegmentArrived& event) { add_log_work(std::move(event)); }
   void handle(session::server_event::Refused& event);
   void handle(session::server_event::Unsendable& event);
   void handle(session::server_event::Closed& event);
@@ -80,6 +85,14 @@ class SessionHost final : public session::SessionRights,
   boost::asio::awaitable<void> publish(session::server_event::PublishArrived arrived);
   boost::asio::awaitable<void> answer(wire::Request request);
 
+  // Steps of a log go to the intake one after the other, in the order in which they arrived.
+  using LogWork =
+      std::variant<session::server_event::LogOffered, session::server_event::LogAnnounced,
+                   session::server_event::SegmentArrived>;
+  void add_log_work(LogWork work);
+  boost::asio::awaitable<void> take_in_logs();
+  boost::asio::awaitable<wire::LogGrant> take_in(LogWork work);
+
   const HostContext& context_;
   IoThread& thread_;
   std::shared_ptr<const transport::TlsContext> verified_under_;
@@ -88,6 +101,8 @@ class SessionHost final : public session::SessionRights,
   PeerPtr peer_;  // null before the session
   std::optional<SendBudget::Account> sends_;
   std::optional<session::ServerSession> session_;
+  std::deque<LogWork> log_work_;  // the session's window bounds it
+  bool taking_in_logs_ = false;
 };
 
 }  // namespace notp::serve

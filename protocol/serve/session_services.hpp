@@ -62,6 +62,8 @@ class RequestServices {
   virtual boost::asio::awaitable<wire::Response> answer(PeerPtr peer, wire::Request request) = 0;
 };
 
+class LogIntake;
+
 // All members outlive the server and are thread-safe.
 struct SessionServices {
   const session::Catalog& catalog;
@@ -74,6 +76,7 @@ struct SessionServices {
   PeerPolicy& peers;
   SessionObserver& observer;
   RequestServices& requests;
+  LogIntake* logs = nullptr;  // null: no log is granted
 };
 
 }  // namespace notp::serve

@@ -21,6 +21,13 @@ void SendQueue::push_transfer(uint32_t stream, model::Content content, uint64_t 
   if (offset < content->size()) transfers_.emplace(stream, Transfer{std::move(content), offset});
 }
 
+Result<void> SendQueue::push_background(const wire::Message& head, uint32_t stream,
+                                        model::Content body) {
+  NOTP_ASSIGN(Bytes frame, wire::try_encode_frame(head));
+  background_.push_back({std::move(frame), stream, std::move(body)});
+  return {};
+}
+
 uint32_t SendQueue::free_stream() const {
   uint32_t stream = 0;
   while (transfers_.contains(stream)) ++stream;
@@ -30,6 +37,7 @@ uint32_t SendQueue::free_stream() const {
 Bytes SendQueue::take(size_t bytes_max) {
   Bytes out = std::exchange(control_, {});
   while (out.size() < bytes_max && !transfers_.empty()) append_chunk(out, bytes_max - out.size());
+  if (out.empty() && !background_.empty()) append_background(out, bytes_max);
   return out;
 }
 
@@ -43,6 +51,19 @@ void SendQueue::append_chunk(Bytes& out, size_t bytes_max) {
   out.append(*transfer.content, transfer.offset, bytes);
   transfer.offset += bytes;
   if (transfer.left() == 0) transfers_.erase(next);
+}
+
+void SendQueue::append_background(Bytes& out, size_t bytes_max) {
+  Background& next = background_.front();
+  out = std::exchange(next.head, {});
+  if (const uint64_t left = next.left(); left > 0) {
+    const uint64_t bytes =
+        std::min<uint64_t>({left, limits::kSegmentChunkBytes, std::max<size_t>(bytes_max, 1)});
+    out.append(wire::encode_chunk_header(next.stream, bytes));
+    out.append(*next.body, next.offset, bytes);
+    next.offset += bytes;
+  }
+  if (next.left() == 0) background_.pop_front();
 }
 
 }  // namespace notp::session

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 
 #include "common/bytes.hpp"
@@ -13,7 +14,8 @@
 namespace notp::session {
 
 // Control frames go first, then chunks of the transfer with the fewest bytes left, so that a small
-// urgent release overtakes a large one. One thread.
+// urgent release overtakes a large one. Background work goes when neither waits, in order and one
+// small chunk at a time: what comes next waits for one chunk at most. One thread.
 class SendQueue {
  public:
   // kInternal when the message cannot be encoded; nothing is pushed then.
@@ -21,18 +23,26 @@ class SendQueue {
   // Queues chunks of `content` from `offset` on; the content is shared, not copied. Its Offer or
   // Publish must have been pushed before.
   void push_transfer(uint32_t stream, model::Content content, uint64_t offset);
-  void cancel_transfers() { transfers_.clear(); }
+  // Queues a frame and the chunks of its body behind all other background work; null: it has none.
+  // Only one background body is on its way at a time, so all may have the same stream. kInternal as
+  // push().
+  Result<void> push_background(const wire::Message& head, uint32_t stream, model::Content body);
+  // Drops what is not sent yet of transfers and of background work.
+  void cancel_transfers() {
+    transfers_.clear();
+    background_.clear();
+  }
   // Drops all waiting output; take() has only given out whole frames.
   void clear() {
     control_ = {};
-    transfers_.clear();
+    cancel_transfers();
   }
   // Returns the lowest stream number without a transfer: it has the shortest encoding.
   uint32_t free_stream() const;
   size_t transfers() const { return transfers_.size(); }
   // Waiting control bytes: they accumulate only when the peer does not read.
   size_t control_bytes() const { return control_.size(); }
-  bool empty() const { return control_.empty() && transfers_.empty(); }
+  bool empty() const { return control_.empty() && transfers_.empty() && background_.empty(); }
   // Takes about `bytes_max` bytes; a frame is never split, so one frame may exceed the limit.
   Bytes take(size_t bytes_max);
 
@@ -42,10 +52,19 @@ class SendQueue {
     uint64_t offset = 0;
     uint64_t left() const { return content->size() - offset; }
   };
+  struct Background {
+    Bytes head;  // empty: sent
+    uint32_t stream = 0;
+    model::Content body;
+    uint64_t offset = 0;
+    uint64_t left() const { return body ? body->size() - offset : 0; }
+  };
   void append_chunk(Bytes& out, size_t bytes_max);
+  void append_background(Bytes& out, size_t bytes_max);
 
   Bytes control_;
   std::map<uint32_t, Transfer> transfers_;
+  std::deque<Background> background_;
 };
 
 }  // namespace notp::session

@@ -98,6 +98,12 @@ void SessionBase::send_transfer(uint32_t stream, model::Content content, uint64_
   if (!closed_) queue_.push_transfer(stream, std::move(content), offset);
 }
 
+void SessionBase::send_background(const wire::Message& head, uint32_t stream, model::Content body) {
+  if (closed_) return;
+  if (const auto pushed = queue_.push_background(head, stream, std::move(body)); !pushed)
+    refuse(pushed.error());
+}
+
 void SessionBase::count(size_t taken) {
   if (meter_ != nullptr) meter_->sending(queue_.control_bytes() + in_flight_, taken);
 }

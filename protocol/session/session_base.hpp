@@ -63,6 +63,8 @@ class SessionBase : public SessionMachine, protected SessionOutput {
 
   void send(const wire::Message& message) final;
   void send_transfer(uint32_t stream, model::Content content, uint64_t offset) final;
+  // As SendQueue::push_background().
+  void send_background(const wire::Message& head, uint32_t stream, model::Content body);
   const SendQueue& queue() const final { return queue_; }
   // The first message of the peer has arrived: its deadline is cancelled.
   void established() { first_message_deadline_ = kNever; }

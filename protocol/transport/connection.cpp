@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -34,6 +35,10 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kRecordBytesMax = 16 << 10;  // RFC 8446 §5.1
 // A peer that keeps up must not block the thread for other sessions.
 constexpr size_t kYieldBytes = 256 << 10;
+// Bytes that the kernel takes before it has sent those it has. Its send buffer grows to megabytes,
+// and on a slow link everything in it goes before an urgent frame: a session would decide what goes
+// next minutes before it goes. So many suffice to refill the link while the writer wakes up.
+constexpr int kUnsentBytesMax = 32 << 10;
 
 }  // namespace
 
@@ -82,8 +87,11 @@ Result<void> Connection::prepare() {
   if (!error) socket_.set_option(tcp::no_delay(true), error);
   if (error)
     return fail(ErrorCode::kUnavailable, fmt::format("{}: {}", peer_address_, error.message()));
-  ssl_ = SSL_new(context_->native());
   io_.descriptor = socket_.native_handle();
+  // Without it, urgent frames are only later.
+  ::setsockopt(io_.descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentBytesMax,
+               sizeof kUnsentBytesMax);
+  ssl_ = SSL_new(context_->native());
   BIO* bio = ssl_ == nullptr ? nullptr : tls::new_socket_bio(io_);
   if (bio == nullptr) return fail(ErrorCode::kInternal, "OpenSSL has no memory for a connection");
   SSL_set_bio(ssl_, bio, bio);

@@ -203,7 +203,7 @@ Result<std::optional<Message>> FrameParser::next() {
     }
     const Header& frame = **header;
     consumed_ += frame.bytes + frame.payload_bytes;
-    if (frame.type >= kFirstSkippableType) continue;
+    if (!is_known(frame.type)) continue;  // skippable, or read_header() had refused it
     auto message = decode_payload(frame.type, rest.substr(frame.bytes, frame.payload_bytes));
     if (message) return std::optional<Message>(*std::move(message));
     failed_ = std::move(message).error();

@@ -27,6 +27,9 @@ enum class FrameType : uint8_t {
   kResponse = 19,
   kJoin = 20,
   kJoined = 21,
+  kLogGrant = 128,
+  kLogAnnouncement = 129,
+  kSegment = 130,
 };
 inline constexpr uint8_t kFirstSkippableType = 128;
 

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "protocol/wire/messages/control.hpp"
+#include "protocol/wire/messages/decision_log.hpp"
 #include "protocol/wire/messages/enrollment.hpp"
 #include "protocol/wire/messages/freshness.hpp"
 #include "protocol/wire/messages/hello.hpp"
@@ -19,6 +20,6 @@ namespace notp::wire {
 using Message =
     std::variant<Hello, Welcome, Offer, Chunk, Commit, WantMore, Ping, Pong, ErrorMessage, Bye,
                  Publish, PublishResult, Request, Response, RootUpdate, FreshnessUpdate, Join,
-                 Joined, InventoryRequest, Inventory>;
+                 Joined, InventoryRequest, Inventory, LogGrant, LogAnnouncement, Segment>;
 
 }  // namespace notp::wire

@@ -24,7 +24,7 @@ inline size_t room_for_rows(pb::Response& page) {
   return limits::kFrameBytesMax - page.ByteSizeLong();
 }
 
-// A field number below 16 takes one byte, the length of a row at most four.
+// A field number takes at most two bytes, the length of a row in a frame at most three.
 inline constexpr size_t kRowOverheadBytes = 5;
 
 // Adds rows while they fit into `room`. False: some were left out.

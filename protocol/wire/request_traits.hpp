@@ -14,12 +14,15 @@ enum class Action : uint8_t {
   kEnroll,  // let a new node in
   kReview,  // see what waits for signatures
   kRenew,   // get the next certificate of one's own identity
+  kAudit,   // read recorded decisions
+  kRecord,  // ship the log of one's own decisions
 };
 
 enum class RequestKind : uint8_t {
   kQuery,    // changes nothing
   kCommand,  // changes something, in a time that no peer can make long
   kPublish,  // may publish, and then validates a whole model first
+  kAudit,    // searches recorded decisions: changes nothing, takes as long as kAuditPageMs
 };
 
 }  // namespace notp::wire

@@ -97,4 +97,52 @@ TEST_CASE("releases of any sizes interleave without a gap, whatever the socket t
   }
 }
 
+TEST_CASE("background work goes when nothing else waits, a chunk at a time and in order") {
+  const model::Content first = content_of(100'000, 1), second = content_of(40'000, 2),
+                       release = content_of(300'000, 3);
+  session::SendQueue queue;
+  Reader reader;
+  CHECK(queue.push_background(wire::Ping{1}, 0, first));
+  CHECK(queue.push_background(wire::Ping{2}, 0, nullptr));
+  CHECK(queue.push_background(wire::Ping{3}, 0, second));
+  CHECK_FALSE(queue.empty());
+  const auto take = [&] {
+    const Bytes taken = queue.take(1 << 20);
+    reader.read(taken);
+    return taken;
+  };
+  const auto began = messages_in(take());
+  REQUIRE(began.size() == 2);
+  CHECK(std::get<wire::Ping>(began[0]).nonce == 1);
+  CHECK(reader.streams[0].size() == limits::kSegmentChunkBytes);
+
+  // A release and a frame overtake the body that is on its way.
+  queue.push_transfer(5, release, 0);
+  CHECK(queue.push(wire::Pong{9}));
+  CHECK(std::holds_alternative<wire::Pong>(messages_in(take()).at(0)));
+  CHECK(reader.streams[5] == *release);
+  CHECK(reader.streams[0].size() == limits::kSegmentChunkBytes);
+
+  std::vector<uint64_t> heads;
+  while (!queue.empty()) {
+    const Bytes taken = take();
+    CHECK(taken.size() <= limits::kSegmentChunkBytes + 64);
+    for (const auto& message : messages_in(taken))
+      if (const auto* ping = std::get_if<wire::Ping>(&message)) heads.push_back(ping->nonce);
+  }
+  CHECK(heads == std::vector<uint64_t>{2, 3});
+  CHECK(reader.streams[0] == *first + *second);
+}
+
+TEST_CASE("background work is dropped with the transfers of a session that ends") {
+  session::SendQueue queue;
+  CHECK(queue.push_background(wire::Ping{1}, 0, content_of(100'000, 1)));
+  queue.take(1 << 20);
+  queue.cancel_transfers();
+  CHECK(queue.empty());
+  // A socket that takes little gets little.
+  CHECK(queue.push_background(wire::Ping{1}, 0, content_of(100'000, 1)));
+  CHECK(queue.take(100).size() <= 110);
+}
+
 }  // namespace notp

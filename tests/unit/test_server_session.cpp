@@ -430,10 +430,15 @@ TEST_CASE("queries and orders each need their right") {
       {{10, wire::DropPending{kLedger, sha256("release")}}, wire::Action::kPublish},
       {{11, wire::TrustRequest{}}, {}},
       {{12, wire::NewJoinToken{"edge-1", 1'000}}, wire::Action::kEnroll},
-      {{13, wire::RenewCertificate{"request"}}, wire::Action::kRenew}};
+      {{13, wire::RenewCertificate{"request"}}, wire::Action::kRenew},
+      {{14, wire::DecisionsRequest{{}, {}, 10, false}}, wire::Action::kAudit},
+      {{15, wire::DecisionCountsRequest{}}, wire::Action::kAudit},
+      {{16, wire::LogsRequest{}}, wire::Action::kAudit},
+      {{17, wire::SegmentRequest{}}, wire::Action::kAudit}};
   const std::set<wire::Action> all = {
-      wire::Action::kRead,   wire::Action::kPublish, wire::Action::kFleet, wire::Action::kTrust,
-      wire::Action::kEnroll, wire::Action::kReview,  wire::Action::kRenew};
+      wire::Action::kRead,  wire::Action::kPublish, wire::Action::kFleet,
+      wire::Action::kTrust, wire::Action::kEnroll,  wire::Action::kReview,
+      wire::Action::kRenew, wire::Action::kAudit,   wire::Action::kRecord};
   std::set<size_t> kinds;
   for (const auto& [request, needed] : cases) {
     kinds.insert(request.what.index());

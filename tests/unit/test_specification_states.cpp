@@ -10,6 +10,7 @@
 #include "tests/support/registry/prepared_artifact.hpp"
 #include "tests/support/wire/specification_document.hpp"
 #include "tests/support/wire/wire_messages.hpp"
+#include "tests/support/wire/wire_samples.hpp"
 
 using namespace notp;
 using samples::specification::table_under;
@@ -212,6 +213,7 @@ std::string right_text() {
       {wire::Action::kTrust, "`trust`"},
       {wire::Action::kEnroll, "`enroll`"},
       {wire::Action::kRenew, "the role `node`"},
+      {wire::Action::kAudit, "`audit`"},
       {wire::Action::kReview, "`read` on the ledger, and not the role `node`"}};
   if (!T::kAction) return "none";
   std::string out = kTexts.at(*T::kAction);
@@ -252,6 +254,9 @@ TEST_CASE("client: what has no place is refused with its code") {
   CHECK(client_answer({welcome(), wire::Join{"token", "request"}}) == number(ErrorCode::kState));
   CHECK(client_answer({welcome(), wire::Joined{{"c", "a"}, {"root 1"}}}) ==
         number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), wire::LogGrant{}}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), wire::LogAnnouncement{"a"}}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), wire::samples::segment()}) == number(ErrorCode::kState));
   std::vector<wire::Message> roots = {welcome()};
   roots.insert(roots.end(), limits::kRootStepsMax + 1, wire::RootUpdate{"root"});
   CHECK(client_answer(roots) == number(ErrorCode::kLimit));
@@ -284,6 +289,14 @@ TEST_CASE("registry: what has no place is refused with its code") {
   CHECK(registry_answer({hello(), wire::Chunk{1, "x"}}) == number(ErrorCode::kState));
   wire::Publish publish{1, kLedger, {}, 4, {}, 10, "", 1};
   CHECK(registry_answer({hello(), publish}) == number(ErrorCode::kDenied));
+  wire::Hello with_log = hello();
+  with_log.log = wire::samples::log_offer();
+  CHECK(registry_answer({with_log}) == 0);
+  CHECK(registry_answer({hello(), wire::LogGrant{}}) == number(ErrorCode::kState));
+  for (const wire::Hello& greeting : {hello(), with_log}) {
+    CHECK(registry_answer({greeting, wire::samples::segment()}) == number(ErrorCode::kState));
+    CHECK(registry_answer({greeting, wire::LogAnnouncement{"a"}}) == number(ErrorCode::kState));
+  }
 }
 
 TEST_CASE("a want is refused in Welcome, and by Error on an open session") {

@@ -9,9 +9,16 @@
 #include "common/limits.hpp"
 
 namespace notp::session {
+namespace {
+
+// Segments follow each other, so they share a stream; publishes have the numbers from 1 on.
+constexpr uint32_t kSegmentStream = 0;
+
+}  // namespace
 
 ClientSession::ClientSession(wire::Hello hello, std::vector<PartialArtifact> partials, Now now)
     : SessionBase(now, {wire::Welcome::kName, limits::kTransferStallMs}, /*pings=*/true),
+      log_(hello.log ? std::optional(hello.log->log) : std::nullopt),
       partials_(std::move(partials)) {
   for (const wire::Want& want : hello.wants) table_.count(want);
   send(hello);
@@ -56,6 +63,7 @@ Result<void> ClientSession::on_message(wire::Message&& message, Now) {
           events_.push_back(client_event::FreshnessArrived{std::move(value)});
           return {};
         }
+        if constexpr (std::is_same_v<T, wire::LogGrant>) return on_log_grant(std::move(value));
         return fail(ErrorCode::kState, "the registry sent a message that only a client may send");
       },
       std::move(message));
@@ -129,6 +137,13 @@ Result<void> ClientSession::on_chunk(const wire::Chunk& chunk) {
   return {};
 }
 
+Result<void> ClientSession::on_log_grant(wire::LogGrant&& grant) {
+  if (!log_ || grant.log != *log_)
+    return fail(ErrorCode::kState, "the registry granted a log that was not offered");
+  events_.push_back(client_event::LogGranted{std::move(grant)});
+  return {};
+}
+
 void ClientSession::finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer) {
   if (!transfer->second.buffer.complete()) return;
   events_.push_back(client_event::OfferComplete{std::move(transfer->second.offer),
@@ -142,6 +157,14 @@ void ClientSession::publish(wire::Publish publish, model::Content artifact) {
   publish.size = artifact->size();
   send(publish);
   send_transfer(publish.stream, std::move(artifact), 0);
+}
+
+void ClientSession::send_segment(record::Segment segment) {
+  const wire::Segment head{std::move(segment.head), segment.body.size(), kSegmentStream,
+                           std::move(segment.subtrees)};
+  send_background(
+      head, kSegmentStream,
+      segment.body.empty() ? nullptr : std::make_shared<const Bytes>(std::move(segment.body)));
 }
 
 ByteView ClientSession::received(uint32_t stream) const {

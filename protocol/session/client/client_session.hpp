@@ -2,6 +2,7 @@
 // offers one, and an admin CLI that sends requests. protocol/session/README.md, "Flows".
 #pragma once
 
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -44,6 +45,10 @@ struct InventoryWanted {
   model::LedgerId ledger;
   delta::InventoryForm form = delta::InventoryForm::kShortest;
 };
+// The registry grants, acknowledges or refuses the log that Hello offered.
+struct LogGranted {
+  wire::LogGrant grant;
+};
 struct Closed {
   Error error;
   uint32_t retry_after_ms = 0;
@@ -54,7 +59,7 @@ using ClientEvent =
     std::variant<client_event::Welcomed, client_event::OfferStarted, client_event::OfferComplete,
                  client_event::Published, client_event::Answered, client_event::RootArrived,
                  client_event::FreshnessArrived, client_event::InventoryWanted,
-                 client_event::Closed>;
+                 client_event::LogGranted, client_event::Closed>;
 
 // A partly received artifact of a session that was cut. Its id is zero when the offer had none.
 struct PartialArtifact {
@@ -78,6 +83,10 @@ class ClientSession final : public SessionBase {
   // Offers a new release; the answer comes as Published. Fills in `publish.stream` and its size.
   void publish(wire::Publish publish, model::Content artifact);
   void request(const wire::Request& request) { send(request); }
+  // Sends the announcement of the offered log, after a grant that asks for it.
+  void announce_log(Bytes announcement) { send(wire::LogAnnouncement{std::move(announcement)}); }
+  // Sends the next segment of the granted log when nothing else waits to be sent.
+  void send_segment(record::Segment segment);
 
   // Returns the bytes of a transfer that have arrived so far: enough to check the signed envelope
   // at its front. Empty when there is no such transfer.
@@ -101,8 +110,10 @@ class ClientSession final : public SessionBase {
   Result<void> on_offer(wire::Offer&& offer);
   Result<void> on_inventory_request(const wire::InventoryRequest& request);
   Result<void> on_chunk(const wire::Chunk& chunk);
+  Result<void> on_log_grant(wire::LogGrant&& grant);
   void finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer);
 
+  const std::optional<record::LogId> log_;  // offered
   SubscriptionTable table_;
   std::vector<PartialArtifact> partials_;
   std::map<uint32_t, Transfer> transfers_;

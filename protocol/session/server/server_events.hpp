@@ -54,6 +54,21 @@ struct PublishArrived {
 struct Asked {
   wire::Request request;
 };
+// A peer that may record offers its log; the host answers with log_granted().
+struct LogOffered {
+  wire::LogOffer offer;
+};
+// The announcement that a grant asked for.
+struct LogAnnounced {
+  record::LogId log;
+  Bytes announcement;
+};
+// A segment with its whole body; in the order of the log. It counts against the window until a
+// grant acknowledges it.
+struct SegmentArrived {
+  wire::Segment segment;
+  Bytes body;
+};
 // A right is missing, or a ledger cannot be served: the session continues, the host logs it.
 struct Refused {
   Error error;
@@ -70,6 +85,7 @@ struct Closed {
 using ServerEvent =
     std::variant<server_event::Greeted, server_event::ArtifactNeeded, server_event::Committed,
                  server_event::Attested, server_event::PublishArrived, server_event::Asked,
+                 server_event::LogOffered, server_event::LogAnnounced, server_event::SegmentArrived,
                  server_event::Refused, server_event::Unsendable, server_event::Closed>;
 
 }  // namespace notp::session

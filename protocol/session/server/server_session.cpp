@@ -27,8 +27,15 @@ Result<void> ServerSession::on_message(wire::Message&& message, Now now) {
         if (!greeted_) return fail(ErrorCode::kState, "the first message must be Hello");
         if constexpr (is_one_of<T, wire::WantMore, wire::Commit, wire::Inventory>)
           return subscriptions_.on_message(std::move(value), now);
-        if constexpr (is_one_of<T, wire::Publish, wire::Chunk>)
+        if constexpr (is_one_of<T, wire::Publish, wire::Segment>)
+          NOTP_TRY(check_stream(value.stream));
+        if constexpr (std::is_same_v<T, wire::Publish>)
           return transfers_.on_message(std::move(value), now);
+        if constexpr (is_one_of<T, wire::LogAnnouncement, wire::Segment>)
+          return logs_.on_message(std::move(value), now);
+        if constexpr (std::is_same_v<T, wire::Chunk>)
+          return logs_.receives(value.stream) ? logs_.on_message(value, now)
+                                              : transfers_.on_message(value, now);
         if constexpr (std::is_same_v<T, wire::Request>)
           return requests_.on_message(std::move(value), now);
         return fail(ErrorCode::kState, "a client sent a message that only a registry may send");
@@ -51,6 +58,7 @@ Result<void> ServerSession::on_hello(wire::Hello&& hello, Now now) {
                         .heads = {},
                         .refusals = {}};
   freshness_.on_hello(hello);
+  const std::optional<wire::LogOffer> log = std::move(hello.log);
   // Inserted as the first event, although its ledgers are known only after the artifacts have been
   // requested.
   const auto first = static_cast<ptrdiff_t>(context_.events.size());
@@ -63,7 +71,13 @@ Result<void> ServerSession::on_hello(wire::Hello&& hello, Now now) {
   // The Welcome precedes the offers that granting has started: those wait for their artifacts.
   send(welcome);
   subscriptions_.send_inventory_requests();
+  if (log) logs_.on_offer(*log);
   return freshness_.start(now);
+}
+
+Result<void> ServerSession::check_stream(uint32_t stream) const {
+  if (!logs_.receives(stream) && !transfers_.receives(stream)) return {};
+  return fail(ErrorCode::kState, "an upload or a segment on a stream that is in use");
 }
 
 void ServerSession::artifact_ready(uint64_t ticket, Result<PreparedArtifact> artifact) {
@@ -88,11 +102,12 @@ void ServerSession::roots_changed(Now now) {
 }
 
 TimeMs ServerSession::own_deadline() const {
-  return std::min(transfers_.next_deadline(), freshness_.next_deadline());
+  return std::min({transfers_.next_deadline(), logs_.next_deadline(), freshness_.next_deadline()});
 }
 
 void ServerSession::on_own_deadline(Now now) {
   if (now.boot_ms >= transfers_.next_deadline()) return transfers_.on_deadline(now);
+  if (now.boot_ms >= logs_.next_deadline()) return logs_.on_deadline(now);
   freshness_.on_deadline(now);
 }
 
@@ -102,6 +117,7 @@ void ServerSession::on_unsendable(const Error& error) {
 
 void ServerSession::on_closed(const Error& error, uint32_t, Now) {
   transfers_.drop_uploads();
+  logs_.drop_segment();
   context_.events.push_back(server_event::Closed{error});
 }
 

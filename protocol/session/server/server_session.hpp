@@ -1,5 +1,5 @@
-// The registry's end of a session. It combines four machines: subscriptions, transfers, freshness,
-// and requests. protocol/session/README.md, "Flows".
+// The registry's end of a session. It combines five machines: subscriptions, transfers, freshness,
+// requests, and logs. protocol/session/README.md, "Flows".
 #pragma once
 
 #include <utility>
@@ -8,6 +8,7 @@
 #include "protocol/session/server/server_context.hpp"
 #include "protocol/session/server/server_events.hpp"
 #include "protocol/session/server/server_freshness.hpp"
+#include "protocol/session/server/server_logs.hpp"
 #include "protocol/session/server/server_requests.hpp"
 #include "protocol/session/server/server_subscriptions.hpp"
 #include "protocol/session/server/server_transfers.hpp"
@@ -36,6 +37,11 @@ class ServerSession final : public SessionBase {
   void publish_done(wire::PublishResult result) { send(std::move(result)); }
   // The host calls it once for each Asked.
   void answer(wire::Response response) { requests_.answer(std::move(response)); }
+  // Sends the host's answer to a LogOffered, LogAnnounced or SegmentArrived. It may also be called
+  // at any later time, to move the window.
+  void log_granted(const wire::LogGrant& grant) {
+    if (!is_closed()) logs_.granted(grant);
+  }
 
  private:
   Result<void> on_message(wire::Message&& message, Now now) override;
@@ -44,12 +50,15 @@ class ServerSession final : public SessionBase {
   TimeMs own_deadline() const override;
   void on_own_deadline(Now now) override;
   Result<void> on_hello(wire::Hello&& hello, Now now);
+  // The two machines that receive share the peer's stream numbers: kState when `stream` is in use.
+  Result<void> check_stream(uint32_t stream) const;
 
   ServerContext context_;
   ServerFreshness freshness_{context_};
   ServerTransfers transfers_{context_, freshness_};
   ServerSubscriptions subscriptions_{context_, transfers_, freshness_};
   ServerRequests requests_{context_};
+  ServerLogs logs_{context_};
   bool greeted_ = false;
 };
 

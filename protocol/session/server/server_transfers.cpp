@@ -99,8 +99,6 @@ Result<void> ServerTransfers::on_message(wire::Publish&& publish, Now now) {
     return fail(ErrorCode::kLimit, fmt::format("an artifact of {} bytes; at most {} are taken",
                                                publish.size, limits::kArtifactBytesMax));
   const uint32_t stream = publish.stream;
-  if (uploads_.contains(stream))
-    return fail(ErrorCode::kState, "a publish on a stream that is in use");
   MemoryUploads memory;
   UploadSpace& space = context_.ports.uploads ? *context_.ports.uploads : memory;
   NOTP_ASSIGN(std::unique_ptr<Upload> upload, space.open(context_.info.peer, publish.size));

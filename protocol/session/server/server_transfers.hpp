@@ -53,6 +53,8 @@ class ServerTransfers {
   Result<void> on_message(wire::Publish&& publish, Now now);
   // kState for a stream that was not announced, or past its end; errors of Upload.
   Result<void> on_message(const wire::Chunk& chunk, Now now);
+  // Whether chunks of this stream are an upload's.
+  bool receives(uint32_t stream) const { return uploads_.contains(stream); }
   // Releases the space of partly received uploads.
   void drop_uploads() { uploads_.clear(); }
 

@@ -4,6 +4,7 @@
 
 #include "common/limits.hpp"
 #include "protocol/wire/message_codec.hpp"
+#include "protocol/wire/segment_codec.hpp"
 
 namespace notp::wire {
 
@@ -85,14 +86,19 @@ template <>
 struct Codec<Hello> {
   using Proto = pb::Hello;
   static constexpr FieldRule kFields[] = {
-      rules::packed_u32(1, limits::kProtocolVersionsMax), rules::name(2), rules::u64(3),
-      rules::u64(4), rules::message(5, Codec<Want>::kLayout, limits::kLedgersPerSessionMax)};
+      rules::packed_u32(1, limits::kProtocolVersionsMax),
+      rules::name(2),
+      rules::u64(3),
+      rules::u64(4),
+      rules::message(5, Codec<Want>::kLayout, limits::kLedgersPerSessionMax),
+      rules::message(6, Codec<LogOffer>::kLayout)};
   static constexpr Layout kLayout{Hello::kName, kFields};
 
   static Result<void> check(const Hello& in) {
     NOTP_TRY(require(!in.versions.empty(), "no protocol version"));
     NOTP_TRY(
         require(in.versions.size() <= limits::kProtocolVersionsMax, "too many protocol versions"));
+    if (in.log) NOTP_TRY(Codec<LogOffer>::check(*in.log));
     return check_rows(in.wants, limits::kLedgersPerSessionMax, "too many wants");
   }
   static void put(Proto& out, const Hello& in) {
@@ -101,6 +107,7 @@ struct Codec<Hello> {
     out.set_root_version(in.root_version);
     out.set_freshness_sequence(in.freshness_sequence);
     put_rows(*out.mutable_wants(), in.wants);
+    if (in.log) Codec<LogOffer>::put(*out.mutable_log(), *in.log);
   }
   static Result<Hello> take(const Proto& in) {
     Hello out;
@@ -109,6 +116,9 @@ struct Codec<Hello> {
     out.root_version = in.root_version();
     out.freshness_sequence = in.freshness_sequence();
     NOTP_ASSIGN(out.wants, take_rows<Want>(in.wants()));
+    if (in.has_log()) {
+      NOTP_ASSIGN(out.log, Codec<LogOffer>::take(in.log()));
+    }
     return out;
   }
 };

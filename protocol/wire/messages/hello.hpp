@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "protocol/wire/frame_type.hpp"
+#include "protocol/wire/messages/decision_log.hpp"
 #include "protocol/wire/messages/shared.hpp"
 
 namespace notp::wire {
@@ -39,6 +40,7 @@ struct Hello {
   uint64_t root_version = 0;
   uint64_t freshness_sequence = 0;
   std::vector<Want> wants;
+  std::optional<LogOffer> log = {};
 };
 
 struct Welcome {

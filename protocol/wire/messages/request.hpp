@@ -16,6 +16,7 @@
 #include <utility>
 #include <variant>
 
+#include "protocol/wire/messages/audit.hpp"
 #include "protocol/wire/messages/done.hpp"
 #include "protocol/wire/messages/enrollment.hpp"
 #include "protocol/wire/messages/ledgers.hpp"
@@ -32,7 +33,8 @@ struct Request {
 
   uint64_t request = 0;  // chosen by the client, returned in the Response
   std::variant<HistoryRequest, NodesRequest, LedgersRequest, RootsRequest, PublishRoot, Withdraw,
-               PendingRequest, Cosign, DropPending, TrustRequest, NewJoinToken, RenewCertificate>
+               PendingRequest, Cosign, DropPending, TrustRequest, NewJoinToken, RenewCertificate,
+               DecisionsRequest, DecisionCountsRequest, LogsRequest, SegmentRequest>
       what;
 };
 
@@ -45,7 +47,8 @@ struct Response {
   std::string message;
   // Done also stands for a page without rows: both have no bytes.
   std::variant<Done, HistoryPage, NodesPage, LedgersPage, RootsPage, PendingPage, PublishResult,
-               TrustRow, IssuedToken, Certificate>
+               TrustRow, IssuedToken, Certificate, DecisionsPage, DecisionCountsPage, LogsPage,
+               SegmentPart>
       what = {};
 };
 

@@ -111,6 +111,64 @@ inline Certificate certificate() { return {"certificates", "authorities"}; }
 
 inline TrustRow trust_row() { return {8, kLedger, 30000, "registry.internal:7445"}; }
 
+inline record::LogId log_id() {
+  record::LogId log;
+  for (size_t i = 0; i < record::LogId::kSize; ++i) log.bytes[i] = static_cast<uint8_t>(0x10 + i);
+  return log;
+}
+
+inline LogOffer log_offer() { return {log_id(), 2048, hash_of(0x21)}; }
+
+inline record::SegmentHead segment_head() {
+  return {log_id(), 1024, 512, 430000, Bytes(32, '\x22'), "checkpoint"};
+}
+
+inline Segment segment() { return {segment_head(), 70000, 3, {}}; }
+
+// The node has dropped its body. Its records make up the subtrees [1026, 1028) and [1028, 1029).
+inline Segment pruned_segment() {
+  Segment segment{segment_head(), 0, 0, {hash_of(0x23), hash_of(0x24)}};
+  segment.head.first = 1026;
+  segment.head.count = 3;
+  segment.head.content_bytes = 2500;
+  return segment;
+}
+
+inline DecisionFilter decision_filter() {
+  return {1750000000000,
+          1750000600000,
+          "spiffe://core-platform.internal/node/*",
+          "273165098782/payments",
+          "/authz/allow",
+          record::Outcome::kDeny,
+          hash_of(0xa1),
+          {"alice", "42"},
+          "over the limit",
+          "10111213-1415-8001-8000-000000000400",
+          {record::Kind::kDecision, record::Kind::kGap}};
+}
+
+inline std::vector<DecisionRow> decision_rows() {
+  const std::string node = "spiffe://core-platform.internal/node/edge-17";
+  return {{node, log_id(), 1030, "record", "active record"}, {node, log_id(), 1029, {}, {}}};
+}
+
+inline LogRow log_row() {
+  return {"spiffe://core-platform.internal/node/edge-17",
+          log_id(),
+          2048,
+          hash_of(0x21),
+          "announcement",
+          1750000000001,
+          1750000000002,
+          {LogFault{ErrorCode::kLogFork, 1024, "another root", 1750000000003, "checkpoint"}},
+          3};
+}
+
+inline SegmentPart segment_part() {
+  return {segment_head(), {}, 70000, "the first bytes of the body", true, 1750000000004};
+}
+
 // When the content has rows, every field of a Response can be set.
 inline Response failed(auto content) { return {1, 10, "not found", std::move(content)}; }
 
@@ -228,6 +286,20 @@ inline std::vector<Sample> table() {
       {Request{14, PendingRequest{std::nullopt, PendingPlace{kLedger, hash_of(0xc3)}}},
        "1239080e42351211089ebea2cff90712087061796d656e74731a20c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"
        "c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"},
+      {Request{15, DecisionsRequest{decision_filter(), "cursor", 50, true}},
+       "12d801080f72d3010ac4010880b883a1f73210c087a8a1f7321a267370696666653a2f2f636f72652d706c"
+       "6174666f726d2e696e7465726e616c2f6e6f64652f2a22153237333136353039383738322f7061796d656e"
+       "74732a0c2f617574687a2f616c6c6f7730023a20a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+       "a1a1a1a1a1a1a1a1a14205616c696365420234324a0e6f76657220746865206c696d697452243130313131"
+       "3231332d313431352d383030312d383030302d3030303030303030303430305a0200041206637572736f72"
+       "18322001"},
+      {Request{16, DecisionCountsRequest{{.since_ms = 1750000000000}, "cursor"}},
+       "121508107a110a070880b883a1f7321206637572736f72"},
+      {Request{17, LogsRequest{"spiffe://core-platform.internal/node/edge-17", log_id()}},
+       "124508118201400a2c7370696666653a2f2f636f72652d706c6174666f726d2e696e7465726e616c2f6e6f"
+       "64652f656467652d31371210101112131415161718191a1b1c1d1e1f"},
+      {Request{18, SegmentRequest{log_id(), 1030, 524288}},
+       "121e08128a01190a10101112131415161718191a1b1c1d1e1f10860818808020"},
       {failed(HistoryPage{{history_row()}, true}),
        "1397020801100a1a096e6f7420666f756e64228302082a1220c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1"
        "c1c1c1c1c1c1c1c1c1c1c1c1c11a20c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2"
@@ -266,6 +338,28 @@ inline std::vector<Sample> table() {
       {Response{4, 0, {}, IssuedToken{"token"}}, "130908046205746f6b656e"},
       {Response{5, 0, {}, certificate()},
        "131f08056a1b0a0c636572746966696361746573120b617574686f726974696573"},
+      {failed(DecisionsPage{decision_rows(), true, "cursor", 70000}),
+       "13c0010801100a1a096e6f7420666f756e6438017a5a0a2c7370696666653a2f2f636f72652d706c617466"
+       "6f726d2e696e7465726e616c2f6e6f64652f656467652d31371210101112131415161718191a1b1c1d1e1f"
+       "1a067265636f7264220d616374697665207265636f72642886087a430a2c7370696666653a2f2f636f7265"
+       "2d706c6174666f726d2e696e7465726e616c2f6e6f64652f656467652d3137121010111213141516171819"
+       "1a1b1c1d1e1f288508820106637572736f72a001f0a204"},
+      {failed(DecisionCountsPage{
+           {{"/authz/allow", "273165098782/payments", record::Outcome::kDeny, 1234}},
+           true,
+           "cursor"}),
+       "13470801100a1a096e6f7420666f756e6438018a012a0a0c2f617574687a2f616c6c6f7712153237333136"
+       "353039383738322f7061796d656e7473180220d209aa0106637572736f72"},
+      {failed(LogsPage{{log_row()}, true}),
+       "13c0010801100a1a096e6f7420666f756e6438019201ab010a2c7370696666653a2f2f636f72652d706c61"
+       "74666f726d2e696e7465726e616c2f6e6f64652f656467652d31371210101112131415161718191a1b1c1d"
+       "1e1f188010222021212121212121212121212121212121212121212121212121212121212121212a0c616e"
+       "6e6f756e63656d656e743081b883a1f7323882b883a1f732422608381080081a0c616e6f7468657220726f"
+       "6f742083b883a1f7322a0a636865636b706f696e744803"},
+      {Response{6, 0, {}, segment_part()},
+       "137b08069a01760a4a0a10101112131415161718191a1b1c1d1e1f10800818800428b09f1a322022222222"
+       "222222222222222222222222222222222222222222222222222222223a0a636865636b706f696e7410f0a2"
+       "041a1b746865206669727374206279746573206f662074686520626f647920012884b883a1f732"},
       {RootUpdate{"root 8"}, "0b080a06726f6f742038"},
       {freshness_update(),
        "0ce401086410631886b883a1f73220a0f7362808327d0a11089ebea2cff90712087061796d656e7473100318"
@@ -281,6 +375,21 @@ inline std::vector<Sample> table() {
       {InventoryRequest{3, true}, "0d0408031001"},
       {Inventory{3, 2, "leaf oneleaf two", {}}, "0e16080310021a106c656166206f6e656c6561662074776f"},
       {Inventory{3, 30000, {}, "sketch"}, "0e0e080310b0ea012206736b65746368"},
+      {LogGrant{log_id(), 1024, 1 << 20, true, 56, "two records at position 1024"},
+       "803b0a10101112131415161718191a1b1c1d1e1f1080081880804020012838321c74776f207265636f7264"
+       "7320617420706f736974696f6e2031303234"},
+      {LogAnnouncement{"announcement"}, "810e0a0c616e6e6f756e63656d656e74"},
+      {segment(),
+       "82500a10101112131415161718191a1b1c1d1e1f10800818800420f0a20428b09f1a322022222222222222"
+       "222222222222222222222222222222222222222222222222223a0a636865636b706f696e744003"},
+      {pruned_segment(),
+       "828c010a10101112131415161718191a1b1c1d1e1f108208180328c4133220222222222222222222222222"
+       "22222222222222222222222222222222222222223a0a636865636b706f696e744a20232323232323232323"
+       "23232323232323232323232323232323232323232323234a20242424242424242424242424242424242424"
+       "2424242424242424242424242424"},
+      {Hello{{1}, "notp-client 0.1.0", 7, 99, {}, log_offer()},
+       "01530a010112116e6f74702d636c69656e7420302e312e301807206332370a10101112131415161718191a"
+       "1b1c1d1e1f1080101a202121212121212121212121212121212121212121212121212121212121212121"},
       {short_offer(),
        "032f0806182a2a20d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d430e80738"
        "0a48035002"},

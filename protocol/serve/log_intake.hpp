@@ -1,0 +1,26 @@
+// The port through which the sessions of a server hand over the logs of decisions.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+
+#include "protocol/serve/session_services.hpp"
+#include "protocol/wire/messages/decision_log.hpp"
+
+namespace notp::serve {
+
+// Thread-safe; the coroutines resume on their caller's executor, and end before the I/O threads do.
+// Each returns the grant that the session sends; an error is in its code, phrased for a peer.
+class LogIntake {
+ public:
+  virtual ~LogIntake() = default;
+  // A session of the peer offers its log.
+  virtual boost::asio::awaitable<wire::LogGrant> offered(PeerPtr peer, wire::LogOffer offer) = 0;
+  // After a grant with `announce`.
+  virtual boost::asio::awaitable<wire::LogGrant> announced(PeerPtr peer, record::LogId log,
+                                                           Bytes announcement) = 0;
+  // A segment with its whole body. The grant comes after its commit.
+  virtual boost::asio::awaitable<wire::LogGrant> arrived(PeerPtr peer, wire::Segment segment,
+                                                         Bytes body) = 0;
+};
+
+}  // namespace notp::serve
