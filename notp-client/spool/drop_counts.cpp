@@ -1,0 +1,75 @@
+#include "notp-client/spool/drop_counts.hpp"
+
+namespace notp::spool {
+namespace {
+
+std::string cut(std::string text) {
+  if (text.size() <= kDroppedTextMax) return text;
+  size_t end = kDroppedTextMax;
+  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + kOtherDrops;
+}
+
+}  // namespace
+
+void DropCounts::count(Key key, uint64_t count) {
+  const auto known = counts_.find(key);
+  if (known == counts_.end() && counts_.size() >= kDroppedKeysMax)
+    key = {kOtherDrops, record::Outcome::kNone, kOtherDrops};
+  counts_[std::move(key)] += count;
+}
+
+bool DropCounts::add(std::string path, record::Outcome outcome, std::string rule) {
+  rule = cut(std::move(rule));
+  const MutexLock lock(mutex_);
+  if (is_closed_) return false;
+  const bool is_first = counts_.empty();
+  ++total_;
+  const bool has_row = rules_.contains(rule) || rules_.size() < kDroppedRulesMax;
+  ++rules_[has_row ? rule : kOtherDrops];
+  count({cut(std::move(path)), outcome, std::move(rule)}, 1);
+  return is_first;
+}
+
+std::optional<record::Dropped> DropCounts::take() {
+  const MutexLock lock(mutex_);
+  return take_all();
+}
+
+std::optional<record::Dropped> DropCounts::close() {
+  const MutexLock lock(mutex_);
+  is_closed_ = true;
+  return take_all();
+}
+
+bool DropCounts::has_counts() const {
+  const MutexLock lock(mutex_);
+  return !counts_.empty();
+}
+
+std::optional<record::Dropped> DropCounts::take_all() {
+  if (counts_.empty()) return std::nullopt;
+  record::Dropped out;
+  for (const auto& [key, count] : counts_)
+    out.counts.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), count});
+  counts_.clear();
+  return out;
+}
+
+void DropCounts::give_back(const record::Dropped& counts) {
+  const MutexLock lock(mutex_);
+  for (const record::DroppedCount& row : counts.counts)
+    count({row.path, row.outcome, row.rule}, row.count);
+}
+
+uint64_t DropCounts::total() const {
+  const MutexLock lock(mutex_);
+  return total_;
+}
+
+std::vector<std::pair<std::string, uint64_t>> DropCounts::by_rule() const {
+  const MutexLock lock(mutex_);
+  return {rules_.begin(), rules_.end()};
+}
+
+}  // namespace notp::spool

@@ -1,0 +1,97 @@
+// The sealed segments of a log, and the log itself, in spool.db. README.md has its tables.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "common/clock.hpp"
+#include "common/mutex.hpp"
+#include "notp-client/spool/ring_file.hpp"
+#include "protocol/record/segment.hpp"
+
+namespace notp::spool {
+
+inline constexpr const char* kTableFile = "spool.db";
+
+// What is kept of a log beside its segments: one row, written with each segment.
+struct LogState {
+  std::string key_pem;  // PKCS #8
+  std::string trust_domain;
+  std::string node;  // SPIFFE id; empty: not known yet, and nothing is sealed
+  TimeMs created_ms = 0;
+  std::optional<record::LogId> previous;
+  std::string reason;  // why it was begun; empty: it is the first
+  Bytes announcement;  // empty: not signed yet
+  uint32_t run = 0;
+  record::Frontier tree;  // over all sealed records
+  record::Frontier kept;  // over the records before the first segment that is kept
+  RingPlace live;
+  bool ended = false;  // the last sealed record ends a run in order
+  record::Position acknowledged = 0;
+};
+
+// A segment with what only the node needs.
+struct SealedSegment {
+  record::Segment segment;  // with its body, and with its subtrees
+  TimeMs oldest_ms = 0;     // wall time of its first record
+  TimeMs sealed_ms = 0;
+};
+
+struct SegmentRow {
+  record::SegmentHead head;
+  std::vector<Hash> subtrees;
+  uint64_t body_bytes = 0;  // 0: dropped
+  TimeMs oldest_ms = 0, sealed_ms = 0;
+};
+
+struct TableTotals {
+  record::Position first = 0;         // of the oldest segment that is kept
+  uint64_t unacknowledged_bytes = 0;  // of bodies
+  TimeMs oldest_ms = 0;               // of the oldest record that is not acknowledged; 0: none
+};
+
+// Thread-safe; each call is one transaction, durable when it returns. kCorrupt, kIo.
+class SegmentTable {
+ public:
+  // kConfig: it was written by another version of this program.
+  static Result<std::unique_ptr<SegmentTable>> open(const std::filesystem::path& file);
+  // Changes nothing.
+  static Result<std::unique_ptr<SegmentTable>> open_to_read(const std::filesystem::path& file);
+
+  // nullopt: no log has begun. kCorrupt, also when the tree is not that of the last segment.
+  Result<std::optional<LogState>> load();
+  Result<void> save(const LogState& state);
+  Result<void> add(const SealedSegment& sealed, const LogState& state);
+
+  // kNotFound: no segment begins at `first`.
+  Result<record::Segment> segment(record::Position first);
+  Result<TableTotals> totals(record::Position acknowledged);
+  // Removes the body of the oldest segment from `from` on that has one. Returns its records and the
+  // bytes that it took; nullopt: there is none.
+  struct DroppedBody {
+    uint32_t count = 0;
+    uint64_t bytes = 0;
+  };
+  Result<std::optional<DroppedBody>> drop_oldest_body(record::Position from);
+  // Saves the state and removes the segments below state.acknowledged that were sealed before
+  // `sealed_before`, or whose bodies exceed `bytes_max` together; never the newest. Some at a time:
+  // true when there may be more. Adjusts state.kept.
+  Result<bool> remove_acknowledged(LogState& state, TimeMs sealed_before, uint64_t bytes_max);
+
+  // Calls back for each segment in order, until it returns false.
+  Result<void> for_each(const std::function<bool(const SegmentRow&)>& use);
+  Result<Bytes> body(record::Position first);
+
+ private:
+  explicit SegmentTable(std::unique_ptr<SQLite::Database> database)
+      : database_(std::move(database)) {}
+
+  Mutex mutex_;
+  const std::unique_ptr<SQLite::Database> database_;
+};
+
+}  // namespace notp::spool

@@ -1,0 +1,63 @@
+#include "notp-client/spool/spool_metrics.hpp"
+
+#include <algorithm>
+
+namespace notp::spool {
+namespace {
+
+constexpr double kMsPerSecond = 1e3, kUsPerSecond = 1e6;
+
+prometheus::Family<prometheus::Counter>& counter(prometheus::Registry& registry, const char* name,
+                                                 const char* help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+}
+
+prometheus::Gauge& gauge(prometheus::Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add({});
+}
+
+// Two updates at once may count less, never more.
+void follow(prometheus::Counter& counter, uint64_t value) {
+  counter.Increment(std::max(0.0, static_cast<double>(value) - counter.Value()));
+}
+
+}  // namespace
+
+SpoolMetrics::SpoolMetrics(prometheus::Registry& registry)
+    : recorded_(counter(registry, "notp_agent_decisions_recorded_total",
+                        "Decisions whose record was written to the log.")
+                    .Add({})),
+      dropped_(counter(registry, "notp_agent_decisions_dropped_total",
+                       "Decisions that a rule left out of the log, by rule.")),
+      gaps_(counter(registry, "notp_agent_gap_records_total",
+                    "Records in the log that say that others are missing, by reason.")),
+      bytes_(gauge(registry, "notp_agent_spool_bytes",
+                   "Sealed records that the registry has not acknowledged, and the ring.")),
+      records_(gauge(registry, "notp_agent_spool_records",
+                     "Records that the registry has not acknowledged.")),
+      oldest_seconds_(gauge(registry, "notp_agent_spool_oldest_seconds",
+                            "Age of the oldest record that the registry has not acknowledged; 0: "
+                            "there is none.")),
+      sync_seconds_(gauge(registry, "notp_agent_spool_sync_seconds",
+                          "Mean time that a sync of the ring took since the start.")),
+      full_(gauge(registry, "notp_agent_spool_full",
+                  "1 while a decision that must be recorded would be refused.")) {}
+
+void SpoolMetrics::update(const SpoolStatus& status, TimeMs wall_ms) {
+  follow(recorded_, status.recorded);
+  for (const auto& [rule, count] : status.dropped_by_rule)
+    follow(dropped_.Add({{"rule", rule}}), count);
+  for (const auto& [reason, count] : status.gaps) follow(gaps_.Add({{"reason", reason}}), count);
+  bytes_.Set(static_cast<double>(status.spool_bytes + status.ring_bytes));
+  records_.Set(static_cast<double>(status.next - status.acknowledged));
+  oldest_seconds_.Set(
+      status.oldest_ms == 0
+          ? 0
+          : std::max(0.0, static_cast<double>(wall_ms - status.oldest_ms) / kMsPerSecond));
+  sync_seconds_.Set(status.syncs == 0 ? 0
+                                      : static_cast<double>(status.sync_us) / kUsPerSecond /
+                                            static_cast<double>(status.syncs));
+  full_.Set(status.is_full || status.is_failing ? 1 : 0);
+}
+
+}  // namespace notp::spool
