@@ -7,6 +7,9 @@ AgentMetrics::AgentMetrics(prometheus::Registry& registry)
       connected_(
           gauge("notp_agent_connected", "1 while a session with the registry is open.").Add({})),
       alarms_(gauge("notp_agent_alarms", "Alarms since the start: see /v1/status.").Add({})),
+      log_refused_(gauge("notp_agent_log_refused",
+                         "1 while decision records do not reach the registry: see /v1/status.")
+                       .Add({})),
       stored_(gauge("notp_agent_stored_version", "Newest verified release in the store.")),
       active_(gauge("notp_agent_active_version", "Release that the PDP has confirmed.")),
       rejected_(
@@ -26,6 +29,7 @@ AgentMetrics::AgentMetrics(prometheus::Registry& registry)
 void AgentMetrics::update(const AgentStatus& status) {
   connected_.Set(status.connected ? 1 : 0);
   alarms_.Set(static_cast<double>(status.alarms.size()));
+  log_refused_.Set(status.log_refused.empty() ? 0 : 1);
   root_.Set(static_cast<double>(status.root_version));
   root_expires_.Set(static_cast<double>(status.root_expires_ms / 1000));
   sequence_.Set(static_cast<double>(status.freshness_sequence));

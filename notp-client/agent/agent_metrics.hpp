@@ -20,6 +20,7 @@ class AgentMetrics {
   prometheus::Registry& registry_;
   prometheus::Gauge& connected_;
   prometheus::Gauge& alarms_;
+  prometheus::Gauge& log_refused_;
   prometheus::Family<prometheus::Gauge>& stored_;
   prometheus::Family<prometheus::Gauge>& active_;
   prometheus::Family<prometheus::Gauge>& rejected_;

@@ -113,8 +113,10 @@ std::expected<Caller, Refusal> Access::by_token(std::string_view authorization) 
                                     : rules_.tokens.find(authorization);
   if (name.empty())
     return refuse(kUnauthorized, "unauthorized", "the token is not one of this agent's");
-  return granted(fmt::format("token {}", name),
-                 [&](const PepRule& rule) { return rule.token == name; });
+  auto caller = granted(fmt::format("token {}", name),
+                        [&](const PepRule& rule) { return rule.token == name; });
+  if (caller) caller->token = name;
+  return caller;
 }
 
 std::expected<Caller, Refusal> Access::by_certificate(const http::PeerCertificate& certificate,
@@ -139,9 +141,11 @@ std::expected<Caller, Refusal> Access::by_certificate(const http::PeerCertificat
                   fmt::format("the client certificate names '{}', and has to name one SPIFFE id of "
                               "the trust domain {}",
                               printable(uri), rules_.trust_domain));
-  return granted(uri, [&](const PepRule& rule) {
+  auto caller = granted(uri, [&](const PepRule& rule) {
     return !rule.identity.empty() && identity_matches(rule.identity, uri);
   });
+  if (caller) caller->identity = uri;
+  return caller;
 }
 
 template <typename Matches>

@@ -56,7 +56,9 @@ struct Refusal {
 
 // The caller of a request, and its grants.
 struct Caller {
-  std::string name;  // "spiffe://…", "token till", "process 4711", "connection 12"
+  std::string name;      // "spiffe://…", "token till", "process 4711", "connection 12"
+  std::string identity;  // SPIFFE id of the certificate that counts; empty: none
+  std::string token;     // name of the token that counts; empty: none
   bool anonymous = false;
   bool everything = false;  // a "*" among its paths, or all paths of a host without rules
   std::vector<PathPattern> paths;

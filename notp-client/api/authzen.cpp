@@ -209,6 +209,9 @@ http::Response AuthzenRequest::respond(const pdp::Decisions& decisions) const {
     return one ? json_text_response(decision_of(one->value), /*pretty=*/false)
                : evaluation_error_response(one.error());
   }
+  // None of them is given, so that the caller asks again.
+  if (!decisions && decisions.error().code == ErrorCode::kAuditUnavailable)
+    return evaluation_error_response(decisions.error());
   Bytes out;
   for (const Member& member : members_) {
     Bytes decision;

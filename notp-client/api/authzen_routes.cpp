@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "notp-client/api/asked_decision.hpp"
 #include "notp-client/api/authzen.hpp"
 #include "notp-client/api/data_api.hpp"
 #include "notp-client/api/pool_work.hpp"
@@ -34,6 +35,7 @@ void AuthzenRoutes::add_to(http::Router& router) {
 }
 
 AuthzenRoutes::Answer AuthzenRoutes::evaluate(const http::Request& request, bool several) {
+  const auto started = decision::SteadyClock::now();
   const auto admitted = gate_.admit(request);
   if (!admitted) co_return admitted.error();
   const auto rules = decisions_.rules();
@@ -48,8 +50,8 @@ AuthzenRoutes::Answer AuthzenRoutes::evaluate(const http::Request& request, bool
   if (asked) {
     pdp::Question question{
         .path = rules->authzen_path, .inputs = asked->inputs(), .caller = admitted->caller.name};
-    const decision::DecisionOutcome outcome =
-        co_await decisions_.decide({decision::DecisionApi::kAuthzen, std::move(question)});
+    const decision::DecisionOutcome outcome = co_await decisions_.decide(decision_request(
+        decision::DecisionApi::kAuthzen, std::move(question), request, admitted->caller, started));
     response = asked->respond(outcome.decisions);
   } else {
     response = std::move(asked).error();

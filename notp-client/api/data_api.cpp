@@ -176,6 +176,8 @@ http::Response evaluation_error_response(const Error& error) {
       return http::error_response(503, "quarantined", error.message);
     case ErrorCode::kOverloaded:
       return http::error_response(503, "overloaded", error.message);
+    case ErrorCode::kAuditUnavailable:
+      return http::error_response(503, "audit_unavailable", error.message);
     case ErrorCode::kTimeout:
       return http::error_response(500, "evaluation_timeout", error.message);
     default:

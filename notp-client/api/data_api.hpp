@@ -44,8 +44,8 @@ http::Response plain_answer(const std::vector<std::string>& path,
 http::Response json_text_response(Bytes body, bool pretty);
 
 // In OPA's form: 400 for a malformed input, 413 over a limit, 500 with OPA's `errors` for a policy
-// that failed; 503 while no model is active, for a path in quarantine and when too many requests
-// wait.
+// that failed; 503 while no model is active, for a path in quarantine, when too many requests wait,
+// and for a decision that cannot be recorded.
 http::Response evaluation_error_response(const Error& error);
 
 }  // namespace notp::api

@@ -1,5 +1,7 @@
 #include "notp-client/api/data_routes.hpp"
 
+#include "notp-client/api/asked_decision.hpp"
+
 namespace notp::api {
 
 DataRoutes::DataRoutes(RequestGate& gate, decision::DecisionService& decisions,
@@ -17,14 +19,15 @@ void DataRoutes::add_to(http::Router& router) {
 }
 
 DataRoutes::Answer DataRoutes::data(const http::Request& request) {
+  const auto started = decision::SteadyClock::now();
   const auto admitted = gate_.admit(request);
   if (!admitted) co_return admitted.error();
   DataQuestion asked = parse_data_question(request);
   if (auto refused = gate_.refuse_path(request, admitted->caller, asked.question.path))
     co_return *std::move(refused);
   asked.question.caller = admitted->caller.name;
-  decision::DecisionOutcome outcome =
-      co_await decisions_.decide({decision::DecisionApi::kData, std::move(asked.question)});
+  decision::DecisionOutcome outcome = co_await decisions_.decide(decision_request(
+      decision::DecisionApi::kData, std::move(asked.question), request, admitted->caller, started));
   const std::string id = std::move(outcome.id);
   std::optional<std::string> version;
   if (asked.provenance) version = engine_version_();
@@ -36,6 +39,7 @@ DataRoutes::Answer DataRoutes::data(const http::Request& request) {
 }
 
 DataRoutes::Answer DataRoutes::plain_data(const http::Request& request, decision::DecisionApi api) {
+  const auto started = decision::SteadyClock::now();
   const auto admitted = gate_.admit(request);
   if (!admitted) co_return admitted.error();
   DataQuestion asked = parse_plain_question(request);
@@ -45,7 +49,8 @@ DataRoutes::Answer DataRoutes::plain_data(const http::Request& request, decision
   if (auto refused = gate_.refuse_path(request, admitted->caller, path))
     co_return *std::move(refused);
   asked.question.caller = admitted->caller.name;
-  decision::DecisionOutcome outcome = co_await decisions_.decide({api, std::move(asked.question)});
+  decision::DecisionOutcome outcome = co_await decisions_.decide(
+      decision_request(api, std::move(asked.question), request, admitted->caller, started));
   co_return plain_answer(path, std::move(outcome).only(), asked.pretty);
 }
 

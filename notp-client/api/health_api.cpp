@@ -23,6 +23,8 @@ std::string_view readiness_name(Readiness readiness) {
       return "expired";
     case Readiness::kNever:
       return "never_loaded";
+    case Readiness::kAuditUnavailable:
+      return "audit_unavailable";
   }
   return "never_loaded";
 }

@@ -12,6 +12,8 @@ enum class Readiness : uint8_t {
   kStale,    // decides; the registry's last statement about some model is older than it should be
   kExpired,  // some model must not be used any more: its decisions are undefined
   kNever,    // nothing has been activated yet
+  // Decisions are refused, because they cannot be recorded and the configuration demands it.
+  kAuditUnavailable,
 };
 
 struct Health {
@@ -25,7 +27,8 @@ struct Health {
   }
 };
 
-// GET /health/ready: 200, or 503 when nothing is active or some ledger has expired; `state` is also
+// GET /health/ready: 200, or 503 when nothing is active, some ledger has
+// expired or decisions cannot be recorded; `state` is also
 // in the header NOTP-State, for probes that use HEAD.
 http::Response ready_response(const Health& health, bool with_detail);
 

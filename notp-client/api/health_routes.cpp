@@ -2,6 +2,8 @@
 
 #include <prometheus/text_serializer.h>
 
+#include "notp-client/api/asked_decision.hpp"
+
 namespace notp::api {
 namespace {
 
@@ -31,14 +33,16 @@ HealthRoutes::Answer HealthRoutes::health(const http::Request& request) {
 }
 
 HealthRoutes::Answer HealthRoutes::health_rule(const http::Request& request) {
+  const auto started = decision::SteadyClock::now();
   std::vector<std::string> path{"system", "health"};
   for (std::string& segment : request.segments_below("/health")) path.push_back(std::move(segment));
   const Health now = parts_.health();
   if (path.size() == 2) co_return health_response(request, now);
   pdp::Question question{.path = path, .inputs = {}, .caller = "probes"};
   question.inputs.emplace_back(health_rule_input(now));
-  decision::DecisionOutcome outcome =
-      co_await decisions_.decide({decision::DecisionApi::kHealth, std::move(question)});
+  // Whoever probes is not identified.
+  decision::DecisionOutcome outcome = co_await decisions_.decide(decision_request(
+      decision::DecisionApi::kHealth, std::move(question), request, Caller(), started));
   co_return health_rule_response(path, std::move(outcome).only());
 }
 

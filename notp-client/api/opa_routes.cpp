@@ -21,7 +21,7 @@ void OpaRoutes::add_to(http::Router& router) {
   static const http::Handler kLogs = logs_left_out;
   add("GET", "/bundles/notp", parts_.bundle);
   add("POST", "/status", parts_.status);
-  add("POST", "/logs", kLogs);
+  add("POST", "/logs", parts_.logs ? parts_.logs : kLogs);
 }
 
 boost::asio::awaitable<http::Response> OpaRoutes::guarded(const http::Request& request,

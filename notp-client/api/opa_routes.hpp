@@ -14,6 +14,7 @@ namespace notp::api {
 // Called from the servers' threads.
 struct OpaParts {
   http::Handler bundle, status;
+  http::Handler logs;                         // empty: they are not taken here
   std::string secret;                         // that OPA has to present
   std::function<void(bool accepted)> showed;  // called with each of its requests; may be empty
 };

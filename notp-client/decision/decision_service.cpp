@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <boost/asio/this_coro.hpp>
+
 #include "common/assert.hpp"
 #include "common/log.hpp"
 #include "common/uuid.hpp"
+#include "notp-client/decision/durable_wait.hpp"
 
 namespace notp::decision {
 
@@ -42,6 +45,13 @@ std::string revision_of(const pdp::Decisions& decisions, size_t index) {
   return decision && decision->active ? decision->active->revision() : std::string();
 }
 
+// The id by which the PDP has logged it, else a random one.
+std::string id_of(const pdp::Decisions& decisions) {
+  if (decisions && decisions->size() == 1 && decisions->front() && !decisions->front()->id.empty())
+    return decisions->front()->id;
+  return random_uuid();
+}
+
 // The input is not read; if present it counts as valid.
 std::vector<Result<pdp::Decision>> undefined_for(const pdp::Question& question,
                                                  const pdp::ActiveSetPtr& active) {
@@ -60,8 +70,9 @@ Result<pdp::Decision> DecisionOutcome::only() && {
   return std::move(decisions->front());
 }
 
-DecisionService::DecisionService(pdp::Pdp& pdp, prometheus::Registry& metrics, bool logs_decisions)
-    : pdp_(pdp), logs_decisions_(logs_decisions) {
+DecisionService::DecisionService(pdp::Pdp& pdp, prometheus::Registry& metrics, bool logs_decisions,
+                                 DecisionRecorder* recorder)
+    : pdp_(pdp), logs_decisions_(logs_decisions), recorder_(recorder) {
   auto& decisions = prometheus::BuildCounter()
                         .Name("notp_agent_decisions_total")
                         .Help("Decisions asked of the agent, by outcome")
@@ -88,19 +99,42 @@ std::optional<pdp::Decisions> DecisionService::decide_here(const pdp::Question& 
 }
 
 asio::awaitable<DecisionOutcome> DecisionService::decide(DecisionRequest request) {
-  const Clock::time_point asked = Clock::now();
+  if (request.started == SteadyClock::time_point()) request.started = SteadyClock::now();
+  if (recorder_) recorder_->prepare(request);
   DecisionOutcome outcome;
-  if (logs_decisions_ || request.api == DecisionApi::kData) outcome.id = random_uuid();
   if (auto here = decide_here(request.question))
     outcome.decisions = *std::move(here);
   else
     outcome.decisions = co_await pdp_.evaluate(request.question);
-  conclude(request, outcome, asked);
+  if (recorder_) {
+    if (const auto awaited = record(request, outcome)) {
+      // Once cancelled, Asio would throw at the wait, and nothing would be counted.
+      const auto state = co_await asio::this_coro::cancellation_state;
+      Result<void> durable = std::unexpected(not_awaited());
+      if (state.cancelled() == asio::cancellation_type::none)
+        durable = co_await when_durable(recorder_->log(), *awaited);
+      if (!durable) outcome.decisions = std::unexpected(std::move(durable).error());
+    }
+  } else if (logs_decisions_ || request.api == DecisionApi::kData) {
+    outcome.id = id_of(outcome.decisions);
+  }
+  conclude(request, outcome);
   co_return outcome;
 }
 
-void DecisionService::conclude(const DecisionRequest& request, const DecisionOutcome& outcome,
-                               Clock::time_point asked) const {
+std::optional<record::Position> DecisionService::record(const DecisionRequest& request,
+                                                        DecisionOutcome& outcome) {
+  auto recorded = recorder_->record(request, outcome.decisions, pdp_.basis()->active);
+  if (!recorded) {
+    outcome.decisions = std::unexpected(std::move(recorded).error());
+    return std::nullopt;
+  }
+  outcome.id = std::move(recorded->id);
+  return recorded->awaited;
+}
+
+void DecisionService::conclude(const DecisionRequest& request,
+                               const DecisionOutcome& outcome) const {
   const pdp::Decisions& decisions = outcome.decisions;
   const size_t inputs = request.question.inputs.size();
   NOTP_ASSERT(!decisions || decisions->size() == inputs, "one decision for each input");
@@ -110,11 +144,11 @@ void DecisionService::conclude(const DecisionRequest& request, const DecisionOut
     for (const Result<pdp::Decision>& one : *decisions)
       (!one ? failed_ : one->value ? defined_ : undefined_)->Increment();
   }
-  if (logs_decisions_) log_decisions(request, outcome, Clock::now() - asked);
+  if (logs_decisions_) log_decisions(request, outcome, SteadyClock::now() - request.started);
 }
 
 void DecisionService::log_decisions(const DecisionRequest& request, const DecisionOutcome& outcome,
-                                    Clock::duration taken) const {
+                                    SteadyClock::duration taken) const {
   const auto taken_us = std::chrono::duration_cast<std::chrono::microseconds>(taken).count();
   for (size_t i = 0; i < request.question.inputs.size(); ++i)
     log::debug(

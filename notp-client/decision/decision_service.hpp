@@ -4,10 +4,8 @@
 #include <prometheus/counter.h>
 #include <prometheus/registry.h>
 
-#include <chrono>
-
 #include "common/limits.hpp"
-#include "notp-client/pdp/pdp.hpp"
+#include "notp-client/decision/decision_recorder.hpp"
 
 namespace notp::decision {
 
@@ -18,39 +16,17 @@ struct DecisionRules {
   size_t input_bytes_max = limits::kInputBytesMax;  // for one input
 };
 
-// The route by which a question came.
-enum class DecisionApi : uint8_t {
-  kData,       // OPA's POST and GET /v1/data
-  kPlainData,  // OPA's POST /v0/data
-  kDefault,    // OPA's POST /
-  kAuthzen,
-  kHealth,  // a rule of the policy about the agent's health
-};
-
-struct DecisionRequest {
-  DecisionApi api = DecisionApi::kData;
-  pdp::Question question;
-};
-
-// The result of a request.
-struct DecisionOutcome {
-  // A UUID, for the answer of the data API and for the log; empty if neither includes it.
-  std::string id;
-  pdp::Decisions decisions;  // one for each input, each with the set that decided
-
-  // For a request with one input.
-  Result<pdp::Decision> only() &&;
-};
-
-// Thread-safe, and takes no lock. The PDP outlives it.
+// Thread-safe, and takes no lock. PDP and recorder outlive it.
 //
 // decide() applies the rules common to all decisions: the size limit of an input, withheld roots,
-// and metrics and logs. The PDP itself refuses a quarantined path, because only the PDP knows the
-// cost of a path; the refusal is counted here with the other errors.
+// metrics and logs, and the record: a decision that has to be recorded and cannot be is not given.
+// The PDP itself refuses a quarantined path, because only the PDP knows the cost of a path; the
+// refusal is counted here with the other errors.
 class DecisionService {
  public:
-  // `logs_decisions`: one line for each, at debug level.
-  DecisionService(pdp::Pdp& pdp, prometheus::Registry& metrics, bool logs_decisions = false);
+  // `logs_decisions`: one line for each, at debug level. `recorder`: null: nothing is recorded.
+  DecisionService(pdp::Pdp& pdp, prometheus::Registry& metrics, bool logs_decisions = false,
+                  DecisionRecorder* recorder = nullptr);
 
   // Applies to new requests.
   void set_rules(DecisionRules rules);
@@ -58,22 +34,25 @@ class DecisionService {
 
   // Returns one decision for each input, all by one ActiveSet; undefined, at once, for a path at,
   // below or above a withheld root. Errors of Pdp::evaluate(); kLimit for an input that is too
-  // large. The input's text is neither copied nor parsed here.
+  // large; kAuditUnavailable for all of them if one cannot be recorded. With a strict path it waits
+  // for the disk; Asio's cancellation ends the wait. The input's text is not copied, and read only
+  // for its record.
   boost::asio::awaitable<DecisionOutcome> decide(DecisionRequest request);
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   // Returns the decisions that need no PDP; nullopt: the PDP has to answer.
   std::optional<pdp::Decisions> decide_here(const pdp::Question& question) const;
-  // Counts and logs a request. Every request ends here. `asked`: when it arrived.
-  void conclude(const DecisionRequest& request, const DecisionOutcome& outcome,
-                Clock::time_point asked) const;
+  // Records what was decided; it becomes an error if that is not possible. Returns the position to
+  // wait for; nullopt: none.
+  std::optional<record::Position> record(const DecisionRequest& request, DecisionOutcome& outcome);
+  // Counts and logs a request. Every request ends here.
+  void conclude(const DecisionRequest& request, const DecisionOutcome& outcome) const;
   void log_decisions(const DecisionRequest& request, const DecisionOutcome& outcome,
-                     Clock::duration taken) const;
+                     SteadyClock::duration taken) const;
 
   pdp::Pdp& pdp_;
   const bool logs_decisions_;
+  DecisionRecorder* const recorder_;
   AtomicShared<DecisionRules> rules_{std::make_shared<const DecisionRules>()};
   prometheus::Counter* defined_;
   prometheus::Counter* undefined_;

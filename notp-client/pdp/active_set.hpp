@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/json/json.hpp"
+#include "protocol/model/decision_terms.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/model/tree.hpp"
 #include "protocol/trust/age.hpp"
@@ -18,11 +19,12 @@ struct ActiveRelease {
   trust::ReleaseRef ref;
   std::vector<std::string> data_roots;
   model::TreePtr tree;
+  std::shared_ptr<const model::DecisionTerms> terms;  // of its manifest; null: none
   // If freshness_status.denies(), no PDP may give a decision of this release: its roots stay
   // reserved, with neither policies nor data, so that every decision under them is undefined.
   trust::FreshnessStatus freshness_status;
-  // Equal releases decide alike: same content, same state. The time of the last freshness statement
-  // is not compared.
+  // Equal releases decide alike: same content, and with it the same terms; same state. The time of
+  // the last freshness statement is not compared.
   bool operator==(const ActiveRelease& other) const {
     return ref.release_hash == other.ref.release_hash &&
            freshness_status.state == other.freshness_status.state &&

@@ -64,7 +64,7 @@ class TarGz {
 Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const model::BlobLoader& load,
                                       rego::ModelChecker& engine) {
   TarGz tar;
-  NOTP_ASSIGN(const BundleLayout layout, bundle_layout(*active, load, engine));
+  NOTP_ASSIGN(const BundleLayout layout, bundle_layout(*active, load, engine, LayoutUse::kOpa));
   for (const auto& [path, file] : layout) {
     NOTP_ASSIGN(const model::Content content, content_of(path, file, load));
     NOTP_TRY(tar.add(path, *content));

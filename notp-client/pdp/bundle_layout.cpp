@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "notp-client/pdp/denied.hpp"
+#include "notp-client/pdp/mask_module.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/manifest.hpp"
 #include "protocol/model/test_code.hpp"
@@ -38,19 +39,30 @@ Result<Bytes> merged_document(const std::string& path, const BundleFile& file,
   return json::serialize(merged);  // JSON is YAML, too
 }
 
-std::vector<std::string> bundle_roots(const ActiveSet& active) {
+std::vector<std::string> bundle_roots(const ActiveSet& active, LayoutUse use) {
   std::vector<std::string> roots;
   for (const auto& [ledger, release] : active.ledgers)
     roots.insert(roots.end(), release.data_roots.begin(), release.data_roots.end());
   if (!model::roots_contain(roots, kSystemRoot)) roots.emplace_back(kSystemRoot);
+  if (use == LayoutUse::kOpa && !model::roots_contain(roots, kMaskRoot))
+    roots.emplace_back(kMaskRoot);
   std::ranges::sort(roots);
   return roots;
+}
+
+// The masks of all ledgers, denied ones included: their paths are still asked for.
+Result<Bytes> log_mask(const ActiveSet& active) {
+  std::vector<LedgerMask> masks;
+  for (const auto& [ledger, release] : active.ledgers)
+    masks.push_back({ledger.text(), release.data_roots,
+                     release.terms ? release.terms->mask : std::vector<model::MaskRule>()});
+  return mask_module(masks);
 }
 
 }  // namespace
 
 Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoader& load,
-                                   rego::ModelChecker& engine) {
+                                   rego::ModelChecker& engine, LayoutUse use) {
   BundleLayout layout;
   json::object old_versions;  // of files that are not Rego v1
   for (const auto& [ledger, release] : active.ledgers) {
@@ -69,11 +81,14 @@ Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoa
   NOTP_ASSIGN(auto in_place, stub_functions(active, load, engine));
   for (auto& [path, text] : in_place) layout[path].made = std::move(text);
   json::object manifest{{"revision", active.revision()},
-                        {"roots", json::value_from(bundle_roots(active))},
+                        {"roots", json::value_from(bundle_roots(active, use))},
                         {"rego_version", 1}};
   if (!old_versions.empty()) manifest["file_rego_versions"] = std::move(old_versions);
   layout[".manifest"].made = json::serialize(manifest);
   layout["system/notp/data.json"].made = json::serialize(active.system_document());
+  if (use == LayoutUse::kOpa) {
+    NOTP_ASSIGN(layout[std::string(kMaskModulePath)].made, log_mask(active));
+  }
   return layout;
 }
 

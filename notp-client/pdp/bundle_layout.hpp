@@ -11,12 +11,18 @@ struct BundleFile {
 };
 using BundleLayout = std::map<std::string, BundleFile>;
 
+// What a layout is for.
+enum class LayoutUse : bool {
+  kFolder,
+  kOpa,  // with the module that masks OPA's decision log (mask_module.hpp)
+};
+
 // Policies, without tests, in a folder for each ledger; data at its data paths; data.system.notp;
 // and a manifest whose roots are those of the ledgers. A denied ledger contributes only its roots,
 // and undefined functions in place of its functions that other ledgers call. Errors of `load` and
 // `engine`.
 Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoader& load,
-                                   rego::ModelChecker& engine);
+                                   rego::ModelChecker& engine, LayoutUse use = LayoutUse::kFolder);
 
 // Errors of `load`; kPdpRejected when documents of two ledgers clash.
 Result<model::Content> content_of(const std::string& path, const BundleFile& file,

@@ -200,31 +200,4 @@ std::string opa_errors_text(const json::object& bundle_status) {
   return text;
 }
 
-std::string opa_config(std::string_view agent_url, std::string_view token_path,
-                       std::string_view instance) {
-  return fmt::format(
-      "# OPA needs to read the file of token_path, which the agent makes at its first start (mode\n"
-      "# 0600): run OPA as the agent's user, or give it a copy and name that one here.\n"
-      "services:\n"
-      "  notp:\n"
-      "    url: {}\n"
-      "    credentials:\n"
-      "      bearer:\n"
-      "        token_path: {}\n"
-      "    headers:\n"
-      "      {}: {}\n"
-      "bundles:\n"
-      "  notp:\n"
-      "    service: notp\n"
-      "    resource: bundles/notp\n"
-      "    polling:\n"
-      "      min_delay_seconds: 1\n"
-      "      max_delay_seconds: 5\n"
-      "      long_polling_timeout_seconds: {}\n"
-      "status:\n"
-      "  service: notp\n",
-      agent_url, json_string(token_path), kOpaInstanceHeader, instance,
-      limits::kLongPollMaxMs / 1000);
-}
-
 }  // namespace notp::pdp

@@ -13,6 +13,7 @@
 #include <set>
 
 #include "notp-client/pdp/bundle.hpp"
+#include "notp-client/pdp/opa_config.hpp"
 
 namespace notp::pdp {
 
@@ -68,16 +69,5 @@ class OpaFeed {
 
 // The errors of OPA's status as lines "file:row:column: code: message".
 std::string opa_errors_text(const json::object& bundle_status);
-
-// The configuration with which an unmodified `opa run --server` decides with the agent's model:
-// YAML. `agent_url` is where the agent listens, without a trailing slash, and `token_path` the file
-// with the secret that it has to present there; the secret itself is not written. With several OPAs
-// at one agent each needs its own `instance`. OPA does not persist bundles: the agent has them in
-// its store and serves them before it has a network, and OPA's copy would be a second, unverified
-// source.
-std::string opa_config(std::string_view agent_url, std::string_view token_path,
-                       std::string_view instance = "opa");
-
-inline constexpr std::string_view kOpaInstanceHeader = "X-Notp-Instance";
 
 }  // namespace notp::pdp

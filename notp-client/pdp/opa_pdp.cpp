@@ -56,6 +56,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
 
   void activate(ActiveSetPtr wanted, model::BlobLoader load) {
     basis_.want(wanted);
+    if (options_.on_offered) options_.on_offered(wanted);
     open_ = wanted;
     poll_.cancel();
     job_.submit([this, wanted = std::move(wanted), load = std::move(load)] {

@@ -15,6 +15,8 @@ struct OpaOptions {
   std::string url;
   int64_t status_poll_ms = 2'000;  // GET /v1/status while OPA's outcome is pending
   int64_t evaluation_ms = 5'000;   // of a forwarded decision, in total
+  // Called on the agent's executor with each set before OPA gets it; may be empty.
+  std::function<void(const ActiveSetPtr&)> on_offered = {};
 };
 
 // start() and activate() on the agent's executor, which must be one thread or a strand; evaluate(),

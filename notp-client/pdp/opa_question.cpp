@@ -170,6 +170,9 @@ Result<Decision> opa_decision(InputForm form, const http::Response& answer, Acti
   decision.has_input = !json_member(*members, "warning").value_or("").contains("api_usage_warning");
   decision.rule_exists = decision.value.has_value();
   decision.extras = extras_of(*members);
+  if (const auto id = json_member(*members, "decision_id"))
+    if (const auto text = parse_json(*id); text && text->is_string())
+      decision.id = text->get_string();
   return decision;
 }
 

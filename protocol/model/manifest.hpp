@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/bytes.hpp"
+#include "protocol/model/decision_terms.hpp"
 #include "protocol/model/ledger.hpp"
 
 namespace notp::model {
@@ -18,6 +19,7 @@ struct Manifest {
   std::map<std::string, std::string> partitions;  // path ("/" always) -> runtime name
   std::vector<std::string> data_roots;            // OPA's, sorted, none inside another
   std::vector<LedgerUse> uses;                    // sorted by ledger, each once
+  DecisionTerms decisions;                        // empty: none
 
   // Returns the version of Rego that a file is written in, 0 or 1: that of its nearest partition's
   // runtime.

@@ -8,6 +8,7 @@
 #include "notp-client/api/access.hpp"
 #include "notp-client/api/api.hpp"
 #include "notp-client/api/api_limits.hpp"
+#include "notp-client/api/asked_decision.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 using namespace notp;
@@ -198,6 +199,66 @@ TEST_CASE("on loopback anyone asks, with tokens their holders alone") {
   CHECK(access.identify(over_tls(kShop), "Bearer secret-1", kNow)->name == "token till");
   CHECK(code_of(access.identify(over_tls(kShop), "Bearer wrong", kNow)) == "unauthorized");
   CHECK(access.identify(over_tls(kShop), "", kNow)->name == kShop);
+}
+
+TEST_CASE("a record names the caller as far as it is proven") {
+  const api::Access access(with_tokens(rules()));
+  const auto pep = [](const http::Peer& peer, const api::Caller& caller) {
+    return api::pep_of(peer, caller);
+  };
+  CHECK(pep(over_tls(kShop), *access.identify(over_tls(kShop), "", kNow)) ==
+        record::Pep{.identity = kShop});
+  CHECK(pep(over_tls(kShop), *access.identify(over_tls(kShop), "Bearer secret-1", kNow)) ==
+        record::Pep{.token = "till"});
+  CHECK(pep(over_loopback(), api::Caller()) == record::Pep{.address = "127.0.0.1"});
+  http::Peer process = over_loopback();
+  process.transport = http::Transport::kUnix;
+  process.address = "unix";
+  process.unix_peer = http::UnixCredentials{.pid = 4711, .uid = 1000, .gid = 1001};
+  CHECK(pep(process, api::Caller()) == record::Pep{.uid = 1000, .gid = 1001, .pid = 4711});
+  CHECK(pep(process, *access.identify(process, "Bearer secret-1", kNow)) ==
+        record::Pep{.uid = 1000, .gid = 1001, .pid = 4711, .token = "till"});
+  // A process of another namespace has no id here.
+  process.unix_peer->pid = 0;
+  CHECK(pep(process, api::Caller()) == record::Pep{.uid = 1000, .gid = 1001});
+}
+
+TEST_CASE("a trace is taken over when its header is valid") {
+  const std::string id = "4bf92f3577b34da6a3ce929d0e0e4736", span = "00f067aa0ba902b7";
+  const auto trace = api::parse_traceparent("00-" + id + "-" + span + "-01");
+  REQUIRE(trace);
+  CHECK(trace->trace_id == id);
+  CHECK(trace->span_id == span);
+  CHECK(api::parse_traceparent("cc-" + id + "-" + span + "-01-what-the-future-brings"));
+  for (const std::string& header :
+       {std::string(), "00-" + id + "-" + span, "ff-" + id + "-" + span + "-01",
+        "00-" + id + "-" + span + "-01-", "00-" + id + "-" + span + "-0x",
+        "cc-" + id + "-" + span + "-01x", "00-" + std::string(32, '0') + "-" + span + "-01",
+        "00-" + id + "-" + std::string(16, '0') + "-01", "00_" + id + "-" + span + "-01",
+        "00-4BF92F3577B34DA6A3CE929D0E0E4736-" + span + "-01"}) {
+    CAPTURE(header);
+    CHECK_FALSE(api::parse_traceparent(header));
+  }
+}
+
+TEST_CASE("a request for a decision carries what its record says about who asked") {
+  http::Request request;
+  request.peer = over_loopback();
+  request.peer.port = 4711;
+  request.headers = {{"TraceParent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"}};
+  const auto started = decision::SteadyClock::now();
+  auto asked = api::decision_request(decision::DecisionApi::kAuthzen, {.path = {"a"}}, request,
+                                     api::Caller(), started);
+  CHECK(asked.api == decision::DecisionApi::kAuthzen);
+  CHECK(asked.question.path == std::vector<std::string>{"a"});
+  CHECK(asked.requested_by == "127.0.0.1:4711");
+  CHECK(asked.span_id == "00f067aa0ba902b7");
+  CHECK(asked.started == started);
+  request.peer.address = "::1";
+  request.headers = {{"traceparent", "none"}};
+  asked = api::decision_request(decision::DecisionApi::kData, {}, request, api::Caller(), started);
+  CHECK(asked.requested_by == "[::1]:4711");
+  CHECK(asked.trace_id.empty());
 }
 
 TEST_CASE("a caller has so many requests under way and no more, whatever others have") {

@@ -122,6 +122,18 @@ TEST_CASE("semantics end early") {
   CHECK(refused(with("odd"), true) == 400);
 }
 
+TEST_CASE("evaluations that cannot be recorded are not answered, none of them") {
+  const std::string one = R"({"subject":{"type":"u","id":"a"},"action":{"name":"r"},)"
+                          R"("resource":{"type":"t","id":"1"})";
+  const pdp::Decisions unrecorded = fail(ErrorCode::kAuditUnavailable, "the spool is full");
+  for (const std::string& body : {one + "}", one + R"(,"evaluations":[{},{"subject":7}]})"}) {
+    const http::Response answer = parsed(body).respond(unrecorded);
+    CHECK(answer.status == 503);
+    CHECK(answer.body.contains("audit_unavailable"));
+    CHECK_FALSE(answer.body.contains("decision"));
+  }
+}
+
 TEST_CASE("many evaluations with large defaults are refused before they take memory") {
   std::string body = R"({"subject":{"type":"u","id":"a"},"action":{"name":"r"},"context":{"x":")" +
                      std::string(256 << 10, 'x') + R"("},"evaluations":[)";

@@ -1,6 +1,8 @@
 // The only path to a decision, with a PDP that allows everything.
 #include <doctest/doctest.h>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
@@ -8,6 +10,7 @@
 
 #include "notp-client/decision/decision_service.hpp"
 #include "tests/support/agent/compositions.hpp"
+#include "tests/support/agent/recording_log.hpp"
 
 namespace notp {
 namespace {
@@ -25,6 +28,7 @@ class YesPdp final : public pdp::Pdp {
   pdp::DecisionBasisPtr basis() const override { return basis_.get(); }
   asio::awaitable<pdp::Decisions> evaluate(pdp::Question question) override {
     asked += question.inputs.size();
+    last = question;
     std::vector<Result<pdp::Decision>> out;
     for (const pdp::InputText& input : question.inputs) {
       if (input == "bad")
@@ -38,6 +42,7 @@ class YesPdp final : public pdp::Pdp {
   }
 
   size_t asked = 0;
+  pdp::Question last;
 
  private:
   pdp::CurrentBasis basis_;
@@ -140,6 +145,110 @@ TEST_CASE("requests have ids of their own") {
   CHECK(std::regex_match(one, uuid));
   CHECK(std::regex_match(other, uuid));
   CHECK(one != other);
+}
+
+namespace {
+
+// A service that records, whose caller waits for the log.
+struct RecordedCaller {
+  // Begins a request; it has ended when `outcome` is set.
+  void ask(std::string_view path, std::vector<pdp::InputText> inputs) {
+    asio::co_spawn(
+        context,
+        service.decide(
+            {.question = {.path = pdp::path_segments(path), .inputs = std::move(inputs)}}),
+        asio::bind_cancellation_slot(cancel.slot(), [this](const std::exception_ptr& thrown,
+                                                           decision::DecisionOutcome decided) {
+          CHECK_FALSE(thrown);
+          outcome = std::move(decided);
+        }));
+    run();
+  }
+  void run() {
+    context.restart();
+    context.poll();
+  }
+
+  asio::io_context context;
+  asio::cancellation_signal cancel;
+  YesPdp pdp;
+  prometheus::Registry metrics;
+  RecordingLog log;
+  decision::DecisionRecorder recorder{
+      log, {.durability = spool::Durability::kStrict, .engine = "embedded"}, metrics};
+  decision::DecisionService service{pdp, metrics, false, &recorder};
+  std::optional<decision::DecisionOutcome> outcome;
+};
+
+}  // namespace
+
+TEST_CASE("a strict decision is given once its record is on disk") {
+  RecordedCaller caller;
+  caller.pdp.confirm(shop().active_set);
+  caller.ask("bank/allow", {"{}", "[]"});
+  CHECK_FALSE(caller.outcome);
+  CHECK((caller.pdp.last.flags & rego::kRecordNonDeterministic) != 0);
+  REQUIRE(caller.log.waiting.size() == 1);
+  CHECK(caller.log.waiting[0].first == 1);
+  caller.log.finish({});
+  caller.run();
+  REQUIRE(caller.outcome);
+  CHECK(caller.outcome->id == "id-0");
+  CHECK(caller.outcome->decisions->at(1)->value == "true");
+  CHECK(caller.log.entries.size() == 2);
+  // The log may answer at once.
+  caller.log.is_durable = true;
+  caller.outcome.reset();
+  caller.ask("bank/allow", {"{}"});
+  REQUIRE(caller.outcome);
+  CHECK(caller.outcome->id == "id-2");
+}
+
+TEST_CASE("a decision whose record is not on disk, or not taken, is not given") {
+  RecordedCaller caller;
+  caller.pdp.confirm(shop().active_set);
+  caller.ask("bank/allow", {"{}"});
+  caller.log.finish(fail(ErrorCode::kAuditUnavailable, "the disk fails"));
+  caller.run();
+  REQUIRE(caller.outcome);
+  CHECK(caller.outcome->decisions.error().code == ErrorCode::kAuditUnavailable);
+  caller.outcome.reset();
+  caller.log.refusal = Error{ErrorCode::kAuditUnavailable, "full", {}};
+  caller.ask("bank/allow", {"{}", "{}"});
+  REQUIRE(caller.outcome);
+  CHECK(caller.outcome->decisions.error().message == "full");
+}
+
+TEST_CASE("a caller that goes away does not wait; the record stays, and the log may answer later") {
+  RecordedCaller caller;
+  caller.pdp.confirm(shop().active_set);
+  caller.ask("bank/allow", {"{}"});
+  CHECK_FALSE(caller.outcome);
+  caller.cancel.emit(asio::cancellation_type::terminal);
+  caller.run();
+  REQUIRE(caller.outcome);
+  CHECK(caller.outcome->decisions.error().code == ErrorCode::kCancelled);
+  CHECK(caller.log.entries.size() == 1);
+  caller.log.finish({});
+  caller.run();
+  CHECK(caller.outcome->decisions.error().code == ErrorCode::kCancelled);
+}
+
+TEST_CASE("undefined decisions of withheld roots and inputs over the limit are recorded, too") {
+  RecordedCaller caller;
+  caller.log.is_durable = true;
+  const auto denied = with_status(shop(), "shop", status_at_age(3'601)).active_set;
+  caller.pdp.confirm(shop().active_set);
+  caller.pdp.activate(denied, {});
+  caller.ask("shop/desk", {"{}"});
+  CHECK(caller.pdp.asked == 0);
+  CHECK(caller.log.last().outcome == record::Outcome::kUndefined);
+  CHECK(caller.outcome->id == "id-0");
+  caller.service.set_rules({.default_path = {}, .authzen_path = {}, .input_bytes_max = 4});
+  caller.ask("bank", {"12345"});
+  CHECK(caller.log.last().outcome == record::Outcome::kError);
+  CHECK(caller.log.last().error->code == "limit");
+  CHECK(caller.log.last().input == "12345");
 }
 
 }  // namespace notp

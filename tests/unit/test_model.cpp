@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -126,6 +127,95 @@ TEST_CASE("manifest violations") {
       model::Manifest::parse(R"({"metadata":{},"runtimes":7,"partitions":{},"roots":[]})");
   REQUIRE_FALSE(two);
   CHECK(std::ranges::count(two.error().message, '\n') == 3);
+}
+
+namespace {
+
+// A manifest with these decisions, of the roots a and b/c.
+std::string with_decisions(const std::string& decisions) {
+  return R"({"metadata":{"name":"m"},"runtimes":{"rego":{"language":{"name":"rego","version":"1"}}},)"
+         R"("partitions":{"/":{"runtime":"rego"}},"roots":["a","b/c"],"decisions":)" +
+         decisions + "}";
+}
+
+std::string repeated(size_t count, const std::function<std::string(size_t)>& element) {
+  std::string list = "[";
+  for (size_t i = 0; i < count; ++i) list += (i == 0 ? "" : ",") + element(i);
+  return list + "]";
+}
+
+}  // namespace
+
+TEST_CASE("a manifest says how decisions are recorded") {
+  const auto manifest = model::Manifest::parse(with_decisions(R"({
+      "strict": ["b/c/pay", "a"], "drop": ["a/health"],
+      "mask": ["/input/password", {"op": "remove", "path": "/result"},
+               {"op": "commit", "path": "/input/users/*/e~1mail"},
+               {"op": "upsert", "path": "/nd_builtin_cache/http.send/*", "value": {"x": [1, null]}},
+               {"op": "upsert", "path": "/input/", "value": null}],
+      "retain_days": {"min": 30, "max": 400}})"));
+  REQUIRE_MESSAGE(manifest.has_value(), manifest.error().message);
+  const model::DecisionTerms& terms = manifest->decisions;
+  CHECK(terms.strict == std::vector<std::string>{"a", "b/c/pay"});
+  CHECK(terms.drop == std::vector<std::string>{"a/health"});
+  REQUIRE(terms.mask.size() == 5);
+  CHECK(terms.mask[0] == model::MaskRule{model::MaskOp::kRemove, "/input/password", {}});
+  CHECK(terms.mask[1] == model::MaskRule{model::MaskOp::kRemove, "/result", {}});
+  CHECK(terms.mask[2] == model::MaskRule{model::MaskOp::kCommit, "/input/users/*/e~1mail", {}});
+  CHECK(terms.mask[3] == model::MaskRule{model::MaskOp::kUpsert, "/nd_builtin_cache/http.send/*",
+                                         R"({"x":[1,null]})"});
+  CHECK(terms.mask[4].value == "null");
+  CHECK(terms.retain_days_min == 30);
+  CHECK(terms.retain_days_max == 400);
+  CHECK(model::Manifest::parse(with_decisions("{}"))->decisions == model::DecisionTerms());
+  const auto full = repeated(limits::kMaskRulesMax, [](size_t) { return R"("/input/a")"; });
+  CHECK(model::Manifest::parse(with_decisions(R"({"mask":)" + full + "}")));
+}
+
+TEST_CASE("violations in how decisions are recorded") {
+  const auto path = [](size_t i) { return fmt::format("\"a/{}\"", i); };
+  const std::string lengthy(limits::kMaskRuleBytesMax - 1, 'x');
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"[]", "/decisions"},
+      {R"({"keep": 1})", "keep"},
+      {R"({"strict": ["c"]})", "/decisions/strict: \"c\" is outside"},
+      {R"({"strict": ["b"]})", "/decisions/strict: \"b\" is outside"},
+      {R"({"drop": ["ab/c"]})", "/decisions/drop: \"ab/c\" is outside"},
+      {R"({"drop": ["a", "a"]})", "/decisions/drop"},
+      {R"({"drop": ["/a"]})", "/decisions/drop/0"},
+      {R"({"drop": ["a/b"], "strict": ["a/b"]})", "both strict and dropped"},
+      {R"({"strict": )" + repeated(limits::kStrictPathsMax + 1, path) + "}", "/decisions/strict"},
+      {R"({"mask": ["input/a"]})", "/decisions/mask/0"},
+      {R"({"mask": ["/inputs/a"]})", "/decisions/mask/0"},
+      {R"({"mask": ["/input/a~"]})", "/decisions/mask/0"},
+      {R"({"mask": ["/input/a~2"]})", "~0"},
+      {R"({"mask": [{"path": "/input/a"}]})", "/decisions/mask/0"},
+      {R"({"mask": [{"op": "replace", "path": "/input/a"}]})", "/decisions/mask/0"},
+      {R"({"mask": [{"op": "upsert", "path": "/input/a"}]})", "upsert"},
+      {R"({"mask": [{"op": "remove", "path": "/input/a", "value": 1}]})", "upsert"},
+      {R"({"mask": [{"op": "upsert", "path": "/input", "value": ")" + lengthy + "\"}]}", "bytes"},
+      {R"({"mask": )" +
+           repeated(limits::kMaskRulesMax + 1, [](size_t) { return R"("/input/a")"; }) + "}",
+       "/decisions/mask"},
+      {R"({"retain_days": {"min": -1}})", "/decisions/retain_days/min"},
+      {R"({"retain_days": {"max": 0}})", "/decisions/retain_days/max"},
+      {R"({"retain_days": {"min": 9, "max": 8}})", "less than min"},
+  };
+  for (const auto& [decisions, words] : cases) {
+    CAPTURE(decisions);
+    const auto manifest = model::Manifest::parse(with_decisions(decisions));
+    REQUIRE_FALSE(manifest);
+    CHECK(manifest.error().code == ErrorCode::kInvalidModel);
+    CHECK_MESSAGE(manifest.error().message.find(words) != std::string::npos,
+                  manifest.error().message);
+  }
+  // Each has a line, so that all are found at once; the finding is one of the manifest.
+  const auto report = validate_with(
+      {{"manifest.json", with_decisions(R"({"strict":["x"],"drop":["y"],"mask":["/input/~"]})")},
+       {"policies/allow.rego", "package a\n"}});
+  REQUIRE(report.findings.size() == 3);
+  CHECK(report.findings[0].rule == "manifest-schema");
+  CHECK(report.findings[0].path == "manifest.json");
 }
 
 TEST_CASE("data roots contain themselves and what is below") {

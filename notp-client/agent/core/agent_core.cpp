@@ -88,12 +88,13 @@ void AgentCore::on_connect_failed(const Error& error, Now now) {
   refresh_status();
 }
 
-session::ClientSession& AgentCore::on_connected(Now now, tls::Validity registry) {
+session::ClientSession& AgentCore::on_connected(Now now, tls::Validity registry,
+                                                std::optional<wire::LogOffer> log) {
   dial_.on_connected();
   trust_.tick(now);
   trust_.begin_session(registry);
   updates_.begin_session();
-  return session_.begin(make_hello(), transfers_.partials(), now);
+  return session_.begin(make_hello(std::move(log)), transfers_.partials(), now);
 }
 
 void AgentCore::on_session_progress(Now now) {
@@ -115,12 +116,13 @@ void AgentCore::on_disconnected(const std::optional<Error>& why, Now now) {
   refresh_status();
 }
 
-wire::Hello AgentCore::make_hello() const {
+wire::Hello AgentCore::make_hello(std::optional<wire::LogOffer> log) const {
   wire::Hello hello{.versions = {wire::kProtocolVersion},
                     .user_agent = options_.user_agent,
                     .root_version = trust_.root().version,
                     .freshness_sequence = trust_.trusted().freshness_sequence,
-                    .wants = {}};
+                    .wants = {},
+                    .log = std::move(log)};
   for (const model::LedgerId& ledger : releases_.sorted_ledgers())
     hello.wants.push_back(repair_.want(ledger, /*with_base=*/true));
   return hello;
@@ -193,6 +195,10 @@ void AgentCore::on_event(session::client_event::OfferComplete& event) {
 
 void AgentCore::on_event(session::client_event::Answered& event) {
   effects_.push_back(effect::Answered{std::move(event.response)});
+}
+
+void AgentCore::on_event(session::client_event::LogGranted& event) {
+  effects_.push_back(effect::LogGranted{std::move(event.grant)});
 }
 
 void AgentCore::on_event(session::client_event::InventoryWanted& event) {
@@ -294,6 +300,16 @@ void AgentCore::on_pdp_trouble(const std::string& reason, Now now) {
   if (reports_.set_pdp_trouble(reason)) reports_.report_all();
 }
 
+void AgentCore::on_log_shipped(const Result<void>& outcome, Now now) {
+  trust_.tick(now);
+  log_refused_.clear();
+  if (outcome) return alarms_.clear(AlarmTopic::kLog);
+  const Error refusal =
+      Error(outcome.error()).in("the records of this node's decisions do not reach the registry");
+  log_refused_ = refusal.message;
+  alarms_.raise_once(AlarmTopic::kLog, refusal);
+}
+
 // --- status
 
 std::vector<store::StoreChange> AgentCore::changes_at_stop() const {
@@ -308,6 +324,7 @@ AgentStatus AgentCore::status() const {
   status.connected = session_.get() && session_.get()->is_welcomed();
   status.last_error = dial_.last_error();
   status.alarms = alarms_.list();
+  status.log_refused = log_refused_;
   status.root_version = trust_.root().version;
   status.root_expires_ms = trust_.root().expires_ms;
   status.freshness_sequence = trust_.trusted().freshness_sequence;

@@ -63,8 +63,9 @@ class AgentCore {
   std::vector<AgentEffect> take_effects() { return std::exchange(effects_, {}); }
 
   // The connection is up (TLS done); `registry` is the validity of the certificate that the peer
-  // proved. The session lives until on_disconnected().
-  session::ClientSession& on_connected(Now now, tls::Validity registry);
+  // proved; `log` is the log of decisions to offer. The session lives until on_disconnected().
+  session::ClientSession& on_connected(Now now, tls::Validity registry,
+                                       std::optional<wire::LogOffer> log = std::nullopt);
   void on_connect_failed(const Error& error, Now now);
   // Handles what the session reported. Call it after each pump of the session.
   void on_session_progress(Now now);
@@ -83,6 +84,9 @@ class AgentCore {
   // the registry follows at once.
   void on_path_quarantine(const model::LedgerId& ledger, const std::string& path,
                           const std::string& reason, Now now);
+  // The registry takes this node's log of decisions; or, with an error, it refuses the log, or the
+  // log cannot be shipped: an alarm for the operator.
+  void on_log_shipped(const Result<void>& outcome, Now now);
   // A Persist effect failed.
   void on_persist_failed(const store::StoreChange& change, const Error& error, Now now);
 
@@ -105,7 +109,7 @@ class AgentCore {
 
  private:
   CoreParts parts() { return {trust_, releases_, session_, reports_, alarms_, effects_}; }
-  wire::Hello make_hello() const;
+  wire::Hello make_hello(std::optional<wire::LogOffer> log) const;
   void take_session_events();
   void on_event(session::client_event::Welcomed& event);
   void on_event(session::client_event::OfferStarted& event);
@@ -115,6 +119,7 @@ class AgentCore {
   void on_event(session::client_event::RootArrived& event);
   void on_event(session::client_event::FreshnessArrived& event);
   void on_event(session::client_event::InventoryWanted& event);
+  void on_event(session::client_event::LogGranted& event);
   void on_event(session::client_event::Closed& event);
   void on_refusal(const wire::Refusal& refusal);
   void on_head(const trust::ReleaseRef& head);
@@ -136,6 +141,7 @@ class AgentCore {
   Installer installer_;
   FreshnessWatch watch_;
   TrustUpdates updates_;
+  std::string log_refused_;
 };
 
 }  // namespace notp::agent

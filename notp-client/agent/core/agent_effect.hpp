@@ -73,11 +73,17 @@ struct RootAged {
 struct Answered {
   wire::Response response;
 };
+// The registry granted, acknowledged or refused the log that was offered; what the host makes of it
+// comes back through on_log_shipped().
+struct LogGranted {
+  wire::LogGrant grant;
+};
 }  // namespace effect
 
-using AgentEffect = std::variant<effect::Connect, effect::Install, effect::ScanContent,
-                                 effect::Activate, effect::Persist, effect::Alarm, effect::Changed,
-                                 effect::Aged, effect::RootAged, effect::Answered>;
+using AgentEffect =
+    std::variant<effect::Connect, effect::Install, effect::ScanContent, effect::Activate,
+                 effect::Persist, effect::Alarm, effect::Changed, effect::Aged, effect::RootAged,
+                 effect::Answered, effect::LogGranted>;
 using AgentEffects = std::vector<AgentEffect>;
 
 }  // namespace notp::agent

@@ -32,6 +32,9 @@ struct AgentStatus {
   std::string last_error;  // of the connection
   std::vector<LedgerStatus> ledgers;
   std::vector<std::string> alarms;
+  // Why the records of this node's decisions do not reach the registry; empty: they do, or none
+  // were offered.
+  std::string log_refused;
   uint64_t root_version = 0;
   TimeMs root_expires_ms = 0;  // 0: never
   uint64_t freshness_sequence = 0;

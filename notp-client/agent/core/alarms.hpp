@@ -10,7 +10,7 @@
 namespace notp::agent {
 
 // Conditions that raise one alarm while they last, however often they are detected.
-enum class AlarmTopic { kRoot, kFreshness };
+enum class AlarmTopic { kRoot, kFreshness, kLog };
 
 class Alarms {
  public:

@@ -7,6 +7,7 @@
 
 #include "common/assert.hpp"
 #include "common/spawn.hpp"
+#include "protocol/model/manifest.hpp"
 
 namespace notp::agent {
 
@@ -65,36 +66,56 @@ Result<pdp::ActiveSetPtr> Activator::compose(const effect::Activate& effect,
   return active_set;
 }
 
+// Reads the store only for a release that was not composed before: a store that was damaged since
+// must not keep an expired release in force.
 Result<pdp::ActiveRelease> Activator::compose_release(const ActivatedRelease& release,
                                                       const pdp::ActiveSet* confirmed) {
-  NOTP_ASSIGN(model::TreePtr tree, tree_of(release, confirmed));
-  return pdp::ActiveRelease{.ref = release.stored.ref,
-                            .data_roots = release.data_roots,
-                            .tree = std::move(tree),
-                            .freshness_status = release.freshness_status};
-}
-
-// Reads the store only for a release that was not composed before. A PDP that confirms nothing,
-// such as the folder without a hook, has no active releases; there, too, a store that was damaged
-// since must not keep an expired release in force.
-Result<model::TreePtr> Activator::tree_of(const ActivatedRelease& release,
-                                          const pdp::ActiveSet* confirmed) {
   const trust::ReleaseRef& ref = release.stored.ref;
-  if (release.is_active) {
-    NOTP_ASSERT(confirmed, "what is active was confirmed");
-    return confirmed->ledgers.at(ref.ledger).tree;
+  pdp::ActiveRelease composed{
+      .ref = ref, .data_roots = release.data_roots, .freshness_status = release.freshness_status};
+  if (const pdp::ActiveRelease* const before = known(release, confirmed)) {
+    composed.tree = before->tree;
+    composed.terms = before->terms;
+    return composed;
   }
-  if (composed_) {
-    const auto before = composed_->ledgers.find(ref.ledger);
-    if (before != composed_->ledgers.end() && before->second.ref.release_hash == ref.release_hash)
-      return before->second.tree;
-  }
-  NOTP_ASSIGN(model::TreePtr tree, store_.tree(ref.ledger, ref.version));
-  if (tree->content_root() != ref.content_root)
+  NOTP_ASSIGN(composed.tree, store_.tree(ref.ledger, ref.version));
+  if (composed.tree->content_root() != ref.content_root)
     return fail(ErrorCode::kCorrupt,
                 fmt::format("{} v{}: the stored file list is of another release", ref.ledger.text(),
                             ref.version));
-  return tree;
+  NOTP_ASSIGN(composed.terms, stored_terms(*composed.tree));
+  return composed;
+}
+
+// A PDP that confirms nothing, such as the folder without a hook, has no active releases.
+const pdp::ActiveRelease* Activator::known(const ActivatedRelease& release,
+                                           const pdp::ActiveSet* confirmed) const {
+  const trust::ReleaseRef& ref = release.stored.ref;
+  if (release.is_active) {
+    NOTP_ASSERT(confirmed, "what is active was confirmed");
+    return &confirmed->ledgers.at(ref.ledger);
+  }
+  if (!composed_) return nullptr;
+  const auto before = composed_->ledgers.find(ref.ledger);
+  if (before == composed_->ledgers.end() || before->second.ref.release_hash != ref.release_hash)
+    return nullptr;
+  return &before->second;
+}
+
+Result<std::shared_ptr<const model::DecisionTerms>> Activator::stored_terms(
+    const model::Tree& tree) {
+  const model::FileEntry* const entry = tree.find(model::kManifestPath);
+  if (entry == nullptr) return nullptr;
+  NOTP_ASSIGN(const model::Content text, store_.blob(entry->hash));
+  auto manifest = model::Manifest::parse(*text);
+  // Only a newer registry, which accepts a later manifest format, can have sent it. What it says
+  // about records must not be overlooked.
+  if (!manifest)
+    return fail(ErrorCode::kPdpRejected,
+                fmt::format("manifest.json is not one that this agent reads: {}",
+                            manifest.error().message));
+  if (manifest->decisions == model::DecisionTerms()) return nullptr;
+  return std::make_shared<const model::DecisionTerms>(std::move(manifest->decisions));
 }
 
 // PDPs load on their own threads; the store has one.

@@ -49,7 +49,10 @@ class Activator {
                                     const pdp::ActiveSet* confirmed);
   Result<pdp::ActiveRelease> compose_release(const ActivatedRelease& release,
                                              const pdp::ActiveSet* confirmed);
-  Result<model::TreePtr> tree_of(const ActivatedRelease& release, const pdp::ActiveSet* confirmed);
+  // The release as it was composed before; null: it was not.
+  const pdp::ActiveRelease* known(const ActivatedRelease& release,
+                                  const pdp::ActiveSet* confirmed) const;
+  Result<std::shared_ptr<const model::DecisionTerms>> stored_terms(const model::Tree& tree);
   model::BlobLoader loader();
   void on_pdp(const pdp::PdpOutcome& outcome);
 

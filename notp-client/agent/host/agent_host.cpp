@@ -26,7 +26,13 @@ AgentHost::AgentHost(asio::any_io_executor executor, AgentHostOptions options, A
                    core_->on_pdp(state, rejected, read_clock());
                    drive();
                  }),
-      status_(std::make_shared<const AgentStatus>()) {}
+      status_(std::make_shared<const AgentStatus>()) {
+  if (parts_.log)
+    log_uploader_ = std::make_unique<LogUploader>(
+        executor, *parts_.log,
+        LogUploader::Handlers{.wake = [this] { dialer_.wake(); },
+                              .failed = [this](const Error& error) { on_log_failed(error); }});
+}
 
 AgentHost::~AgentHost() = default;
 
@@ -52,6 +58,7 @@ asio::awaitable<void> AgentHost::stop() {
   timer_.cancel();
   activator_.stop();
   staging_writer_.stop();
+  if (log_uploader_) log_uploader_->stop();
   store_writer_.stop();
   co_await dialer_.stop();
   co_await store_writer_.persist_all(core_->changes_at_stop());
@@ -125,7 +132,11 @@ void AgentHost::look_at_clock() {
 void AgentHost::on_identity(std::string identity) { core_->set_identity(std::move(identity)); }
 
 session::ClientSession& AgentHost::on_connected(tls::Validity registry) {
-  return core_->on_connected(read_clock(), registry);
+  std::optional<wire::LogOffer> offer;
+  if (log_uploader_) offer = log_uploader_->next_offer();
+  session::ClientSession& session = core_->on_connected(read_clock(), registry, std::move(offer));
+  if (log_uploader_) log_uploader_->session_begins(session);
+  return session;
 }
 
 void AgentHost::on_connect_failed(const Error& error) {
@@ -138,6 +149,7 @@ void AgentHost::on_session_progress() {
 }
 
 std::string AgentHost::on_disconnected(const std::optional<Error>& why) {
+  if (log_uploader_) log_uploader_->session_ended();
   core_->on_disconnected(why, read_clock());
   return core_->status().last_error;
 }
@@ -188,6 +200,15 @@ void AgentHost::run(effect::RootAged& effect) { log_effect(effect); }
 
 void AgentHost::run(effect::Answered& effect) {
   if (options_.on_answer) options_.on_answer(std::move(effect.response));
+}
+
+void AgentHost::run(effect::LogGranted& effect) {
+  if (log_uploader_) core_->on_log_shipped(log_uploader_->granted(effect.grant), read_clock());
+}
+
+void AgentHost::on_log_failed(const Error& error) {
+  core_->on_log_shipped(std::unexpected(error), read_clock());
+  drive();
 }
 
 }  // namespace notp::agent

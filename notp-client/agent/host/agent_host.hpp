@@ -14,6 +14,7 @@
 #include "notp-client/agent/core/agent_core.hpp"
 #include "notp-client/agent/host/activator.hpp"
 #include "notp-client/agent/host/dialer.hpp"
+#include "notp-client/agent/host/log_uploader.hpp"
 #include "notp-client/agent/host/staging_writer.hpp"
 #include "notp-client/agent/host/store_writer.hpp"
 #include "notp-client/pdp/pdp.hpp"
@@ -29,7 +30,7 @@ struct AgentHostOptions : DialerOptions {
 
 // The dependencies of the host; all of them outlive it. The store and everything that loads from it
 // run on `store_worker`, which has one thread. `staging_worker` also has one thread, so that
-// staging does not wait for an installation.
+// staging does not wait for an installation, and so has the thread that loads segments of `log`.
 struct AgentParts {
   store::Store& store;
   transport::OffloadPool& store_worker;
@@ -37,7 +38,8 @@ struct AgentParts {
   transport::OffloadPool& staging_worker;
   pdp::Pdp& pdp;
   transport::TlsSource& tls;
-  Bytes pinned_root;  // envelope, as the operator installed it
+  Bytes pinned_root;                    // envelope, as the operator installed it
+  spool::SegmentSource* log = nullptr;  // null: no decisions are recorded here
 };
 
 // All methods run on the executor's thread unless stated otherwise.
@@ -90,6 +92,7 @@ class AgentHost final : private ConnectionHandler {
   void on_session_progress() override;
   std::string on_disconnected(const std::optional<Error>& why) override;
   void on_dial_ended() override;
+  void on_log_failed(const Error& error);
 
   void drive();
   void arm_timer();
@@ -104,6 +107,7 @@ class AgentHost final : private ConnectionHandler {
   void run(effect::Aged& effect);
   void run(effect::RootAged& effect);
   void run(effect::Answered& effect);
+  void run(effect::LogGranted& effect);
 
   const AgentHostOptions options_;
   const AgentOptions agent_options_;
@@ -115,6 +119,7 @@ class AgentHost final : private ConnectionHandler {
   StoreWriter store_writer_;
   StagingWriter staging_writer_;
   Activator activator_;
+  std::unique_ptr<LogUploader> log_uploader_;  // null: there is no log
   bool stopping_ = false;
   bool driving_ = false;
   AtomicShared<AgentStatus> status_;

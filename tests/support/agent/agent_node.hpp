@@ -127,7 +127,7 @@ class AgentNode {
     for (int tries = 0; !dialled_ && tries < 100; ++tries) advance(1'000);
     REQUIRE(dialled_);
     dialled_ = false;
-    session_ = &core_->on_connected(now, registry_certificate);
+    session_ = &core_->on_connected(now, registry_certificate, log);
     settle();
     send(wire::Welcome{.version = wire::kProtocolVersion,
                        .server = "test",
@@ -212,6 +212,8 @@ class AgentNode {
   std::vector<wire::Want> wants;    // on open sessions
   std::vector<ErrorCode> refusals;  // Error frames sent by this node
   std::vector<wire::Response> answers;
+  std::optional<wire::LogOffer> log;  // offered in the next session
+  std::vector<wire::LogGrant> grants;
   std::vector<trust::RootExpiry> root_aged;
   size_t activations = 0;
 
@@ -288,6 +290,7 @@ class AgentNode {
     root_aged.push_back(trust::root_expiry(effect.root.expires_ms, effect.at_ms));
   }
   void run(agent::effect::Answered& effect) { answers.push_back(std::move(effect.response)); }
+  void run(agent::effect::LogGranted& effect) { grants.push_back(std::move(effect.grant)); }
 
   Bytes pinned_root_;
   const std::vector<model::LedgerId> ledgers_;
