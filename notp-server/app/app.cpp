@@ -18,6 +18,8 @@
 #include "notp-server/admin_http/health_routes.hpp"
 #include "notp-server/app/descriptors.hpp"
 #include "notp-server/app/setup_check.hpp"
+#include "notp-server/audit/audit_metrics.hpp"
+#include "notp-server/audit/day_files.hpp"
 #include "notp-server/authz/deny_list_metrics.hpp"
 #include "notp-server/enroll/enroll_listener.hpp"
 #include "notp-server/enroll/enroll_metrics.hpp"
@@ -59,6 +61,7 @@ class Server {
   Result<void> open();
   Result<service::ServiceOptions> options_within_descriptors() const;
   Result<void> open_enrollment();
+  Result<void> open_audit();
   Result<void> start_enrollment(const std::string& registry_address);
   void add_metrics();
   Result<void> start_admin_http();
@@ -94,6 +97,13 @@ class Server {
   std::unique_ptr<enroll::NodeCa> node_ca_;
   std::unique_ptr<enroll::JoinTokens> tokens_;
   std::unique_ptr<enroll::Enrollment> enrollment_;
+  MetricsRegistry metrics_;
+  audit::QueryMetrics audit_queries_{*metrics_.families()};
+  audit::FaultMetrics audit_faults_{*metrics_.families()};
+  std::unique_ptr<audit::AuditStore> audit_store_;
+  std::unique_ptr<audit::LogWriter> log_writer_;  // null: records are only read
+  std::unique_ptr<service::RegistryLogIntake> log_intake_;
+  std::unique_ptr<audit::AuditSearch> audit_search_;
   std::unique_ptr<service::Service> service_;
 
   asio::io_context context_{1};
@@ -102,7 +112,6 @@ class Server {
   std::optional<ClockWatch> clock_;
   trust::RootExpiryLog root_expiry_;
   asio::steady_timer root_look_{context_};
-  MetricsRegistry metrics_;
   std::optional<admin_http::RegistryHealthRoutes> health_routes_;
   std::optional<admin_http::AdminHttp> admin_http_;
   std::unique_ptr<enroll::EnrollListener> enroll_listener_;
@@ -146,6 +155,7 @@ Result<void> Server::open() {
   }
   // A used token would be forgotten when this process ends, and could be used again.
   if (config_.enroll && !is_volatile_) NOTP_TRY(open_enrollment());
+  NOTP_TRY(open_audit());
   NOTP_ASSIGN(service::ServiceOptions service_options, options_within_descriptors());
   service_options.facts.deny_list = config_.deny_list;
   service_ = std::make_unique<service::Service>(
@@ -162,6 +172,8 @@ Result<void> Server::open() {
                             .freshness = *freshness_,
                             .denied = denied_.get(),
                             .enrollment = enrollment_.get(),
+                            .logs = log_intake_.get(),
+                            .audit = audit_search_.get(),
                             .info = {.server = "notp-server/" NOTP_VERSION,
                                      .trust_domain = config_.trust_domain,
                                      .peer = {}}},
@@ -217,6 +229,33 @@ Result<void> Server::open_enrollment() {
   return {};
 }
 
+Result<void> Server::open_audit() {
+  if (!config_.audit.enabled) return {};
+  const std::filesystem::path& folder = config_.audit.folder;
+  const bool is_read_only = is_volatile_ || is_on_read_only_disk(folder);
+  std::error_code ignored;
+  if (is_read_only) {
+    log::warn("audit_is_read_only",
+              {{"folder", folder.string()},
+               {"message",
+                "nodes keep the records of their decisions until this registry takes "
+                "them"}});
+    if (!std::filesystem::exists(folder, ignored)) return {};
+  }
+  auto store = audit::DayFiles::open(folder, {.read_only = is_read_only});
+  if (!store) return std::unexpected(std::move(store).error().in("audit"));
+  audit_store_ = *std::move(store);
+  audit_search_ = std::make_unique<audit::AuditSearch>(
+      *audit_store_, audit::AuditSearchOptions{
+                         .observe = [this](TimeMs took_ms) { audit_queries_.observe(took_ms); }});
+  if (is_read_only) return {};
+  log_writer_ = std::make_unique<audit::LogWriter>(
+      *audit_store_, audit::LogWriterOptions{
+                         .on_fault = [this](audit::FaultKind kind) { audit_faults_.count(kind); }});
+  log_intake_ = std::make_unique<service::RegistryLogIntake>(*log_writer_);
+  return log_writer_->start();
+}
+
 Result<void> Server::start_enrollment(const std::string& registry_address) {
   if (!enroll_listener_) return {};
   const enroll::EnrollConfig& config = *config_.enroll;
@@ -262,6 +301,7 @@ void Server::add_metrics() {
   service::add_service_metrics(metrics_, *service_);
   if (denied_) authz::add_deny_list_metrics(metrics_, *denied_);
   if (enrollment_) enroll::add_enrollment_metrics(metrics_, *enrollment_);
+  if (log_writer_) audit::add_intake_metrics(metrics_, log_writer_->counters());
   trust::add_trust_metrics(metrics_, *roots_, *freshness_);
   serve::add_artifact_metrics(metrics_, artifacts_,
                               [this] { return service_->artifacts_joined(); });

@@ -9,6 +9,7 @@
 
 #include "common/config.hpp"
 #include "common/log_config.hpp"
+#include "notp-server/audit/audit_config.hpp"
 #include "notp-server/authz/rights.hpp"
 #include "notp-server/enroll/enroll_config.hpp"
 #include "notp-server/service/service.hpp"
@@ -29,6 +30,7 @@ struct ServerConfig {
   trust::FreshnessOptions freshness;
   std::optional<model::LedgerId> deny_list;
   std::optional<enroll::EnrollConfig> enroll;
+  audit::AuditConfig audit;
   std::string validation_worker;  // empty: beside this program
   size_t artifact_cache_bytes = 0;
   int artifact_recompress_level = 0;  // 0: never

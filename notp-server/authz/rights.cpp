@@ -5,13 +5,19 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace notp::authz {
 namespace {
 
-// The actions that rules can grant, indexed by Action.
-constexpr std::array<std::string_view, 5> kActionNames = {"read", "publish", "fleet", "trust",
-                                                          "enroll"};
+// The actions that rules can grant.
+constexpr std::array<std::pair<std::string_view, wire::Action>, 6> kActions = {
+    {{"read", wire::Action::kRead},
+     {"publish", wire::Action::kPublish},
+     {"fleet", wire::Action::kFleet},
+     {"trust", wire::Action::kTrust},
+     {"enroll", wire::Action::kEnroll},
+     {"audit", wire::Action::kAudit}}};
 
 // Matches a name, or a prefix followed by "*".
 bool name_matches(std::string_view pattern, std::string_view name) {
@@ -47,6 +53,10 @@ std::string deed(wire::Action action, const model::LedgerId* ledger) {
       return "see what waits for signatures of " + name;
     case wire::Action::kRenew:
       return "renew a certificate here";
+    case wire::Action::kAudit:
+      return "read recorded decisions about " + name;
+    case wire::Action::kRecord:
+      return "ship records of decisions";
   }
   return "do this";
 }
@@ -54,11 +64,12 @@ std::string deed(wire::Action action, const model::LedgerId* ledger) {
 }  // namespace
 
 Result<wire::Action> parse_action(std::string_view name) {
-  const auto found = std::ranges::find(kActionNames, name);
-  if (found == kActionNames.end())
-    return fail(ErrorCode::kConfig, fmt::format("'{}' is no action; use one of {}", name,
-                                                fmt::join(kActionNames, ", ")));
-  return static_cast<wire::Action>(found - kActionNames.begin());
+  const auto found = std::ranges::find(kActions, name, [](const auto& one) { return one.first; });
+  if (found != kActions.end()) return found->second;
+  std::vector<std::string_view> names;
+  for (const auto& one : kActions) names.push_back(one.first);
+  return fail(ErrorCode::kConfig,
+              fmt::format("'{}' is no action; use one of {}", name, fmt::join(names, ", ")));
 }
 
 Result<void> RightsTable::may(const session::Identity& identity, wire::Action action,
@@ -73,6 +84,8 @@ Result<void> RightsTable::may(const session::Identity& identity, wire::Action ac
                                           : refuse(
                                                 "only nodes with an id of the built-in form have "
                                                 "certificates of this registry");
+  if (action == wire::Action::kRecord)
+    return node ? Result<void>{} : refuse("nodes ship the log of their own decisions");
   if (node && action != wire::Action::kRead) return refuse("nodes only read");
   const wire::Action needed = action == wire::Action::kReview ? wire::Action::kRead : action;
   const bool granted = std::ranges::any_of(rules_, [&](const RightsRule& rule) {
@@ -81,6 +94,14 @@ Result<void> RightsTable::may(const session::Identity& identity, wire::Action ac
   });
   if (granted) return {};
   return refuse("the registry's configuration grants this under 'rights'");
+}
+
+bool RightsTable::may_everywhere(const session::Identity& identity, wire::Action action) const {
+  if (identity.role == session::Role::kNode) return false;
+  return std::ranges::any_of(rules_, [&](const RightsRule& rule) {
+    return grants(rule, action) && rule.identity.covers(identity) &&
+           std::ranges::find(rule.ledgers, "*/*") != rule.ledgers.end();
+  });
 }
 
 Result<void> RightsTable::may_enroll(const session::Identity& identity,

@@ -20,8 +20,8 @@ struct RightsRule {
   bool operator==(const RightsRule&) const = default;
 };
 
-// The action of a rule: "read", "publish", "fleet", "trust", "enroll". kConfig with the valid
-// names.
+// The action of a rule: "read", "publish", "fleet", "trust", "enroll", "audit". kConfig with the
+// valid names.
 Result<wire::Action> parse_action(std::string_view name);
 
 // Immutable; shared between threads.
@@ -30,11 +30,14 @@ class RightsTable {
   explicit RightsTable(std::vector<RightsRule> rules) : rules_(std::move(rules)) {}
 
   // kDenied with the identity, the action and the place where the right would be granted. `ledger`
-  // is null if the action concerns none. A node may only read, and renew its own certificate,
-  // whatever a rule says: a stolen edge node must not write, or see what is not published. Any
-  // other identity that may read a ledger may review it.
+  // is null if the action concerns none, or any. A node may only read, renew its own certificate,
+  // and ship the records of its own decisions, whatever a rule says: a stolen edge node must not
+  // write, or see what is not published. Any other identity that may read a ledger may review it.
   Result<void> may(const session::Identity& identity, wire::Action action,
                    const model::LedgerId* ledger) const;
+
+  // Whether one rule grants the action on all ledgers, "*/*". A node has no such right.
+  bool may_everywhere(const session::Identity& identity, wire::Action action) const;
 
   // kDenied when no rule lets the identity enrol a node of this name.
   Result<void> may_enroll(const session::Identity& identity, std::string_view node) const;

@@ -212,4 +212,46 @@ Result<wire::Certificate> RequestHandler::on(const wire::RenewCertificate& order
   return certificate;
 }
 
+// --- recorded decisions
+
+Result<const audit::AuditSearch*> RequestHandler::audit() const {
+  if (parts_.audit != nullptr) return parts_.audit;
+  return fail(ErrorCode::kConfig,
+              "this registry keeps no records of decisions: see 'audit' in its "
+              "configuration");
+}
+
+// A decision about no ledger is for those who may read all of them. So is one whose ledger has no
+// proper name.
+audit::MaySee RequestHandler::audited_by(const Caller& caller) const {
+  return [rights = parts_.rights.get(), &identity = caller.identity](std::string_view text) {
+    const auto ledger = model::LedgerId::parse(text);
+    if (!ledger) return rights->may_everywhere(identity, wire::Action::kAudit);
+    return rights->may(identity, wire::Action::kAudit, &*ledger).has_value();
+  };
+}
+
+Result<wire::DecisionsPage> RequestHandler::on(const wire::DecisionsRequest& query,
+                                               const Caller& caller, Effects&) {
+  NOTP_ASSIGN(const auto* const search, audit());
+  return search->decisions(query, audited_by(caller));
+}
+
+Result<wire::DecisionCountsPage> RequestHandler::on(const wire::DecisionCountsRequest& query,
+                                                    const Caller& caller, Effects&) {
+  NOTP_ASSIGN(const auto* const search, audit());
+  return search->counts(query, audited_by(caller));
+}
+
+Result<wire::LogsPage> RequestHandler::on(const wire::LogsRequest& query, const Caller&, Effects&) {
+  NOTP_ASSIGN(const auto* const search, audit());
+  return search->logs(query);
+}
+
+Result<wire::SegmentPart> RequestHandler::on(const wire::SegmentRequest& query,
+                                             const Caller& caller, Effects&) {
+  NOTP_ASSIGN(const auto* const search, audit());
+  return search->segment(query, audited_by(caller));
+}
+
 }  // namespace notp::service

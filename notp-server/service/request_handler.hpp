@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/atomic_shared.hpp"
+#include "notp-server/audit/search.hpp"
 #include "notp-server/authz/rights.hpp"
 #include "notp-server/enroll/enrollment.hpp"
 #include "notp-server/fleet/fleet.hpp"
@@ -29,7 +30,8 @@ struct RequestHandlerParts {
   trust::RootStore& roots;
   const trust::FreshnessSigner& freshness;
   const AtomicShared<authz::RightsTable>& rights;
-  enroll::Enrollment* enrollment = nullptr;  // null: none here
+  enroll::Enrollment* enrollment = nullptr;   // null: none here
+  const audit::AuditSearch* audit = nullptr;  // null: no records are kept here
   RegistryFacts facts;
 };
 
@@ -80,9 +82,18 @@ class RequestHandler {
   Result<wire::TrustRow> on(const wire::TrustRequest&, const Caller&, Effects&);
   Result<wire::IssuedToken> on(const wire::NewJoinToken&, const Caller&, Effects&);
   Result<wire::Certificate> on(const wire::RenewCertificate&, const Caller&, Effects&);
+  Result<wire::DecisionsPage> on(const wire::DecisionsRequest&, const Caller&, Effects&);
+  Result<wire::DecisionCountsPage> on(const wire::DecisionCountsRequest&, const Caller&, Effects&);
+  Result<wire::LogsPage> on(const wire::LogsRequest&, const Caller&, Effects&);
+  Result<wire::SegmentPart> on(const wire::SegmentRequest&, const Caller&, Effects&);
 
   // Completes the fleet's row of a node's ledger with the registry's data about its releases.
   void complete_node_row(wire::NodeLedger& ledger, bool connected, TimeMs now_ms) const;
+
+  // kConfig: no records are kept here.
+  Result<const audit::AuditSearch*> audit() const;
+  // The ledgers whose decisions the caller may read.
+  audit::MaySee audited_by(const Caller& caller) const;
 
   RequestHandlerParts parts_;
 };

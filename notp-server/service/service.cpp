@@ -63,6 +63,7 @@ Service::Service(ServiceParts parts, ServiceOptions options)
                  .freshness = parts_.freshness,
                  .rights = parts_.rights,
                  .enrollment = parts_.enrollment,
+                 .audit = parts_.audit,
                  .facts = options_.facts}),
       peers_({.rights = parts_.rights,
               .fleet = parts_.fleet,
@@ -78,7 +79,8 @@ Service::Service(ServiceParts parts, ServiceOptions options)
                .artifacts = artifacts_,
                .peers = peers_,
                .observer = peers_,
-               .requests = *this},
+               .requests = *this,
+               .logs = parts_.logs},
               options_.serve) {}
 
 Service::~Service() { stop(); }
@@ -86,6 +88,9 @@ Service::~Service() { stop(); }
 void Service::stop() {
   if (stopped_.exchange(true)) return;
   work_.close();
+  // Nodes ship again what is not acknowledged.
+  if (parts_.logs != nullptr) parts_.logs->stop();
+  if (parts_.audit != nullptr) parts_.audit->stop();
   server_.close();
   parts_.pools.join();
   server_.join();

@@ -11,6 +11,7 @@
 #include "notp-server/enroll/enrollment.hpp"
 #include "notp-server/fleet/fleet.hpp"
 #include "notp-server/publish/publish_pipeline.hpp"
+#include "notp-server/service/log_intake.hpp"
 #include "notp-server/service/registry_catalog.hpp"
 #include "notp-server/service/registry_peers.hpp"
 #include "notp-server/service/registry_releases.hpp"
@@ -39,6 +40,8 @@ struct ServiceParts {
   const trust::FreshnessSigner& freshness;
   authz::DenyList* denied = nullptr;         // null: none is configured
   enroll::Enrollment* enrollment = nullptr;  // null: nodes cannot join or renew here
+  RegistryLogIntake* logs = nullptr;         // null: no log is granted
+  audit::AuditSearch* audit = nullptr;       // null: no records are kept here
   session::ServerInfo info;                  // without the peer
 };
 

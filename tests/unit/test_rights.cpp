@@ -54,5 +54,51 @@ TEST_CASE("a rule says which names of nodes the right to enrol is for") {
   CHECK(refused.error().message.contains("'nodes'"));
 }
 
+TEST_CASE("only the right to audit lets anyone read recorded decisions") {
+  const auto all_but_audit = {wire::Action::kRead, wire::Action::kPublish, wire::Action::kFleet,
+                              wire::Action::kTrust, wire::Action::kEnroll};
+  const authz::RightsTable table({
+      {.identity = pattern("admin/eve"), .ledgers = {"*/*"}, .actions = all_but_audit},
+      {.identity = pattern("admin/otto"),
+       .ledgers = {"100000000002/*"},
+       .actions = {wire::Action::kAudit}},
+      {.identity = pattern("admin/ada"), .ledgers = {"*/*"}, .actions = {wire::Action::kAudit}},
+      {.identity = pattern("node/*"), .ledgers = {"*/*"}, .actions = {wire::Action::kAudit}},
+  });
+  const model::LedgerId payments{100'000'000'002, "payments"}, gateway{100'000'000'001, "gateway"};
+  const auto may = [&](const session::Identity& identity, const model::LedgerId* ledger) {
+    return table.may(identity, wire::Action::kAudit, ledger).has_value();
+  };
+  const session::Identity eve = who(session::Role::kAdmin, "eve"),
+                          otto = who(session::Role::kAdmin, "otto"),
+                          ada = who(session::Role::kAdmin, "ada"),
+                          node = who(session::Role::kNode, "till-1");
+  CHECK_FALSE(may(eve, nullptr));
+  CHECK_FALSE(may(eve, &payments));
+  CHECK(may(otto, nullptr));
+  CHECK(may(otto, &payments));
+  CHECK_FALSE(may(otto, &gateway));
+  CHECK_FALSE(table.may(otto, wire::Action::kRead, &payments));
+  CHECK_FALSE(may(node, nullptr));
+  CHECK_FALSE(may(node, &payments));
+  CHECK(table.may_everywhere(ada, wire::Action::kAudit));
+  CHECK_FALSE(table.may_everywhere(otto, wire::Action::kAudit));
+  CHECK_FALSE(table.may_everywhere(eve, wire::Action::kAudit));
+  CHECK_FALSE(table.may_everywhere(node, wire::Action::kAudit));
+}
+
+TEST_CASE("a node ships its records without a rule, and nothing else does") {
+  const authz::RightsTable none({});
+  CHECK(none.may(who(session::Role::kNode, "till-1"), wire::Action::kRecord, nullptr));
+  for (const session::Role role :
+       {session::Role::kAdmin, session::Role::kPublisher, session::Role::kRegistry}) {
+    const auto refused = none.may(who(role, "eve"), wire::Action::kRecord, nullptr);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::kDenied);
+  }
+  CHECK(authz::parse_action("audit") == wire::Action::kAudit);
+  for (const char* name : {"record", "review", "renew", ""}) CHECK_FALSE(authz::parse_action(name));
+}
+
 }  // namespace
 }  // namespace notp

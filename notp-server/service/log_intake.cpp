@@ -1,0 +1,60 @@
+#include "notp-server/service/log_intake.hpp"
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <memory>
+#include <utility>
+
+namespace notp::service {
+namespace {
+
+namespace asio = boost::asio;
+
+// Calls `begin(done)` and resumes the caller on its own executor with the grant.
+template <typename Begin>
+asio::awaitable<wire::LogGrant> answer_of(Begin begin) {
+  auto start = [](auto handler, Begin moved) {
+    auto home = asio::make_work_guard(asio::get_associated_executor(handler));
+    // A Done can be copied, a handler cannot.
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    moved([shared = std::move(shared), home = std::move(home)](wire::LogGrant grant) {
+      asio::post(home.get_executor(),
+                 [shared, grant = std::move(grant)]() mutable { (*shared)(std::move(grant)); });
+    });
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(wire::LogGrant)>(
+      std::move(start), asio::use_awaitable, std::move(begin));
+}
+
+}  // namespace
+
+asio::awaitable<wire::LogGrant> RegistryLogIntake::offered(serve::PeerPtr peer,
+                                                           wire::LogOffer offer) {
+  co_return co_await answer_of([this, peer, offer](audit::LogWriter::Done done) {
+    writer_.offered(peer->name, offer, std::move(done));
+  });
+}
+
+asio::awaitable<wire::LogGrant> RegistryLogIntake::announced(serve::PeerPtr peer, record::LogId log,
+                                                             Bytes announcement) {
+  co_return co_await answer_of([this, peer, log, announcement = std::move(announcement)](
+                                   audit::LogWriter::Done done) mutable {
+    writer_.announced(peer->name, log, std::move(announcement), std::move(done));
+  });
+}
+
+asio::awaitable<wire::LogGrant> RegistryLogIntake::arrived(serve::PeerPtr peer,
+                                                           wire::Segment segment, Bytes body) {
+  record::Segment whole{.head = std::move(segment.head),
+                        .body = std::move(body),
+                        .subtrees = std::move(segment.subtrees)};
+  co_return co_await answer_of(
+      [this, peer, whole = std::move(whole)](audit::LogWriter::Done done) mutable {
+        writer_.arrived(peer->name, std::move(whole), std::move(done));
+      });
+}
+
+}  // namespace notp::service

@@ -1,0 +1,30 @@
+// Hands the logs of decisions that sessions receive to the audit store.
+#pragma once
+
+#include "notp-server/audit/log_writer.hpp"
+#include "protocol/serve/log_intake.hpp"
+
+namespace notp::service {
+
+// Thread-safe. A coroutine ends when the writer has answered, which it does for all of them when it
+// stops. Backpressure is the writer's.
+class RegistryLogIntake final : public serve::LogIntake {
+ public:
+  // `writer` outlives it.
+  explicit RegistryLogIntake(audit::LogWriter& writer) : writer_(writer) {}
+
+  boost::asio::awaitable<wire::LogGrant> offered(serve::PeerPtr peer,
+                                                 wire::LogOffer offer) override;
+  boost::asio::awaitable<wire::LogGrant> announced(serve::PeerPtr peer, record::LogId log,
+                                                   Bytes announcement) override;
+  boost::asio::awaitable<wire::LogGrant> arrived(serve::PeerPtr peer, wire::Segment segment,
+                                                 Bytes body) override;
+  // Answers everything that waits, and takes nothing any more. Blocking, for a commit at most; the
+  // I/O threads must still run.
+  void stop() { writer_.stop(); }
+
+ private:
+  audit::LogWriter& writer_;
+};
+
+}  // namespace notp::service
