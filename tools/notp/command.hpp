@@ -78,6 +78,7 @@ void add_pending(Commands& commands);
 void add_sign(Commands& commands);
 void add_withdraw(Commands& commands);
 void add_verify(Commands& commands);
+void add_decisions(Commands& commands);
 void add_config(Commands& commands);
 void add_completion(Commands& commands);
 

@@ -103,8 +103,8 @@ std::string Output::paint(Colour colour, std::string_view text) const {
   return options_.colour ? fmt::format("{}{}\033[0m", escape(colour), text) : std::string(text);
 }
 
-Progress::Progress(const Output& output, std::string label)
-    : enabled_(output.shows_progress()), label_(std::move(label)) {}
+Progress::Progress(const Output& output, std::string label, ProgressUnit unit)
+    : enabled_(output.shows_progress()), label_(std::move(label)), unit_(unit) {}
 
 Progress::~Progress() { clear(); }
 
@@ -113,11 +113,12 @@ void Progress::update(uint64_t done, uint64_t total) {
   const TimeMs now_ms = read_clock().boot_ms;
   if (drawn_ && now_ms - drawn_ms_ < kRedrawMs) return;
   drawn_ms_ = now_ms;
-  std::string line = fmt::format("\r\033[K{} {}", label_, human_bytes(done));
+  const auto amount = unit_ == ProgressUnit::kBytes ? human_bytes : human_count;
+  std::string line = fmt::format("\r\033[K{} {}", label_, amount(done));
   if (total > 0) {
     const size_t filled = std::min<size_t>(kBarColumns, done * kBarColumns / total);
     line = fmt::format("\r\033[K{} [{:=<{}}{: <{}}] {} of {}", label_, "", filled, "",
-                       kBarColumns - filled, human_bytes(done), human_bytes(total));
+                       kBarColumns - filled, amount(done), amount(total));
   }
   write_to(stderr, line);
   drawn_ = true;

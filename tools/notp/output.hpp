@@ -43,11 +43,13 @@ class Output {
   Options options_;
 };
 
+enum class ProgressUnit : uint8_t { kBytes, kCount };
+
 // A progress line that overwrites itself, about ten times a second at most, and is erased at the
 // end.
 class Progress {
  public:
-  Progress(const Output& output, std::string label);
+  Progress(const Output& output, std::string label, ProgressUnit unit = ProgressUnit::kBytes);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -61,6 +63,7 @@ class Progress {
   bool drawn_ = false;
   TimeMs drawn_ms_ = 0;
   std::string label_;
+  ProgressUnit unit_;
 };
 
 // Columns two spaces apart; the first row is the header, in bold.

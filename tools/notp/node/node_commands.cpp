@@ -9,6 +9,7 @@
 #include "protocol/session/identity.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/join_token.hpp"
+#include "tools/notp/audit/audit_commands.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/duration.hpp"
 #include "tools/notp/query/query_session.hpp"
@@ -302,6 +303,7 @@ void add_node(Commands& commands) {
         command.add_option("name", options.name, "Name of the node")->type_name("NAME")->required();
       },
       run_show);
+  add_node_at(commands, *node);
   add_node_denials(commands, *node);
 }
 

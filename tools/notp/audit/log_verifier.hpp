@@ -1,0 +1,83 @@
+// Recomputes a log from what a registry gives out, segment by segment, against the signatures of
+// the node: what an auditor can prove without trust in the registry.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/notp/audit/audit_port.hpp"
+#include "tools/notp/audit/audit_record.hpp"
+#include "tools/notp/audit/node_authorities.hpp"
+
+namespace notp::cli {
+
+struct LogProblem {
+  record::Position position = 0;  // the first record that is not proven
+  Error why;
+};
+
+struct GapFound {
+  record::Position position = 0;
+  int64_t time_ns = 0;
+  record::Gap gap;
+};
+
+enum class LogState : uint8_t { kWhole, kGaps, kDiffers };
+// "whole", "gaps", "differs".
+std::string_view log_state_name(LogState state);
+
+struct LogReport {
+  wire::LogRow row;
+  uint64_t verified = 0;  // records whose hashes lead to what the node signed
+  uint64_t segments = 0;
+  uint64_t closed = 0;      // of them: records that the caller may not read; only hashes were seen
+  uint64_t dropped = 0;     // of them: records whose bodies are gone; only hashes were seen
+  uint64_t unreadable = 0;  // of them: as the node wrote them, and not known to this program
+  uint64_t lost = 0;        // decisions or records that gap records tell of
+  std::vector<GapFound> gaps;
+  std::optional<LogProblem> problem;  // the first one; nothing after it was looked at
+
+  // kDiffers for a problem or for evidence of a fork that the registry keeps; kGaps for gap
+  // records, dropped bodies, and segments that the registry refused because others were missing
+  // before them.
+  LogState state() const;
+};
+
+// One log. The caller fetches the segment at wanted() and gives it to take(), until there is none.
+// Pure: no clock, no session.
+class LogVerifier {
+ public:
+  // The announcement of `row` must be of that log and node, and of the trust domain; if there are
+  // `authorities`, by a certificate that one of them has issued.
+  LogVerifier(wire::LogRow row, const std::string& trust_domain,
+              const NodeAuthorities* authorities = nullptr);
+
+  // The first record of the next segment; nullopt at the end, or after a problem.
+  std::optional<record::Position> wanted() const;
+  void take(const FetchedSegment& fetched);
+  // The wanted segment could not be had.
+  void refuse(Error why);
+  // After wanted() has said nullopt.
+  LogReport finish() &&;
+
+ private:
+  Result<void> check_announcement(const std::string& trust_domain,
+                                  const NodeAuthorities* authorities);
+  Result<record::Checkpoint> check_head(const record::SegmentHead& head) const;
+  // Returns the records of a segment with a body, each in its place.
+  Result<std::vector<SegmentRecord>> check_records(const FetchedSegment& fetched);
+  // Extends the tree to what the checkpoint signs.
+  Result<void> extend(const record::Segment& segment, const std::vector<SegmentRecord>& records,
+                      const record::Checkpoint& checkpoint);
+  void note_record(record::Position position, ByteView bytes);
+  void stop(record::Position position, Error why);
+
+  LogReport report_;
+  PublicKey key_;
+  record::Frontier tree_;
+  // In the segment at hand: the record that is looked at.
+  record::Position suspect_ = 0;
+};
+
+}  // namespace notp::cli
