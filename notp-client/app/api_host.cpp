@@ -22,7 +22,8 @@ decision::DecisionRules decision_rules(const api::ApiConfig& config) {
 ApiHost::ApiHost(ApiHostOptions options, ApiHostParts parts)
     : options_(std::move(options)),
       parts_(std::move(parts)),
-      decisions_(parts_.pdp, *parts_.metrics, options_.logs_decisions),
+      decisions_(parts_.pdp, *parts_.metrics, options_.logs_decisions,
+                 parts_.records ? parts_.records->recorder() : nullptr),
       files_(parts_.agent, [this] { look(); }) {
   if (parts_.engine_status) engine_metrics_.emplace(*parts_.metrics);
 }
@@ -101,11 +102,16 @@ api::ApiParts ApiHost::api_parts() {
                 return api::PolicySource{parts_.host.confirmed(), parts_.host.stored_contents()};
               }},
       .opa = {}};
-  if (parts_.engine_status)
-    parts.health.refresh_metrics = [this] { engine_metrics_->update(parts_.engine_status()); };
+  parts.health.refresh_metrics = [this] {
+    if (engine_metrics_) engine_metrics_->update(parts_.engine_status());
+    if (parts_.records) parts_.records->refresh_metrics();
+  };
   if (parts_.opa)
     parts.opa = {.bundle = [this](const http::Request& r) { return parts_.opa->bundle_request(r); },
                  .status = [this](const http::Request& r) { return parts_.opa->status_post(r); },
+                 .logs = parts_.records && parts_.records->opa()
+                             ? parts_.records->opa()->logs_handler()
+                             : http::Handler(),
                  .secret = opa_secret_,
                  .showed = [this](bool accepted) { opa_showed(accepted); }};
   return parts;
@@ -125,7 +131,9 @@ ApiStatus ApiHost::api_status() const {
           .opa_hint = opa_refused_ ? std::string(api::kOpaSecretHint) : std::string(),
           .route = parts_.route,
           .engine_up = engine_up(),
-          .is_volatile = parts_.is_volatile};
+          .is_volatile = parts_.is_volatile,
+          .decisions = parts_.records ? parts_.records->status() : json::object(),
+          .refusal = parts_.records ? parts_.records->refusal() : std::string()};
 }
 
 // Before the first release the workers have nothing to serve.

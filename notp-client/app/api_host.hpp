@@ -7,6 +7,7 @@
 #include "common/asio/file_watch.hpp"
 #include "notp-client/agent/host/agent_host.hpp"
 #include "notp-client/app/api_listeners.hpp"
+#include "notp-client/app/decision_records.hpp"
 #include "notp-client/app/status_document.hpp"
 #include "notp-client/pdp/engine_metrics.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
@@ -23,6 +24,7 @@ struct ApiHostParts {
   pdp::OpaPdp* opa = nullptr;                         // `pdp`, if it is one
   std::function<rego::EngineStatus()> engine_status;  // empty: the PDP is not an embedded engine
   std::function<std::string()> node;                  // this node's identity
+  DecisionRecords* records = nullptr;                 // null: decisions are not recorded
   bool is_volatile = false;                           // what the node stores ends with the process
   std::string route;                                  // to the registry
   std::shared_ptr<prometheus::Registry> metrics;

@@ -19,6 +19,7 @@
 #include "common/storage/files.hpp"
 #include "notp-client/agent/agent_metrics.hpp"
 #include "notp-client/app/api_host.hpp"
+#include "notp-client/app/decision_records.hpp"
 #include "notp-client/app/setup_check.hpp"
 #include "notp-client/identity/certificate_rotator.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
@@ -52,6 +53,7 @@ class Client {
   Result<void> open();
   std::unique_ptr<pdp::Pdp> make_pdp();
   std::unique_ptr<pdp::Pdp> make_embedded_pdp();
+  std::string engine_version() const;
   Result<void> start_api();
   void reload();
   void await_signal();
@@ -73,6 +75,7 @@ class Client {
   std::optional<transport::OffloadPool> store_worker_, staging_worker_;
   asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
   std::unique_ptr<rego::ModelChecker> checker_;  // for the PDPs that read files
+  std::unique_ptr<DecisionRecords> records_;     // null: none are kept
   std::unique_ptr<pdp::Pdp> pdp_;
   // pdp_, if it is one
   pdp::EmbeddedPdp* embedded_ = nullptr;
@@ -92,7 +95,12 @@ std::unique_ptr<pdp::Pdp> Client::make_pdp() {
       rego::CheckerOptions{.worker = config_.pdp.embedded.engine.worker});
   if (config_.pdp.kind == pdp::PdpKind::kFolder)
     return std::make_unique<pdp::FolderPdp>(executor, pdp_pool_, *checker_, config_.pdp.folder);
-  auto opa = std::make_unique<pdp::OpaPdp>(executor, pdp_pool_, *checker_, config_.pdp.opa);
+  pdp::OpaOptions options = config_.pdp.opa;
+  if (records_ && records_->opa())
+    options.on_offered = [opa = records_->opa()](const pdp::ActiveSetPtr& set) {
+      opa->offered(set);
+    };
+  auto opa = std::make_unique<pdp::OpaPdp>(executor, pdp_pool_, *checker_, std::move(options));
   opa_ = opa.get();
   return opa;
 }
@@ -112,6 +120,10 @@ std::unique_ptr<pdp::Pdp> Client::make_embedded_pdp() {
   return pdp;
 }
 
+std::string Client::engine_version() const {
+  return embedded_ ? embedded_->engine_status().opa_version : std::string();
+}
+
 Result<void> Client::open() {
   const SetupReport setup = check_setup(config_, read_clock().wall_ms);
   NOTP_TRY(setup.may_start());
@@ -128,19 +140,26 @@ Result<void> Client::open() {
   store_worker_.emplace(1);
   staging_.emplace(config_.data_dir);
   staging_worker_.emplace(1);
+  NOTP_ASSIGN(records_,
+              DecisionRecords::open(config_, store_->is_volatile(),
+                                    {.tls = *tls_,
+                                     .engine_version = [this] { return engine_version(); },
+                                     .metrics = *registry_,
+                                     .pool = api_pool_}));
   pdp_ = make_pdp();
   agent::AgentHostOptions options = config_.host;
   options.on_answer = [this](wire::Response response) { rotator_->on_answer(std::move(response)); };
   options.on_status = [this](const agent::AgentStatus& status) { metrics_.update(status); };
-  host_ =
-      std::make_unique<agent::AgentHost>(context_.get_executor(), std::move(options), config_.agent,
-                                         agent::AgentParts{.store = *store_,
-                                                           .store_worker = *store_worker_,
-                                                           .staging = *staging_,
-                                                           .staging_worker = *staging_worker_,
-                                                           .pdp = *pdp_,
-                                                           .tls = *tls_,
-                                                           .pinned_root = std::move(pinned_root)});
+  host_ = std::make_unique<agent::AgentHost>(
+      context_.get_executor(), std::move(options), config_.agent,
+      agent::AgentParts{.store = *store_,
+                        .store_worker = *store_worker_,
+                        .staging = *staging_,
+                        .staging_worker = *staging_worker_,
+                        .pdp = *pdp_,
+                        .tls = *tls_,
+                        .pinned_root = std::move(pinned_root),
+                        .log = records_ ? &records_->log() : nullptr});
   rotator_ = std::make_unique<identity::CertificateRotator>(
       context_.get_executor(), *tls_, config_.renew, random_,
       identity::CertificateRotatorHooks{
@@ -164,6 +183,7 @@ Result<void> Client::start_api() {
                            const auto identity = tls_->current()->identity();
                            return identity ? identity->text() : std::string();
                          },
+                     .records = records_.get(),
                      .is_volatile = store_->is_volatile(),
                      .route = config_.host.route.text(),
                      .metrics = registry_};
@@ -244,6 +264,7 @@ asio::awaitable<void> Client::stop() {
   clock_->stop();
   api_->stop();
   co_await host_->stop();
+  if (records_) records_->stop();
   // PDPs load through the store's thread, which ends after them.
   pdp_pool_.join();
   store_worker_->join();
@@ -274,17 +295,14 @@ Result<std::string> reset_clock(const ClientConfig& config) {
       utc_time(before.clock.wall_ms), utc_time(wall_ms));
 }
 
-Result<std::string> opa_config_of(const ClientConfig& config) {
-  if (!config.api.listen)
-    return fail(ErrorCode::kConfig, "listen is none: OPA fetches its bundles there");
-  std::error_code ignored;
-  const std::string secret = std::filesystem::absolute(config.opa_secret(), ignored).string();
+namespace {
+
+// With port 0 the address is the one in the port file.
+Result<std::string> address_for_opa(const ClientConfig& config) {
   const http::TcpEndpoint& at = *config.api.listen;
   if (at.port != 0)
-    return pdp::opa_config(at.address.contains(':')
-                               ? fmt::format("http://[{}]:{}", at.address, at.port)
-                               : fmt::format("http://{}:{}", at.address, at.port),
-                           secret);
+    return at.address.contains(':') ? fmt::format("[{}]:{}", at.address, at.port)
+                                    : fmt::format("{}:{}", at.address, at.port);
   auto address = config.port_file.empty() ? fail(ErrorCode::kNotFound, "no port_file is configured")
                                           : read_file(config.port_file, kPortFileBytesMax);
   if (!address)
@@ -293,7 +311,28 @@ Result<std::string> opa_config_of(const ClientConfig& config) {
                 "known (" +
                     address.error().message + ")");
   while (address->ends_with('\n')) address->pop_back();
-  return pdp::opa_config("http://" + *address, secret);
+  return address;
+}
+
+pdp::OpaLogs opa_logs_of(const spool::RecordingConfig& decisions) {
+  if (!decisions.records) return pdp::OpaLogs::kNone;
+  return decisions.opa_posts ? pdp::OpaLogs::kService : pdp::OpaLogs::kFile;
+}
+
+}  // namespace
+
+Result<std::string> opa_config_of(const ClientConfig& config) {
+  if (!config.api.listen)
+    return fail(ErrorCode::kConfig, "listen is none: OPA fetches its bundles there");
+  NOTP_ASSIGN(const std::string address, address_for_opa(config));
+  std::error_code ignored;
+  const auto absolute = [&](const std::filesystem::path& file) {
+    return std::filesystem::absolute(file, ignored).string();
+  };
+  return pdp::opa_config({.agent_url = "http://" + address,
+                          .token_path = absolute(config.opa_secret()),
+                          .logs = opa_logs_of(config.decisions),
+                          .log_file = absolute(config.decisions.opa_log_file)});
 }
 
 }  // namespace notp::client

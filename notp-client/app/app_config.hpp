@@ -10,6 +10,7 @@
 #include "notp-client/agent/host/agent_host.hpp"
 #include "notp-client/api/api_config.hpp"
 #include "notp-client/pdp/pdp_config.hpp"
+#include "notp-client/spool/spool_config.hpp"
 #include "protocol/transport/tls_context.hpp"
 
 namespace notp::client {
@@ -24,6 +25,7 @@ struct ClientConfig {
   std::filesystem::path port_file;  // empty: none
   api::ApiConfig api;
   pdp::PdpConfig pdp;
+  spool::RecordingConfig decisions;
   LogConfig log;
   // The settings that SIGHUP does not change, as read, by top-level key.
   json::object fixed;

@@ -5,7 +5,9 @@
 #include <csignal>
 #include <cstdio>
 
+#include "common/core_dumps.hpp"
 #include "notp-client/app/app.hpp"
+#include "notp-client/app/decision_commands.hpp"
 #include "notp-client/app/enroll_command.hpp"
 #include "notp-client/app/setup_check.hpp"
 #include "notp-client/app/store_commands.hpp"
@@ -56,6 +58,41 @@ int run_store(const StoreOptions& options, const notp::client::ClientConfig* con
   notp::log::configure(notp::log::Level::kError, notp::log::Format::kText);
   const auto answer = options.verify->parsed() ? notp::client::verify_store(command)
                                                : notp::client::describe_store(command);
+  if (!answer) return failed(answer.error());
+  std::fputs(answer->text.c_str(), stdout);
+  return answer->exit;
+}
+
+struct DecisionsOptions {
+  std::string folder, format = "text";
+  CLI::App *all = nullptr, *verify = nullptr, *stats = nullptr;
+};
+
+void add_decisions(CLI::App& app, DecisionsOptions& options) {
+  CLI::App* decisions = options.all = app.add_subcommand(
+      "decisions", "look at the recorded decisions of a stopped agent; changes nothing");
+  decisions->require_subcommand(1);
+  decisions->add_option("--folder", options.folder,
+                        "the spool's folder, without a configuration: as decisions.folder in it");
+  decisions->add_option("-o,--output", options.format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  decisions->fallthrough();
+  options.verify = decisions->add_subcommand(
+      "verify",
+      "read every record again; exits with 0: all whole, 1: damaged, 3: records are missing");
+  options.stats = decisions->add_subcommand("stats", "what is kept, and what it costs");
+}
+
+// `config` is null with only --folder.
+int run_decisions(const DecisionsOptions& options, const notp::client::ClientConfig* config) {
+  notp::client::DecisionCommandOptions command;
+  command.as_json = options.format == "json";
+  if (config) command.folder = config->decisions.folder;
+  if (!options.folder.empty()) command.folder = options.folder;
+  // Damage is reported as findings.
+  notp::log::configure(notp::log::Level::kError, notp::log::Format::kText);
+  const auto answer = options.verify->parsed() ? notp::client::verify_decisions(command)
+                                               : notp::client::describe_decisions(command);
   if (!answer) return failed(answer.error());
   std::fputs(answer->text.c_str(), stdout);
   return answer->exit;
@@ -126,13 +163,17 @@ int main(int argc, char** argv) {
   notp::client::add_enroll(app, enroll);
   StoreOptions store_options;
   add_store(app, store_options);
+  DecisionsOptions decisions_options;
+  add_decisions(app, decisions_options);
   TokenCommand token_command;
   add_token(app, token_command);
   try {
     app.parse(argc, argv);
     if (!enroll.command->parsed() && config_file.empty() && store_options.data_dir.empty() &&
-        token_command.tokens.empty())
-      throw CLI::RequiredError(store_options.all->parsed() ? "--config or --data-dir" : "--config");
+        decisions_options.folder.empty() && token_command.tokens.empty())
+      throw CLI::RequiredError(store_options.all->parsed()       ? "--config or --data-dir"
+                               : decisions_options.all->parsed() ? "--config or --folder"
+                                                                 : "--config");
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
@@ -146,6 +187,8 @@ int main(int argc, char** argv) {
   }
   if (store_options.all->parsed() && config_file.empty())
     return run_store(store_options, /*config=*/nullptr);
+  if (decisions_options.all->parsed() && config_file.empty())
+    return run_decisions(decisions_options, /*config=*/nullptr);
   if (token_command.command->parsed() && config_file.empty())
     return run_token(token_command, /*config=*/nullptr);
   environment.erase("NOTP_CLIENT_CONFIG");  // names the file; not a property of the configuration
@@ -153,6 +196,7 @@ int main(int argc, char** argv) {
   const auto config = load();
   if (!config) return failed(config.error());
   if (store_options.all->parsed()) return run_store(store_options, &*config);
+  if (decisions_options.all->parsed()) return run_decisions(decisions_options, &*config);
   if (token_command.command->parsed()) return run_token(token_command, &*config);
   if (opa_config->parsed()) {
     const auto text = notp::client::opa_config_of(*config);
@@ -177,6 +221,8 @@ int main(int argc, char** argv) {
     std::fputs(text->c_str(), stdout);
     return notp::exit_code::kOk;
   }
+  // Inputs of decisions and the node's keys are in its memory.
+  if (auto disabled = notp::disable_core_dumps(); !disabled) return failed(disabled.error());
   notp::log::configure(config->log.level, config->log.format);
   if (auto ended = notp::client::run_client(*config, load); !ended) return failed(ended.error());
   return notp::exit_code::kOk;

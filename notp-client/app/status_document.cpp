@@ -111,6 +111,9 @@ json::object status_document(const agent::AgentStatus& status, const ApiStatus& 
                         {"pdp", api.pdp}};
   if (!api.route.empty()) document["route"] = api.route;
   if (api.is_volatile) document["volatile"] = true;
+  if (!api.decisions.empty()) document["decisions"] = api.decisions;
+  if (!status.log_refused.empty()) document["log_refused"] = status.log_refused;
+  if (!api.refusal.empty()) document["decisions_refused"] = api.refusal;
   if (!api.opa_hint.empty()) document["opa_hint"] = api.opa_hint;
   document["result"] = opa_result(status, api);
   return document;
@@ -118,7 +121,7 @@ json::object status_document(const agent::AgentStatus& status, const ApiStatus& 
 
 api::Health health_of(const agent::AgentStatus& status, const ApiStatus& api, Now now) {
   api::Health health;
-  health.readiness = readiness_of(status);
+  health.readiness = api.refusal.empty() ? readiness_of(status) : api::Readiness::kAuditUnavailable;
   health.can_evaluate = api.engine_up;
   for (const agent::LedgerStatus& ledger : status.ledgers)
     if (ledger.active_version == 0) health.inactive.push_back(ledger.ledger.text());

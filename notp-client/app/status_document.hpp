@@ -14,6 +14,8 @@ struct ApiStatus {
   std::string route;         // to the registry: "directly", or through which proxy
   bool engine_up = true;     // the PDP can evaluate, whatever is active
   bool is_volatile = false;  // the disk takes no writes: stored state ends with the process
+  json::object decisions;    // the state of their records; empty: none are kept
+  std::string refusal;  // why no decision is given, as they cannot be recorded; empty: they are
 };
 
 // The agent's own members, and `result` with labels, bundles and plugins for clients of OPA's

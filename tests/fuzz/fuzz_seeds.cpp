@@ -1,6 +1,6 @@
-// fuzz_seeds FOLDER: writes FOLDER/fuzz_frame, which is a part of every run of fuzz_frame, and the
-// first seeds of corpus/fuzz_envelope, corpus/fuzz_trust, corpus/fuzz_artifact and
-// corpus/fuzz_inventory.
+// fuzz_seeds FOLDER: writes FOLDER/fuzz_frame and FOLDER/fuzz_record, which are a part of every run
+// of fuzz_frame and fuzz_record, and the first seeds of corpus/fuzz_envelope, corpus/fuzz_trust,
+// corpus/fuzz_artifact and corpus/fuzz_inventory.
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -9,6 +9,7 @@
 #include "common/assert.hpp"
 #include "common/storage/files.hpp"
 #include "tests/fuzz/artifact_samples.hpp"
+#include "tests/fuzz/record_seeds.hpp"
 #include "tests/support/wire/inventory_samples.hpp"
 #include "tests/support/wire/signed_samples.hpp"
 #include "tests/support/wire/wire_samples.hpp"
@@ -100,6 +101,12 @@ bool write_inventories(const std::filesystem::path& folder) {
          write(folder, "without_foreign", Bytes("\3") + foreign);
 }
 
+bool write_records(const std::filesystem::path& folder) {
+  for (const auto& [name, seed] : fuzz::record_seeds())
+    if (!write(folder, name, seed)) return false;
+  return true;
+}
+
 // "Request HistoryRequest" as "request_history_request".
 std::string seed_name(const wire::Message& message) {
   std::string out;
@@ -136,6 +143,6 @@ int main(int argc, char** argv) {
   const bool written =
       write_envelopes(folder / "fuzz_envelope") && write_trust(folder / "fuzz_trust") &&
       write_artifacts(folder / "fuzz_artifact") && write_inventories(folder / "fuzz_inventory") &&
-      write_frames(folder / "fuzz_frame");
+      write_frames(folder / "fuzz_frame") && write_records(folder / "fuzz_record");
   return written ? 0 : 1;
 }

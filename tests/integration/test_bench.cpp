@@ -399,6 +399,61 @@ TEST_CASE("both PDPs answer every question rightly, and no answer mixes two rele
   CHECK(report.at("targets").as_array().size() >= 8);
 }
 
+TEST_CASE("every record of a spool is in a segment, and is cheaper than OPA's event") {
+  const TemporaryFolder folder;
+  const json::value report =
+      report_of(folder.path(), {"spool", "--seed", "5", "--records", "5000", "--strict-s", "0.1"});
+  INFO(json::serialize(report));
+  CHECK(report.at("suite") == "spool");
+  CHECK(number_in(report, "records") == 5'000);
+  const json::value& control = report.at("control");
+  for (const char* figure :
+       {"batches_per_s", "sync_ms", "syncs_per_s", "write_us", "hash_us", "gzip_bytes"})
+    CHECK(control.at(figure).to_number<double>() > 0);
+  CHECK(number_in(report, "event_bytes") > number_in(report, "record_bytes"));
+  CHECK(number_in(report.at("answer"), "n") == 5'000);
+  for (const char* figure : {"append", "answer"}) CHECK(p50_in(report, figure) > 0);
+  const json::array& strict = report.at("strict").as_array();
+  REQUIRE(strict.size() == 4);
+  for (const json::value& row : strict) CHECK(row.at("records_per_s").to_number<double>() > 0);
+  // These are no times: they hold on every machine.
+  const auto body = report.at("body_bytes").to_number<double>();
+  const auto wire = report.at("wire_bytes").to_number<double>();
+  CHECK(body > 50);
+  CHECK(wire > body);
+  CHECK(wire < control.at("gzip_bytes").to_number<double>());
+  const size_t fast_disk = control.at("sync_ms").to_number<double>() <= 2.5 ? 1 : 0;
+  check_targets(report, 8 + fast_disk);
+}
+
+TEST_CASE("the audit store takes in all records, finds what there is, and verifies") {
+  const TemporaryFolder folder;
+  const json::value report = report_of(
+      folder.path(), {"audit", "--seed", "5", "--records", "20000", "--duckdb", "/bin/false"});
+  INFO(json::serialize(report));
+  CHECK(report.at("suite") == "audit");
+  CHECK(number_in(report, "records") == 20'000);
+  const json::value& ingest = report.at("ingest");
+  CHECK(number_in(ingest, "segments") >= 20);
+  CHECK(number_in(ingest, "body_bytes") < number_in(ingest, "content_bytes"));
+  CHECK(ingest.at("control_per_core_s").to_number<double>() >
+        ingest.at("records_per_core_s").to_number<double>());
+  CHECK(report.at("store_bytes").to_number<double>() * 20'000 > number_in(ingest, "body_bytes"));
+  CHECK(number_in(report.at("verify"), "records") == 20'000);
+  const json::value& questions = report.at("questions");
+  for (const char* question :
+       {"show", "rare_value", "newest", "counts", "contains_first", "contains_all"})
+    CHECK(p50_in(questions.at(question), "latency") > 0);
+  CHECK(number_in(questions.at("newest"), "hits") == 50);
+  // All but the two records at the beginning of each log.
+  CHECK(number_in(questions.at("counts"), "hits") == 20'000 - 2 * 8);
+  CHECK(number_in(questions.at("rare_value"), "hits") > 10);
+  CHECK(number_in(questions.at("contains_all"), "hits") ==
+        number_in(questions.at("rare_value"), "hits"));
+  CHECK(report.at("duckdb").at("not_measured") == "no duckdb");
+  check_targets(report, 2);  // the others are for ten million
+}
+
 TEST_CASE("an answer says what it was decided with") {
   const auto answer = [](std::string_view body) { return bench::HttpAnswer{200, body}; };
   using bench::Verdict;

@@ -83,6 +83,8 @@ TEST_CASE("each question and order has its lane") {
   CHECK(lane_of(wire::RenewCertificate{}) == &lanes.orders);
   CHECK(lane_of(wire::HistoryRequest{}) == &lanes.queries);
   CHECK(lane_of(wire::NodesRequest{}) == &lanes.queries);
+  CHECK(lane_of(wire::DecisionsRequest{}) == &lanes.audits);
+  CHECK(lane_of(wire::SegmentRequest{}) == &lanes.audits);
   CHECK(lane_of(wire::LedgersRequest{}) == &lanes.queries);
   CHECK(lane_of(wire::RootsRequest{}) == &lanes.queries);
   CHECK(lane_of(wire::PendingRequest{}) == &lanes.queries);

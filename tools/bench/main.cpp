@@ -5,7 +5,9 @@
 #include <csignal>
 #include <cstdio>
 
+#include "common/log.hpp"
 #include "common/storage/files.hpp"
+#include "tools/bench/audit_suite.hpp"
 #include "tools/bench/codec_suite.hpp"
 #include "tools/bench/cold_suite.hpp"
 #include "tools/bench/corpus.hpp"
@@ -13,6 +15,7 @@
 #include "tools/bench/footprint_suite.hpp"
 #include "tools/bench/latency_suite.hpp"
 #include "tools/bench/opa_arm.hpp"
+#include "tools/bench/spool_suite.hpp"
 #include "tools/bench/wire_report.hpp"
 
 namespace {
@@ -257,6 +260,80 @@ int run_decide_suite(const DecideArguments& arguments) {
   return write_json(arguments.json_file, decide_json(*result, arguments.labels));
 }
 
+// Arguments of the suites about records of decisions, which run in this process alone.
+struct RecordsArguments {
+  std::string json_file, folder;
+  uint64_t seed = 1, records = 1'000'000;
+};
+
+void add_records_options(CLI::App& suite, RecordsArguments& arguments) {
+  suite.add_option("--json", arguments.json_file, "Also write the figures here")->type_name("FILE");
+  suite.add_option("--seed", arguments.seed, "What is drawn")->capture_default_str();
+  suite
+      .add_option("--folder", arguments.folder,
+                  "On the disk to be measured (default: the temporary folder)")
+      ->type_name("DIR");
+}
+
+struct SpoolArguments : RecordsArguments {
+  double strict_s = 3;
+};
+
+void add_spool(CLI::App& app, SpoolArguments& arguments) {
+  CLI::App* spool = app.add_subcommand(
+      "spool", "Records of decisions from the answer to the segment, beside the disk alone");
+  add_records_options(*spool, arguments);
+  spool->add_option("--records", arguments.records, "That are batched")
+      ->check(CLI::Range(size_t{1}, kSpoolRecordsMax))
+      ->capture_default_str();
+  spool->add_option("--strict-s", arguments.strict_s, "For each number of PEPs, in seconds")
+      ->check(CLI::Range(0.1, kSpoolSecondsMax))
+      ->capture_default_str();
+}
+
+int run_spool_suite(const SpoolArguments& arguments) {
+  log::configure(log::Level::kWarn, log::Format::kText);
+  const auto result = run_spool({.seed = arguments.seed,
+                                 .records = arguments.records,
+                                 .answers = std::min(arguments.records, kSpoolAnswers),
+                                 .strict_seconds = arguments.strict_s,
+                                 .parent = arguments.folder,
+                                 .progress = say});
+  if (!result) return failed(result.error());
+  fmt::print("{}", spool_table(*result));
+  return write_json(arguments.json_file, spool_json(*result, {arguments.seed, {}}));
+}
+
+struct AuditArguments : RecordsArguments {
+  std::string python = "python3";
+};
+
+void add_audit(CLI::App& app, AuditArguments& arguments) {
+  CLI::App* audit = app.add_subcommand(
+      "audit", "The registry's audit store: intake and questions, beside DuckDB over Parquet");
+  add_records_options(*audit, arguments);
+  audit->add_option("--records", arguments.records, "Of all nodes; 10000000 for all targets")
+      ->check(CLI::Range(kAuditRecordsMin, kAuditRecordsMax))
+      ->capture_default_str();
+  audit
+      ->add_option("--duckdb", arguments.python,
+                   "A Python with the module duckdb; without it there is no control of questions")
+      ->type_name("PYTHON")
+      ->capture_default_str();
+}
+
+int run_audit_suite(const AuditArguments& arguments) {
+  log::configure(log::Level::kWarn, log::Format::kText);
+  const auto result = run_audit({.seed = arguments.seed,
+                                 .records = arguments.records,
+                                 .python = arguments.python,
+                                 .parent = arguments.folder,
+                                 .progress = say});
+  if (!result) return failed(result.error());
+  fmt::print("{}", audit_table(*result));
+  return write_json(arguments.json_file, audit_json(*result, {arguments.seed, {}}));
+}
+
 struct CodecArguments {
   std::string corpus, json_file;
 };
@@ -292,29 +369,35 @@ int main(int argc, char** argv) {
   CLI::App app("Measures NOTP. A figure is a ratio against a control in the same run.");
   app.require_subcommand(1);
   app.set_version_flag("--version", "notp-bench " NOTP_VERSION);
+  AuditArguments audit;
   CorpusArguments corpus;
+  SpoolArguments spool;
   WireArguments wire;
   CodecArguments codec;
   LatencyArguments latency;
   ColdArguments cold;
   DecideArguments decide;
   FootprintArguments footprint;
+  add_audit(app, audit);
   add_codec(app, codec);
   add_cold(app, cold);
   add_corpus(app, corpus);
   add_decide(app, decide);
   add_footprint(app, footprint);
   add_latency(app, latency);
+  add_spool(app, spool);
   add_wire(app, wire);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? exit_code::kOk : exit_code::kUsage;
   }
+  if (app.got_subcommand("audit")) return run_audit_suite(audit);
   if (app.got_subcommand("codec")) return run_codec_suite(codec);
   if (app.got_subcommand("cold")) return run_cold_suite(cold);
   if (app.got_subcommand("decide")) return run_decide_suite(decide);
   if (app.got_subcommand("footprint")) return run_footprint_suite(footprint);
   if (app.got_subcommand("latency")) return run_latency_suite(latency);
+  if (app.got_subcommand("spool")) return run_spool_suite(spool);
   return app.got_subcommand("corpus") ? run_corpus(corpus) : run_wire_suite(wire);
 }

@@ -1,4 +1,4 @@
-// A suite's folder in the system's temporary folder, removed by the destructor.
+// A suite's folder in the system's temporary folder or another one, removed by the destructor.
 #pragma once
 
 #include <stdlib.h>
@@ -12,10 +12,11 @@ namespace notp::bench {
 
 class ScratchFolder {
  public:
-  static Result<std::unique_ptr<ScratchFolder>> make() {
+  // `parent` empty: the system's temporary folder. kIo.
+  static Result<std::unique_ptr<ScratchFolder>> make(std::filesystem::path parent = {}) {
     std::error_code failed;
-    std::string name =
-        (std::filesystem::temp_directory_path(failed) / "notp-bench-XXXXXX").string();
+    if (parent.empty()) parent = std::filesystem::temp_directory_path(failed);
+    std::string name = (parent / "notp-bench-XXXXXX").string();
     if (failed || ::mkdtemp(name.data()) == nullptr)
       return fail(ErrorCode::kIo, "cannot make a temporary folder " + name);
     return std::unique_ptr<ScratchFolder>(new ScratchFolder(name));

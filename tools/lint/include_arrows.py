@@ -13,8 +13,8 @@ from source_tree import Finding, SourceTree, line_of, run
 # Prefix of a path (the longest one counts) -> what it may include of ours, and why no more. "" in the list
 # stands for everything. The page of generated_pages.py shows this table.
 Rules = dict[str, tuple[list[str], str]]
-CORES = ["protocol/model/", "protocol/trust/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
-SERVER_PARTS = [f"notp-server/{part}/" for part in ("registry", "service", "fleet", "authz", "enroll", "publish", "trust")]
+CORES = ["protocol/model/", "protocol/trust/", "protocol/record/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
+SERVER_PARTS = [f"notp-server/{part}/" for part in ("registry", "service", "fleet", "audit", "authz", "enroll", "publish", "trust")]
 # What the supervisor of policy workers decides, and the frames that it exchanges with them.
 REGO_CORE = ("engine_core", "path_costs", "suspicion", "turns", "question", "frames", "activation", "check_messages")
 REGO_CORE_SEES = [
@@ -22,7 +22,7 @@ REGO_CORE_SEES = [
     *(f"common/rego/{part}." for part in ("check", "snapshot")),
     *(f"common/rego/host/{part}" for part in REGO_CORE),
 ]
-CLIENT_PARTS = [f"notp-client/{part}/" for part in ("agent", "identity", "store", "pdp")]
+CLIENT_PARTS = [f"notp-client/{part}/" for part in ("agent", "identity", "spool", "store", "pdp")]
 
 RULES: Rules = {
     "schemas/": ([], "schemas are data"),
@@ -39,12 +39,16 @@ RULES: Rules = {
         ["common/", "protocol/model/", "schemas/"],
         "a statement is checked the same however it arrived",
     ),
+    "protocol/record/": (
+        ["common/", "protocol/model/", "protocol/trust/", "schemas/"],
+        "a record means the same to the node, the registry and the auditor",
+    ),
     "protocol/delta/": (
         ["common/", "protocol/model/", "protocol/trust/"],
         "deltas are pure functions of two models",
     ),
     "protocol/wire/": (
-        ["common/", "protocol/model/", "protocol/trust/", "protocol/delta/", "schemas/"],
+        ["common/", "protocol/model/", "protocol/trust/", "protocol/record/", "protocol/delta/", "schemas/"],
         "the codec knows messages, not conversations",
     ),
     "protocol/session/": (["common/", *CORES], "a conversation never reaches the socket it runs on"),
@@ -59,6 +63,7 @@ RULES: Rules = {
         "the version store serves; it knows neither sessions' hosts nor other stores",
     ),
     "notp-server/fleet/": (["common/", *CORES], "a store knows no other store"),
+    "notp-server/audit/": (["common/", *CORES], "a store knows no other store"),
     "notp-server/trust/": (["common/", *CORES, "notp-server/registry/"], "what is vouched for are the heads of the version store"),
     "notp-server/authz/": (
         ["common/", "protocol/", "notp-server/registry/registry.hpp"],
@@ -95,10 +100,25 @@ RULES: Rules = {
     ),
     "notp-client/agent/core/backoff": (["common/", "notp-client/agent/core/backoff"], "a pure function of attempt and chance"),
     "notp-client/store/": (["common/", *CORES], "a store knows no other store"),
+    "notp-client/spool/": (["common/", *CORES], "a spool keeps records; it knows neither who decides nor who ships them"),
     "notp-client/pdp/": (["common/", "protocol/"], "a PDP is fed; it fetches nothing from stores itself"),
     "notp-client/decision/": (
-        ["common/", "protocol/", "notp-client/pdp/pdp.hpp"],
+        ["common/", "protocol/", "notp-client/pdp/pdp.hpp", "notp-client/spool/decision_log.hpp"],
         "every question takes one way, whichever PDP answers",
+    ),
+    "notp-client/opa_log/": (
+        [
+            "common/",
+            "protocol/",
+            "notp-client/decision/jws_signatures.hpp",
+            "notp-client/decision/log_mask.hpp",
+            "notp-client/decision/mask_rules.hpp",
+            "notp-client/decision/recorded_sets.hpp",
+            "notp-client/pdp/mask_module.hpp",
+            "notp-client/pdp/pdp.hpp",
+            "notp-client/spool/decision_log.hpp",
+        ],
+        "what OPA logged is recorded as what the agent decided; it knows no route and no wiring",
     ),
     "notp-client/identity/certificate_renewal": (
         ["common/", "notp-client/identity/certificate_renewal"],
@@ -148,13 +168,13 @@ FORBIDDEN_NAMES_IN_CORES: list[tuple[str, str]] = [
 CONFINED: list[tuple[str, list[str], str]] = [
     (
         r".*\.pb\.h$|google/protobuf/",
-        ["protocol/wire/", "protocol/trust/"],
+        ["protocol/wire/", "protocol/trust/", "protocol/record/"],
         "one codec parses untrusted bytes, under one set of limits",
     ),
     (r"git2(/|\.h$)", ["notp-server/registry/git_"], "libgit2's traps are met in one component"),
     (
         r"SQLiteCpp/|sqlite3\.h$|common/storage/sqlite",
-        ["common/storage/sqlite", "notp-client/store/", "notp-server/fleet/", "notp-server/enroll/join_tokens"],
+        ["common/storage/sqlite", "notp-client/store/", "notp-client/spool/", "notp-client/opa_log/", "notp-server/fleet/", "notp-server/audit/", "notp-server/enroll/join_tokens"],
         "one connection for each file, owned by the store whose file it is",
     ),
     (

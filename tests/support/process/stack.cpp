@@ -19,6 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kHttpOk = 200;
+// A small ring: every agent of a test allocates one.
+constexpr int64_t kRingBytes = 8 << 20;
 
 std::string required_variable(const char* name) {
   const char* value = std::getenv(name);
@@ -169,7 +171,8 @@ void Agent::write_config() {
       {"ledgers", json::array(setup_.ledgers.begin(), setup_.ledgers.end())},
       {"pdp", std::move(pdp)},
       {"listen", fmt::format("127.0.0.1:{}", port_)},
-      {"backoff", {{"first_ms", 20}, {"max_ms", 500}}}};
+      {"backoff", {{"first_ms", 20}, {"max_ms", 500}}},
+      {"decisions", {{"ring_bytes", kRingBytes}}}};
   for (const auto& [name, value] : setup_.more) config[name] = value;
   write_json(config_file(), config);
 }

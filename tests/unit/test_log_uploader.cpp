@@ -1,0 +1,233 @@
+// The shell that ships a log: segments are loaded on its own thread, sent in order, and what a
+// session leaves unacknowledged is sent again in the next one.
+#include <doctest/doctest.h>
+
+#include <boost/asio/io_context.hpp>
+
+#include "common/limits.hpp"
+#include "notp-client/agent/host/log_uploader.hpp"
+#include "tests/support/wire/wire_messages.hpp"
+#include "tests/support/wire/wire_samples.hpp"
+
+namespace notp::agent {
+namespace {
+
+namespace asio = boost::asio;
+using wire::samples::log_id;
+
+constexpr Now kNow{1'000, 1'000};
+
+// A log of segments with 10 records each.
+class Log final : public spool::SegmentSource {
+ public:
+  spool::SealedLog sealed() const override {
+    return {log_id(), 0, segments * 10, wire::samples::hash_of(0x21), "announcement"};
+  }
+  Result<record::Segment> segment(record::Position first) override {
+    loads.push_back(first);
+    if (is_damaged) return fail(ErrorCode::kCorrupt, "the spool is damaged");
+    record::SegmentHead head = wire::samples::segment_head();
+    head.first = first;
+    head.count = 10;
+    head.content_bytes = 1'000;
+    return record::Segment{head, Bytes(500, 'b'), {}};
+  }
+  void acknowledged(record::Position next) override { acknowledged_below = next; }
+  void connected(bool is_connected) override { connections.push_back(is_connected); }
+  void on_sealed(std::function<void()> handler) override { sealed_handler = std::move(handler); }
+
+  uint64_t segments = 0;
+  bool is_damaged = false;
+  std::vector<record::Position> loads;
+  record::Position acknowledged_below = 0;
+  std::vector<bool> connections;
+  std::function<void()> sealed_handler;
+};
+
+struct Shipping {
+  asio::io_context context;
+  Log log;
+  std::vector<Error> failures;
+  size_t wakes = 0;
+  std::unique_ptr<LogUploader> uploader = std::make_unique<LogUploader>(
+      context.get_executor(), log,
+      LogUploader::Handlers{.wake = [this] { ++wakes; },
+                            .failed = [this](const Error& error) { failures.push_back(error); }});
+  std::unique_ptr<session::ClientSession> session;
+
+  explicit Shipping(uint64_t segments) { log.segments = segments; }
+  ~Shipping() {
+    uploader.reset();
+    run();
+  }
+
+  // Until nothing is left to do: a load counts as work of the context.
+  void run() {
+    context.restart();
+    context.run();
+  }
+  void begin() {
+    wire::Hello hello{{wire::kProtocolVersion}, "test", 1, 0, {}};
+    hello.log = uploader->next_offer();
+    REQUIRE(hello.log);
+    session = std::make_unique<session::ClientSession>(
+        hello, std::vector<session::PartialArtifact>{}, kNow);
+    session->take_output(1 << 20);
+    uploader->session_begins(*session);
+  }
+  void end() {
+    uploader->session_ended();
+    session.reset();
+  }
+  Result<void> grant(uint64_t next, bool announce = false, uint32_t code = 0) {
+    wire::LogGrant grant;
+    grant.log = log_id();
+    grant.next = next;
+    grant.window_bytes = limits::kLogWindowBytes;
+    grant.announce = announce;
+    grant.code = code;
+    grant.message = "refused";
+    const auto outcome = uploader->granted(grant);
+    run();
+    return outcome;
+  }
+  // The first positions of the segments that were sent; -1: the announcement.
+  std::vector<int64_t> sent() {
+    std::vector<int64_t> out;
+    wire::FrameParser parser;
+    for (Bytes bytes = session->take_output(1 << 20); !bytes.empty();
+         bytes = session->take_output(1 << 20))
+      parser.feed(bytes), collect(parser, out);
+    return out;
+  }
+  static void collect(wire::FrameParser& parser, std::vector<int64_t>& out) {
+    for (auto next = parser.next(); next && *next; next = parser.next()) {
+      if (const auto* segment = std::get_if<wire::Segment>(&**next))
+        out.push_back(static_cast<int64_t>(segment->head.first));
+      if (std::holds_alternative<wire::LogAnnouncement>(**next)) out.push_back(-1);
+    }
+  }
+};
+
+using Sent = std::vector<int64_t>;
+
+TEST_CASE("nothing is loaded before a grant, and then every segment in order") {
+  Shipping shipping(3);
+  shipping.begin();
+  shipping.run();
+  CHECK(shipping.log.loads.empty());
+  CHECK(shipping.grant(10));
+  CHECK(shipping.sent() == Sent{10, 20});
+  CHECK(shipping.wakes >= 2);
+  CHECK(shipping.log.connections == std::vector<bool>{true});
+  CHECK(shipping.log.acknowledged_below == 10);
+}
+
+TEST_CASE("the announcement goes first when the registry asks for it") {
+  Shipping shipping(2);
+  shipping.begin();
+  CHECK(shipping.grant(0, /*announce=*/true));
+  CHECK(shipping.sent() == Sent{-1, 0, 10});
+}
+
+TEST_CASE("a segment that is sealed in a session is sent in it") {
+  Shipping shipping(1);
+  shipping.begin();
+  CHECK(shipping.grant(0));
+  CHECK(shipping.sent() == Sent{0});
+  shipping.log.segments = 2;
+  shipping.log.sealed_handler();
+  shipping.run();
+  CHECK(shipping.sent() == Sent{10});
+  CHECK(shipping.grant(20));
+  CHECK(shipping.log.acknowledged_below == 20);
+}
+
+TEST_CASE("an empty log is offered, too: its first segment may be sealed in the session") {
+  Shipping shipping(0);
+  shipping.begin();
+  CHECK(shipping.grant(0, /*announce=*/true));
+  shipping.log.segments = 1;
+  shipping.log.sealed_handler();
+  shipping.run();
+  CHECK(shipping.sent() == Sent{-1, 0});
+}
+
+TEST_CASE("what a session leaves unacknowledged is sent again in the next one") {
+  Shipping shipping(3);
+  shipping.begin();
+  CHECK(shipping.grant(0));
+  CHECK(shipping.sent() == Sent{0, 10, 20});
+  shipping.end();
+  CHECK_FALSE(shipping.log.connections.back());
+  shipping.begin();
+  CHECK(shipping.grant(10));
+  CHECK(shipping.sent() == Sent{10, 20});
+}
+
+TEST_CASE("a load of a session that has ended is not sent in the next one") {
+  Shipping shipping(2);
+  shipping.begin();
+  wire::LogGrant grant;
+  grant.log = log_id();
+  grant.window_bytes = limits::kLogWindowBytes;
+  CHECK(shipping.uploader->granted(grant));  // a load is under way
+  shipping.end();
+  shipping.begin();
+  shipping.run();
+  CHECK(shipping.sent().empty());
+  CHECK(shipping.grant(0));
+  CHECK(shipping.sent() == Sent{0, 10});
+}
+
+TEST_CASE("a refusal stops shipping, and the next session offers again") {
+  Shipping shipping(2);
+  shipping.begin();
+  const auto refused = shipping.grant(0, false, static_cast<uint32_t>(ErrorCode::kLogFork));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ErrorCode::kLogFork);
+  CHECK(shipping.sent().empty());
+  CHECK_FALSE(shipping.log.connections.back());
+  shipping.log.sealed_handler();
+  shipping.run();
+  CHECK(shipping.sent().empty());
+  shipping.end();
+  shipping.begin();
+  CHECK(shipping.grant(0));
+  CHECK(shipping.sent() == Sent{0, 10});
+}
+
+TEST_CASE("a log that is refused after some of it was taken counts as not taken") {
+  Shipping shipping(2);
+  shipping.begin();
+  CHECK(shipping.grant(0));
+  CHECK(shipping.log.connections.back());
+  CHECK_FALSE(shipping.grant(0, false, static_cast<uint32_t>(ErrorCode::kLogGap)));
+  CHECK_FALSE(shipping.log.connections.back());
+}
+
+TEST_CASE("a segment that cannot be loaded stops shipping, and says so") {
+  Shipping shipping(2);
+  shipping.log.is_damaged = true;
+  shipping.begin();
+  CHECK(shipping.grant(0));
+  CHECK(shipping.sent().empty());
+  REQUIRE(shipping.failures.size() == 1);
+  CHECK(shipping.failures[0].code == ErrorCode::kCorrupt);
+}
+
+TEST_CASE("an uploader that ends while a segment is loaded is not called any more") {
+  Shipping shipping(2);
+  shipping.begin();
+  wire::LogGrant grant;
+  grant.log = log_id();
+  grant.window_bytes = limits::kLogWindowBytes;
+  CHECK(shipping.uploader->granted(grant));
+  shipping.uploader.reset();
+  shipping.log.sealed_handler();
+  shipping.run();
+  CHECK(shipping.sent().empty());
+}
+
+}  // namespace
+}  // namespace notp::agent

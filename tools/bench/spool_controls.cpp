@@ -1,0 +1,151 @@
+#include "tools/bench/spool_controls.hpp"
+
+#include <fcntl.h>
+#include <zlib.h>
+
+#include <algorithm>
+
+#include "common/assert.hpp"
+#include "common/crypto/digest.hpp"
+#include "common/descriptor.hpp"
+#include "tools/bench/stopwatch.hpp"
+#include "tools/notp/audit/event.hpp"
+
+namespace notp::bench {
+namespace {
+
+constexpr size_t kBatchRecords = 1'024;
+constexpr size_t kWrites = 20'000;
+constexpr size_t kGzipChunkBytes = 32 << 10;  // OPA's default upload_size_limit_bytes
+
+// Written from its beginning to its end.
+class ControlFile {
+ public:
+  static Result<ControlFile> make(const std::filesystem::path& path) {
+    Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!file.is_open()) return fail(ErrorCode::kIo, "cannot create " + path.string());
+    return ControlFile(std::move(file));
+  }
+  Result<void> write(ByteView bytes) {
+    if (::pwrite(file_.get(), bytes.data(), bytes.size(), at_) !=
+        static_cast<ssize_t>(bytes.size()))
+      return fail(ErrorCode::kIo, "cannot write the control's file");
+    at_ += static_cast<off_t>(bytes.size());
+    return {};
+  }
+  // Waits for the disk.
+  Result<void> write_through(ByteView bytes) {
+    NOTP_TRY(write(bytes));
+    if (::fdatasync(file_.get()) != 0)
+      return fail(ErrorCode::kIo, "cannot flush the control's file");
+    return {};
+  }
+
+ private:
+  explicit ControlFile(Descriptor file) : file_(std::move(file)) {}
+  Descriptor file_;
+  off_t at_ = 0;
+};
+
+Result<void> measure_disk(const std::filesystem::path& folder, size_t record_bytes, double seconds,
+                          size_t batches, SpoolControls& out) {
+  NOTP_ASSIGN(ControlFile file, ControlFile::make(folder / "control-batches"));
+  const Bytes batch(record_bytes * kBatchRecords, 'x');
+  const Stopwatch all;
+  for (size_t i = 0; i < batches; ++i) NOTP_TRY(file.write_through(batch));
+  out.batches_per_s = static_cast<double>(kBatchRecords * batches) / all.seconds();
+
+  NOTP_ASSIGN(ControlFile singles, ControlFile::make(folder / "control-singles"));
+  const Bytes one(record_bytes, 'x');
+  Samples syncs, writes;
+  const Stopwatch loop;
+  while (loop.seconds() < seconds) {
+    const Stopwatch watch;
+    NOTP_TRY(singles.write_through(one));
+    syncs.add(watch.ms());
+  }
+  out.syncs_per_s = static_cast<double>(syncs.count()) / loop.seconds();
+  out.sync_ms = syncs.p50();
+  for (size_t i = 0; i < kWrites; ++i) {
+    const Stopwatch watch;
+    NOTP_TRY(singles.write(one));
+    writes.add(watch.us());
+  }
+  out.write_us = writes.p50();
+  return {};
+}
+
+double measure_hash(const DecisionWorkload& work) {
+  std::vector<Bytes> records;
+  for (uint64_t i = 0; i < work.contents().size(); ++i)
+    records.push_back(record::encode(work.record(i)));
+  constexpr size_t kRounds = 8;
+  Bytes copy;
+  const double before = thread_processor_s();
+  for (size_t round = 0; round < kRounds; ++round)
+    for (const Bytes& record : records) {
+      copy.assign(record);
+      NOTP_ASSERT(!sha256(copy).is_zero(), "a hash is not zero");
+    }
+  return (thread_processor_s() - before) * 1e6 / static_cast<double>(kRounds * records.size());
+}
+
+// With the default level of Go and zlib.
+size_t gzip_bytes_of(ByteView text) {
+  constexpr int kGzipFormat = 15 + 16, kMemoryLevel = 8;
+  z_stream stream{};
+  NOTP_ASSERT(deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipFormat, kMemoryLevel,
+                           Z_DEFAULT_STRATEGY) == Z_OK,
+              "zlib does not start");
+  Bytes out(deflateBound(&stream, text.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  NOTP_ASSERT(deflate(&stream, Z_FINISH) == Z_STREAM_END, "zlib does not compress");
+  const size_t bytes = stream.total_out;
+  deflateEnd(&stream);
+  return bytes;
+}
+
+// As OPA's plugin does by default: arrays of events, each array as many as fit its limit.
+double measure_gzip(const std::vector<Bytes>& events) {
+  constexpr size_t kRatio = 6;  // a chunk that turns out smaller than the limit helps OPA only
+  size_t bytes = 0;
+  Bytes chunk;
+  const auto flush = [&] {
+    if (!chunk.empty()) bytes += gzip_bytes_of(chunk + "]");
+    chunk.clear();
+  };
+  for (const Bytes& event : events) {
+    chunk += (chunk.empty() ? "[" : ",") + event;
+    if (chunk.size() >= kGzipChunkBytes * kRatio) flush();
+  }
+  flush();
+  return static_cast<double>(bytes) / static_cast<double>(events.size());
+}
+
+}  // namespace
+
+std::vector<Bytes> opa_events(const DecisionWorkload& work) {
+  std::vector<Bytes> out;
+  for (uint64_t i = 0; i < work.contents().size(); ++i)
+    out.push_back(cli::event_json({.node = kBenchNode,
+                                   .log = {},
+                                   .record = work.record(i),
+                                   .unreadable = {},
+                                   .active = work.active()}));
+  return out;
+}
+
+Result<SpoolControls> measure_spool_controls(const std::filesystem::path& folder,
+                                             const DecisionWorkload& work, double seconds,
+                                             size_t batches) {
+  SpoolControls out;
+  NOTP_TRY(measure_disk(folder, static_cast<size_t>(work.record_bytes()), seconds, batches, out));
+  out.hash_us = measure_hash(work);
+  out.gzip_bytes = measure_gzip(opa_events(work));
+  return out;
+}
+
+}  // namespace notp::bench
