@@ -56,8 +56,68 @@ _has_any if {
 	_has(roots)
 }
 
+# --- what every record leaves out: credentials, and the signatures of tokens
+_credentials := {"authorization", "proxy-authorization", "cookie", "set-cookie", "txn-token"}
+
+_is_credential(name) if replace(lower(name), "_", "-") in _credentials
+
+_unsigned(text) := regex.replace(text, `(eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.)[A-Za-z0-9_-]+`, "$1")
+
+_cleaned(name, value) := "" if {
+	_is_credential(name)
+	is_string(value)
+}
+
+else := ["" | some _ in value] if {
+	_is_credential(name)
+	is_array(value)
+	every each in value {
+		is_string(each)
+	}
+}
+
+else := _unsigned(value) if {
+	is_string(value)
+	contains(value, "eyJ")
+}
+
+# Pairs of a path below the value, and what is to be there instead.
+_stains(value) := {[path, clean] |
+	walk(value, [path, found])
+	count(path) > 0
+	clean := _cleaned(path[count(path) - 1], found)
+	clean != found
+}
+
+_always contains [[sprintf("%v", [name]) | some name in path], clean] if {
+	some [path, clean] in _stains(_parts)
+}
+
+# The arguments of a call, which are the name of its result.
+_clean_arguments(text) := json.marshal(json.patch(arguments, [change |
+	some [path, clean] in _stains(arguments)
+	change := {"op": "replace", "path": [sprintf("%v", [name]) | some name in path], "value": clean}
+])) if {
+	arguments := json.unmarshal(text)
+	count(_stains(arguments)) > 0
+}
+
+else := text
+
+_clean_calls(calls) := {_clean_arguments(text): result | some text, result in calls} if is_object(calls)
+
+else := calls
+
+_clean_cache(cache) := {name: _clean_calls(calls) | some name, calls in cache}
+
+_is_cache_unclean if {
+	cache := object.get(input, "nd_builtin_cache", {})
+	_clean_cache(cache) != cache
+}
+
 # --- the rules of the manifests; a place is an array of names
-_hidden := {place | some place in _erased} | {place | some [place, _] in _replaced}
+_hidden := ({place | some place in _erased} | {place | some [place, _] in _replaced}) |
+	{place | some [place, _] in _always}
 
 _text(value) := text if {
 	text := json.marshal(value)
@@ -82,10 +142,22 @@ _erased contains place if {
 }
 
 # What lies below a place that is replaced is gone with it.
-_patches := [{"op": "replace", "path": place, "value": value} |
-	some [place, value] in _replaced
-	not _is_below_replaced(place)
-]
+_patches := array.concat(
+	[{"op": "replace", "path": place, "value": value} |
+		some [place, value] in _replaced
+		not _is_below_replaced(place)
+	],
+	[{"op": "replace", "path": place, "value": value} |
+		some [place, value] in _always
+		not _is_replaced(place)
+		not _is_below_replaced(place)
+	],
+)
+
+_is_replaced(place) if {
+	some [other, _] in _replaced
+	other == place
+}
 
 _is_below_replaced(place) if {
 	some [other, _] in _replaced
@@ -119,13 +191,17 @@ _ours := array.concat(_changes, [_marked(_masked_cache, {
 	"masked": [_pointer(patch.path) | some patch in _patches],
 	"commitments": _commitments,
 })]) if {
-	count(_hidden) > 0
+	_has_work
 	not _dropped
 }
 
+_has_work if count(_hidden) > 0
+
+_has_work if _is_cache_unclean
+
 _ours := _withheld if _dropped
 
-_masked_cache := object.get(_masked, "nd_builtin_cache", {})
+_masked_cache := _clean_cache(object.get(_masked, "nd_builtin_cache", {}))
 
 _pointer(place) := concat("", [text |
 	some name in place

@@ -15,7 +15,7 @@ std::optional<wire::LogOffer> Shipper::session_begins(const SealedLog& log) {
 
 void Shipper::session_ended() {
   log_.reset();
-  granted_ = announce_ = refused_ = loading_ = false;
+  granted_ = announce_ = refused_ = loading_ = failed_ = false;
   next_ = acknowledged_;
   window_bytes_ = 0;
   in_flight_.clear();
@@ -57,6 +57,11 @@ Result<void> Shipper::granted(const wire::LogGrant& grant, const SealedLog& log)
   }
   announce_ = announce_ || grant.announce;
   window_bytes_ = grant.window_bytes;
+  if (failed_)
+    return fail(ErrorCode::kState,
+                fmt::format("a segment of log {} could not be loaded: nothing more of it is sent "
+                            "in this session",
+                            grant.log.hex()));
   return {};
 }
 
@@ -69,6 +74,8 @@ std::optional<ShipStep> Shipper::next(const SealedLog& log) {
   }
   uint64_t under_way = 0;
   for (const InFlight& segment : in_flight_) under_way += segment.bytes;
+  // What is deleted by now is a gap for the registry, as after a grant.
+  next_ = std::max(next_, log.first);
   // A segment's size is known when it is loaded: the last one may exceed the window.
   if (next_ >= log.size || under_way >= window_bytes_) return std::nullopt;
   loading_ = true;
@@ -83,7 +90,7 @@ void Shipper::sent(record::Position end, uint64_t bytes) {
 
 void Shipper::failed() {
   loading_ = false;
-  refused_ = true;
+  refused_ = failed_ = true;
 }
 
 }  // namespace notp::spool

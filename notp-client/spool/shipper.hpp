@@ -24,14 +24,15 @@ class Shipper {
   void session_ended();
 
   // A grant arrived. kMessage: it acknowledges what was not sent. kLogFork and kLogGap and other
-  // codes: the registry refuses the log; nothing is sent in this session any more. The caller
-  // raises an alarm.
+  // codes: the registry refuses the log; nothing is sent in this session any more. kState: failed()
+  // was called before, so that the alarm lasts while nothing is sent. The caller raises an alarm.
   Result<void> granted(const wire::LogGrant& grant, const SealedLog& log);
   // The registry has everything below this; for SegmentSource::acknowledged().
   record::Position acknowledged() const { return acknowledged_; }
   bool is_granted() const { return granted_; }
 
-  // Returns what to do next, and counts it as begun; nullopt: nothing now. `log` may have grown.
+  // Returns what to do next, and counts it as begun; nullopt: nothing now. `log` may have grown,
+  // and its oldest segments may have been deleted.
   std::optional<ShipStep> next(const SealedLog& log);
   // The step's segment was handed to the session: `bytes` of body, up to position `end`.
   void sent(record::Position end, uint64_t bytes);
@@ -40,7 +41,7 @@ class Shipper {
 
  private:
   std::optional<record::LogId> log_;  // offered in this session
-  bool granted_ = false, announce_ = false, refused_ = false, loading_ = false;
+  bool granted_ = false, announce_ = false, refused_ = false, loading_ = false, failed_ = false;
   record::Position acknowledged_ = 0, next_ = 0;
   uint64_t window_bytes_ = 0;
   struct InFlight {

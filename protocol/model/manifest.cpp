@@ -13,6 +13,9 @@
 namespace notp::model {
 namespace {
 
+// data.system.log.mask and drop: what a node's records of decisions leave out.
+constexpr std::string_view kLogRulesRoot = "system/log";
+
 std::unexpected<Error> invalid(std::string message) {
   return fail(ErrorCode::kInvalidModel, std::move(message));
 }
@@ -76,8 +79,10 @@ std::vector<std::string> broken_rules(const Manifest& manifest) {
   }
   for (size_t i = 0; i < manifest.data_roots.size(); ++i) {
     const std::string& root = manifest.data_roots[i];
-    if (contains("system", root))
-      lines.push_back(fmt::format("/roots: \"{}\" is reserved: data.system is the agent's", root));
+    if (contains("system", root) && root != kLogRulesRoot)
+      lines.push_back(fmt::format("/roots: \"{}\" is reserved: data.system is the agent's, but "
+                                  "for {}",
+                                  root, kLogRulesRoot));
     for (size_t k = 0; k < manifest.data_roots.size(); ++k)
       if (k != i && contains(root, manifest.data_roots[k]))
         lines.push_back(fmt::format("/roots: \"{}\" lies inside \"{}\"; name the outer one alone",

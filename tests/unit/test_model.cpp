@@ -123,6 +123,7 @@ TEST_CASE("manifest violations") {
                   manifest.error().message);
   }
   CHECK(model::Manifest::parse(with(kRoot, R"(["systems", "a", "ab", "a-b"])")));
+  CHECK(model::Manifest::parse(with(kRoot, R"(["a", "system/log"])")));
   const auto two =
       model::Manifest::parse(R"({"metadata":{},"runtimes":7,"partitions":{},"roots":[]})");
   REQUIRE_FALSE(two);

@@ -1,6 +1,7 @@
 #include "tools/bench/spool_controls.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -16,6 +17,9 @@ namespace {
 
 constexpr size_t kBatchRecords = 1'024;
 constexpr size_t kWrites = 20'000;
+constexpr const char* kInstance = "c5bdbf9f-23e8-42d8-ab52-69513c47b18c";
+constexpr const char* kRevision =
+    "100000000001/gateway@41,100000000002/payments@7,100000000003/documents@3";
 constexpr size_t kGzipChunkBytes = 32 << 10;  // OPA's default upload_size_limit_bytes
 
 // Written from its beginning to its end.
@@ -125,16 +129,42 @@ double measure_gzip(const std::vector<Bytes>& events) {
   return static_cast<double>(bytes) / static_cast<double>(events.size());
 }
 
+// What OPA 1.22.2 writes where our record has something shorter, or nothing.
+record::Record opa_record(record::Record record, SeededRandom& random) {
+  auto& content = std::get<record::DecisionContent>(record.content);
+  content.decision_id = samples::decision_parts::uuid(random);
+  content.requested_by = fmt::format("127.0.0.1:{}", 32'768 + random.below(28'000));
+  content.req_id = record.place.position + 1;
+  content.times.all = fmt::format(
+      R"({{"counter_server_query_cache_hit":1,"timer_rego_input_parse_ns":{},)"
+      R"("timer_rego_query_eval_ns":{},"timer_server_handler_ns":{}}})",
+      20'000 + random.below(40'000), content.times.evaluation_us * 1'000 + random.below(1'000),
+      content.times.handler_us * 1'000 + random.below(1'000));
+  return record;
+}
+
+// Without the object "notp", which is ours.
+Bytes opa_event(record::Record record, const spool::ActiveSetPtr& active) {
+  const cli::AuditRecord audit{.node = kInstance,
+                               .log = {},
+                               .record = std::move(record),
+                               .unreadable = {},
+                               .active = active};
+  Bytes event = cli::event_json(audit);
+  const Bytes ours = ",\"notp\":" + cli::notp_json(audit);
+  event.erase(event.rfind(ours), ours.size());
+  return event;
+}
+
 }  // namespace
 
 std::vector<Bytes> opa_events(const DecisionWorkload& work) {
   std::vector<Bytes> out;
+  SeededRandom random(work.contents().size());
+  auto active = std::make_shared<record::ActiveSet>(*work.active());
+  active->revision = kRevision;
   for (uint64_t i = 0; i < work.contents().size(); ++i)
-    out.push_back(cli::event_json({.node = kBenchNode,
-                                   .log = {},
-                                   .record = work.record(i),
-                                   .unreadable = {},
-                                   .active = work.active()}));
+    out.push_back(opa_event(opa_record(work.record(i), random), active));
   return out;
 }
 

@@ -1,0 +1,160 @@
+// Decisions of an unmodified OPA reach the audit store by both feeds; what masks name is nowhere on
+// disk, in a log or in the audit store, whoever decided.
+#include <doctest/doctest.h>
+
+#include <fstream>
+
+#include "tests/support/process/audit_site.hpp"
+#include "tests/support/registry/model_folder.hpp"
+
+namespace notp {
+namespace {
+
+const std::string kShop = "100000000000/shop";
+constexpr std::string_view kMarker = "S3CRET";  // in every secret, and nowhere else
+
+size_t rounds(size_t ordinary) {
+  const char* text = std::getenv("NOTP_SECRET_QUESTIONS");
+  return text == nullptr ? ordinary : std::strtoull(text, nullptr, 10);
+}
+
+std::filesystem::path write_shop(const Stack& stack) {
+  const std::filesystem::path folder = stack.file("shop");
+  empty_model_folder(folder);
+  must(make_folders(folder / "shop"));
+  must(make_folders(folder / "log"));
+  must(write_file(folder / "manifest.json", R"({
+    "metadata": {"name": "shop"},
+    "runtimes": {"rego": {"language": {"name": "rego", "version": "1"}}},
+    "partitions": {"/": {"runtime": "rego"}},
+    "roots": ["shop", "system/log"],
+    "decisions": {"mask": ["/input/password", "/input/cards/*/number", "/result/token",
+                           "/input/größe a;b", {"op": "commit", "path": "/input/iban"}]}})"));
+  must(write_file(folder / "shop/shop.rego", R"(package shop
+
+answer := {"allow": input.user == "ana", "token": input.password}
+)"));
+  must(write_file(folder / "log/log.rego", R"(package system.log
+
+mask contains "/input/note"
+)"));
+  return folder;
+}
+
+// Every place for a secret that some mask names, and one that the built-in masks know.
+json::value question(size_t i) {
+  const std::string secret = fmt::format("{}-{}", kMarker, i);
+  return {{"user", i % 2 == 0 ? "ana" : "bob"},
+          {"number", i},
+          {"password", secret},
+          {"note", secret},
+          {"iban", secret},
+          {"größe a;b", secret},
+          {"cards", json::array{{{"number", secret}, {"kind", "visa"}}}},
+          {"token", "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbmEifQ." + secret},
+          {"headers", {{"Authorization", "Bearer " + secret}}}};
+}
+
+// The files below a folder that hold the marker. Compressed ones are read through their programs.
+std::vector<std::string> files_with_marker(const std::filesystem::path& folder) {
+  std::vector<std::string> out;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    std::ifstream file(entry.path(), std::ios::binary);
+    const std::string content{std::istreambuf_iterator<char>(file), {}};
+    if (content.contains(kMarker)) out.push_back(entry.path().string());
+  }
+  return out;
+}
+
+class Shop {
+ public:
+  AuditSite site;
+  Stack& stack = site.stack;
+  Agent* agent = nullptr;
+  std::unique_ptr<Opa> opa;
+
+  // `feed`: "file" or "service" of an OPA; empty: the embedded PDP.
+  explicit Shop(const std::string& feed) {
+    AgentSetup setup{.name = "edge-1", .ledgers = {kShop}};
+    if (!feed.empty()) {
+      opa = std::make_unique<Opa>(stack, free_port());
+      setup.pdp = "opa";
+      setup.opa_port = opa->port();
+      setup.more["decisions"] = {{"ring_bytes", 8 << 20}, {"opa_feed", feed}};
+    }
+    agent = &stack.start_agent(std::move(setup));
+    if (opa) opa->start(*agent);
+    const int64_t version = stack.published(write_shop(stack), kShop);
+    REQUIRE(stack.becomes_active(*agent, kShop, version));
+  }
+  std::string url() const { return opa ? opa->url() : agent->url(); }
+
+  void check_no_secret() {
+    std::set<std::string> numbers;
+    for (const json::value& record : site.records())
+      if (const json::value& input = at(record, "input"); input.is_object()) {
+        const std::string text = json::serialize(record);
+        CHECK_MESSAGE(!text.contains(kMarker), "a secret in a record: " << text);
+        numbers.insert(json::serialize(at(input, "number")));
+        CHECK(text_at(record, "notp.ledger") == kShop);
+      }
+    CHECK(numbers.size() == asked);
+    // The model's source and the questions are not written to disk by this test.
+    const auto files = files_with_marker(stack.folder());
+    CHECK_MESSAGE(files.empty(), "a secret in " << (files.empty() ? "" : files.front()));
+  }
+
+  // Asks, and keeps the ids.
+  void ask(size_t count) {
+    for (size_t i = 0; i < count; ++i, ++asked) {
+      const IdentifiedAnswer answer = ask_with_id(url(), "shop/answer", question(asked));
+      REQUIRE_MESSAGE(answer.status == 200, answer.body);
+      REQUIRE_FALSE(answer.decision_id.empty());
+      site.given(answer.decision_id);
+    }
+  }
+  size_t asked = 0;
+};
+
+TEST_CASE("no secret under a mask is in a file, a log or the audit store: embedded PDP") {
+  Shop shop("");
+  shop.ask(rounds(200));
+  CHECK(shop.site.check_all() >= shop.asked);
+  shop.check_no_secret();
+  // The holder of a value can prove that it was the recorded one.
+  const json::value first =
+      shop.stack.notp("eve", {"decisions", "show", *shop.site.answered().begin()}).document;
+  CHECK(at(first, "notp.commitments").as_array().size() == 1);
+}
+
+TEST_CASE("no secret under a mask is in a file, a log or the audit store: OPA writes a file") {
+  Shop shop("file");
+  shop.ask(rounds(200));
+  CHECK(shop.site.check_all() >= shop.asked);
+  shop.check_no_secret();
+}
+
+TEST_CASE("no secret under a mask is in a file, a log or the audit store: OPA posts") {
+  Shop shop("service");
+  shop.ask(rounds(200));
+  CHECK(shop.site.check_all() >= shop.asked);
+  shop.check_no_secret();
+}
+
+TEST_CASE("decisions that OPA has written are recorded once, though OPA and agent are killed") {
+  Shop shop("file");
+  for (int round = 0; round < 4; ++round) {
+    shop.ask(50);
+    shop.opa->kill();
+    shop.agent->kill();
+    shop.agent->start();
+    shop.opa->start(*shop.agent);
+    REQUIRE(wait_until([&] { return shop.opa->decide("shop/answer", question(0)).has_value(); }));
+  }
+  CHECK(shop.site.check_all() >= shop.asked);
+  CHECK(shop.site.verify().status == 0);
+}
+
+}  // namespace
+}  // namespace notp
