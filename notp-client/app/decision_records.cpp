@@ -36,7 +36,8 @@ Result<std::unique_ptr<DecisionRecords>> DecisionRecords::open(const ClientConfi
   const spool::RecordingConfig& recording = config.decisions;
   if (!recording.records || config.pdp.kind == pdp::PdpKind::kFolder)
     return std::unique_ptr<DecisionRecords>();
-  if (is_volatile && recording.spool.when_full != spool::WhenFull::kRefuse) {
+  const bool may_go_unrecorded = recording.spool.when_full != spool::WhenFull::kRefuse;
+  if (is_volatile && may_go_unrecorded) {
     log::warn("decisions_not_recorded",
               {{"folder", recording.folder.string()},
                {"message", fmt::format("the disk takes no writes: decisions are given and not "
@@ -50,6 +51,11 @@ Result<std::unique_ptr<DecisionRecords>> DecisionRecords::open(const ClientConfi
        .node = node_of(parts.tls),
        .program = config.agent.user_agent,
        .signer = [&tls = parts.tls] { return transport::announcement_signer(tls.current()); }});
+  if (!spool && spool.error().code == ErrorCode::kIo && may_go_unrecorded) {
+    log::write(log::Level::kError, "decisions_not_recorded", spool.error(),
+               {{"folder", recording.folder.string()}, {"what_to_do", kWithoutRecords}});
+    return std::unique_ptr<DecisionRecords>();
+  }
   if (!spool)
     return std::unexpected(std::move(spool).error().in(
         fmt::format("decisions cannot be recorded ({})", kWithoutRecords)));

@@ -25,7 +25,7 @@ struct DecisionRecordsParts {
 // Thread-safe.
 class DecisionRecords {
  public:
-  // Null when the configuration records nothing, or the disk takes no writes and decisions may be
+  // Null when the configuration records nothing, or the disk takes nothing and decisions may be
   // given unrecorded: that is logged. kIo and other errors of the spool.
   static Result<std::unique_ptr<DecisionRecords>> open(const ClientConfig& config, bool is_volatile,
                                                        DecisionRecordsParts parts);

@@ -313,7 +313,7 @@ std::vector<record::Gap> missing_behind(const RingContent& content, const RingHe
 Result<OpenedSpool> recover(const std::filesystem::path& folder, const SpoolOptions& options,
                             const SpoolIdentity& identity) {
   NOTP_TRY(make_private_folder(folder));
-  NOTP_ASSIGN(SpoolLock lock, SpoolLock::acquire(folder));
+  NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
   OpenedSpool out{.lock = std::move(lock),
                   .table = nullptr,
                   .state = {},

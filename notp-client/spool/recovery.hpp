@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "common/storage/folder_lock.hpp"
 #include "notp-client/spool/log_tail.hpp"
 #include "notp-client/spool/segment_table.hpp"
 #include "notp-client/spool/spool.hpp"
-#include "notp-client/spool/spool_lock.hpp"
 
 namespace notp::spool {
 
@@ -17,7 +17,7 @@ namespace notp::spool {
 inline constexpr size_t kOldLogsKept = 4;
 
 struct OpenedSpool {
-  SpoolLock lock;
+  FolderLock lock;
   std::unique_ptr<SegmentTable> table;
   LogState state;  // of the run that begins; saved
   std::optional<PrivateKey> key;

@@ -194,11 +194,15 @@ Result<bool> Sealer::seal() {
 Result<SealedSegment> Sealer::build(const std::vector<UnsealedPtr>& records,
                                     record::Frontier& tree) {
   record::SegmentBuilder builder(tree.size(), random_bytes(record::kSegmentSecretBytes));
+  size_t bytes = 0;
+  for (const UnsealedPtr& record : records) bytes += record->record().size();
+  builder.expect(records.size(), std::min(bytes, limits::kSegmentContentBytesMax));
   for (const UnsealedPtr& record : records) {
     if (builder.is_full_for(record->record().size())) break;
-    builder.add(record->record(), tree);
+    builder.add(record->record());
   }
   std::vector<Hash> subtrees = record::subtrees(builder.first(), builder.leaves());
+  NOTP_TRY(tree.extend(builder.count(), subtrees));
   const record::LogId log = record::LogId::of(key_.public_key());
   SealedSegment out;
   NOTP_ASSIGN(out.segment,

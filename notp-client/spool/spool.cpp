@@ -46,7 +46,7 @@ struct DecisionSpool::State {
                {options, std::move(identity.signer)}, sealer_wakeup) {}
 
   const SpoolOptions options;
-  const SpoolLock lock;
+  const FolderLock lock;
   const std::unique_ptr<SegmentTable> table;
   const std::string trouble;  // that recovery has found
   const uint32_t run;

@@ -164,11 +164,11 @@ class Checker {
   SpoolReport report_;
 };
 
-Result<SpoolLock> lock_spool(const std::filesystem::path& folder) {
+Result<FolderLock> lock_spool(const std::filesystem::path& folder) {
   if (!std::filesystem::exists(folder / kTableFile))
     return fail(ErrorCode::kNotFound,
                 fmt::format("{} holds no spool: there is no {}", folder.string(), kTableFile));
-  return SpoolLock::acquire(folder);
+  return FolderLock::acquire(folder);
 }
 
 Result<SpoolReport> damaged(const Error& error) {
@@ -182,7 +182,7 @@ Result<SpoolReport> damaged(const Error& error) {
 }  // namespace
 
 Result<SpoolReport> describe_spool(const std::filesystem::path& folder) {
-  NOTP_ASSIGN(const SpoolLock lock, lock_spool(folder));
+  NOTP_ASSIGN(const FolderLock lock, lock_spool(folder));
   NOTP_ASSIGN(const auto table, SegmentTable::open_to_read(folder / kTableFile));
   NOTP_ASSIGN(auto state, table->load());
   if (!state)
@@ -191,7 +191,7 @@ Result<SpoolReport> describe_spool(const std::filesystem::path& folder) {
 }
 
 Result<SpoolReport> verify_spool(const std::filesystem::path& folder) {
-  NOTP_ASSIGN(const SpoolLock lock, lock_spool(folder));
+  NOTP_ASSIGN(const FolderLock lock, lock_spool(folder));
   const auto table = SegmentTable::open_to_read(folder / kTableFile);
   if (!table) return damaged(table.error());
   auto state = (*table)->load();

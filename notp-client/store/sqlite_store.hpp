@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "notp-client/store/folder_lock.hpp"
+#include "common/storage/folder_lock.hpp"
 #include "notp-client/store/store.hpp"
 #include "notp-client/store/store_report.hpp"
 

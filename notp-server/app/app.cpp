@@ -40,7 +40,8 @@ namespace asio = boost::asio;
 
 constexpr const char* kFleetFile = "fleet.db";
 constexpr const char* kJoinTokensFile = "join-tokens.db";
-constexpr const char* kCopies = "copies";  // of both databases
+constexpr const char* kCopies = "copies";      // of the databases
+constexpr const char* kAuditCopies = "audit";  // below it
 // A root that arrived in a session is checked within this time.
 constexpr TimeMs kRootLookMs = 3600LL * 1000;
 
@@ -100,7 +101,7 @@ class Server {
   MetricsRegistry metrics_;
   audit::QueryMetrics audit_queries_{*metrics_.families()};
   audit::FaultMetrics audit_faults_{*metrics_.families()};
-  std::unique_ptr<audit::AuditStore> audit_store_;
+  std::unique_ptr<audit::DayFiles> audit_store_;
   std::unique_ptr<audit::LogWriter> log_writer_;  // null: records are only read
   std::unique_ptr<service::RegistryLogIntake> log_intake_;
   std::unique_ptr<audit::AuditSearch> audit_search_;
@@ -349,11 +350,15 @@ void Server::copy_stores() {
   });
 }
 
-// Copies the fleet's database last: a process that waits for it has both.
+// Copies the fleet's database last: a process that waits for it has all.
 Result<void> Server::write_copies() const {
   const std::filesystem::path folder = config_.data_dir / kCopies;
   NOTP_TRY(make_private_folder(folder));
   if (tokens_) NOTP_TRY(tokens_->copy_to(folder / kJoinTokensFile));
+  if (audit_store_) {
+    NOTP_TRY(make_private_folder(folder / kAuditCopies));
+    NOTP_TRY(audit_store_->copy_to(folder / kAuditCopies));
+  }
   return fleet_->copy_to(folder / kFleetFile);
 }
 

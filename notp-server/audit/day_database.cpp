@@ -252,6 +252,10 @@ Result<void> DayDatabase::check_mark(const DayMark& mark) const {
   });
 }
 
+Result<void> DayDatabase::copy_to(const std::filesystem::path& file) const {
+  return copy_database(*database_, file);
+}
+
 Result<uint32_t> DayDatabase::last_row() const {
   return sqlite_try(kReading, [&] {
     return static_cast<uint32_t>(

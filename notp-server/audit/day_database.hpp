@@ -54,6 +54,8 @@ class DayDatabase {
 
   // The highest row; 0: none.
   Result<uint32_t> last_row() const;
+  // As copy_database().
+  Result<void> copy_to(const std::filesystem::path& file) const;
   // Adds the segments as the rows from `row` on, in one transaction.
   Result<void> append(uint32_t row, const std::vector<StoredSegment>& segments);
   // Up to `max` entries of the range's times below `row`, descending, or above it, ascending.

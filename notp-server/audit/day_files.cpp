@@ -526,4 +526,11 @@ Result<void> DayFiles::remove(uint64_t key) {
   return database->remove(row);
 }
 
+Result<void> DayFiles::copy_to(const std::filesystem::path& folder) const {
+  const MutexLock lock(today_mutex_);
+  if (today_.database)
+    NOTP_TRY(today_.database->copy_to(folder / day_file_name(today_.day->number)));
+  return logs_->copy_to(folder / kLogsFile);
+}
+
 }  // namespace notp::audit

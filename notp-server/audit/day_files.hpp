@@ -58,6 +58,11 @@ class DayFiles final : public AuditStore {
   Result<void> remove(uint64_t key) override;
   std::vector<StoreDamage> damages() const override;
 
+  // Copies what is being written into a folder: logs.db, and before it the file of the current day.
+  // The files of other days do not change and can be copied at any time. Nothing is stored
+  // meanwhile. kIo.
+  Result<void> copy_to(const std::filesystem::path& folder) const;
+
  private:
   // One day. Closed: its file is not written, readers hold `use` shared while they read it.
   struct Day {

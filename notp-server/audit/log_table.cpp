@@ -164,6 +164,11 @@ Result<void> LogTable::set_store(const Bytes& store) {
   });
 }
 
+Result<void> LogTable::copy_to(const std::filesystem::path& file) const {
+  const MutexLock lock(mutex_);
+  return copy_database(*database_, file);
+}
+
 Result<std::vector<DaySummary>> LogTable::days() const {
   return run("cannot read the days", [&](SQLite::Database& database) {
     SQLite::Statement rows(database,

@@ -32,6 +32,8 @@ class LogTable {
   Result<Bytes> store() const;
   Result<void> set_store(const Bytes& store);
 
+  // As copy_database().
+  Result<void> copy_to(const std::filesystem::path& file) const;
   Result<std::vector<DaySummary>> days() const;
   // Moves logs and days on, in one transaction. What a log already has changes nothing.
   Result<void> advance(uint32_t day, const std::vector<DayProgress>& progress);

@@ -99,13 +99,14 @@ Result<std::optional<SearchCursor>> walk_segment(SegmentRecords& records,
   const auto cursor_at = [&](uint32_t index) {
     return SearchCursor{row.key, index < row.count ? index : SearchCursor::kBeyond, ascending};
   };
+  const bool is_selected_by_head = !filter.needs_record() && !filter.needs_active();
   // Downwards, the index before 0 is UINT32_MAX.
   for (uint32_t i = from; i < row.count; i += ascending ? 1U : ~0U) {
     if (!columns.wanted[shapes[i]]) continue;
     if (!columns.times_us.empty() && !filter.is_in_time(columns.times_us[i])) continue;
     const Match match{records, i, shapes[i], columns.head.shapes()[shapes[i]],
                       columns.actives.empty() ? 0 : columns.actives[i]};
-    if (filter.needs_record() || filter.needs_active()) {
+    if (!is_selected_by_head) {
       NOTP_ASSIGN(const bool matches, matches_record(match, filter, actives));
       if (!matches) continue;
     }

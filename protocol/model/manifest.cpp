@@ -80,9 +80,10 @@ std::vector<std::string> broken_rules(const Manifest& manifest) {
   for (size_t i = 0; i < manifest.data_roots.size(); ++i) {
     const std::string& root = manifest.data_roots[i];
     if (contains("system", root) && root != kLogRulesRoot)
-      lines.push_back(fmt::format("/roots: \"{}\" is reserved: data.system is the agent's, but "
-                                  "for {}",
-                                  root, kLogRulesRoot));
+      lines.push_back(
+          fmt::format("/roots: \"{}\" is reserved: data.system is the agent's, but "
+                      "for {}",
+                      root, kLogRulesRoot));
     for (size_t k = 0; k < manifest.data_roots.size(); ++k)
       if (k != i && contains(root, manifest.data_roots[k]))
         lines.push_back(fmt::format("/roots: \"{}\" lies inside \"{}\"; name the outer one alone",

@@ -4,6 +4,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 
 #include "common/bytes.hpp"
@@ -24,8 +25,8 @@ class FieldWriter {
   template <std::integral T>
   void optional_number(int field, std::optional<T> value) {
     if (!value) return;
-    put_varint(out_, static_cast<uint64_t>(field) << 3);
-    put_varint(out_, static_cast<uint64_t>(*value));
+    put(static_cast<uint64_t>(field) << 3);
+    put(static_cast<uint64_t>(*value));
   }
 
   void bytes(int field, ByteView value) {
@@ -34,18 +35,18 @@ class FieldWriter {
   void optional_bytes(int field, std::optional<ByteView> value) {
     constexpr uint64_t kLengthDelimited = 2;
     if (!value) return;
-    put_varint(out_, static_cast<uint64_t>(field) << 3 | kLengthDelimited);
-    put_varint(out_, value->size());
+    put(static_cast<uint64_t>(field) << 3 | kLengthDelimited);
+    put(value->size());
     out_ += *value;
   }
 
   // What is not UTF-8 is written as printable() shows it: Protobuf refuses to read it.
   void text(int field, ByteView value) {
-    bytes(field, is_utf8(value) ? value : ByteView(printable(value, ByteView::npos)));
+    bytes(field, is_text(value) ? value : ByteView(printable(value, ByteView::npos)));
   }
   // An element of a repeated field, which is written when it is empty too.
   void element(int field, ByteView value) {
-    optional_bytes(field, is_utf8(value) ? value : ByteView(printable(value, ByteView::npos)));
+    optional_bytes(field, is_text(value) ? value : ByteView(printable(value, ByteView::npos)));
   }
 
   // Writes a message that `write(FieldWriter&)` fills, also an empty one.
@@ -57,6 +58,23 @@ class FieldWriter {
   }
 
  private:
+  void put(uint64_t value) {
+    if (value < 0x80)
+      out_.push_back(static_cast<char>(value));
+    else
+      put_varint(out_, value);
+  }
+  // Nearly all texts are ASCII, which is seen eight bytes at a time.
+  static bool is_text(ByteView value) {
+    constexpr uint64_t kHighBits = 0x8080'8080'8080'8080;
+    size_t at = 0;
+    for (uint64_t word = 0; at + sizeof word <= value.size(); at += sizeof word) {
+      std::memcpy(&word, value.data() + at, sizeof word);
+      if ((word & kHighBits) != 0) break;
+    }
+    return is_utf8(value.substr(at));
+  }
+
   Bytes& out_;
 };
 

@@ -148,7 +148,13 @@ void put(FieldWriter& out, const Dropped& dropped) {
   });
 }
 
+// What a decision has beside its two large texts, most often: what is reserved for it.
+constexpr size_t kUsualRestBytes = 512;
+
 void append_content(Bytes& out, int64_t time_ns, const Content& content) {
+  if (const auto* decision = std::get_if<DecisionContent>(&content))
+    out.reserve(out.size() + kUsualRestBytes + (decision->input ? decision->input->size() : 0) +
+                (decision->result ? decision->result->size() : 0));
   FieldWriter writer(out);
   writer.number(v1::Record::kTimeNsFieldNumber, time_ns);
   std::visit([&writer](const auto& each) { put(writer, each); }, content);

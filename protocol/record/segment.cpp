@@ -76,12 +76,21 @@ SegmentBuilder::SegmentBuilder(Position first, Bytes secret)
   NOTP_ASSERT(secret_.size() == kSegmentSecretBytes, "a segment's secret has its size");
 }
 
-void SegmentBuilder::add(ByteView record, Frontier& tree) {
-  const Hash leaf = leaf_hash(leaf_salt(secret_, first_ + leaves_.size()), record);
+void SegmentBuilder::expect(size_t records, size_t bytes) {
+  constexpr size_t kLengthBytes = 4;  // of kRecordBytesMax
+  leaves_.reserve(records);
+  content_.reserve(bytes + records * kLengthBytes);
+}
+
+void SegmentBuilder::add(ByteView record) {
+  leaves_.push_back(leaf_hash(leaf_salt(secret_, first_ + leaves_.size()), record));
   put_varint(content_, record.size());
   content_ += record;
-  leaves_.push_back(leaf);
-  tree.append(leaf);
+}
+
+void SegmentBuilder::add(ByteView record, Frontier& tree) {
+  add(record);
+  tree.append(leaves_.back());
 }
 
 bool SegmentBuilder::is_full_for(size_t bytes) const {

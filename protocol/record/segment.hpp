@@ -38,8 +38,12 @@ struct Segment {
 class SegmentBuilder {
  public:
   SegmentBuilder(Position first, Bytes secret);
+  // Says what will be added, so that nothing is moved meanwhile.
+  void expect(size_t records, size_t bytes);
   // The tree grows with it.
   void add(ByteView record, Frontier& tree);
+  // The same for a caller that extends the tree by the subtrees of leaves() afterwards.
+  void add(ByteView record);
   uint32_t count() const { return static_cast<uint32_t>(leaves_.size()); }
   Position first() const { return first_; }
   size_t content_bytes() const { return content_.size(); }

@@ -23,7 +23,9 @@ TEST_CASE("a renewal without changes is one small record, and nothing is answere
       must(proxy.add_route(static_cast<uint16_t>(stack.registry_port()), /*is_tls=*/true));
   const Agent& agent = stack.start_agent({.name = "edge-1",
                                           .ledgers = {kPayments},
-                                          .registry = fmt::format("127.0.0.1:{}", route->port())});
+                                          .registry = fmt::format("127.0.0.1:{}", route->port()),
+                                          // Its log would go up beside.
+                                          .more = {{"decisions", {{"record", false}}}}});
   REQUIRE(stack.becomes_active(agent, kPayments, 1));
   const auto sequence = [&] { return number_at(agent.status(), "freshness_sequence"); };
   // Starts at a renewal: the bytes of the session's opening are excluded.

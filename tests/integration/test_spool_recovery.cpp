@@ -324,7 +324,7 @@ TEST_CASE("one process uses a spool") {
   const auto verified = client::verify_decisions({site.spool, false});
   REQUIRE_FALSE(verified);
   CHECK(verified.error().code == ErrorCode::kConflict);
-  CHECK(verified.error().message.contains("stop it first"));
+  CHECK(verified.error().message.contains("stop it"));
 }
 
 TEST_CASE("without a certificate records wait in the ring, and are sealed when the name is known") {

@@ -44,7 +44,15 @@ TEST_CASE("a world has faults, attacks, age and refusals: it would notice") {
   CHECK(total.repairs > 20);
   CHECK(total.parts > 20);
   CHECK(total.sessions.size() == 12);
-  for (const char* code : {"clock", "equivocation", "expired", "replay", "rollback", "signature"})
+  CHECK(total.decisions > 500);
+  CHECK(total.decisions_lost > 10);
+  CHECK(total.decisions_lost < total.decisions / 4);
+  CHECK(total.records > total.decisions);
+  CHECK(total.segments > 200);
+  CHECK(total.log_gaps > 10);
+  CHECK(total.log_sessions.size() == 8);
+  for (const char* code : {"clock", "denied", "equivocation", "expired", "log_fork", "log_gap",
+                           "replay", "rollback", "signature"})
     CHECK_MESSAGE(total.alarms[code] > 0, code);
 }
 
@@ -53,4 +61,14 @@ TEST_CASE("without faults every release goes everywhere") {
   CHECK(verdict.violations.empty());
   CHECK(verdict.faults == 0);
   CHECK(verdict.statements_accepted > 0);
+}
+
+TEST_CASE("without faults every decision arrives, and no log has a gap or an end") {
+  const Verdict verdict = run_world({.seed = 5, .faults = false});
+  CHECK(verdict.violations.empty());
+  CHECK(verdict.decisions > 20);
+  CHECK(verdict.decisions_lost == 0);
+  CHECK(verdict.records > verdict.decisions);
+  CHECK(verdict.log_gaps == 0);
+  CHECK(verdict.alarms.empty());
 }

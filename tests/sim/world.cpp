@@ -29,9 +29,10 @@ SimTerms terms_of(const WorldOptions& options) {
 }  // namespace
 
 World::World(const WorldOptions& options)
-    : options_(options),
-      random_(options.seed),
-      registry_(sim_ledgers(), terms_of(options), random_) {
+    : WorldPort(options.seed),
+      options_(options),
+      registry_(sim_ledgers(), terms_of(options), random()),
+      logs_(*this, options) {
   for (size_t i = 0; i < options.agents; ++i) {
     agents_.push_back(std::make_unique<Agent>());
     agents_.back()->index = i;
@@ -73,12 +74,12 @@ void World::publish(const model::LedgerId& ledger, bool pdp_may_refuse) {
 }
 
 void World::publish_somewhere() {
-  publish(registry_.ledgers()[random_.below(registry_.ledgers().size())], /*pdp_may_refuse=*/true);
+  publish(registry_.ledgers()[random().below(registry_.ledgers().size())], /*pdp_may_refuse=*/true);
 }
 
 // A new release follows later.
 void World::withdraw() {
-  const model::LedgerId ledger = registry_.ledgers()[random_.below(registry_.ledgers().size())];
+  const model::LedgerId ledger = registry_.ledgers()[random().below(registry_.ledgers().size())];
   const PublishedRelease* release = registry_.head(ledger);
   if (!release) return;
   if (chance(4) && release->release.version > 1)
@@ -98,7 +99,7 @@ void World::withdraw() {
 void World::change_roots() {
   SimTrust& trust = registry_.trust();
   const TimeMs wall_ms = registry_now().wall_ms;
-  switch (random_.below(4)) {
+  switch (random().below(4)) {
     case 0:
       trust.rotate_root_keys(wall_ms);
       break;
@@ -139,7 +140,7 @@ void World::steal() {
 // Mostly as a network clock corrects it; at times as only a user sets it.
 void World::clock_jumps(Agent& agent) {
   const TimeMs sign = chance(2) ? 1 : -1;
-  switch (random_.below(6)) {
+  switch (random().below(6)) {
     case 0:
       set_clock(agent, sign * between(kHourMs, 5 * kHourMs));
       break;
@@ -155,11 +156,11 @@ void World::clock_jumps(Agent& agent) {
 }
 
 void World::random_fault() {
-  Agent& agent = *agents_[random_.below(agents_.size())];
-  switch (random_.below(8)) {
+  Agent& agent = *agents_[random().below(agents_.size())];
+  switch (random().below(8)) {
     case 0:
     case 1:
-      if (agent.core) crash(agent);
+      if (!logs_.crash_soon(agent.index)) crash_node(agent.index);
       break;
     case 2:
     case 3:
@@ -174,11 +175,11 @@ void World::random_fault() {
       break;
     case 5:
     case 6:
-      if (!agent.store.damage(random_)) break;
+      if (!agent.store.damage(random())) break;
       note("damage", agent.index);
       ++verdict_.faults;
       // Detected on reading: by the next delta that needs it, or by the next start.
-      if (agent.core && chance(2)) crash(agent);
+      if (chance(2)) crash_node(agent.index);
       break;
     default:
       note("partition", agent.index);
@@ -196,6 +197,7 @@ void World::random_fault() {
 void World::heal() {
   note("heal", 0);
   healed_ = true;
+  logs_.heal();
   if (theft_.freshness_key) {
     registry_.trust().rotate_freshness_key(registry_now().wall_ms);
     roots_changed();
@@ -211,9 +213,9 @@ void World::heal() {
     set_clock(*agent, 0);
     if (!agent->core) continue;
     if (agent->clock.steady(now(*agent)) > now(*agent).wall_ms + kSecondMs) {
-      stop(*agent);  // and --reset-clock
-      at(between(10, 1'000), [this, &agent = *agent] { boot(agent); });
-    } else if (agent->link && agent->link->conduct != Conduct::kHonest) {
+      restart_node(agent->index);  // and --reset-clock
+    } else if (agent->link &&
+               (agent->link->conduct != Conduct::kHonest || logs_.is_lied_to(agent->index))) {
       cut(*agent);
       settle(*agent);
     }
@@ -233,16 +235,18 @@ void World::tell_days_of_faults() {
   for (auto& agent : agents_) at(between(0, 2'000), [this, &agent = *agent] { boot(agent); });
   for (size_t i = 0; i < options_.publishes; ++i)
     at(between(0, kSafetyMs), [this] { publish_somewhere(); });
-  for (uint64_t i = 0, n = random_.below(6); i < n; ++i)
+  for (uint64_t i = 0, n = random().below(6); i < n; ++i)
     at(between(1'000, kSafetyMs), [this] { change_roots(); });
-  for (uint64_t i = 0, n = random_.below(4); i < n; ++i)
+  for (uint64_t i = 0, n = random().below(4); i < n; ++i)
     at(between(1'000, kSafetyMs), [this] { withdraw(); });
   if (options_.faults) {
     for (auto& agent : agents_) clock_jumps(*agent);
-    for (uint64_t i = 0, n = 5 + random_.below(60); i < n; ++i)
+    for (uint64_t i = 0, n = 5 + random().below(60); i < n; ++i)
       at(between(1'000, kSafetyMs), [this] { random_fault(); });
     if (chance(2)) at(between(0, kSafetyMs / 2), [this] { steal(); });
   }
+  logs_.begin(kSafetyMs + 80'000);
+  if (options_.faults) logs_.begin_faults(kSafetyMs);
   // Follow-ups of a withdrawal or a new publisher's key come before.
   at(kSafetyMs + 20'000, [this] { heal(); });
   run_until(now_ms_ + kSafetyMs + 20'000 + kLivenessMs);
@@ -271,6 +275,7 @@ void World::tell_outage() {
         });
     }
   }
+  logs_.begin(kOutageStartMs + options_.outage_ms);
   at(kOutageStartMs + options_.outage_ms - 1, [this] { check_expired(); });
   at(kOutageStartMs + options_.outage_ms, [this] { heal(); });
   run_until(now_ms_ + kOutageStartMs + options_.outage_ms + kLivenessMs);
@@ -297,18 +302,36 @@ Verdict World::run() {
   else
     tell_days_of_faults();
   if (verdict_.violations.empty()) check_converged();
+  if (verdict_.violations.empty()) logs_.check_arrived();
+  logs_.count(verdict_);
   verdict_.trace_hash = trace_.finish();
   return std::move(verdict_);
 }
 
 Verdict& Verdict::operator+=(const Verdict& other) {
-  for (uint64_t Verdict::* count :
-       {&Verdict::events, &Verdict::faults, &Verdict::refused, &Verdict::activations,
-        &Verdict::roots_made, &Verdict::roots_walked, &Verdict::statements_signed,
-        &Verdict::statements_accepted, &Verdict::withdrawals, &Verdict::stale, &Verdict::expired,
-        &Verdict::inventories, &Verdict::repairs, &Verdict::parts})
+  for (uint64_t Verdict::* count : {&Verdict::events,
+                                    &Verdict::faults,
+                                    &Verdict::refused,
+                                    &Verdict::activations,
+                                    &Verdict::roots_made,
+                                    &Verdict::roots_walked,
+                                    &Verdict::statements_signed,
+                                    &Verdict::statements_accepted,
+                                    &Verdict::withdrawals,
+                                    &Verdict::stale,
+                                    &Verdict::expired,
+                                    &Verdict::inventories,
+                                    &Verdict::repairs,
+                                    &Verdict::parts,
+                                    &Verdict::decisions,
+                                    &Verdict::decisions_lost,
+                                    &Verdict::records,
+                                    &Verdict::segments,
+                                    &Verdict::log_gaps,
+                                    &Verdict::logs})
     this->*count += other.*count;
   for (const auto& [name, count] : other.sessions) sessions[name] += count;
+  for (const auto& [name, count] : other.log_sessions) log_sessions[name] += count;
   for (const auto& [name, count] : other.alarms) alarms[name] += count;
   return *this;
 }

@@ -2,7 +2,8 @@
 // checks under a virtual clock and a network that delays, fragments, cuts and partitions. Processes
 // crash and lose unsynced writes, disks damage content, clocks jump; the registry lags, tampers or
 // attacks, with or without stolen keys; roots, keys and epochs change, releases are withdrawn; PDPs
-// are slow or refuse. A safety phase with faults is followed by a liveness phase without.
+// are slow or refuse; decisions are recorded and shipped, and their logs lost. A safety phase with
+// faults is followed by a liveness phase without.
 #pragma once
 
 #include <cstdint>
@@ -41,12 +42,17 @@ struct Verdict {
   uint64_t roots_made = 0, roots_walked = 0;
   uint64_t statements_signed = 0, statements_accepted = 0;
   uint64_t withdrawals = 0;
-  uint64_t stale = 0, expired = 0;                // times that a node reported it of a release
-  uint64_t inventories = 0;                       // requested by registries
-  uint64_t repairs = 0;                           // checks of what is left of a store
-  uint64_t parts = 0;                             // artifacts against a part of a release
-  std::map<std::string_view, uint64_t> sessions;  // by what the registry's side did
-  std::map<std::string_view, uint64_t> alarms;    // by code
+  uint64_t stale = 0, expired = 0;                    // times that a node reported it of a release
+  uint64_t inventories = 0;                           // requested by registries
+  uint64_t repairs = 0;                               // checks of what is left of a store
+  uint64_t parts = 0;                                 // artifacts against a part of a release
+  uint64_t decisions = 0, decisions_lost = 0;         // answered; not at the registry at the end
+  uint64_t records = 0, segments = 0;                 // at the registry, and commits of segments
+  uint64_t log_gaps = 0;                              // gap records among them
+  uint64_t logs = 0;                                  // begun by nodes
+  std::map<std::string_view, uint64_t> sessions;      // by what the registry's side did
+  std::map<std::string_view, uint64_t> log_sessions;  // by what it did with a log
+  std::map<std::string_view, uint64_t> alarms;        // by code
 
   // Adds the counts; violations and trace remain unchanged.
   Verdict& operator+=(const Verdict& other);

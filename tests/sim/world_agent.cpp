@@ -12,10 +12,6 @@ constexpr TimeMs kBackoffMaxMs = 5'000;
 
 }  // namespace
 
-std::string node_identity(const Agent& agent) {
-  return fmt::format("spiffe://{}/node/{}", kTrustDomain, agent.index);
-}
-
 Now World::look(Agent& agent) {
   agent.clock.look(now(agent));
   return now(agent);
@@ -53,7 +49,7 @@ void World::boot(Agent& agent) {
   auto state = agent.store.load();
   NOTP_ASSERT(state, "the memory store loads");
   auto trust = agent::AgentTrust::open({.trust_domain = std::string(kTrustDomain),
-                                        .audience = node_identity(agent),
+                                        .audience = node_id(agent.index),
                                         .ledgers = registry_.ledgers()},
                                        registry_.trust().envelope(1), *state, now(agent));
   if (!trust) return violation(agent.index, "cannot start: " + trust.error().message);
@@ -65,7 +61,8 @@ void World::boot(Agent& agent) {
           .ledgers = registry_.ledgers(),
           .backoff_first_ms = kBackoffFirstMs,
           .backoff_max_ms = options_.outage_ms > 0 ? limits::kBackoffMaxMs : kBackoffMaxMs},
-      std::move(*state), *std::move(trust), random_, now(agent));
+      std::move(*state), *std::move(trust), random(), now(agent));
+  logs_.booted(agent.index);
   agent.core->start(look(agent));
   settle(agent);
 }
@@ -83,7 +80,9 @@ void World::crash(Agent& agent) {
   note("crash", agent.index);
   ++verdict_.faults;
   check_crash(agent);
-  agent.store.crash(random_);
+  agent.store.crash(random());
+  const bool machine = chance(2);
+  logs_.crashed(agent.index, machine);
   stop(agent);
   if (const auto& statements = agent.store.state().statements; !statements.empty())
     remember_statement(
@@ -92,7 +91,6 @@ void World::crash(Agent& agent) {
         /*attests=*/false);
   else
     agent.withdrawn.clear();
-  const bool machine = chance(2);
   if (machine && faulty() && chance(2)) clock_jumps(agent);
   check(agent);
   at(between(10, 8'000), [this, &agent, machine] {
@@ -225,6 +223,11 @@ void World::run_effect(Agent& agent, agent::effect::Persist& effect) {
   on_store(agent, write);
 }
 
+// As AgentHost does.
+void World::run_effect(Agent& agent, agent::effect::LogGranted& effect) {
+  agent.core->on_log_shipped(logs_.granted(agent.index, effect.grant), look(agent));
+}
+
 void World::run_effect(Agent& agent, agent::effect::Alarm& effect) {
   ++verdict_.alarms[error_traits(effect.error.code).name];
   note("alarm", agent.index, effect.error.message);
@@ -244,6 +247,53 @@ void World::run_effect(Agent& agent, agent::effect::Aged& effect) {
                    trust::freshness_state_name(effect.freshness_status.state),
                    effect.freshness_status.withdrawn ? " withdrawn" : ""));
   check_aged(agent, effect);
+}
+
+// --- what decision records need of a node
+
+std::optional<record::ActiveSet> World::active_set(size_t node) const {
+  const Agent& agent = *agents_[node];
+  if (!agent.core || agent.pdp.empty()) return std::nullopt;
+  record::ActiveSet out;
+  for (const auto& [ledger, decided] : agent.pdp) {
+    const PublishedRelease* release = registry_.signed_by_publisher(decided.release);
+    out.releases.push_back(
+        {trust::ref_of(release->release, release->hash),
+         std::string(trust::freshness_state_name(decided.desired.freshness_status.state))});
+  }
+  out.engine = "sim";
+  return out;
+}
+
+void World::crash_node(size_t node) {
+  if (agents_[node]->core) crash(*agents_[node]);
+}
+
+void World::restart_node(size_t node) {
+  Agent& agent = *agents_[node];
+  logs_.stopped(node);
+  stop(agent);
+  at(between(10, 1'000), [this, &agent] { boot(agent); });
+}
+
+void World::cut_node(size_t node) {
+  cut(*agents_[node]);
+  settle(*agents_[node]);
+}
+
+void World::send_grant(size_t node, uint64_t link, const wire::LogGrant& grant) {
+  Agent& agent = *agents_[node];
+  if (!agent.core || !agent.link || agent.link->id != link) return;
+  agent.link->server->log_granted(grant);
+  at_agent(agent, 0, [] {});  // what the session sends
+}
+
+void World::refuse_log(size_t node, const Error& error) {
+  agents_[node]->core->on_log_shipped(std::unexpected(error), look(*agents_[node]));
+}
+
+std::string World::log_refused(size_t node) const {
+  return agents_[node]->core->status().log_refused;
 }
 
 }  // namespace notp::sim

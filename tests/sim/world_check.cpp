@@ -214,7 +214,7 @@ void World::check_accepted(Agent& agent, const store::FreshnessKeep& keep) {
   const auto envelope = trust::Envelope::decode(keep.envelope);
   const auto statement = trust::Freshness::decode(envelope->payload);
   note("accepted", agent.index, fmt::format("{}", keep.sequence));
-  if (statement->audience != node_identity(agent))
+  if (statement->audience != node_id(agent.index))
     violation(agent.index, "accepted a statement for " + statement->audience);
   if (statement->expires_ms <= agent.clock.with_jumps(now(agent)))
     violation(agent.index, "accepted a statement that had expired");

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/crypto/x509.hpp"
 #include "protocol/delta/artifact.hpp"
 
 namespace notp {
@@ -20,6 +21,9 @@ Result<trust::ReleaseEnvelope> read_envelope_anew(ByteView artifact,
 Result<AppliedArtifact> apply_artifact_anew(ByteView artifact, const ReleaseContent* base,
                                             const ApplyLimits& limits);
 }  // namespace delta
+namespace x509 {
+Result<Certificate> read_der_anew(ByteView der);
+}
 
 namespace {
 
@@ -74,6 +78,7 @@ struct OfThisThread {
   Memo<Frame> frames;
   Memo<trust::ReleaseEnvelope> envelopes;
   Memo<Applied> applied;
+  Memo<std::shared_ptr<X509>> certificates;
 };
 
 OfThisThread& of_this_thread() {
@@ -109,8 +114,11 @@ bool loads(const delta::ReleaseContent& base, const std::vector<std::pair<Hash, 
 }  // namespace
 
 void sim::begin_memo(bool remembers) {
+  // Nodes have the same certificates in every world.
+  auto certificates = std::move(of_this_thread().certificates);
   of_this_thread() = {};
   of_this_thread().remembers = remembers;
+  of_this_thread().certificates = std::move(certificates);
 }
 
 // With less room zstd gives up, or finds the same: a frame is good for at least as much room as it
@@ -169,6 +177,19 @@ Result<delta::AppliedArtifact> delta::apply_artifact(ByteView artifact,
   NOTP_ASSIGN(delta::AppliedArtifact applied, delta::apply_artifact_anew(artifact, &noted, limits));
   state.applied.keep(std::move(key), {applied, std::move(loaded)});
   return applied;
+}
+
+Result<x509::Certificate> x509::read_der(ByteView der) {
+  OfThisThread& state = of_this_thread();
+  if (!state.remembers) return read_der_anew(der);
+  const std::shared_ptr<X509>* known = state.certificates.find(der);
+  if (known == nullptr) {
+    NOTP_ASSIGN(Certificate read, read_der_anew(der));
+    state.certificates.keep(Bytes(der), {read.release(), X509_free});
+    known = state.certificates.find(der);
+  }
+  X509_up_ref(known->get());
+  return Certificate(known->get());
 }
 
 }  // namespace notp

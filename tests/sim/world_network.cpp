@@ -17,7 +17,7 @@ constexpr size_t kCoreTimer = 0, kClientTimer = 1, kServerTimer = 2;
 
 Conduct World::choose_conduct() {
   if (!faulty() || chance(2)) return Conduct::kHonest;
-  const auto conduct = static_cast<Conduct>(random_.below(12));
+  const auto conduct = static_cast<Conduct>(random().below(12));
   if (conduct == Conduct::kTwinRelease && !theft_.publisher) return Conduct::kLags;
   if (conduct == Conduct::kStolenFreshness && !theft_.freshness_key) return Conduct::kReplays;
   return conduct;
@@ -39,16 +39,18 @@ void World::connect(Agent& agent) {
     if (link->conduct == Conduct::kForgedRelease) registry_.make_forgery(ledger);
   }
   SimCatalog::Lag lag;
-  if (link->conduct == Conduct::kLags) lag = {1 + random_.below(4), random_.below(3)};
+  if (link->conduct == Conduct::kLags) lag = {1 + random().below(4), random().below(3)};
   link->catalog = std::make_unique<SimCatalog>(registry_, link->conduct, lag);
   link->freshness = std::make_unique<SimFreshness>(registry_, *link->catalog, link->conduct, theft_,
-                                                   recordings_, random_);
+                                                   recordings_, random());
   link->server = std::make_unique<session::ServerSession>(
       session::ServerPorts{*link->catalog, *link->catalog, rights_, link->freshness.get()},
       session::ServerInfo{
-          .server = "sim", .trust_domain = std::string(kTrustDomain), .peer = node_identity(agent)},
+          .server = "sim", .trust_domain = std::string(kTrustDomain), .peer = node_id(agent.index)},
       registry_now());
-  link->client = &agent.core->on_connected(look(agent), kNoCertificate);
+  link->client = &agent.core->on_connected(look(agent), kNoCertificate,
+                                           logs_.connecting(agent.index, link->id));
+  logs_.connected(agent.index, *link->client);
   note("connected", agent.index, std::string(conduct_name(link->conduct)));
   agent.link = std::move(link);
 }
@@ -57,6 +59,7 @@ void World::cut(Agent& agent) {
   if (!agent.link) return;
   note("cut", agent.index);
   const Now now = look(agent);
+  logs_.disconnected(agent.index);
   agent.link->client->on_cut(now);
   agent.core->on_session_progress(now);
   agent.core->on_disconnected(std::nullopt, now);
@@ -87,7 +90,7 @@ void World::deliver(Agent& agent, bool to_server, Bytes bytes) {
   for (size_t offset = 0; offset < bytes.size();) {
     const size_t piece = chance(3)
                              ? bytes.size() - offset
-                             : std::min<size_t>(bytes.size() - offset, 1 + random_.below(900));
+                             : std::min<size_t>(bytes.size() - offset, 1 + random().below(900));
     arrives = std::max(arrives, now_ms_ + between(1, faulty() && chance(30) ? 2'000 : 60));
     at_agent(agent, arrives - now_ms_,
              [this, &agent, to_server, id = agent.link->id, part = bytes.substr(offset, piece)] {
@@ -114,6 +117,12 @@ void World::serve(Agent& agent) {
     } else if (const auto* attested = std::get_if<session::server_event::Attested>(&event)) {
       ++verdict_.statements_signed;
       note("vouched", agent.index, fmt::format("{}", attested->freshness.sequence));
+    } else if (auto* offered = std::get_if<session::server_event::LogOffered>(&event)) {
+      logs_.on_event(agent.index, *offered);
+    } else if (auto* announced = std::get_if<session::server_event::LogAnnounced>(&event)) {
+      logs_.on_event(agent.index, *announced);
+    } else if (auto* arrived = std::get_if<session::server_event::SegmentArrived>(&event)) {
+      logs_.on_event(agent.index, *arrived);
     } else if (const auto* closed = std::get_if<session::server_event::Closed>(&event)) {
       note("closed", agent.index, closed->error.message);
     }
@@ -129,7 +138,7 @@ void World::give_artifact(Link& link, const session::server_event::ArtifactNeede
   if ((*artifact)->partial) ++verdict_.parts;
   if (link.conduct == Conduct::kTampers) {
     Bytes damaged = *(*artifact)->bytes;
-    damaged[random_.below(damaged.size())] ^= static_cast<char>(1 + random_.below(255));
+    damaged[random().below(damaged.size())] ^= static_cast<char>(1 + random().below(255));
     (*artifact)->bytes = std::make_shared<const Bytes>(std::move(damaged));
   }
   link.server->artifact_ready(need.ticket, std::move(**artifact));

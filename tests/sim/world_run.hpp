@@ -1,5 +1,6 @@
 // One run of a world. Its parts: world.cpp (time and stories), world_agent.cpp (processes, effects
-// of cores), world_network.cpp (sessions), world_check.cpp (invariants).
+// of cores), world_network.cpp (sessions), world_check.cpp (invariants), world_logs.hpp (decision
+// records).
 #pragma once
 
 #include <array>
@@ -15,6 +16,8 @@
 #include "tests/sim/memory_store.hpp"
 #include "tests/sim/sim_session.hpp"
 #include "tests/sim/world.hpp"
+#include "tests/sim/world_logs.hpp"
+#include "tests/sim/world_port.hpp"
 
 namespace notp::sim {
 
@@ -81,26 +84,21 @@ struct Agent {
   std::map<model::LedgerId, Overdue> overdue;
 };
 
-class World {
+class World final : private WorldPort {
  public:
   explicit World(const WorldOptions& options);
   Verdict run();
 
  private:
-  using Action = std::function<void()>;
-
   // --- time and stories
   Now registry_now() const { return {kWallStartMs + now_ms_, now_ms_}; }
-  void at(TimeMs delay_ms, Action action);
+  TimeMs time_ms() const override { return now_ms_; }
+  void at(TimeMs delay_ms, Action action) override;
   // Like at(), but dropped when the agent's process has died by then.
   void at_agent(Agent& agent, TimeMs delay_ms, Action action);
-  void note(std::string_view what, size_t agent, const std::string& detail = {});
-  void violation(size_t agent, const std::string& text);
-  bool faulty() const { return options_.faults && options_.outage_ms == 0 && !healed_; }
-  bool chance(uint64_t one_in) { return random_.below(one_in) == 0; }
-  TimeMs between(TimeMs low, TimeMs high) {
-    return low + static_cast<TimeMs>(random_.below(static_cast<uint64_t>(high - low + 1)));
-  }
+  void note(std::string_view what, size_t agent, const std::string& detail = {}) override;
+  void violation(size_t agent, const std::string& text) override;
+  bool faulty() const override { return options_.faults && options_.outage_ms == 0 && !healed_; }
   void tell_days_of_faults();
   void tell_outage();
   void run_until(TimeMs end_ms);
@@ -135,9 +133,24 @@ class World {
   void run_effect(Agent& agent, agent::effect::Aged& effect);
   void run_effect(Agent&, agent::effect::RootAged&) {}
   void run_effect(Agent&, agent::effect::Answered&) {}
+  void run_effect(Agent& agent, agent::effect::LogGranted& effect);
   void run_effect(Agent& agent, agent::effect::Alarm& effect);
   void run_effect(Agent& agent, agent::effect::Changed& effect);
   void pdp_decides(Agent& agent, const agent::effect::Activate& what);
+
+  // --- what decision records need of a node
+  void at_node(size_t node, TimeMs delay_ms, Action action) override {
+    at_agent(*agents_[node], delay_ms, std::move(action));
+  }
+  TimeMs wall_ms(size_t node) const override { return now(*agents_[node]).wall_ms; }
+  bool is_running(size_t node) const override { return agents_[node]->core != nullptr; }
+  std::optional<record::ActiveSet> active_set(size_t node) const override;
+  void crash_node(size_t node) override;
+  void restart_node(size_t node) override;
+  void cut_node(size_t node) override;
+  void send_grant(size_t node, uint64_t link, const wire::LogGrant& grant) override;
+  void refuse_log(size_t node, const Error& error) override;
+  std::string log_refused(size_t node) const override;
 
   // --- the network
   Conduct choose_conduct();
@@ -184,7 +197,6 @@ class World {
   };
 
   const WorldOptions options_;
-  SeededRandom random_;
   SimRegistry registry_;
   AllRights rights_;
   Recordings recordings_;
@@ -197,8 +209,7 @@ class World {
   uint64_t next_link_ = 1;
   Sha256 trace_;
   Verdict verdict_;
+  LogWorld logs_;
 };
-
-std::string node_identity(const Agent& agent);
 
 }  // namespace notp::sim

@@ -1,13 +1,24 @@
 #include "tests/sim/world_signatures.hpp"
 
+#include <fmt/format.h>
+
 #include <cstring>
 #include <unordered_map>
 #include <utility>
 
+#include "common/crypto/x509.hpp"
+#include "protocol/record/checkpoint.hpp"
+
 namespace notp {
 
-// The library's own verify_signature(), compiled under this name by CMakeLists.txt.
+// The library's own functions, compiled under these names by CMakeLists.txt.
 bool verify_signature_by_libcrypto(const PublicKey& key, ByteView message, ByteView signature);
+namespace x509 {
+bool verify_message_by_libcrypto(EVP_PKEY* key, ByteView message, ByteView signature);
+}
+namespace record {
+std::string sign_checkpoint_by_libcrypto(const Checkpoint& checkpoint, const PrivateKey& key);
+}
 
 namespace {
 
@@ -75,6 +86,31 @@ bool verify_signature(const PublicKey& key, ByteView message, ByteView signature
   if (signature.size() != kSignatureBytes) return false;
   const auto made = state.known.find(signature);
   return made != state.known.end() && made->second.key == key && made->second.message == message;
+}
+
+// The certificates of nodes have Ed25519 keys (node_keys.hpp).
+bool x509::verify_message(EVP_PKEY* key, ByteView message, ByteView signature) {
+  if (of_this_thread().how == sim::Signatures::kEd25519)
+    return verify_message_by_libcrypto(key, message, signature);
+  PublicKey known;
+  size_t size = known.bytes.size();
+  return EVP_PKEY_is_a(key, "ED25519") == 1 &&
+         EVP_PKEY_get_raw_public_key(key, known.bytes.data(), &size) == 1 &&
+         verify_signature(known, message, signature);
+}
+
+// C2SP signed-note: the text, then the first bytes of the key's id and the signature.
+std::string record::sign_checkpoint(const Checkpoint& checkpoint, const PrivateKey& key) {
+  if (of_this_thread().how == sim::Signatures::kEd25519)
+    return sign_checkpoint_by_libcrypto(checkpoint, key);
+  const PublicKey public_key = key.public_key();
+  const std::string text = fmt::format("{}\n{}\n{}\n", checkpoint.origin, checkpoint.size,
+                                       to_base64(checkpoint.root.view()));
+  const Hash id =
+      Sha256().update(checkpoint.origin).update("\n\x01").update(public_key.view()).finish();
+  return fmt::format(
+      "{}\n— {} {}\n", text, checkpoint.origin,
+      to_base64(Bytes(id.view().substr(0, 4)) + sim::sign_statement(key, public_key, text)));
 }
 
 }  // namespace notp

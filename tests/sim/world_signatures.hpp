@@ -2,9 +2,10 @@
 // simulation's time.
 //
 // Every genuine signature of a world is made here, so one is valid exactly if it was made here for
-// that key and message: the simulation's notp::verify_signature(), linked in place of the
-// library's, looks that up. Releases and roots are signed with Ed25519; statements, of which a
-// world signs hundreds, get 64 bytes of a digest instead.
+// that key and message: the simulation's notp::verify_signature() and x509::verify_message(),
+// linked in place of the library's, look that up. Releases and roots are signed with Ed25519;
+// statements, checkpoints of logs and their announcements, of which a world signs hundreds, get 64
+// bytes of a digest instead.
 //
 // With Signatures::kEd25519 libcrypto makes and verifies all of them. The world stays the same.
 //

@@ -50,7 +50,13 @@ std::string report_text(const Campaign& campaign, uint64_t first, uint64_t seeds
   text +=
       fmt::format("  statements {} signed, {} accepted; ledgers {} times stale, {} expired\n",
                   total.statements_signed, total.statements_accepted, total.stale, total.expired);
-  return text + counts_text("sessions", total.sessions) + counts_text("alarms", total.alarms) +
+  text += fmt::format(
+      "  decisions {} answered, {} not at the registry; logs {} begun, {} records, {} gaps, {} "
+      "commits\n",
+      total.decisions, total.decisions_lost, total.logs, total.records, total.log_gaps,
+      total.segments);
+  return text + counts_text("sessions", total.sessions) + counts_text("logs", total.log_sessions) +
+         counts_text("alarms", total.alarms) +
          fmt::format("  {:.1f} s, {:.1f} seeds a second\n", campaign.seconds, rate(campaign));
 }
 
@@ -79,7 +85,14 @@ json::object report_json(const Campaign& campaign, uint64_t first, uint64_t seed
                         {"inventories", total.inventories},
                         {"repairs", total.repairs},
                         {"parts", total.parts},
+                        {"decisions", total.decisions},
+                        {"decisions_lost", total.decisions_lost},
+                        {"records", total.records},
+                        {"log_gaps", total.log_gaps},
+                        {"log_commits", total.segments},
+                        {"logs", total.logs},
                         {"sessions", counts_json(total.sessions)},
+                        {"log_sessions", counts_json(total.log_sessions)},
                         {"alarms", counts_json(total.alarms)}};
   if (seeds == 1) document["trace_hash"] = total.trace_hash.hex();
   return document;

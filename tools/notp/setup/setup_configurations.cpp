@@ -47,7 +47,8 @@ std::string registry_configuration(const SetupPlan& plan) {
          fmt::format(
              "# What no entry grants is denied.\nrights:\n"
              "  - {{identity: {}, ledgers: [{all}], actions: [read, publish, fleet]}}\n"
-             "  - {{identity: {}, ledgers: [{all}], actions: [read, fleet, trust, enroll]}}\n"
+             "  - {{identity: {}, ledgers: [{all}], actions: [read, fleet, trust, enroll, "
+             "audit]}}\n"
              "  - {{identity: \"node/*\", ledgers: [{all}], actions: [read]}}\n",
              json_string("publisher/" + plan.publisher), json_string("admin/" + plan.admin),
              fmt::arg("all", all));

@@ -3,27 +3,21 @@
 
 #include <filesystem>
 
+#include "common/descriptor.hpp"
 #include "common/result.hpp"
 
-namespace notp::store {
+namespace notp {
 
 // Holds flock(2) on "<folder>/lock" for its lifetime; the kernel releases it when the process ends,
-// however it ends. Movable, not copyable.
+// however it ends. On a read-only disk no process can write, and it holds nothing.
 class FolderLock {
  public:
   // kConflict when another process holds it, with that process's id; kIo.
   static Result<FolderLock> acquire(const std::filesystem::path& folder);
 
-  FolderLock(FolderLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FolderLock& operator=(FolderLock&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~FolderLock();
-
  private:
-  explicit FolderLock(int fd) : fd_(fd) {}
-  int fd_;
+  explicit FolderLock(Descriptor file) : file_(std::move(file)) {}
+  Descriptor file_;
 };
 
-}  // namespace notp::store
+}  // namespace notp
