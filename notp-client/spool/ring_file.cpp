@@ -83,15 +83,23 @@ Result<std::shared_ptr<RingFile>> RingFile::create(const std::filesystem::path& 
   Descriptor opened(::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!opened.is_open()) return io_error("create", file);
   std::shared_ptr<RingFile> ring(new RingFile(std::move(opened), file));
-  // Space that is only reserved could still run out, or be found damaged, at a write.
+  if (auto filled = ring->fill(std::move(header)); !filled) {
+    // What it took would be missing to those who can do with less.
+    std::filesystem::remove(file, ignored);
+    return std::unexpected(std::move(filled).error());
+  }
+  return ring;
+}
+
+// Space that is only reserved could still run out, or be found damaged, at a write.
+Result<void> RingFile::fill(RingHeader header) {
   const Bytes zeros(kZeroStepBytes, '\0');
   const uint64_t end = kFramesAt + header.capacity;
   for (uint64_t at = 0; at < end; at += kZeroStepBytes)
-    NOTP_TRY(
-        ring->put(at, ByteView(zeros).substr(0, std::min<uint64_t>(kZeroStepBytes, end - at))));
-  NOTP_TRY(ring->begin_with(std::move(header)));
-  if (::fsync(ring->file_.get()) != 0) return io_error("flush", file);
-  return ring;
+    NOTP_TRY(put(at, ByteView(zeros).substr(0, std::min<uint64_t>(kZeroStepBytes, end - at))));
+  NOTP_TRY(begin_with(std::move(header)));
+  if (::fsync(file_.get()) != 0) return io_error("flush", path_);
+  return {};
 }
 
 Result<std::shared_ptr<RingFile>> RingFile::open(const std::filesystem::path& file) {

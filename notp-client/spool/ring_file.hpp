@@ -78,6 +78,7 @@ class RingFile {
  private:
   RingFile(Descriptor file, std::filesystem::path path)
       : file_(std::move(file)), path_(std::move(path)) {}
+  Result<void> fill(RingHeader header);
   Result<void> put(uint64_t at, ByteView bytes);
   Result<void> get(uint64_t at, std::span<char> out) const;
   std::optional<RingHeader> read_slot(size_t slot, uint64_t& sequence) const;

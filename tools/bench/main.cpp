@@ -1,5 +1,6 @@
 // notp-bench: measures the product and its controls in the same run on the same machine.
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -292,6 +293,10 @@ void add_spool(CLI::App& app, SpoolArguments& arguments) {
 }
 
 int run_spool_suite(const SpoolArguments& arguments) {
+  // As the agent, which gives large blocks back (notp-client/app/main.cpp).
+  constexpr int kOwnPagesBytesMin = 1 << 20;
+  ::mallopt(M_MMAP_THRESHOLD, kOwnPagesBytesMin);
+  ::mallopt(M_TRIM_THRESHOLD, 2 * kOwnPagesBytesMin);
   log::configure(log::Level::kWarn, log::Format::kText);
   const auto result = run_spool({.seed = arguments.seed,
                                  .records = arguments.records,

@@ -17,20 +17,26 @@ namespace {
 
 constexpr size_t kBatchRecords = 1'024;
 constexpr size_t kWrites = 20'000;
+constexpr size_t kFilledBytes = 16 << 20;
 constexpr const char* kInstance = "c5bdbf9f-23e8-42d8-ab52-69513c47b18c";
 constexpr const char* kRevision =
     "100000000001/gateway@41,100000000002/payments@7,100000000003/documents@3";
 constexpr size_t kGzipChunkBytes = 32 << 10;  // OPA's default upload_size_limit_bytes
 
-// Written from its beginning to its end.
+// Written from its beginning to its end; one that is filled before, like a ring, over and over.
 class ControlFile {
  public:
-  static Result<ControlFile> make(const std::filesystem::path& path) {
+  static Result<ControlFile> make(const std::filesystem::path& path, size_t filled_bytes = 0) {
     Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!file.is_open()) return fail(ErrorCode::kIo, "cannot create " + path.string());
-    return ControlFile(std::move(file));
+    ControlFile out(std::move(file));
+    if (filled_bytes > 0) NOTP_TRY(out.write_through(Bytes(filled_bytes, '\0')));
+    out.at_ = 0;
+    out.filled_bytes_ = static_cast<off_t>(filled_bytes);
+    return out;
   }
   Result<void> write(ByteView bytes) {
+    if (filled_bytes_ != 0 && at_ + static_cast<off_t>(bytes.size()) > filled_bytes_) at_ = 0;
     if (::pwrite(file_.get(), bytes.data(), bytes.size(), at_) !=
         static_cast<ssize_t>(bytes.size()))
       return fail(ErrorCode::kIo, "cannot write the control's file");
@@ -48,7 +54,7 @@ class ControlFile {
  private:
   explicit ControlFile(Descriptor file) : file_(std::move(file)) {}
   Descriptor file_;
-  off_t at_ = 0;
+  off_t at_ = 0, filled_bytes_ = 0;
 };
 
 Result<void> measure_disk(const std::filesystem::path& folder, size_t record_bytes, double seconds,
@@ -59,7 +65,7 @@ Result<void> measure_disk(const std::filesystem::path& folder, size_t record_byt
   for (size_t i = 0; i < batches; ++i) NOTP_TRY(file.write_through(batch));
   out.batches_per_s = static_cast<double>(kBatchRecords * batches) / all.seconds();
 
-  NOTP_ASSIGN(ControlFile singles, ControlFile::make(folder / "control-singles"));
+  NOTP_ASSIGN(ControlFile singles, ControlFile::make(folder / "control-singles", kFilledBytes));
   const Bytes one(record_bytes, 'x');
   Samples syncs, writes;
   const Stopwatch loop;
