@@ -295,10 +295,14 @@ TEST_CASE("a full spool that drops the newest counts them exactly, also when it 
   }
   const auto records = all_records(*log, site.spool);
   const auto gaps = gaps_in(records);
-  REQUIRE(gaps.size() == 1);
-  CHECK(gaps[0].reason == GapReason::kFull);
-  CHECK(gaps[0].count == 17);
-  CHECK_FALSE(gaps[0].at_most);
+  // The spool's thread may have written some of them meanwhile.
+  uint64_t counted = 0;
+  for (const record::Gap& gap : gaps) {
+    CHECK(gap.reason == GapReason::kFull);
+    CHECK_FALSE(gap.at_most);
+    counted += gap.count;
+  }
+  CHECK(counted == 17);
 }
 
 TEST_CASE("a full spool that drops the oldest keeps their hashes, and the tree goes on") {

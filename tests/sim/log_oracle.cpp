@@ -31,18 +31,32 @@ void LogOracle::log_begins(size_t node, const LogDisk::Table& table, bool may_dr
   log.may_drop = may_drop;
 }
 
+void LogOracle::excuse(const record::LogId& log, record::Position first) {
+  for (Decision& decision : decisions_)
+    if (decision.log == log && decision.position >= first) decision.may_be_lost = true;
+}
+
+void LogOracle::log_destroyed(const record::LogId& id, record::Position stored) {
+  Log& log = logs_.at(id);
+  log.is_destroyed = true;
+  // The registry may have another branch.
+  excuse(id, log.is_restored ? 0 : stored);
+}
+
 void LogOracle::log_restored(const record::LogId& id, record::Position end) {
   Log& log = logs_.at(id);
   log.is_restored = log.may_be_refused = true;
   // The next runs have the numbers of those that are forgotten.
   log.addresses.clear();
   log.strict.clear();
-  for (Decision& decision : decisions_)
-    if (decision.log == id && decision.position >= end) decision.may_be_lost = true;
+  excuse(id, end);
 }
 
-void LogOracle::all_logs_misled() {
-  for (auto& [id, log] : logs_) log.may_be_refused = true;
+void LogOracle::registry_restored(const MemoryAuditStore& store) {
+  for (auto& [id, log] : logs_) {
+    log.may_be_refused = true;
+    if (log.is_destroyed) excuse(id, store.durable_size(id));
+  }
 }
 
 void LogOracle::check_refusal(const record::LogId& id, const std::string& why) {
@@ -152,8 +166,7 @@ void LogOracle::check(const MemoryAuditStore::Image& registry) {
   for (const Decision& decision : decisions_) {
     if (!decision.is_answered || decision.is_found) continue;
     ++lost_;
-    if (decision.may_be_lost || logs_.at(decision.log).is_destroyed || is_covered(decision))
-      continue;
+    if (decision.may_be_lost || is_covered(decision)) continue;
     if (++named > kLostNamedMax) continue;
     world_.violation(decision.node,
                      fmt::format("a {} decision was answered, run {}, {}, and the registry has "

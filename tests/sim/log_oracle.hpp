@@ -21,14 +21,15 @@ class LogOracle {
 
   // --- logs
   void log_begins(size_t node, const LogDisk::Table& table, bool may_drop);
-  // Its disk is gone: what the registry does not have by then is lost.
-  void log_destroyed(const record::LogId& log) { logs_.at(log).is_destroyed = true; }
+  // Its disk is gone: what is not among the `stored` records that the registry has by then is lost.
+  void log_destroyed(const record::LogId& log, record::Position stored);
   // The node goes on with an older copy of the log, which ends at `end`: records from there on
   // are lost, and the registry may have others at their positions.
   void log_restored(const record::LogId& log, record::Position end);
   // The registry has said falsely, or does not know any more, what it has of the log.
   void registry_misled(const record::LogId& log) { logs_.at(log).may_be_refused = true; }
-  void all_logs_misled();
+  // The registry's store was put back.
+  void registry_restored(const MemoryAuditStore& store);
   // An operator ends a log that is refused. A violation unless something was restored or a registry
   // has lied.
   void check_refusal(const record::LogId& log, const std::string& why);
@@ -91,6 +92,8 @@ class LogOracle {
   void walk_segment(Walk& walk, const record::Segment& segment);
   void walk_record(Walk& walk, const record::Record& record);
   void walk_decision(Walk& walk, const record::Record& record, uint64_t id);
+  // Decisions from a position on need not be at the registry.
+  void excuse(const record::LogId& log, record::Position first);
   bool is_covered(const Decision& decision) const;
 
   WorldPort& world_;

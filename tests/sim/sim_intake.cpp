@@ -205,7 +205,7 @@ void SimIntake::crash() {
 bool SimIntake::restore() {
   if (!backup_) return false;
   store_.restore(*backup_);
-  oracle_.all_logs_misled();
+  oracle_.registry_restored(store_);
   acknowledged_.clear();
   start();
   return true;

@@ -175,7 +175,7 @@ void LogWorld::find_fault(size_t node) {
     oracle_.log_restored(log, end_of(*site.backup));
     return site.log->restore(*site.backup);
   }
-  oracle_.log_destroyed(log);
+  oracle_.log_destroyed(log, intake_.store().durable_size(log));
   if (*fault == DiskFault::kDeleted) return begin_log(node, {}, {});
   begin_log(node, log, "spool.db is damaged");
 }
