@@ -279,7 +279,7 @@ Result<RingContent> read_ring(const RingFile& ring, const RingPlace& live) {
   }
   out.end = reader.place();
   if (out.end.position < live.position) {
-    // Sealed before the ring was replaced, or lost after it: the log goes on later the segments.
+    // Sealed before the ring was replaced, or lost after it: the log goes on behind the segments.
     out.end.position = live.position;
     out.head = out.end;
     return out;
