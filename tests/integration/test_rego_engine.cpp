@@ -38,6 +38,16 @@ SnapshotPtr shop(ContentShelf& contents, int version = 1) {
       .make();
 }
 
+// Its values are numbers of snapshots, and some paths make it misbehave.
+EngineOptions scripted_worker() {
+  const char* source = std::getenv("NOTP_SOURCE");
+  REQUIRE_MESSAGE(source != nullptr, "run through ctest, which sets NOTP_SOURCE");
+  EngineOptions options;
+  options.worker = std::string(source) + "/tests/support/scripted_worker.py";
+  options.opa_version = "scripted";
+  return options;
+}
+
 std::string code_of(const Result<Decision>& decision) {
   return decision ? "decided" : std::string(error_traits(decision.error().code).name);
 }
@@ -210,6 +220,40 @@ TEST_CASE("no answer after an activation is of an older snapshot") {
   }
   load.stop();
   CHECK_MESSAGE(load.failed == 0, load.first_failure());
+}
+
+TEST_CASE("a decision that overtakes its activation's answer confirms it, and the next one waits") {
+  ContentShelf contents;
+  EngineHost host(scripted_worker());
+  REQUIRE(host.activate(shop(contents, 1)));
+  REQUIRE(host.ask({"hold"}));
+  for (int i = 2; i <= 4; ++i) {
+    // The worker keeps the answer back beyond the first decision with this snapshot.
+    const auto next = shop(contents, i);
+    auto activation = host.begin_activate(next);
+    for (bool is_told = false; !is_told;) {
+      const auto decision = host.ask({"shop", "version"});
+      REQUIRE_MESSAGE(decision, decision.error().message);
+      is_told = activation.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+    }
+    const auto outcome = activation.get();
+    REQUIRE_MESSAGE(outcome, outcome.error().message);
+    CHECK(host.engine->active() == next);
+  }
+  CHECK(contents.loads == 4);  // three policies and a document, once
+  CHECK(host.engine->status().kills == 0);
+}
+
+TEST_CASE("a worker that has lost its snapshot is replaced, and the release is not refused") {
+  ContentShelf contents;
+  EngineHost host(scripted_worker());
+  REQUIRE(host.activate(shop(contents, 1)));
+  REQUIRE(host.ask({"lose"}));
+  const auto outcome = host.activate(shop(contents, 2));
+  REQUIRE_MESSAGE(outcome, outcome.error().message);
+  CHECK(host.value({"shop", "version"}) == "2");
+  CHECK(host.engine->status().kills == 1);
+  CHECK(host.engine->status().last_error.find("lost the snapshot") != std::string::npos);
 }
 
 TEST_CASE("workers killed from outside lose no decision, and nobody is a suspect") {

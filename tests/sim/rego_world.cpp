@@ -72,6 +72,7 @@ void RegoWorld::step() {
     activate();
   else if (faults_.upgrades && dice == 60)
     upgrade();
+  run_effects();
   if (faults_.starving && random_.below(150) == 0) starve();
   if (faults_.outside_every != 0 && random_.below(faults_.outside_every) == 0) kill_outside();
   run_effects();
@@ -137,21 +138,26 @@ void RegoWorld::greet(size_t slot) {
   run_effects();
 }
 
-// Delivers the outcome of its snapshot.
+// Puts its snapshot in place, and delivers the outcome, which decisions may overtake.
 void RegoWorld::bring(size_t slot) {
   Worker& worker = workers_[slot];
   const WorkerRef ref{slot, worker.generation};
   if (worker.how == Worker::Coming::kSwells) return end(slot, Death::kMemory);
   if (worker.how == Worker::Coming::kCrashes) return end(slot, Death::kCrash);
+  if (worker.how == Worker::Coming::kGood && !worker.is_in_place) {
+    worker.is_in_place = true;
+    worker.snapshot = worker.coming;
+    if (!worker.is_accepted) compiled_.emplace(worker.program, worker.snapshot);
+    if (random_.below(3) == 0) worker.coming_ms = done_after(static_cast<TimeMs>(random_.below(8)));
+    if (worker.coming_ms > now_) return;
+  }
   worker.coming_ms = kNever;
   const uint64_t number = std::exchange(worker.coming, 0);
-  if (worker.how == Worker::Coming::kBad) {
+  if (std::exchange(worker.is_in_place, false)) {
+    core_.provisioned(ref, number, now_);
+  } else {
     was_bad_.insert(number);
     core_.provision_failed(ref, number, {ErrorCode::kPdpRejected, "bad", {}}, now_);
-  } else {
-    worker.snapshot = number;
-    if (!worker.is_accepted) compiled_.emplace(worker.program, number);
-    core_.provisioned(ref, number, now_);
   }
   run_effects();
 }
@@ -316,11 +322,15 @@ void RegoWorld::on(effect::Provision& e) {
 }
 void RegoWorld::on(effect::CancelProvision& e) {
   Worker* worker = find(e.worker);
-  if (worker != nullptr && worker->how == Worker::Coming::kGood && random_.below(2) == 0)
+  if (worker != nullptr && worker->how == Worker::Coming::kGood && !worker->is_in_place &&
+      random_.below(2) == 0)
     worker->how = Worker::Coming::kBad;
 }
 void RegoWorld::on(effect::Drop& e) {
-  if (Worker* worker = find(e.worker)) worker->snapshot = 0;
+  Worker* worker = find(e.worker);
+  if (worker == nullptr) return;
+  if (worker->coming != 0) violated("a worker drops what is on its way into it");
+  worker->snapshot = 0;
 }
 void RegoWorld::on(effect::Send& e) {
   Worker* worker = find(e.worker);
@@ -423,7 +433,7 @@ void RegoWorld::check() {
     return violated("the serving worker leaves a processor to the slow lane");
   if (active_ == 0 || core_.status().serving) return;
   for (const Worker& worker : workers_)
-    if (worker.greeted && !worker.is_killed && worker.snapshot >= active_)
+    if (worker.greeted && !worker.is_killed && worker.snapshot >= active_ && !worker.is_in_place)
       return violated("a worker could decide, and none serves");
 }
 

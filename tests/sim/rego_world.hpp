@@ -68,7 +68,8 @@ class RegoWorld {
     TimeMs event_ms = kNever;  // hello, or its end after a kill
     bool is_killed = false;
     uint64_t snapshot = 0, coming = 0;
-    TimeMs coming_ms = kNever;
+    TimeMs coming_ms = kNever;  // when it is in place; then, when that is said
+    bool is_in_place = false;   // the coming one decides already
     enum class Coming : uint8_t { kGood, kBad, kSwells, kCrashes } how = Coming::kGood;
     bool was_used = false;  // has received a snapshot
     bool leaves_processor = false;

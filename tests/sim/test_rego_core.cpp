@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 
+#include "common/limits.hpp"
 #include "tests/sim/rego_world.hpp"
 
 namespace notp::rego {
@@ -60,6 +61,79 @@ TEST_CASE("whatever befalls its workers, the engine's core answers what it can, 
       CHECK(sums.kills > seeds());
       CHECK(sums.deaths > seeds());
     }
+  }
+}
+
+// An engine's core whose first worker serves the first snapshot, with a question in flight there.
+struct Serving {
+  EngineCore core{CoreOptions{}};
+  WorkerRef serving{0, 1}, standby{1, 1};
+  TimeMs now = 1'000'000;
+  uint32_t wire_id = 0;
+
+  Serving() {
+    core.begin(now);
+    for (const WorkerRef worker : {serving, standby}) core.worker_started(worker, now);
+    activate(1);
+    core.provisioned(serving, 1, now);
+    core.submit({1, {"a"}, {}, 0, 1}, now);
+    for (const Effect& each : core.take_effects())
+      if (const auto* send = std::get_if<effect::Send>(&each)) wire_id = send->wire_id;
+  }
+  void activate(uint64_t number) {
+    core.activate(number, {std::make_shared<Snapshot>(), {}, {}}, now);
+  }
+  // The second snapshot decides before its activation is answered.
+  void overtake() {
+    activate(2);
+    core.answered(serving, {wire_id, 2, 1'000'000, {}, {}}, now);
+  }
+  template <typename Kind>
+  static std::vector<Kind> of(const std::vector<Effect>& effects) {
+    std::vector<Kind> found;
+    for (const Effect& each : effects)
+      if (const auto* one = std::get_if<Kind>(&each)) found.push_back(*one);
+    return found;
+  }
+};
+
+TEST_CASE("a decision that overtakes its activation's answer confirms it, and the next one waits") {
+  Serving world;
+  world.overtake();
+  const auto overtaken = world.core.take_effects();
+  const auto activated = Serving::of<effect::Activated>(overtaken);
+  REQUIRE(activated.size() == 1);
+  CHECK(activated[0].snapshot == 2);
+  CHECK(activated[0].result);
+  CHECK(Serving::of<effect::Deliver>(overtaken).size() == 1);
+  world.activate(3);
+  CHECK(Serving::of<effect::Provision>(world.core.take_effects()).empty());
+  SUBCASE("the answer comes") {
+    world.core.provisioned(world.serving, 2, world.now);
+    const auto answered = world.core.take_effects();
+    const auto provisions = Serving::of<effect::Provision>(answered);
+    REQUIRE(provisions.size() == 1);
+    CHECK(provisions[0].snapshot == 3);
+    CHECK(Serving::of<effect::Activated>(answered).empty());
+  }
+  SUBCASE("the worker ends before it") {
+    world.core.worker_died(world.serving, Death::kCrash, "it died", world.now);
+    const auto ended = world.core.take_effects();
+    CHECK(Serving::of<effect::Activated>(ended).empty());
+    const auto provisions = Serving::of<effect::Provision>(ended);
+    REQUIRE(provisions.size() == 1);
+    CHECK(provisions[0].worker == world.standby);
+    CHECK(provisions[0].snapshot == 2);  // what has decided once is what decides
+  }
+  SUBCASE("the answer never comes") {
+    world.core.expire(world.now + limits::kActivationMs);
+    CHECK(Serving::of<effect::Kill>(world.core.take_effects()).size() == 1);
+  }
+  SUBCASE("the answer is a refusal") {
+    world.core.provision_failed(world.serving, 2, {ErrorCode::kPdpRejected, "bad", {}}, world.now);
+    const auto refused = world.core.take_effects();
+    CHECK(Serving::of<effect::Kill>(refused).size() == 1);
+    CHECK(Serving::of<effect::Activated>(refused).empty());
   }
 }
 

@@ -292,6 +292,7 @@ void Engine::State::run(effect::Send& send, Rest& rest) {
 void Engine::State::run(effect::Provision& wanted) {
   Worker& worker = workers_[wanted.worker.slot];
   if (link_of(wanted.worker) == nullptr) return;
+  NOTP_ASSERT(!worker.provision, "a worker gets one snapshot after the other");
   auto provision = std::make_shared<Provision>();
   provision->ref = wanted.worker;
   provision->link = worker.link;

@@ -213,8 +213,9 @@ void EngineCore::answered(WorkerRef worker, const CoreAnswer& answer, TimeMs now
   if (flight == slot->in_flight.end()) return;
   Asked* asked = find(flight->second);
   NOTP_ASSERT(asked != nullptr, "what is in flight is known");
-  if (answer.failure.empty() && answer.snapshot == slot->provisioning && answer.snapshot != 0)
-    provisioned(worker, answer.snapshot, now_ms);
+  // The decision has overtaken the answer to the activation.
+  if (answer.failure.empty() && is_loading(*slot) && answer.snapshot == slot->provisioning)
+    hold(*slot, answer.snapshot, now_ms);
   const bool is_known = answer.failure.empty() ? snapshots_.contains(answer.snapshot) &&
                                                      answer.snapshot >= asked->snapshot_min &&
                                                      answer.snapshot <= slot->held

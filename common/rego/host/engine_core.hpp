@@ -174,6 +174,8 @@ class EngineCore {
   // The worker broke the protocol.
   void worker_misbehaved(WorkerRef worker, const Error& why, TimeMs now_ms);
   void answered(WorkerRef worker, const CoreAnswer& answer, TimeMs now_ms);
+  // The activation is answered: only now another snapshot is sent to the worker, since it builds on
+  // this one. An answer of the worker with this snapshot may have come before.
   void provisioned(WorkerRef worker, uint64_t snapshot, TimeMs now_ms);
   void provision_failed(WorkerRef worker, uint64_t snapshot, Error why, TimeMs now_ms);
   void niced(WorkerRef worker, bool low, TimeMs now_ms);
@@ -230,11 +232,11 @@ class EngineCore {
     uint64_t generation = 0;
     uint64_t program = 0;  // that it runs
     SlotState state = SlotState::kStopped;
-    TimeMs start_ms = 0;     // kStopped: when to start
-    TimeMs start_by_ms = 0;  // kStarting
-    int failures = 0;        // failed starts since its last useful work
-    uint64_t held = 0;       // number of its snapshot; 0: none
-    uint64_t provisioning = 0;
+    TimeMs start_ms = 0;        // kStopped: when to start
+    TimeMs start_by_ms = 0;     // kStarting
+    int failures = 0;           // failed starts since its last useful work
+    uint64_t held = 0;          // number of its snapshot; 0: none
+    uint64_t provisioning = 0;  // until its activation is answered; 0: none
     bool provision_cancelled = false;
     bool is_fresh = false;            // it never had a snapshot
     bool provision_is_clean = false;  // the current provision is its first one
@@ -327,6 +329,12 @@ class EngineCore {
   void swap_roles(TimeMs now_ms);
   void provision(size_t slot, uint64_t number, TimeMs now_ms);
   void fail_start(size_t slot, Error why, TimeMs now_ms);
+  // Whether a snapshot is on its way into the worker and not in place yet. A decision with it may
+  // come before the answer to its activation: it is in place then, and still being provisioned.
+  static bool is_loading(const Slot& slot) {
+    return slot.provisioning != 0 && slot.provisioning != slot.held;
+  }
+  void hold(Slot& slot, uint64_t number, TimeMs now_ms);
   static void end_provision(Slot& slot);
   void pending_failed(Error why);  // continues with the waiting one
   void activated();

@@ -21,6 +21,8 @@ void EngineCore::kill(size_t index, Loss loss, const std::string& why, TimeMs no
 void EngineCore::lose(size_t index, Loss loss, const std::string& why, TimeMs now_ms) {
   Slot& slot = slots_[index];
   const bool was_idle = slot.in_flight.empty();
+  // One that is in place is no cause.
+  if (!is_loading(slot)) end_provision(slot);
   const uint64_t provisioning = slot.provisioning;
   slot.held = 0;
   slot.outdated = slot.is_nice = slot.leaves_processor = false;

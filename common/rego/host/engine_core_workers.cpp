@@ -219,21 +219,29 @@ void EngineCore::end_provision(Slot& slot) {
   slot.is_late = false;
 }
 
+// The snapshot that is being provisioned is in place.
+void EngineCore::hold(Slot& slot, uint64_t number, TimeMs now_ms) {
+  if (slot.held == 0) slot.idle_ms = now_ms;
+  slot.held = number;
+  end_provision(slot);
+  slot.provisioning = number;  // until its activation is answered
+  slot.failures = slot.provision_failures = 0;
+  if (number == pending_) activated();
+  if (number == active_) accepted_by_ = slot.outdated ? 0 : slot.program;
+}
+
 void EngineCore::provisioned(WorkerRef worker, uint64_t number, TimeMs now_ms) {
   Slot* slot = current(worker);
   if (slot == nullptr || slot->provisioning != number || number == 0) return;
-  if (slot->held == 0) slot->idle_ms = now_ms;
-  slot->held = number;
+  if (is_loading(*slot)) hold(*slot, number, now_ms);
   end_provision(*slot);
-  slot->failures = slot->provision_failures = 0;
-  if (number == pending_) activated();
-  if (number == active_) accepted_by_ = slot->outdated ? 0 : slot->program;
   settle(now_ms);
 }
 
 void EngineCore::provision_failed(WorkerRef worker, uint64_t number, Error why, TimeMs now_ms) {
   Slot* slot = current(worker);
   if (slot == nullptr || slot->provisioning != number) return;
+  if (!is_loading(*slot)) return worker_misbehaved(worker, why, now_ms);  // it decided with it
   end_provision(*slot);
   counters_.last_error = why.message;
   if (number == pending_)

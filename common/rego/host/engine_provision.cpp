@@ -5,7 +5,6 @@
 #include <boost/asio/post.hpp>
 
 #include "common/json/json.hpp"
-#include "common/log.hpp"
 #include "common/mutex.hpp"
 #include "common/rego/host/content_frames.hpp"
 #include "common/rego/host/engine_state.hpp"
@@ -123,17 +122,10 @@ void Engine::State::on_activated(WorkerLink& link, const IncomingFrame& frame) {
     provision = workers_[link.ref().slot].provision;
   }
   if (!provision || provision->id == 0 || provision->id != frame.id) return;
-  Shortfall shortfall;
-  auto outcome = activation_outcome(*provision, frame.payload, shortfall);
-  if (shortfall.base) {
-    log::warn("policy_worker_lost_base",
-              {{"snapshot", provision->number}, {"base", provision->base_number}});
-    provision->base.reset();
-    provision->base_number = 0;
-  }
-  if (!shortfall.base && shortfall.contents.empty())
-    return conclude(provision, std::move(outcome), true);
-  asio::post(pool_, [self = shared_from_this(), provision, hashes = std::move(shortfall.contents)] {
+  std::vector<Hash> missing;
+  auto outcome = activation_outcome(*provision, frame.payload, missing);
+  if (missing.empty()) return conclude(provision, std::move(outcome), true);
+  asio::post(pool_, [self = shared_from_this(), provision, hashes = std::move(missing)] {
     ++provision->rounds;
     for (const Hash& hash : hashes) provision->contents.erase(hash);
     auto staged = self->stage_all(*provision, needs_of(*provision->target, hashes));
@@ -142,9 +134,9 @@ void Engine::State::on_activated(WorkerLink& link, const IncomingFrame& frame) {
   });
 }
 
-// `shortfall`: what the worker lacks; the activation is repeated.
+// `missing`: content that the worker lacks; the activation is repeated.
 Result<void> Engine::State::activation_outcome(const Provision& provision, ByteView payload,
-                                               Shortfall& shortfall) {
+                                               std::vector<Hash>& missing) {
   NOTP_ASSIGN(const auto status, decode_status(payload));
   if (const auto* body = std::get_if<ByteView>(&status)) {
     NOTP_ASSIGN(const auto activated, decode_activated(*body));
@@ -157,13 +149,12 @@ Result<void> Engine::State::activation_outcome(const Provision& provision, ByteV
   if (failure.code == "rejected") return std::unexpected(rejected(failure.message));
   if (failure.code == "cancelled") return fail(ErrorCode::kCancelled, "it was cancelled");
   if (failure.code == "missing" && provision.rounds < kRoundsMax) {
-    NOTP_ASSIGN(shortfall.contents, decode_hashes(failure.message));
+    NOTP_ASSIGN(missing, decode_hashes(failure.message));
     return {};
   }
-  if (failure.code == "base" && provision.base_number != 0) {
-    shortfall.base = true;
-    return {};
-  }
+  // What it has is not what it confirmed: it must not decide any more.
+  if (failure.code == "base")
+    return fail(ErrorCode::kMessage, "the policy worker has lost the snapshot that it confirmed");
   return fail(ErrorCode::kInternal,
               "the policy worker cannot activate: " + failure.code + ": " + failure.message);
 }

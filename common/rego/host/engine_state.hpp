@@ -116,13 +116,8 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
   Result<void> stage_all(Provision& provision, const std::vector<ContentNeed>& needs);
   void set_budget(Provision& provision);
   void on_activated(WorkerLink& link, const IncomingFrame& frame);
-  // What a worker was assumed to have, and has not.
-  struct Shortfall {
-    std::vector<Hash> contents;
-    bool base = false;  // the snapshot that the activation builds on
-  };
   Result<void> activation_outcome(const Provision& provision, ByteView payload,
-                                  Shortfall& shortfall);
+                                  std::vector<Hash>& missing);
   void conclude(const ProvisionPtr& provision, Result<void> outcome, bool on_executor);
   uint32_t next_request_id() NOTP_REQUIRES(mutex_);
 
