@@ -10,8 +10,8 @@ namespace notp::client {
 namespace {
 
 constexpr std::string_view kWithoutRecords =
-    "free or mount a disk that takes writes, or set decisions.record to false to give decisions "
-    "without records";
+    "free or mount a disk that takes writes, which is noticed within seconds, or set "
+    "decisions.record to false to give decisions without records";
 
 std::string node_of(const transport::TlsSource& tls) {
   const auto& identity = tls.current()->identity();
@@ -31,39 +31,23 @@ decision::RecorderOptions recorder_options(const ClientConfig& config,
 }  // namespace
 
 Result<std::unique_ptr<DecisionRecords>> DecisionRecords::open(const ClientConfig& config,
-                                                               bool is_volatile,
                                                                DecisionRecordsParts parts) {
   const spool::RecordingConfig& recording = config.decisions;
   if (!recording.records || config.pdp.kind == pdp::PdpKind::kFolder)
     return std::unique_ptr<DecisionRecords>();
-  const bool may_go_unrecorded = recording.spool.when_full != spool::WhenFull::kRefuse;
-  if (is_volatile && may_go_unrecorded) {
-    log::warn("decisions_not_recorded",
-              {{"folder", recording.folder.string()},
-               {"message", fmt::format("the disk takes no writes: decisions are given and not "
-                                       "recorded; {}",
-                                       kWithoutRecords)}});
-    return std::unique_ptr<DecisionRecords>();
-  }
-  auto spool = spool::DecisionSpool::open(
+  auto spool = spool::DecisionSpool::open_or_wait(
       recording.folder, recording.spool,
       {.trust_domain = config.agent.trust_domain,
        .node = node_of(parts.tls),
        .program = config.agent.user_agent,
        .signer = [&tls = parts.tls] { return transport::announcement_signer(tls.current()); }});
-  if (!spool && spool.error().code == ErrorCode::kIo && may_go_unrecorded) {
-    log::write(log::Level::kError, "decisions_not_recorded", spool.error(),
-               {{"folder", recording.folder.string()}, {"what_to_do", kWithoutRecords}});
-    return std::unique_ptr<DecisionRecords>();
-  }
-  if (!spool)
-    return std::unexpected(std::move(spool).error().in(
-        fmt::format("decisions cannot be recorded ({})", kWithoutRecords)));
+  if (!spool) return std::unexpected(std::move(spool).error().in("decisions cannot be recorded"));
   boost::asio::thread_pool& pool = parts.pool;
+  prometheus::Registry& metrics = parts.metrics;
   std::unique_ptr<DecisionRecords> out(
       new DecisionRecords(config, *std::move(spool), std::move(parts)));
   if (config.pdp.kind == pdp::PdpKind::kOpa) {
-    NOTP_ASSIGN(out->opa_, OpaRecords::open(config, *out->spool_, pool));
+    NOTP_ASSIGN(out->opa_, OpaRecords::open(config, *out->spool_, pool, metrics));
   }
   return out;
 }
@@ -78,22 +62,32 @@ DecisionRecords::DecisionRecords(const ClientConfig& config,
       spool_(std::move(spool)),
       metrics_(parts.metrics) {
   const spool::SpoolStatus status = spool_->status();
-  log::info("decisions_recorded", {{"folder", config.decisions.folder.string()},
-                                   {"log", status.log.hex()},
-                                   {"run", status.run},
-                                   {"records", status.next}});
-  if (!status.trouble.empty()) log::warn("decisions_trouble", {{"message", status.trouble}});
+  if (status.is_open)
+    log::info("decisions_recorded", {{"folder", config.decisions.folder.string()},
+                                     {"log", status.log.hex()},
+                                     {"run", status.run},
+                                     {"records", status.next}});
+  else
+    log::error("decisions_not_recorded", {{"folder", config.decisions.folder.string()},
+                                          {"message", status.trouble},
+                                          {"what_to_do", kWithoutRecords}});
+  if (status.is_open && !status.trouble.empty())
+    log::warn("decisions_trouble", {{"message", status.trouble}});
   // An OPA records its decisions itself.
   if (config.pdp.kind == pdp::PdpKind::kEmbedded)
     recorder_ = std::make_unique<decision::DecisionRecorder>(
         *spool_, recorder_options(config, parts, "embedded"), parts.metrics);
 }
 
-void DecisionRecords::refresh_metrics() { metrics_.update(spool_->status(), read_clock().wall_ms); }
+void DecisionRecords::refresh_metrics() {
+  metrics_.update(spool_->status(), read_clock().wall_ms);
+  if (opa_) opa_->refresh_metrics();
+}
 
 json::object DecisionRecords::status() const {
   const spool::SpoolStatus status = spool_->status();
-  json::object out{{"log", status.log.hex()},
+  json::object out{{"open", status.is_open},
+                   {"log", status.is_open ? status.log.hex() : ""},
                    {"run", status.run},
                    {"records", status.next},
                    {"sealed", status.sealed},
@@ -105,6 +99,8 @@ json::object DecisionRecords::status() const {
                    {"refused", status.refused},
                    {"lost", status.lost},
                    {"trouble", status.trouble}};
+  if (!status.is_open)
+    out["trouble"] = fmt::format("no log is open: {}; {}", status.trouble, kWithoutRecords);
   if (opa_) out["opa"] = opa_->status();
   return out;
 }
@@ -112,6 +108,7 @@ json::object DecisionRecords::status() const {
 std::string DecisionRecords::refusal() const {
   if (!may_refuse_) return {};
   const spool::SpoolStatus status = spool_->status();
+  if (!status.is_open) return "decisions cannot be recorded: no log is open: " + status.trouble;
   if (status.is_failing) return "decisions cannot be recorded: the disk takes nothing";
   if (status.is_full) return "decisions cannot be recorded: there is no room for more records";
   return {};

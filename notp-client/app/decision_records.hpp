@@ -25,9 +25,9 @@ struct DecisionRecordsParts {
 // Thread-safe.
 class DecisionRecords {
  public:
-  // Null when the configuration records nothing, or the disk takes nothing and decisions may be
-  // given unrecorded: that is logged. kIo and other errors of the spool.
-  static Result<std::unique_ptr<DecisionRecords>> open(const ClientConfig& config, bool is_volatile,
+  // Null when the configuration records nothing. A disk that takes nothing is no error: the spool
+  // is opened again until it does. Other errors of the spool, and of an OPA's records.
+  static Result<std::unique_ptr<DecisionRecords>> open(const ClientConfig& config,
                                                        DecisionRecordsParts parts);
 
   spool::SegmentSource& log() { return *spool_; }

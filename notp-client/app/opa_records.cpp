@@ -1,48 +1,121 @@
 #include "notp-client/app/opa_records.hpp"
 
+#include <chrono>
+
+#include "common/log.hpp"
+
 namespace notp::client {
 namespace {
 
+namespace asio = boost::asio;
+
 constexpr const char* kEngine = "opa";
+constexpr const char* kNotStarted = "OPA's decisions wait until the spool is open";
 
 }  // namespace
 
-OpaRecords::OpaRecords(const ClientConfig& config)
-    : sets_(kEngine, {}), posts_(config.decisions.opa_posts) {}
+OpaRecords::OpaRecords(const ClientConfig& config, spool::DecisionSpool& spool,
+                       asio::thread_pool& pool, prometheus::Registry& metrics)
+    : sets_(kEngine, {}),
+      spool_(spool),
+      pool_(pool),
+      folder_(config.decisions.folder),
+      log_file_(config.decisions.opa_log_file),
+      opa_url_(config.pdp.opa.url),
+      posts_(config.decisions.opa_posts),
+      metrics_(metrics) {}
+
+OpaRecords::~OpaRecords() {
+  {
+    const MutexLock lock(mutex_);
+    is_ending_ = true;
+    changed_.notify_all();
+  }
+  if (starter_.joinable()) starter_.join();
+  spool_.on_new_log({}, {});
+}
 
 Result<std::unique_ptr<OpaRecords>> OpaRecords::open(const ClientConfig& config,
                                                      spool::DecisionSpool& spool,
-                                                     boost::asio::thread_pool& pool) {
-  std::unique_ptr<OpaRecords> out(new OpaRecords(config));
-  NOTP_ASSIGN(out->intake_,
-              opa_log::Intake::open(
-                  {.folder = config.decisions.folder,
-                   .log = spool,
-                   .log_id = spool.status().log,
-                   .read_log = [&spool](record::Position from,
-                                        const auto& each) { return spool.read(from, each); },
-                   .revisions = out->revisions_}));
-  if (out->posts_)
-    out->route_.emplace(*out->intake_, pool);
-  else
-    out->file_.emplace(*out->intake_,
-                       opa_log::FileFeedOptions{.file = config.decisions.opa_log_file});
-  out->poll_.emplace(*out->intake_, opa_log::SourcePollOptions{.url = config.pdp.opa.url});
+                                                     asio::thread_pool& pool,
+                                                     prometheus::Registry& metrics) {
+  std::unique_ptr<OpaRecords> out(new OpaRecords(config, spool, pool, metrics));
+  if (auto started = out->start(); !started) {
+    const ErrorCode code = started.error().code;
+    if (code != ErrorCode::kIo && code != ErrorCode::kUnavailable)
+      return std::unexpected(std::move(started).error());
+    out->starter_ = std::thread([records = out.get()] { records->start_later(); });
+  }
   return out;
 }
 
+Result<void> OpaRecords::start() {
+  const spool::SpoolStatus status = spool_.status();
+  if (!status.is_open) return fail(ErrorCode::kUnavailable, kNotStarted);
+  auto feeds = std::make_unique<Feeds>();
+  NOTP_ASSIGN(feeds->intake,
+              opa_log::Intake::open(
+                  {.folder = folder_,
+                   .log = spool_,
+                   .log_id = status.log,
+                   .read_log = [this](record::Position from,
+                                      const auto& each) { return spool_.read(from, each); },
+                   .revisions = revisions_}));
+  opa_log::Intake& intake = *feeds->intake;
+  spool_.on_new_log([&intake] { intake.pause(); },
+                    [&intake](const record::LogId& log) { intake.resume(log); });
+  if (posts_)
+    feeds->route.emplace(intake, pool_);
+  else
+    feeds->file.emplace(intake, opa_log::FileFeedOptions{.file = log_file_});
+  feeds->poll.emplace(intake, opa_log::SourcePollOptions{.url = opa_url_});
+  owned_ = std::move(feeds);
+  feeds_ = owned_.get();
+  return {};
+}
+
+void OpaRecords::start_later() {
+  std::string trouble;
+  while (true) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kFeedsRetryMs);
+    {
+      MutexLock lock(mutex_);
+      while (!is_ending_ && changed_.wait_until(lock, until) == std::cv_status::no_timeout)
+        continue;
+      if (is_ending_) return;
+    }
+    const auto started = start();
+    if (started) return log::info("opa_decisions_recorded", {{"folder", folder_.string()}});
+    if (std::exchange(trouble, started.error().message) != trouble)
+      log::write(log::Level::kError, "opa_decisions_not_recorded", started.error());
+  }
+}
+
 http::Handler OpaRecords::logs_handler() {
-  if (!route_) return {};
-  return [this](const http::Request& request) { return route_->logs_post(request); };
+  if (!posts_) return {};
+  return [this](const http::Request& request) { return logs_post(request); };
+}
+
+asio::awaitable<http::Response> OpaRecords::logs_post(const http::Request& request) {
+  Feeds* const feeds = feeds_;
+  if (feeds == nullptr) co_return http::error_response(503, "audit_unavailable", kNotStarted);
+  co_return co_await feeds->route->logs_post(request);
+}
+
+void OpaRecords::refresh_metrics() {
+  if (const Feeds* const feeds = feeds_) metrics_.update(feeds->intake->status());
 }
 
 json::object OpaRecords::status() const {
-  const opa_log::IntakeStatus status = intake_->status();
+  const Feeds* const feeds = feeds_;
+  const opa_log::IntakeStatus status =
+      feeds ? feeds->intake->status() : opa_log::IntakeStatus{.trouble = kNotStarted};
   json::object out{{"feed", posts_ ? "service" : "file"}, {"recorded", status.recorded},
                    {"dropped", status.dropped},           {"duplicates", status.duplicates},
                    {"damaged", status.damaged},           {"unknown", status.unknown},
                    {"missing", status.missing},           {"trouble", status.trouble}};
-  if (file_ && status.trouble.empty()) out["trouble"] = file_->status().trouble;
+  if (feeds && feeds->file && status.trouble.empty())
+    out["trouble"] = feeds->file->status().trouble;
   return out;
 }
 

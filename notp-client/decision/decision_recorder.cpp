@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/json/json.hpp"
 #include "common/json/json_members.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
@@ -57,6 +58,32 @@ Bytes masked_extra(std::optional<ByteView> text) {
 
 std::string masked_message(std::string_view message) {
   return without_jws_signatures(printable(message, limits::kErrorTextBytesMax));
+}
+
+// Cuts at the end of a character.
+std::string cut(std::string_view text) {
+  size_t bytes = std::min(text.size(), limits::kErrorTextBytesMax);
+  while (bytes < text.size() && bytes > 0 &&
+         (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80)
+    --bytes;
+  return std::string(text.substr(0, bytes));
+}
+
+// The evaluation's first error names the failure, as in OPA's event; else the agent's own does.
+record::Failure failure_of(const Error& error) {
+  record::Failure out{.code = std::string(error_traits(error.code).name),
+                      .message = masked_message(error.message),
+                      .errors = masked_extra(rego::evaluation_errors(error))};
+  const auto errors = out.errors.empty() ? fail(ErrorCode::kMessage, {}) : parse_json(out.errors);
+  const json::array* const list = errors ? errors->if_array() : nullptr;
+  const json::object* const first = list && !list->empty() ? list->front().if_object() : nullptr;
+  const auto text = [&](std::string_view name) {
+    const json::value* const value = first ? first->if_contains(name) : nullptr;
+    return value && value->is_string() ? cut(value->get_string()) : std::string();
+  };
+  if (auto code = text("code"); !code.empty()) out.code = std::move(code);
+  if (auto message = text("message"); !message.empty()) out.message = std::move(message);
+  return out;
 }
 
 size_t bytes_of(const record::DecisionContent& content) {
@@ -204,10 +231,7 @@ record::DecisionContent DecisionRecorder::content_of(const Subject& subject,
     content.eval_time_ns = subject.decision->time_ns;
     content.times.evaluation_us = subject.decision->evaluation_ns / kNsPerUs;
   } else {
-    content.error =
-        record::Failure{.code = std::string(error_traits(subject.error->code).name),
-                        .message = masked_message(subject.error->message),
-                        .errors = masked_extra(rego::evaluation_errors(*subject.error))};
+    content.error = failure_of(*subject.error);
   }
   content.rule_labels = masked_extra(subject.extra("rule_labels"));
   if ((request.question.flags & rego::kMetrics) != 0)

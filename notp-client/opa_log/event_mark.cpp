@@ -91,7 +91,8 @@ void apply_mark(const EventMark& mark, record::DecisionContent& content) {
   replace_first(content.erased, mark.removes, mark.erased);
   replace_first(content.masked, mark.upserts, mark.masked);
   content.commitments = mark.commitments;
-  if (mark.outcome && content.outcome != record::Outcome::kError) content.outcome = *mark.outcome;
+  // What an error means is read from the error.
+  if (mark.outcome && !content.error) content.outcome = *mark.outcome;
   if (mark.failure.empty()) return;
   content.input = content.result = std::nullopt;
   content.withheld = record::Withheld{record::WithheldReason::kMaskFailed,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <unordered_map>
 
 #include "common/clock.hpp"
@@ -58,6 +59,8 @@ struct Intake::State : std::enable_shared_from_this<Intake::State> {
   size_t unsaved_keys NOTP_GUARDED_BY(mutex) = 0;
   bool has_news NOTP_GUARDED_BY(mutex) = false;
   record::Position appended NOTP_GUARDED_BY(mutex) = 0;  // behind the last record of ours
+  bool is_paused NOTP_GUARDED_BY(mutex) = false;
+  ConditionVariable none_pending;
   SystemRandom random NOTP_GUARDED_BY(mutex);
   TimeMs saved_ms NOTP_GUARDED_BY(mutex) = 0;
   IntakeStatus status NOTP_GUARDED_BY(mutex);
@@ -156,6 +159,7 @@ void Intake::State::on_durable(const std::vector<Arrival>& arrivals, const Resul
     pending.erase(arrival.key);
     if (outcome) add_known(arrival);
   }
+  if (pending.empty()) none_pending.notify_all();
   if (!outcome) counts.delayed(read_clock().boot_ms);
 }
 
@@ -220,6 +224,10 @@ Result<void> Intake::accept(std::vector<OpaEvent> events, std::function<void(Res
   Result<void> taken;
   {
     const MutexLock lock(state_->mutex);
+    if (state_->is_paused) {
+      state_->counts.delayed(read_clock().boot_ms);
+      return std::unexpected(unavailable());
+    }
     state_->save(/*at_once=*/false);
     for (OpaEvent& event : events) {
       taken = state_->accept_one(std::move(event), arrivals, last);
@@ -237,6 +245,25 @@ Result<void> Intake::accept(std::vector<OpaEvent> events, std::function<void(Res
   else
     finish({});
   return taken;
+}
+
+void Intake::pause() {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPauseMs);
+  MutexLock lock(state_->mutex);
+  state_->is_paused = true;
+  while (!state_->pending.empty() &&
+         state_->none_pending.wait_until(lock, until) == std::cv_status::no_timeout)
+    continue;
+  state_->save(/*at_once=*/true);
+}
+
+void Intake::resume(const record::LogId& log) {
+  const MutexLock lock(state_->mutex);
+  state_->is_paused = false;
+  if (state_->unsaved.place.log == log.hex()) return;
+  state_->unsaved.place.log = log.hex();
+  state_->appended = 0;
+  state_->has_news = true;
 }
 
 void Intake::damaged(size_t count, std::string_view what) {
@@ -268,6 +295,7 @@ void Intake::polled(const std::string& instance, uint64_t answered) {
 
 void Intake::settle() {
   const MutexLock lock(state_->mutex);
+  if (state_->is_paused) return;
   for (const auto& missing : state_->counts.settle(read_clock().boot_ms))
     state_->write_gap(missing);
   state_->save(/*at_once=*/false);

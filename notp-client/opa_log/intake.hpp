@@ -25,6 +25,9 @@ inline constexpr int64_t kSaveMs = 1'000;
 // After a start events wait so long for the first model, which says what is masked.
 inline constexpr int64_t kModelWaitMs = 60'000;
 
+// How long pause() waits for records that are not durable yet.
+inline constexpr int64_t kPauseMs = 2'000;
+
 struct IntakeParts {
   std::filesystem::path folder;  // of the spool
   spool::DecisionLog& log;
@@ -59,6 +62,12 @@ class Intake {
   // them are durable, or cannot be (kAuditUnavailable: give all of them again), possibly within the
   // call.
   Result<void> accept(std::vector<OpaEvent> events, std::function<void(Result<void>)> done);
+
+  // Before another log follows this one: refuses events, which come again, and saves what is known
+  // once it is durable, so that nothing is recorded in both. Blocks.
+  void pause();
+  // Takes events again: into this log, whose positions begin anew if it is another one.
+  void resume(const record::LogId& log);
 
   void damaged(size_t count, std::string_view what);
   // OPA's file is recorded and durable up to here.

@@ -54,9 +54,12 @@ bool matches(const decision::CompiledMask& mask, const model::MaskPointer& point
 // The rules that OPA's module applied, as bits: here they find nothing any more.
 uint64_t applied_by_opa(const decision::MaskRules& rules, const record::DecisionContent& content) {
   std::vector<model::MaskPointer> pointers;
+  const auto add = [&](const std::string& text) {
+    if (auto pointer = model::MaskPointer::parse(text)) pointers.push_back(*std::move(pointer));
+  };
   for (const auto* const list : {&content.erased, &content.masked})
-    for (const std::string& text : *list)
-      if (auto pointer = model::MaskPointer::parse(text)) pointers.push_back(*std::move(pointer));
+    for (const std::string& text : *list) add(text);
+  for (const record::Commitment& one : content.commitments) add(one.pointer);
   uint64_t bits = 0;
   for (size_t i = 0; i < rules.masks().size(); ++i)
     if (std::ranges::any_of(pointers,

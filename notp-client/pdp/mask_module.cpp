@@ -94,21 +94,76 @@ _always contains [[sprintf("%v", [name]) | some name in path], clean] if {
 }
 
 # The arguments of a call, which are the name of its result.
-_clean_arguments(text) := json.marshal(json.patch(arguments, [change |
-	some [path, clean] in _stains(arguments)
+_clean_arguments(function, text) := json.marshal(json.patch(arguments, [change |
+	some [path, clean] in stains
 	change := {"op": "replace", "path": [sprintf("%v", [name]) | some name in path], "value": clean}
 ])) if {
 	arguments := json.unmarshal(text)
-	count(_stains(arguments)) > 0
+	keys := _keys(function, arguments)
+	stains := {stain |
+		some stain in _stains(arguments)
+		not _is_in(stain[0], keys)
+	} | keys
+	count(stains) > 0
 }
 
 else := text
 
-_clean_calls(calls) := {_clean_arguments(text): result | some text, result in calls} if is_object(calls)
+_is_in(path, keys) if {
+	some [place, _] in keys
+	array.slice(path, 0, count(place)) == place
+}
+
+# Keys among the arguments, which the embedded engine leaves out alike.
+_keys(function, arguments) := {[[2], ""]} if function in {"io.jwt.encode_sign", "io.jwt.encode_sign_raw"}
+
+else := _verification_keys(arguments) if function == "io.jwt.decode_verify"
+
+else := {[[0, "tls_client_key"], ""] | arguments[0].tls_client_key} if function == "http.send"
+
+else := set()
+
+_verification_keys(arguments) := {[[1, name], ""] |
+	some name in ["secret", "cert", "key"]
+	value := arguments[1][name]
+	not _is_public(name, value)
+}
+
+_is_public(name, text) if {
+	name != "secret"
+	regex.match(`^\s*-----BEGIN (CERTIFICATE|PUBLIC KEY)-----[^-]+-----END (CERTIFICATE|PUBLIC KEY)-----\s*$`, text)
+}
+
+_is_public(name, text) if {
+	name != "secret"
+	set_or_key := json.unmarshal(text)
+	every key in array.concat([set_or_key], object.get(set_or_key, "keys", [])) {
+		count(object.keys(key) & {"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv", "seed"}) == 0
+	}
+}
+
+# Calls that differ in what is left out, and in nothing else, are one. When their results differ,
+# nothing tells which one is meant.
+_clean_calls(function, calls) := _clear([[_clean_arguments(function, text), result] |
+	some text, result in calls
+]) if is_object(calls)
 
 else := calls
 
-_clean_cache(cache) := {name: _clean_calls(calls) | some name, calls in cache}
+_clear(pairs) := {name: result | some [name, result] in pairs} if {
+	count({name | some [name, _] in pairs}) == count(pairs)
+}
+
+else := {name: result |
+	some [name, result] in pairs
+	count({pair[1] | some pair in pairs; pair[0] == name}) == 1
+}
+
+_clean_cache(cache) := {function: clean |
+	some function, calls in cache
+	clean := _clean_calls(function, calls)
+	clean != {}
+}
 
 _is_cache_unclean if {
 	cache := object.get(input, "nd_builtin_cache", {})
@@ -130,6 +185,12 @@ _commitments := [{"pointer": pointer, "salt": salt, "hmac": crypto.hmac.sha256(_
 	pointer := _pointer(place)
 	salt := substring(crypto.sha256(uuid.rfc4122(pointer)), 0, 16)
 ]
+
+_is_committed(place) if {
+	some [other, value] in _committed
+	other == place
+	_text(value)
+}
 
 _replaced contains [place, null] if {
 	some [place, value] in _committed
@@ -188,7 +249,10 @@ _ours := array.concat(_changes, [_marked(_masked_cache, {
 	"upserts": count([1 | some change in _changes; change.op == "upsert"]) + 1,
 	"removes": count([1 | some change in _changes; change.op == "remove"]),
 	"erased": [_pointer(place) | some place in _erased],
-	"masked": [_pointer(patch.path) | some patch in _patches],
+	"masked": [pointer | some pointer in {_pointer(patch.path) |
+		some patch in _patches
+		not _is_committed(patch.path)
+	}],
 	"commitments": _commitments,
 })]) if {
 	_has_work
@@ -204,9 +268,20 @@ _ours := _withheld if _dropped
 _masked_cache := _clean_cache(object.get(_masked, "nd_builtin_cache", {}))
 
 _pointer(place) := concat("", [text |
-	some name in place
+	some name in _shown(place)
 	text := concat("", ["/", replace(replace(name, "~", "~0"), "/", "~1")])
 ])
+
+# A call's arguments are a name in the path of its result.
+_shown(place) := array.concat(
+	[place[0], place[1], _clean_arguments(place[1], place[2])],
+	array.slice(place, 3, count(place)),
+) if {
+	place[0] == "nd_builtin_cache"
+	count(place) > 2
+}
+
+else := place
 
 # --- what the agent reads
 _marked(cache, mark) := {

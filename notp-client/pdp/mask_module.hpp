@@ -4,10 +4,10 @@
 // it: a pointer with a name that needs URL escaping ("e mail", "größe", "a;b") never matches; a
 // rule that is invalid loses the event; and the rules of a set are applied in the order of their
 // text, so that a rule of the model can put back what another one removed. The module applies the
-// manifests' rules, and what every record leaves out (credentials, signatures of tokens), to whole
-// values, then adds what data.system.log.mask says of the event, which
-// cannot put back what is removed. When that is invalid, input and result are withheld and the
-// event remains. It does the same for data.system.log.drop: the agent counts the event.
+// manifests' rules, and what every record leaves out (credentials, signatures of tokens, keys among
+// the arguments of functions), to whole values, then adds what data.system.log.mask says of the
+// event, which cannot put back what is removed. When that is invalid, input and result are withheld
+// and the event remains. It does the same for data.system.log.drop: the agent counts the event.
 #pragma once
 
 #include <span>

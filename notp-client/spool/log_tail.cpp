@@ -30,6 +30,20 @@ constexpr std::string_view kRingLost =
 
 }  // namespace
 
+bool must_be_recorded(const Entry& entry, WhenFull when_full) {
+  return entry.durability == Durability::kStrict || when_full == WhenFull::kRefuse;
+}
+
+uint64_t decisions_in(const Entry& entry) {
+  const auto* gap = std::get_if<record::Gap>(&entry.content);
+  return gap == nullptr ? 1 : std::max<uint64_t>(1, gap->count);
+}
+
+std::unexpected<Error> not_recorded_because(std::string_view why) {
+  return fail(ErrorCode::kAuditUnavailable,
+              fmt::format("a decision is not given, because it cannot be recorded: {}", why));
+}
+
 LogTail::LogTail(TailStart start, const SpoolOptions& options, Wakeup& sealer, Wakeup& syncer)
     : options_(options),
       folder_(std::move(start.folder)),
@@ -91,7 +105,8 @@ Result<std::optional<record::Position>> LogTail::append(const Entry& entry) {
                 "and result: its path or its metadata are too large");
   const bool is_strict = entry.durability == Durability::kStrict;
   const MutexLock lock(mutex_);
-  if (is_closed_) return not_recorded(entry, kClosed);
+  if (stage_ == Stage::kEnded) return fail(ErrorCode::kState, "the log has ended");
+  if (stage_ == Stage::kClosed) return not_recorded(entry, kClosed);
   Bytes active;
   if (entry.active && !is_active_written(entry.active))
     active = encode_within_limit(entry.time_ns, *entry.active);
@@ -116,19 +131,25 @@ Result<record::Position> LogTail::write_entry(const Entry& entry, const Bytes& c
 
 Result<std::optional<record::Position>> LogTail::not_recorded(const Entry& entry,
                                                               std::string_view why) {
-  if (entry.durability == Durability::kStrict || options_.when_full == WhenFull::kRefuse ||
-      is_closed_) {
+  if (must_be_recorded(entry, options_.when_full) || stage_ == Stage::kClosed) {
     ++status_.refused;
-    return fail(ErrorCode::kAuditUnavailable,
-                fmt::format("a decision is not given, because it cannot be recorded: {}", why));
+    return not_recorded_because(why);
   }
-  const auto* gap = std::get_if<record::Gap>(&entry.content);
-  unrecorded_ += gap == nullptr ? 1 : std::max<uint64_t>(1, gap->count);
   ++status_.lost;
+  count_unrecorded(decisions_in(entry));
+  return std::optional<record::Position>();
+}
+
+void LogTail::count_unrecorded(uint64_t count) {
+  unrecorded_ += count;
   synced_.unrecorded_is_new = true;
   // For a process that is killed before it can write the gap; a failing disk may not take it.
   (void)ring_.file->write_unrecorded({ring_.end.position, unrecorded_});
-  return std::optional<record::Position>();
+}
+
+void LogTail::add_unrecorded(uint64_t count) {
+  const MutexLock lock(mutex_);
+  if (count != 0) count_unrecorded(count);
 }
 
 Result<record::Position> LogTail::append_own(const record::Content& content) {
@@ -187,7 +208,17 @@ Result<record::Position> LogTail::active_position(const Entry& entry, const Byte
 
 bool LogTail::close() {
   const MutexLock lock(mutex_);
-  return !std::exchange(is_closed_, true);
+  return std::exchange(stage_, Stage::kClosed) != Stage::kClosed;
+}
+
+void LogTail::end() {
+  const MutexLock lock(mutex_);
+  stage_ = Stage::kEnded;
+}
+
+void LogTail::resume() {
+  const MutexLock lock(mutex_);
+  stage_ = Stage::kOpen;
 }
 
 bool LogTail::has_segment() const {
@@ -252,7 +283,7 @@ std::optional<SyncGoal> LogTail::begin_sync() {
   header.synced = synced_.position;
   header.written = ring_.end.position;
   // After the last record of the run, none can be missing.
-  header.lease = ring_.end.position + (is_closed_ ? 0 : limits::kRingLease);
+  header.lease = ring_.end.position + (stage_ == Stage::kClosed ? 0 : limits::kRingLease);
   return SyncGoal{ring_.file, std::move(header)};
 }
 

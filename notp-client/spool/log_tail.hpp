@@ -36,6 +36,13 @@ struct TailStart {
   uint64_t unrecorded = 0;  // decisions that a gap record must still count
 };
 
+// Whether a decision is refused rather than given unrecorded, while there is no room.
+bool must_be_recorded(const Entry& entry, WhenFull when_full);
+// How many decisions are missing without this entry.
+uint64_t decisions_in(const Entry& entry);
+// kAuditUnavailable, for a person.
+std::unexpected<Error> not_recorded_because(std::string_view why);
+
 // What one sync makes durable.
 struct SyncGoal {
   std::shared_ptr<RingFile> ring;
@@ -59,7 +66,7 @@ class LogTail {
   // likewise for syncs.
   LogTail(TailStart start, const SpoolOptions& options, Wakeup& sealer, Wakeup& syncer);
 
-  // As DecisionLog::append(). Returns the position.
+  // As DecisionLog::append(), and kState. Returns the position.
   Result<std::optional<record::Position>> append(const Entry& entry);
   // Writes a record of the log itself. kAuditUnavailable: there is no room in the ring.
   Result<record::Position> append_own(const record::Content& content);
@@ -68,6 +75,12 @@ class LogTail {
   bool has_unrecorded() const;
   // Afterwards append() refuses. False: it did already.
   bool close();
+  // Afterwards append() says kState: the entry belongs into the log that follows. resume() takes
+  // that back.
+  void end();
+  void resume();
+  // Decisions that were given before this log took any.
+  void add_unrecorded(uint64_t count);
 
   // --- for the sealer
   // Returns the oldest records, as many as one segment takes.
@@ -108,6 +121,7 @@ class LogTail {
   bool is_active_written(const ActiveSetPtr& active) const NOTP_REQUIRES(mutex_);
   Result<std::optional<record::Position>> not_recorded(const Entry& entry, std::string_view why)
       NOTP_REQUIRES(mutex_);
+  void count_unrecorded(uint64_t count) NOTP_REQUIRES(mutex_);
   bool has_segment() const NOTP_REQUIRES(mutex_);
   void signal_threads() NOTP_REQUIRES(mutex_);
 
@@ -142,7 +156,8 @@ class LogTail {
   Synced synced_ NOTP_GUARDED_BY(mutex_);
   std::deque<std::pair<ActiveSetPtr, record::Position>> active_ NOTP_GUARDED_BY(mutex_);
   uint64_t unrecorded_ NOTP_GUARDED_BY(mutex_) = 0;
-  bool is_closed_ NOTP_GUARDED_BY(mutex_) = false;
+  enum class Stage : uint8_t { kOpen, kEnded, kClosed };
+  Stage stage_ NOTP_GUARDED_BY(mutex_) = Stage::kOpen;
   TailStatus status_ NOTP_GUARDED_BY(mutex_);  // counters and trouble
 };
 

@@ -33,12 +33,14 @@ record::Gap damage(uint64_t count, bool at_most, std::string message) {
   return gap;
 }
 
-LogState new_log_state(const PrivateKey& key, const SpoolIdentity& identity) {
+LogState new_log_state(const PrivateKey& key, const SpoolIdentity& identity,
+                       const std::filesystem::path& folder) {
   LogState state;
   state.key_pem = key.to_pem();
   state.trust_domain = identity.trust_domain;
   state.node = identity.node;
-  state.created_ms = read_clock().wall_ms;
+  // Names the files of the log before, too.
+  state.created_ms = free_old_time(folder, read_clock().wall_ms);
   state.ended = true;  // nothing can be missing before its first run
   return state;
 }
@@ -60,6 +62,24 @@ std::string reason_to_end(const LogState& state, const SpoolIdentity& identity) 
   if (!state.node.empty() && !identity.node.empty() && state.node != identity.node)
     return fmt::format("the node's name was {}", printable(state.node));
   return {};
+}
+
+// A new table is complete before the old one is set aside: a crash in between leaves it without its
+// name.
+Result<void> finish_new_table(const std::filesystem::path& folder) {
+  const bool is_between = std::filesystem::exists(folder / kNewTableFile) &&
+                          !std::filesystem::exists(folder / kTableFile);
+  std::optional<LogState> state;
+  if (is_between) {
+    NOTP_ASSIGN(const auto table, SegmentTable::open(folder / kNewTableFile));
+    NOTP_ASSIGN(state, table->load());
+  }
+  if (!state) {
+    remove_new_table(folder);
+    return {};
+  }
+  NOTP_TRY(set_old_table_aside(folder, old_ending(state->created_ms)));
+  return put_new_table(folder);
 }
 
 Result<Found> find_log(const std::filesystem::path& folder, const SpoolIdentity& identity) {
@@ -87,7 +107,14 @@ Result<Found> find_log(const std::filesystem::path& folder, const SpoolIdentity&
   }
   found.state = *std::move(state);
   if (found.state) {
-    found.reason = reason_to_end(*found.state, identity);
+    auto ending = found.table->ending();
+    if (!ending) {
+      if (ending.error().code != ErrorCode::kCorrupt) return std::unexpected(ending.error());
+      damaged(ending.error());
+      return found;
+    }
+    found.reason = *std::move(ending);
+    if (found.reason.empty()) found.reason = reason_to_end(*found.state, identity);
   } else if (has_ring) {
     found.is_damaged = true;
     found.reason =
@@ -96,37 +123,53 @@ Result<Found> find_log(const std::filesystem::path& folder, const SpoolIdentity&
   return found;
 }
 
-// Sets the files of the log before aside, and begins one that refers to it.
-// Returns how many of its sealed records the registry has not acknowledged, as far as is known.
-Result<uint64_t> begin_log(OpenedSpool& out, Found found, const std::filesystem::path& folder,
-                           const SpoolIdentity& identity) {
+// Of a log whose ring has this state.
+uint64_t records_in_ring(const std::filesystem::path& folder, const LogState& state,
+                         const record::LogId& log) {
+  const auto ring = RingFile::open(folder / kRingFile);
+  if (!ring || (*ring)->header().log != log) return 0;
+  const auto content = read_ring(**ring, state.live);
+  return content ? content->backlog.size() : 0;
+}
+
+// What the log that begins says of the one before.
+Result<void> refer_to(const Found& before, const std::filesystem::path& folder, LogState& state) {
+  state.reason = before.reason;
+  if (before.state) {
+    NOTP_ASSIGN(const PrivateKey key, PrivateKey::from_pem(before.state->key_pem));
+    state.previous = record::LogId::of(key.public_key());
+    state.lost = before.state->tree.size() - before.state->acknowledged +
+                 records_in_ring(folder, *before.state, *state.previous);
+  } else if (const auto ring = RingFile::open(folder / kRingFile)) {
+    state.previous = (*ring)->header().log;
+  }
+  return {};
+}
+
+// Begins a log that refers to the one before, if any, whose files it sets aside: the table here,
+// the ring when it is found to belong to another log. A crash leaves either the old table, which
+// leads here again, or the new one.
+Result<void> begin_log(OpenedSpool& out, Found found, const std::filesystem::path& folder,
+                       const SpoolIdentity& identity) {
   out.key = PrivateKey::generate();
-  out.state = new_log_state(*out.key, identity);
-  uint64_t lost = 0;
-  if (!found.reason.empty()) {
-    out.state.reason = found.reason;
-    if (found.state) {
-      NOTP_ASSIGN(const PrivateKey key, PrivateKey::from_pem(found.state->key_pem));
-      out.state.previous = record::LogId::of(key.public_key());
-      lost = found.state->tree.size() - found.state->acknowledged;
-    } else if (const auto ring = RingFile::open(folder / kRingFile)) {
-      out.state.previous = (*ring)->header().log;
-    }
-    found.table.reset();
-    NOTP_ASSIGN(const std::string kept, set_old_table_aside(folder));
-    out.trouble = fmt::format("a new log was begun: {}; the files of the old one are kept as *{}",
-                              found.reason, kept);
-  }
-  if (found.table) {
+  out.state = new_log_state(*out.key, identity, folder);
+  if (found.reason.empty()) {
     out.table = std::move(found.table);
-  } else {
-    NOTP_ASSIGN(out.table, SegmentTable::open(folder / kTableFile));
+    return out.table->save(out.state);
   }
-  // The old ring goes when it is found to belong to another log: a crash before that still leaves
-  // either a ring without a table, or a table that says what came before.
-  NOTP_TRY(out.table->save(out.state));
+  NOTP_TRY(refer_to(found, folder, out.state));
+  found.table.reset();
+  {
+    NOTP_ASSIGN(const auto table, SegmentTable::open(folder / kNewTableFile));
+    NOTP_TRY(table->save(out.state));
+  }
+  failpoint("spool.before_old_table");
+  NOTP_TRY(set_old_table_aside(folder, old_ending(out.state.created_ms)));
+  failpoint("spool.after_old_table");
+  NOTP_TRY(put_new_table(folder));
+  NOTP_ASSIGN(out.table, SegmentTable::open(folder / kTableFile));
   failpoint("spool.after_new_log");
-  return lost;
+  return {};
 }
 
 // What recovery does to the ring.
@@ -137,10 +180,10 @@ struct RingPlan {
   uint64_t unrecorded = 0;
 };
 
-record::Gap new_log_gap(const LogState& state, uint64_t lost) {
+record::Gap new_log_gap(const LogState& state) {
   record::Gap gap;
   gap.reason = record::GapReason::kNewLog;
-  gap.count = lost;
+  gap.count = state.lost;
   gap.message = fmt::format("the log before, {}, ended: {}",
                             state.previous ? state.previous->hex() : "unknown", state.reason);
   return gap;
@@ -169,7 +212,12 @@ Result<RingPlan> plan_ring(OpenedSpool& out, const std::filesystem::path& folder
     if (content.error().code != ErrorCode::kCorrupt) return std::unexpected(content.error());
     lost = content.error().message;
   }
-  if (opened) NOTP_TRY(set_old_ring_aside(folder));
+  if (opened) {
+    const bool is_of_before = (*opened)->header().log == out.state.previous;
+    NOTP_TRY(set_old_ring_aside(
+        folder, old_ending(is_of_before ? out.state.created_ms
+                                        : free_old_time(folder, read_clock().wall_ms))));
+  }
   if (out.state.ended) return plan;
   // How many it held is not known: as many as could be in a ring, at most.
   plan.gaps.push_back(
@@ -185,16 +233,18 @@ Result<void> write_gaps(RingPlan& plan, uint32_t run) {
   return {};
 }
 
-// The gaps belong to the run that they end.
+// The gaps belong to the run that they end; in a log that has had none, to the first one.
 uint32_t last_run(const RingPlan& plan, const LogState& state) {
-  if (plan.content.backlog.empty()) return state.run;
+  const uint32_t run = std::max(state.run, 1U);
+  if (plan.content.backlog.empty()) return run;
   const auto start = record::decode_start(plan.content.backlog.back()->record());
-  return start ? start->place.run : state.run;
+  return start ? start->place.run : run;
 }
 
 // Makes the ring hold the backlog and the gaps, durably, with the header of this start.
 Result<void> settle_ring(RingPlan& plan, const OpenedSpool& out,
-                         const std::filesystem::path& folder, const SpoolOptions& options) {
+                         const std::filesystem::path& folder, const SpoolOptions& options,
+                         const std::shared_ptr<RingFile>& spare) {
   const uint32_t run = last_run(plan, out.state);
   const record::Position synced =
       plan.file ? std::min(plan.file->header().synced, plan.content.end.position)
@@ -210,8 +260,13 @@ Result<void> settle_ring(RingPlan& plan, const OpenedSpool& out,
   header.log = record::LogId::of(out.key->public_key());
   header.boot_id = out.boot_id;
   header.first = is_new ? out.state.tree.size() : plan.file->header().first;
-  if (is_new) {
+  if (is_new && spare && spare->header().capacity == capacity) {
+    plan.file = spare;
+    NOTP_TRY(plan.file->begin_with(header));
+  } else if (is_new) {
     NOTP_ASSIGN(plan.file, RingFile::create(new_file, header));
+  }
+  if (is_new) {
     NOTP_ASSIGN(plan.content.end,
                 move_backlog(*plan.file, plan.content.backlog, plan.content.end.position));
     plan.content.head = {header.id, 0, out.state.tree.size(), 0};
@@ -229,6 +284,13 @@ Result<void> settle_ring(RingPlan& plan, const OpenedSpool& out,
   if (!is_new) return {};
   NOTP_TRY(plan.file->rename(folder / kRingFile));
   return sync_folder(folder);
+}
+
+void describe_new_log(OpenedSpool& out, RingPlan& plan) {
+  plan.gaps.insert(plan.gaps.begin(), new_log_gap(out.state));
+  out.kept = old_ending(out.state.created_ms);
+  out.trouble = fmt::format("a new log was begun: {}; the files of the old one are kept as *{}",
+                            out.state.reason, out.kept);
 }
 
 void describe_gaps(OpenedSpool& out, const std::vector<record::Gap>& gaps) {
@@ -310,34 +372,47 @@ std::vector<record::Gap> missing_behind(const RingContent& content, const RingHe
   return gaps;
 }
 
+Result<std::shared_ptr<RingFile>> make_spare_ring(const std::filesystem::path& folder,
+                                                  uint64_t capacity) {
+  RingHeader header;
+  header.capacity = std::max(capacity, kOwnRecordsBytes);
+  return RingFile::create(folder / kSpareRingFile, header);
+}
+
 Result<OpenedSpool> recover(const std::filesystem::path& folder, const SpoolOptions& options,
-                            const SpoolIdentity& identity) {
-  NOTP_TRY(make_private_folder(folder));
-  NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
-  OpenedSpool out{.lock = std::move(lock),
+                            const SpoolIdentity& identity, RecoveryParts parts) {
+  if (!parts.lock) {
+    NOTP_TRY(make_private_folder(folder));
+    NOTP_ASSIGN(parts.lock, FolderLock::acquire(folder));
+  }
+  std::error_code ignored;
+  if (!parts.ring) std::filesystem::remove(folder / kSpareRingFile, ignored);
+  NOTP_TRY(finish_new_table(folder));
+  OpenedSpool out{.lock = *std::move(parts.lock),
                   .table = nullptr,
                   .state = {},
                   .key = std::nullopt,
                   .tail = {},
                   .boot_id = boot_id_of(options.boot_id_file),
-                  .new_log = std::nullopt,
+                  .kept = {},
                   .trouble = {}};
   NOTP_ASSIGN(Found found, find_log(folder, identity));
   if (found.is_damaged)
     log::error("spool_damaged", {{"folder", folder.string()}, {"reason", found.reason}});
-  uint64_t lost = 0;
   if (!found.state || !found.reason.empty()) {
-    NOTP_ASSIGN(lost, begin_log(out, std::move(found), folder, identity));
+    NOTP_TRY(begin_log(out, std::move(found), folder, identity));
   } else {
     out.table = std::move(found.table);
     out.state = *std::move(found.state);
     NOTP_ASSIGN(out.key, PrivateKey::from_pem(out.state.key_pem));
   }
   NOTP_ASSIGN(RingPlan plan, plan_ring(out, folder, options));
-  NOTP_TRY(settle_ring(plan, out, folder, options));
+  // Until a record says it, since only the announcement would: durable before the ring has its
+  // name.
+  if (plan.content.end.position == 0 && !out.state.reason.empty()) describe_new_log(out, plan);
+  NOTP_TRY(settle_ring(plan, out, folder, options, parts.ring));
+  std::filesystem::remove(folder / kSpareRingFile, ignored);
   describe_gaps(out, plan.gaps);
-  if (plan.content.end.position == 0 && !out.state.reason.empty())
-    out.new_log = new_log_gap(out.state, lost);
   if (out.state.node.empty()) out.state.node = identity.node;
   ++out.state.run;
   out.state.ended = false;

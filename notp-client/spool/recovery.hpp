@@ -23,14 +23,25 @@ struct OpenedSpool {
   std::optional<PrivateKey> key;
   TailStart tail;  // behind the gap records that recovery has written
   std::string boot_id;
-  std::optional<record::Gap> new_log;  // for the beginning of a log that follows another one
-  std::string trouble;                 // what an operator should know; empty: nothing
+  std::string kept;     // the ending of the files of the log before, if it has ended now
+  std::string trouble;  // what an operator should know; empty: nothing
+};
+
+// What a process that has the folder already brings along.
+struct RecoveryParts {
+  std::optional<FolderLock> lock;
+  std::shared_ptr<RingFile> ring;  // from make_spare_ring()
 };
 
 // kConflict: another process uses the folder. kConfig: it is of another version of this program.
 // kIo: the disk. Damage is no error: what is left is kept, and the log says what is missing.
 Result<OpenedSpool> recover(const std::filesystem::path& folder, const SpoolOptions& options,
-                            const SpoolIdentity& identity);
+                            const SpoolIdentity& identity, RecoveryParts parts = {});
+
+inline constexpr const char* kSpareRingFile = "decisions.ring.next";
+// Makes the ring of the log that follows, which takes time, before anything is changed. kIo.
+Result<std::shared_ptr<RingFile>> make_spare_ring(const std::filesystem::path& folder,
+                                                  uint64_t capacity);
 
 // What is left of a ring.
 struct RingContent {

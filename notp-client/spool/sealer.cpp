@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <span>
+#include <utility>
 
 #include "common/failpoint.hpp"
 #include "common/log.hpp"
@@ -49,12 +51,14 @@ Sealer::~Sealer() {
 
 SealedLog Sealer::sealed() const {
   const MutexLock lock(mutex_);
-  return view_;
+  SealedLog out = view_;
+  out.acknowledged = status_.acknowledged;
+  out.oldest_ms = status_.oldest_ms;
+  return out;
 }
 
 void Sealer::acknowledged(record::Position next) {
-  record::Position known = requests_.acknowledged;
-  while (known < next && !requests_.acknowledged.compare_exchange_weak(known, next)) continue;
+  requests_.acknowledged = std::min(next, sealed().size);
   wakeup_.signal();
 }
 
@@ -111,7 +115,7 @@ void Sealer::work() {
   }
   if (is_asked || steady_clock::now() >= timing_.next_drops) write_drops();
   tail_.record_unrecorded();
-  Result<void> done = remove_acknowledged();
+  Result<void> done = take_acknowledged();
   const auto sealed = seal_due(is_asked ? tail_.next() : 0);
   if (done) done = sealed;
   report(done);
@@ -208,6 +212,9 @@ Result<SealedSegment> Sealer::build(const std::vector<UnsealedPtr>& records,
   NOTP_ASSIGN(out.segment,
               std::move(builder).seal(log, tree, record::log_origin(state_.node, log), key_));
   out.segment.subtrees = std::move(subtrees);
+  out.gaps = static_cast<uint32_t>(
+      std::ranges::count_if(std::span(records).first(out.segment.head.count),
+                            [](const auto& each) { return each->kind == record::Kind::kGap; }));
   out.oldest_ms = records.front()->time_ns / kNsPerMs;
   out.sealed_ms = read_clock().wall_ms;
   return out;
@@ -263,6 +270,7 @@ Result<void> Sealer::drop_bodies() {
   while (status().unacknowledged_bytes > options_.spool.spool_bytes) {
     NOTP_ASSIGN(const auto dropped, table_.drop_oldest_body(state_.acknowledged));
     if (!dropped) break;
+    if (dropped->gaps != 0) log::warn("spool_gap_records_dropped", {{"records", dropped->gaps}});
     const MutexLock lock(mutex_);
     status_.unacknowledged_bytes -= std::min(status_.unacknowledged_bytes, dropped->bytes);
     status_.bodies_dropped += dropped->count;
@@ -272,15 +280,15 @@ Result<void> Sealer::drop_bodies() {
   return {};
 }
 
-Result<void> Sealer::remove_acknowledged() {
+Result<void> Sealer::take_acknowledged() {
   const auto now = steady_clock::now();
+  // What is deleted cannot be sent again.
   const record::Position acknowledged =
-      std::min<record::Position>(requests_.acknowledged, state_.tree.size());
-  if (now < timing_.retry || (acknowledged <= state_.acknowledged && now < timing_.next_removal))
+      std::max<record::Position>(requests_.acknowledged, state_.kept.size());
+  if (now < timing_.retry || (acknowledged == state_.acknowledged && now < timing_.next_removal))
     return {};
-  timing_.next_removal = now + kRemovalInterval;
   LogState next = state_;
-  next.acknowledged = std::max(state_.acknowledged, acknowledged);
+  next.acknowledged = acknowledged;
   bool is_more = true;
   while (is_more) {
     NOTP_ASSIGN(is_more,
@@ -291,14 +299,23 @@ Result<void> Sealer::remove_acknowledged() {
   failpoint("spool.after_ack");
   timing_.retry = {};
   NOTP_ASSIGN(const TableTotals totals, table_.totals(state_.acknowledged));
-  const MutexLock lock(mutex_);
-  view_.first = state_.kept.size();
-  if (state_.acknowledged > status_.acknowledged) status_.is_dropping = false;
-  status_.acknowledged = state_.acknowledged;
-  status_.unacknowledged_bytes = totals.unacknowledged_bytes;
-  status_.oldest_ms = totals.oldest_ms;
-  set_used();
-  return {};
+  timing_.next_removal = now + kRemovalInterval;
+  record::Position before = state_.acknowledged;
+  {
+    const MutexLock lock(mutex_);
+    view_.first = state_.kept.size();
+    if (state_.acknowledged > status_.acknowledged) status_.is_dropping = false;
+    std::swap(status_.acknowledged, before);
+    status_.unacknowledged_bytes = totals.unacknowledged_bytes;
+    status_.oldest_ms = totals.oldest_ms;
+    set_used();
+  }
+  if (acknowledged >= before) return {};
+  // What it has lost counts into the budget again.
+  log::warn("spool_registry_went_back", {{"log", record::LogId::of(key_.public_key()).hex()},
+                                         {"acknowledged", before},
+                                         {"acknowledged_now", acknowledged}});
+  return drop_bodies();
 }
 
 void Sealer::report(const Result<void>& done) {

@@ -38,6 +38,7 @@ class Sealer {
   ~Sealer();
 
   SealedLog sealed() const;
+  // As SegmentSource::acknowledged().
   void acknowledged(record::Position next);
   void connected(bool is_connected);
   void on_sealed(std::function<void()> sealed);
@@ -52,7 +53,7 @@ class Sealer {
   // What others ask of the thread.
   struct Requests {
     std::atomic<bool> is_connected = false;
-    std::atomic<record::Position> acknowledged = 0;
+    std::atomic<record::Position> acknowledged = 0;  // the registry's latest word
     Mutex mutex;
     ConditionVariable done;
     uint64_t wanted NOTP_GUARDED_BY(mutex) = 0, served NOTP_GUARDED_BY(mutex) = 0;
@@ -81,7 +82,7 @@ class Sealer {
   void write_drops();
   void announce();
   Result<void> drop_bodies();
-  Result<void> remove_acknowledged();
+  Result<void> take_acknowledged();
   void report(const Result<void>& done);
 
   LogTail& tail_;

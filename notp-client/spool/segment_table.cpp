@@ -7,7 +7,7 @@
 namespace notp::spool {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 // Of one transaction that removes segments, so that a seal does not wait long for it.
 constexpr size_t kRemovedAtOnce = 64;
 // Free pages that the next segments will use; more are given back to the disk, some at a time.
@@ -20,15 +20,18 @@ CREATE TABLE log (
   announcement BLOB NOT NULL, run INTEGER NOT NULL, tree BLOB NOT NULL, kept BLOB NOT NULL,
   ring INTEGER NOT NULL, ring_offset INTEGER NOT NULL, ring_position INTEGER NOT NULL,
   ring_check INTEGER NOT NULL, ended INTEGER NOT NULL, acknowledged INTEGER NOT NULL,
-  checksum BLOB NOT NULL);
+  lost INTEGER NOT NULL, checksum BLOB NOT NULL);
 CREATE TABLE segments (
   first INTEGER PRIMARY KEY, count INTEGER NOT NULL, content_bytes INTEGER NOT NULL,
   secret BLOB NOT NULL, checkpoint TEXT NOT NULL, subtrees BLOB NOT NULL,
-  body_bytes INTEGER NOT NULL, oldest_ms INTEGER NOT NULL, sealed_ms INTEGER NOT NULL);
+  body_bytes INTEGER NOT NULL, oldest_ms INTEGER NOT NULL, sealed_ms INTEGER NOT NULL,
+  gaps INTEGER NOT NULL);
 CREATE TABLE bodies (first INTEGER PRIMARY KEY REFERENCES segments, body BLOB NOT NULL);
+CREATE TABLE ending (id INTEGER PRIMARY KEY CHECK (id = 1), reason TEXT NOT NULL);
 )";
 constexpr const char* kRowColumns =
-    "first, count, content_bytes, secret, checkpoint, subtrees, body_bytes, oldest_ms, sealed_ms";
+    "first, count, content_bytes, secret, checkpoint, subtrees, body_bytes, oldest_ms, sealed_ms, "
+    "gaps";
 
 // Carries an Error out of a transaction, which rolls back.
 struct Refused {
@@ -96,11 +99,12 @@ Bytes checksum_of(const LogState& state) {
   put(state.announcement);
   put(state.tree.encode());
   put(state.kept.encode());
-  for (const uint64_t value : {static_cast<uint64_t>(state.created_ms), uint64_t{state.run},
-                               state.live.ring, state.live.offset, state.live.position,
-                               state.live.check, uint64_t{state.ended}, state.acknowledged})
+  for (const uint64_t value :
+       {static_cast<uint64_t>(state.created_ms), uint64_t{state.run}, state.live.ring,
+        state.live.offset, state.live.position, state.live.check, uint64_t{state.ended},
+        state.acknowledged, state.lost})
     put_varint(row, value);
-  return Bytes(Sha256().update("notp.spool.v1\0").update(row).finish().view().substr(0, 16));
+  return Bytes(Sha256().update("notp.spool.v2\0").update(row).finish().view().substr(0, 16));
 }
 
 LogState state_of(SQLite::Statement& row) {
@@ -123,7 +127,8 @@ LogState state_of(SQLite::Statement& row) {
                 number(row.getColumn(13))};
   state.ended = row.getColumn(14).getInt() != 0;
   state.acknowledged = number(row.getColumn(15));
-  if (bytes_of(row.getColumn(16)) != checksum_of(state)) refuse_damaged("the row of the log");
+  state.lost = number(row.getColumn(16));
+  if (bytes_of(row.getColumn(17)) != checksum_of(state)) refuse_damaged("the row of the log");
   return state;
 }
 
@@ -139,6 +144,7 @@ SegmentRow row_of(SQLite::Statement& query, const record::LogId& log) {
   row.body_bytes = number(query.getColumn(6));
   row.oldest_ms = query.getColumn(7).getInt64();
   row.sealed_ms = query.getColumn(8).getInt64();
+  row.gaps = static_cast<uint32_t>(number(query.getColumn(9)));
   return row;
 }
 
@@ -174,7 +180,7 @@ void check_tree(SQLite::Database& database, const LogState& state) {
 void put_state(SQLite::Database& database, const LogState& state) {
   SQLite::Statement put(database,
                         "REPLACE INTO log VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                        "?, ?)");
+                        "?, ?, ?)");
   const Bytes tree = state.tree.encode(), kept = state.kept.encode();
   const Bytes checksum = checksum_of(state);
   put.bind(1, state.key_pem);
@@ -193,7 +199,8 @@ void put_state(SQLite::Database& database, const LogState& state) {
   put.bind(14, signed_of(state.live.check));
   put.bind(15, state.ended ? 1 : 0);
   put.bind(16, signed_of(state.acknowledged));
-  bind_bytes(put, 17, checksum);
+  put.bind(17, signed_of(state.lost));
+  bind_bytes(put, 18, checksum);
   put.exec();
 }
 
@@ -206,6 +213,19 @@ void remove_segment(SQLite::Database& database, const SegmentRow& row, LogState&
     change.bind(1, signed_of(row.head.first));
     change.exec();
   }
+}
+
+// Of those from `from` on; first without gap records.
+std::optional<SegmentRow> oldest_body(SQLite::Database& database, record::Position from) {
+  for (const char* which : {"gaps = 0", "gaps > 0"}) {
+    SQLite::Statement oldest(database,
+                             fmt::format("SELECT {} FROM segments WHERE first >= ? AND body_bytes "
+                                         "> 0 AND {} ORDER BY first LIMIT 1",
+                                         kRowColumns, which));
+    oldest.bind(1, signed_of(from));
+    if (oldest.executeStep()) return row_of(oldest, {});
+  }
+  return std::nullopt;
 }
 
 void shrink(SQLite::Database& database) {
@@ -226,8 +246,9 @@ Result<std::unique_ptr<SegmentTable>> SegmentTable::open(const std::filesystem::
     if (database->tableExists("log")) {
       if (version == 0) refuse_damaged("the number of its format");
       throw Refused{Error{ErrorCode::kConfig,
-                          fmt::format("its format is {}, this program reads {}: use the program "
-                                      "that wrote it",
+                          fmt::format("its format is {}, this program reads {}, and has changed "
+                                      "nothing: let the program that wrote it ship its records, or "
+                                      "keep the folder elsewhere and begin with an empty one",
                                       version, kSchemaVersion),
                           {}}};
     }
@@ -259,7 +280,7 @@ Result<std::optional<LogState>> SegmentTable::load() {
     SQLite::Statement row(*database_,
                           "SELECT key, trust_domain, node, created_ms, previous, reason, "
                           "announcement, run, tree, kept, ring, ring_offset, ring_position, "
-                          "ring_check, ended, acknowledged, checksum FROM log");
+                          "ring_check, ended, acknowledged, lost, checksum FROM log");
     if (!row.executeStep()) return std::nullopt;
     LogState state = state_of(row);
     check_tree(*database_, state);
@@ -272,6 +293,23 @@ Result<void> SegmentTable::save(const LogState& state) {
   return attempt("cannot save the state of the log", [&] { put_state(*database_, state); });
 }
 
+Result<void> SegmentTable::end(std::string_view reason) {
+  const MutexLock lock(mutex_);
+  return attempt("cannot save that the log ends", [&] {
+    SQLite::Statement put(*database_, "REPLACE INTO ending VALUES (1, ?)");
+    put.bind(1, std::string(reason));
+    put.exec();
+  });
+}
+
+Result<std::string> SegmentTable::ending() {
+  const MutexLock lock(mutex_);
+  return attempt("cannot read whether the log ends", [&]() -> std::string {
+    SQLite::Statement row(*database_, "SELECT reason FROM ending");
+    return row.executeStep() ? row.getColumn(0).getString() : std::string();
+  });
+}
+
 Result<void> SegmentTable::add(const SealedSegment& sealed, const LogState& state) {
   const MutexLock lock(mutex_);
   return attempt("cannot store a segment", [&] {
@@ -279,7 +317,7 @@ Result<void> SegmentTable::add(const SealedSegment& sealed, const LogState& stat
     const record::SegmentHead& head = sealed.segment.head;
     const Bytes subtrees = join(sealed.segment.subtrees);
     SQLite::Statement segment(*database_,
-                              "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                              "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     segment.bind(1, signed_of(head.first));
     segment.bind(2, head.count);
     segment.bind(3, signed_of(head.content_bytes));
@@ -289,6 +327,7 @@ Result<void> SegmentTable::add(const SealedSegment& sealed, const LogState& stat
     segment.bind(7, signed_of(sealed.segment.body.size()));
     segment.bind(8, sealed.oldest_ms);
     segment.bind(9, sealed.sealed_ms);
+    segment.bind(10, sealed.gaps);
     segment.exec();
     SQLite::Statement body(*database_, "INSERT INTO bodies VALUES (?, ?)");
     body.bind(1, signed_of(head.first));
@@ -299,7 +338,7 @@ Result<void> SegmentTable::add(const SealedSegment& sealed, const LogState& stat
   });
 }
 
-Result<record::Segment> SegmentTable::segment(record::Position first) {
+Result<record::Segment> SegmentTable::segment(record::Position position) {
   record::Segment out;
   uint64_t body_bytes = 0;
   {
@@ -307,20 +346,24 @@ Result<record::Segment> SegmentTable::segment(record::Position first) {
     NOTP_ASSIGN(const bool found, attempt("cannot read a segment", [&] {
                   SQLite::Statement query(
                       *database_,
-                      fmt::format("SELECT {} FROM segments WHERE first = ?", kRowColumns));
-                  query.bind(1, signed_of(first));
+                      fmt::format("SELECT {} FROM segments WHERE first <= ? ORDER BY first DESC "
+                                  "LIMIT 1",
+                                  kRowColumns));
+                  query.bind(1, signed_of(position));
                   if (!query.executeStep()) return false;
                   SegmentRow row = row_of(query, log_id(*database_));
+                  if (row.head.end() <= position) return false;
                   out.head = std::move(row.head);
                   body_bytes = row.body_bytes;
                   if (body_bytes == 0) out.subtrees = std::move(row.subtrees);
                   return true;
                 }));
     if (!found)
-      return fail(ErrorCode::kNotFound, fmt::format("no segment begins at position {}", first));
+      return fail(ErrorCode::kNotFound,
+                  fmt::format("no segment that is kept holds position {}", position));
   }
   if (body_bytes != 0) {
-    NOTP_ASSIGN(out.body, body(first));
+    NOTP_ASSIGN(out.body, body(out.head.first));
   }
   return out;
 }
@@ -357,23 +400,16 @@ Result<std::optional<SegmentTable::DroppedBody>> SegmentTable::drop_oldest_body(
   const MutexLock lock(mutex_);
   return attempt("cannot drop a segment's records", [&]() -> std::optional<DroppedBody> {
     SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
-    SQLite::Statement oldest(*database_,
-                             "SELECT first, count, body_bytes FROM segments WHERE first >= ? AND "
-                             "body_bytes > 0 ORDER BY first LIMIT 1");
-    oldest.bind(1, signed_of(from));
-    if (!oldest.executeStep()) return std::nullopt;
-    const int64_t first = oldest.getColumn(0).getInt64();
-    const DroppedBody dropped{static_cast<uint32_t>(number(oldest.getColumn(1))),
-                              number(oldest.getColumn(2))};
-    oldest.reset();
+    const auto oldest = oldest_body(*database_, from);
+    if (!oldest) return std::nullopt;
     for (const char* sql : {"DELETE FROM bodies WHERE first = ?",
                             "UPDATE segments SET body_bytes = 0 WHERE first = ?"}) {
       SQLite::Statement change(*database_, sql);
-      change.bind(1, first);
+      change.bind(1, signed_of(oldest->head.first));
       change.exec();
     }
     transaction.commit();
-    return dropped;
+    return DroppedBody{oldest->head.count, oldest->gaps, oldest->body_bytes};
   });
 }
 

@@ -25,6 +25,7 @@ struct LogState {
   TimeMs created_ms = 0;
   std::optional<record::LogId> previous;
   std::string reason;  // why it was begun; empty: it is the first
+  uint64_t lost = 0;   // records of the log before that the registry had not acknowledged
   Bytes announcement;  // empty: not signed yet
   uint32_t run = 0;
   record::Frontier tree;  // over all sealed records
@@ -37,6 +38,7 @@ struct LogState {
 // A segment with what only the node needs.
 struct SealedSegment {
   record::Segment segment;  // with its body, and with its subtrees
+  uint32_t gaps = 0;        // gap records in it
   TimeMs oldest_ms = 0;     // wall time of its first record
   TimeMs sealed_ms = 0;
 };
@@ -45,6 +47,7 @@ struct SegmentRow {
   record::SegmentHead head;
   std::vector<Hash> subtrees;
   uint64_t body_bytes = 0;  // 0: dropped
+  uint32_t gaps = 0;        // gap records in it
   TimeMs oldest_ms = 0, sealed_ms = 0;
 };
 
@@ -65,15 +68,20 @@ class SegmentTable {
   // nullopt: no log has begun. kCorrupt, also when the tree is not that of the last segment.
   Result<std::optional<LogState>> load();
   Result<void> save(const LogState& state);
+  // The log ends, because of `reason`: a new one begins at the latest at the next start.
+  Result<void> end(std::string_view reason);
+  // The reason of end(); empty: the log goes on.
+  Result<std::string> ending();
   Result<void> add(const SealedSegment& sealed, const LogState& state);
 
-  // kNotFound: no segment begins at `first`.
-  Result<record::Segment> segment(record::Position first);
+  // As SegmentSource::segment().
+  Result<record::Segment> segment(record::Position position);
   Result<TableTotals> totals(record::Position acknowledged);
-  // Removes the body of the oldest segment from `from` on that has one. Returns its records and the
-  // bytes that it took; nullopt: there is none.
+  // Removes the body of the oldest segment from `from` on that has one: of those without gap
+  // records while there are any, since what they count is to be seen nowhere else. Returns its
+  // records, the gap records among them, and the bytes that it took; nullopt: there is none.
   struct DroppedBody {
-    uint32_t count = 0;
+    uint32_t count = 0, gaps = 0;
     uint64_t bytes = 0;
   };
   Result<std::optional<DroppedBody>> drop_oldest_body(record::Position from);

@@ -15,7 +15,8 @@ std::optional<wire::LogOffer> Shipper::session_begins(const SealedLog& log) {
 
 void Shipper::session_ended() {
   log_.reset();
-  granted_ = announce_ = refused_ = loading_ = failed_ = false;
+  granted_ = announce_ = loading_ = failed_ = false;
+  refusal_.reset();
   next_ = acknowledged_;
   window_bytes_ = 0;
   in_flight_.clear();
@@ -23,9 +24,14 @@ void Shipper::session_ended() {
 
 Result<void> Shipper::granted(const wire::LogGrant& grant, const SealedLog& log) {
   const auto refuse = [&](ErrorCode code, std::string message) {
-    refused_ = true;
-    return fail(code, std::move(message));
+    refusal_ = Error{code, std::move(message), {}};
+    return std::unexpected(*refusal_);
   };
+  if (log_ && log.log != *log_) {
+    granted_ = false;
+    return {};
+  }
+  if (refusal_) return std::unexpected(*refusal_);
   if (!log_ || grant.log != *log_)
     return refuse(
         ErrorCode::kMessage,
@@ -66,7 +72,7 @@ Result<void> Shipper::granted(const wire::LogGrant& grant, const SealedLog& log)
 }
 
 std::optional<ShipStep> Shipper::next(const SealedLog& log) {
-  if (!granted_ || refused_ || loading_ || log.log != log_) return std::nullopt;
+  if (!granted_ || refusal_ || failed_ || loading_ || log.log != log_) return std::nullopt;
   if (announce_) {
     if (log.announcement.empty()) return std::nullopt;
     announce_ = false;
@@ -90,7 +96,7 @@ void Shipper::sent(record::Position end, uint64_t bytes) {
 
 void Shipper::failed() {
   loading_ = false;
-  refused_ = failed_ = true;
+  failed_ = true;
 }
 
 }  // namespace notp::spool

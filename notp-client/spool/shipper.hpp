@@ -13,7 +13,7 @@ namespace notp::spool {
 // The next thing to do; one at a time.
 struct ShipStep {
   enum class Kind : uint8_t { kAnnounce, kSegment } kind = Kind::kSegment;
-  record::Position first = 0;  // kSegment: load the segment that begins here and send it
+  record::Position first = 0;  // kSegment: load the segment that holds this record, and send it
 };
 
 // One thread. Segments are sent in order; what is on its way when a session ends is sent again.
@@ -24,10 +24,13 @@ class Shipper {
   void session_ended();
 
   // A grant arrived. kMessage: it acknowledges what was not sent. kLogFork and kLogGap and other
-  // codes: the registry refuses the log; nothing is sent in this session any more. kState: failed()
-  // was called before, so that the alarm lasts while nothing is sent. The caller raises an alarm.
+  // codes: the registry refuses the log. kState: failed() was called before. The caller raises an
+  // alarm. Nothing is sent in this session any more, and each later grant has the same error, so
+  // that the alarm lasts; after failed() alone, acknowledgements still count. When `log` is not the
+  // offered one any more, what is said of that one means nothing: it is no error.
   Result<void> granted(const wire::LogGrant& grant, const SealedLog& log);
-  // The registry has everything below this; for SegmentSource::acknowledged().
+  // Of the offered log the registry has all records below acknowledged(), and no others: for
+  // SegmentSource::acknowledged(). Only while is_granted(), since nothing is known before.
   record::Position acknowledged() const { return acknowledged_; }
   bool is_granted() const { return granted_; }
 
@@ -36,12 +39,13 @@ class Shipper {
   std::optional<ShipStep> next(const SealedLog& log);
   // The step's segment was handed to the session: `bytes` of body, up to position `end`.
   void sent(record::Position end, uint64_t bytes);
-  // It could not be loaded: shipping stops for this session.
+  // It could not be loaded: shipping stops for this session, and the next one tries it again.
   void failed();
 
  private:
   std::optional<record::LogId> log_;  // offered in this session
-  bool granted_ = false, announce_ = false, refused_ = false, loading_ = false, failed_ = false;
+  bool granted_ = false, announce_ = false, loading_ = false, failed_ = false;
+  std::optional<Error> refusal_;  // of the registry, or what it did against the rules
   record::Position acknowledged_ = 0, next_ = 0;
   uint64_t window_bytes_ = 0;
   struct InFlight {

@@ -1,62 +1,376 @@
 #include "notp-client/spool/spool.hpp"
 
-#include <ctime>
-#include <initializer_list>
-#include <string_view>
+#include <fmt/format.h>
 
+#include <thread>
+#include <utility>
+
+#include "common/atomic_shared.hpp"
 #include "common/failpoint.hpp"
-#include "common/limits.hpp"
 #include "common/log.hpp"
-#include "notp-client/spool/recovery.hpp"
-#include "notp-client/spool/sealer.hpp"
-#include "notp-client/spool/syncer.hpp"
+#include "notp-client/spool/old_files.hpp"
+#include "notp-client/spool/open_log.hpp"
 
 namespace notp::spool {
 namespace {
 
-constexpr int64_t kNsPerMs = 1'000'000, kNsPerSecond = 1'000'000'000;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
-int64_t boot_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return now.tv_sec * kNsPerSecond + now.tv_nsec;
-}
+// Tells when the last user of a log has left it.
+class Departure {
+ public:
+  void happens() {
+    const MutexLock lock(mutex_);
+    has_happened_ = true;
+    changed_.notify_all();
+  }
+  void wait() {
+    MutexLock lock(mutex_);
+    while (!has_happened_) changed_.wait(lock);
+  }
 
-// The first problem counts; the rest follows from it.
-std::string first_of(std::initializer_list<std::string_view> troubles) {
-  for (const std::string_view trouble : troubles)
-    if (!trouble.empty()) return std::string(trouble);
-  return {};
+ private:
+  Mutex mutex_;
+  ConditionVariable changed_;
+  bool has_happened_ NOTP_GUARDED_BY(mutex_) = false;
+};
+
+// The log for those who use it. It outlives their pointers, and is not theirs to delete: the last
+// one may be a thread of its own.
+struct Use {
+  Use(OpenLog& of, std::shared_ptr<Departure> to_tell) : log(of), departure(std::move(to_tell)) {}
+  ~Use() { departure->happens(); }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+
+  OpenLog& log;
+  const std::shared_ptr<Departure> departure;
+};
+
+std::unexpected<Error> not_open() {
+  return fail(ErrorCode::kUnavailable, "the spool has no log open at the moment");
 }
 
 }  // namespace
 
-// In the order of construction: the threads end before what they use.
-struct DecisionSpool::State {
-  State(OpenedSpool opened, const SpoolOptions& options, SpoolIdentity identity)
-      : options(options),
-        lock(std::move(opened.lock)),
-        table(std::move(opened.table)),
-        trouble(std::move(opened.trouble)),
-        run(opened.tail.run),
-        log(opened.tail.log),
-        tail(std::move(opened.tail), options, sealer_wakeup, syncer_wakeup),
-        syncer(tail, syncer_wakeup, options.sync_ms),
-        sealer(tail, drops, *table, std::move(opened.state), *std::move(opened.key),
-               {options, std::move(identity.signer)}, sealer_wakeup) {}
+class DecisionSpool::State {
+ public:
+  State(std::filesystem::path folder, SpoolOptions options, SpoolIdentity identity)
+      : folder_(std::move(folder)), options_(std::move(options)), identity_(std::move(identity)) {}
+  ~State();
 
-  const SpoolOptions options;
-  const FolderLock lock;
-  const std::unique_ptr<SegmentTable> table;
-  const std::string trouble;  // that recovery has found
-  const uint32_t run;
-  const record::LogId log;
-  Wakeup sealer_wakeup, syncer_wakeup;
-  DropCounts drops;
-  LogTail tail;
-  Syncer syncer;
-  Sealer sealer;
+  Result<void> open();
+  // Opens the folder again and again, on a thread.
+  void wait_for_disk(Error why);
+  void close(std::string reason);
+  Result<NewLog> begin_new_log(const std::string& reason);
+
+  std::shared_ptr<const Use> use() const { return current_.get(); }
+  Result<std::optional<Written>> append_later(const Entry& entry);
+  void drop(std::string path, record::Outcome outcome, std::string rule);
+  void connected(bool is_connected);
+  void on_sealed(std::function<void()> sealed);
+  void set_node(std::string node);
+  void on_new_log(std::function<void()> before, std::function<void(const record::LogId&)> after);
+  SpoolStatus status() const;
+
+ private:
+  Result<void> begin(RecoveryParts parts) NOTP_REQUIRES(change_);
+  Result<NewLog> replace_log(const std::string& reason) NOTP_REQUIRES(change_);
+  Result<void> end_log() NOTP_REQUIRES(change_);
+  // Waits until nobody uses the log, and ends it. Returns the lock of its folder.
+  FolderLock retire() NOTP_REQUIRES(change_);
+  void set_changing(bool is_changing);
+  void run_opener();
+
+  const std::filesystem::path folder_;
+  const SpoolOptions options_;
+  DropCounts drops_;  // of all logs
+
+  Mutex change_;  // held while a log begins or ends
+  std::unique_ptr<OpenLog> log_ NOTP_GUARDED_BY(change_);
+  bool is_replacing_ NOTP_GUARDED_BY(change_) = false;  // since before_new_log_ was called
+  std::shared_ptr<Departure> departure_ NOTP_GUARDED_BY(change_);  // of the users of log_
+  std::thread opener_;  // started with change_ held, or before others know of this
+  Wakeup opener_wakeup_;
+
+  AtomicShared<Use> current_{nullptr};  // null: no log is open; set with mutex_ held
+  mutable Mutex mutex_;                 // after change_
+  ConditionVariable changed_;
+  SpoolIdentity identity_ NOTP_GUARDED_BY(mutex_);
+  bool is_changing_ NOTP_GUARDED_BY(mutex_) = false;
+  bool is_closed_ NOTP_GUARDED_BY(mutex_) = false;
+  bool is_connected_ NOTP_GUARDED_BY(mutex_) = false;
+  std::function<void()> on_sealed_ NOTP_GUARDED_BY(mutex_);
+  std::function<void()> before_new_log_ NOTP_GUARDED_BY(mutex_);
+  std::function<void(const record::LogId&)> after_new_log_ NOTP_GUARDED_BY(mutex_);
+  uint64_t unrecorded_ NOTP_GUARDED_BY(mutex_) = 0;  // that no log counts yet
+  // Counters of logs that have ended, and of the time without one.
+  SpoolStatus past_ NOTP_GUARDED_BY(mutex_);
+  std::string trouble_ NOTP_GUARDED_BY(mutex_);  // why no log is open
 };
+
+DecisionSpool::State::~State() {
+  opener_wakeup_.stop();
+  if (opener_.joinable()) opener_.join();
+  const MutexLock changing(change_);
+  if (log_) retire();
+}
+
+Result<void> DecisionSpool::State::open() {
+  const MutexLock changing(change_);
+  return begin({});
+}
+
+Result<void> DecisionSpool::State::begin(RecoveryParts parts) {
+  SpoolIdentity identity;
+  {
+    const MutexLock lock(mutex_);
+    identity = identity_;
+  }
+  NOTP_ASSIGN(OpenedSpool opened, recover(folder_, options_, identity, std::move(parts)));
+  auto log = std::make_unique<OpenLog>(std::move(opened), options_, std::move(identity), drops_);
+  NOTP_TRY(log->started);
+  failpoint("spool.after_open");
+  departure_ = std::make_shared<Departure>();
+  MutexLock lock(mutex_);
+  if (!identity_.node.empty()) log->sealer.set_node(identity_.node);
+  if (on_sealed_) log->sealer.on_sealed(on_sealed_);
+  log->sealer.connected(is_connected_);
+  if (unrecorded_ != 0)
+    log::warn("decisions_were_not_recorded", {{"count", unrecorded_}, {"log", log->log.hex()}});
+  log->tail.add_unrecorded(std::exchange(unrecorded_, 0));
+  log->tail.record_unrecorded();
+  trouble_.clear();
+  current_.set(std::make_shared<const Use>(*log, departure_));
+  log_ = std::move(log);
+  is_changing_ = false;
+  changed_.notify_all();
+  std::function<void(const record::LogId&)> after;
+  if (std::exchange(is_replacing_, false)) after = after_new_log_;
+  const std::function<void()> sealed = on_sealed_;
+  lock.unlock();
+  // There is another log to offer.
+  if (sealed) sealed();
+  if (after) after(log_->log);
+  return {};
+}
+
+void DecisionSpool::State::wait_for_disk(Error why) {
+  log::write(log::Level::kError, "spool_not_open", why, {{"folder", folder_.string()}});
+  {
+    const MutexLock lock(mutex_);
+    trouble_ = std::move(why.message);
+  }
+  if (opener_.joinable()) opener_.join();  // it has opened the log before, and ended
+  opener_ = std::thread([this] { run_opener(); });
+}
+
+void DecisionSpool::State::run_opener() {
+  const milliseconds interval(options_.open_retry_ms);
+  while (opener_wakeup_.wait_until(steady_clock::now() + interval)) {
+    const MutexLock changing(change_);
+    const auto begun = begin({});
+    if (begun) return log::info("spool_opened", {{"folder", folder_.string()}});
+    const MutexLock lock(mutex_);
+    if (std::exchange(trouble_, begun.error().message) != begun.error().message)
+      log::write(log::Level::kError, "spool_not_open", begun.error(),
+                 {{"folder", folder_.string()}});
+  }
+}
+
+void DecisionSpool::State::close(std::string reason) {
+  {
+    const MutexLock changing(change_);
+    const MutexLock lock(mutex_);
+    is_closed_ = true;
+  }
+  opener_wakeup_.stop();
+  if (opener_.joinable()) opener_.join();
+  const MutexLock changing(change_);
+  if (!log_) {
+    const MutexLock lock(mutex_);
+    if (const uint64_t count = std::exchange(unrecorded_, 0); count != 0)
+      log::error("decisions_never_recorded", {{"count", count}, {"message", trouble_}});
+    return;
+  }
+  LogTail& tail = log_->tail;
+  if (!tail.close()) return;
+  if (const auto drops = drops_.close()) (void)tail.append_own(*drops);
+  const auto ended = tail.append_own(record::RunEnd{std::move(reason)});
+  if (!ended) log::write(log::Level::kWarn, "spool_end_not_recorded", ended.error());
+  // What cannot be sealed stays in the ring.
+  const auto sealed = log_->sealer.seal_now();
+  if (!sealed) log::write(log::Level::kWarn, "spool_not_sealed", sealed.error());
+  failpoint("spool.after_close");
+}
+
+// --- a log that follows another one
+
+Result<NewLog> DecisionSpool::State::begin_new_log(const std::string& reason) {
+  const MutexLock changing(change_);
+  auto begun = replace_log(reason);
+  std::error_code ignored;
+  if (!begun) std::filesystem::remove(folder_ / kSpareRingFile, ignored);
+  return begun;
+}
+
+Result<NewLog> DecisionSpool::State::replace_log(const std::string& reason) {
+  std::function<void()> before;
+  std::function<void(const record::LogId&)> after;
+  {
+    const MutexLock lock(mutex_);
+    if (is_closed_ || !log_) return fail(ErrorCode::kState, "no log is open that could end");
+    before = before_new_log_;
+    after = after_new_log_;
+  }
+  if (old_logs_kept(folder_) >= kOldLogsKept)
+    return fail(ErrorCode::kLimit,
+                fmt::format("{} holds the files of {} logs that ended before, as evidence: move "
+                            "its *.old-* files elsewhere, after a look at why the logs ended",
+                            folder_.string(), kOldLogsKept));
+  NOTP_ASSIGN(auto ring, make_spare_ring(folder_, options_.ring_bytes));
+  // From here on a new log begins in any case, at the next start at the latest.
+  NOTP_TRY(log_->table->end(reason));
+  failpoint("spool.after_end_mark");
+  // Most of it, while decisions go on.
+  NOTP_TRY(log_->sealer.seal_now());
+  is_replacing_ = true;
+  if (before) before();
+  const auto ended = end_log();
+  if (!ended) {
+    is_replacing_ = false;
+    if (after) after(log_->log);
+    return std::unexpected(ended.error());
+  }
+  auto begun = begin({.lock = retire(), .ring = std::move(ring)});
+  set_changing(false);
+  if (!begun) {
+    wait_for_disk(begun.error());
+    return std::unexpected(std::move(begun).error().in(
+        "no log is open at the moment: the one before has ended, and another one cannot begin"));
+  }
+  return NewLog{log_->log, (folder_ / ("*" + log_->kept)).string()};
+}
+
+// Everything that was appended is in a segment: who asks later whether it is durable can be told
+// that it is.
+Result<void> DecisionSpool::State::end_log() {
+  set_changing(true);
+  log_->tail.end();
+  if (const auto sealed = log_->sealer.seal_now(); !sealed) {
+    const MutexLock lock(mutex_);
+    log_->tail.resume();
+    log_->tail.add_unrecorded(std::exchange(unrecorded_, 0));
+    is_changing_ = false;
+    changed_.notify_all();
+    return std::unexpected(sealed.error());
+  }
+  // Without it the log ends as after a kill.
+  auto ended = log_->tail.append_own(record::RunEnd{"a new log follows"});
+  Result<void> sealed;
+  if (ended) sealed = log_->sealer.seal_now();
+  if (!ended || !sealed)
+    log::write(log::Level::kWarn, "spool_end_not_recorded", ended ? sealed.error() : ended.error());
+  failpoint("spool.after_end");
+  return {};
+}
+
+FolderLock DecisionSpool::State::retire() {
+  const SpoolStatus last = log_->status();
+  {
+    const MutexLock lock(mutex_);
+    current_.set(nullptr);
+    add_counters(past_, last);
+  }
+  departure_->wait();
+  FolderLock lock = std::move(log_->lock);
+  log_.reset();
+  return lock;
+}
+
+void DecisionSpool::State::set_changing(bool is_changing) {
+  const MutexLock lock(mutex_);
+  is_changing_ = is_changing;
+  changed_.notify_all();
+}
+
+// --- for those who decide and those who ship
+
+Result<std::optional<Written>> DecisionSpool::State::append_later(const Entry& entry) {
+  const auto until = steady_clock::now() + milliseconds(kNewLogWaitMs);
+  while (true) {
+    MutexLock lock(mutex_);
+    while (is_changing_ && changed_.wait_until(lock, until) == std::cv_status::no_timeout) continue;
+    const auto use = current_.get();
+    if (!use || is_changing_ || is_closed_) {
+      if (is_closed_ || must_be_recorded(entry, options_.when_full)) {
+        ++past_.refused;
+        return not_recorded_because(is_closed_         ? "the agent is stopping"
+                                    : is_changing_     ? "a new log takes long to begin"
+                                    : trouble_.empty() ? "no log is open"
+                                                       : trouble_);
+      }
+      ++past_.lost;
+      unrecorded_ += decisions_in(entry);
+      return std::nullopt;
+    }
+    lock.unlock();
+    auto written = use->log.append(entry);
+    if (written || written.error().code != ErrorCode::kState) return written;
+  }
+}
+
+void DecisionSpool::State::drop(std::string path, record::Outcome outcome, std::string rule) {
+  if (!drops_.add(std::move(path), outcome, std::move(rule))) return;
+  // The first one begins the time until they are written.
+  if (const auto now = use()) now->log.sealer_wakeup.signal();
+}
+
+void DecisionSpool::State::connected(bool is_connected) {
+  const MutexLock lock(mutex_);
+  is_connected_ = is_connected;
+  if (const auto now = use()) now->log.sealer.connected(is_connected);
+}
+
+void DecisionSpool::State::on_sealed(std::function<void()> sealed) {
+  const MutexLock lock(mutex_);
+  on_sealed_ = std::move(sealed);
+  if (const auto now = use()) now->log.sealer.on_sealed(on_sealed_);
+}
+
+void DecisionSpool::State::set_node(std::string node) {
+  const MutexLock lock(mutex_);
+  if (identity_.node.empty()) identity_.node = node;
+  if (const auto now = use()) now->log.sealer.set_node(std::move(node));
+}
+
+void DecisionSpool::State::on_new_log(std::function<void()> before,
+                                      std::function<void(const record::LogId&)> after) {
+  // Not while they are called: who says that they end may end after this.
+  const MutexLock changing(change_);
+  const MutexLock lock(mutex_);
+  before_new_log_ = std::move(before);
+  after_new_log_ = std::move(after);
+}
+
+SpoolStatus DecisionSpool::State::status() const {
+  // A log that ends is counted once: in the past, when it is not current any more.
+  const MutexLock lock(mutex_);
+  const auto now = use();
+  SpoolStatus out = now ? now->log.status() : SpoolStatus();
+  add_counters(out, past_);
+  if (!now) {
+    out.is_failing = true;
+    out.trouble = trouble_.empty() ? "no log is open" : trouble_;
+  }
+  out.dropped = drops_.total();
+  out.dropped_by_rule = drops_.by_rule();
+  return out;
+}
+
+// --- the spool
 
 DecisionSpool::DecisionSpool(std::unique_ptr<State> state) : state_(std::move(state)) {}
 DecisionSpool::~DecisionSpool() = default;
@@ -64,113 +378,83 @@ DecisionSpool::~DecisionSpool() = default;
 Result<std::unique_ptr<DecisionSpool>> DecisionSpool::open(const std::filesystem::path& folder,
                                                            SpoolOptions options,
                                                            SpoolIdentity identity) {
-  const std::string program = identity.program;
-  NOTP_ASSIGN(OpenedSpool opened, recover(folder, options, identity));
-  const auto new_log = opened.new_log;
-  const std::string boot_id = opened.boot_id;
-  auto state = std::make_unique<State>(std::move(opened), options, std::move(identity));
-  NOTP_TRY(state->tail.append_own(record::RunStart{program, boot_ns(), boot_id}));
-  if (new_log) NOTP_TRY(state->tail.append_own(*new_log));
-  failpoint("spool.after_open");
+  auto state = std::make_unique<State>(folder, std::move(options), std::move(identity));
+  NOTP_TRY(state->open());
   return std::unique_ptr<DecisionSpool>(new DecisionSpool(std::move(state)));
 }
 
-void DecisionSpool::close(std::string reason) {
-  LogTail& tail = state_->tail;
-  if (!tail.close()) return;
-  const auto drops = state_->drops.close();
-  if (drops) (void)tail.append_own(*drops);
-  const auto ended = tail.append_own(record::RunEnd{std::move(reason)});
-  if (!ended) log::write(log::Level::kWarn, "spool_end_not_recorded", ended.error());
-  // What cannot be sealed stays in the ring.
-  const auto sealed = seal_now();
-  if (!sealed) log::write(log::Level::kWarn, "spool_not_sealed", sealed.error());
-  failpoint("spool.after_close");
+Result<std::unique_ptr<DecisionSpool>> DecisionSpool::open_or_wait(
+    const std::filesystem::path& folder, SpoolOptions options, SpoolIdentity identity) {
+  auto state = std::make_unique<State>(folder, std::move(options), std::move(identity));
+  auto opened = state->open();
+  if (!opened && opened.error().code != ErrorCode::kIo) return std::unexpected(opened.error());
+  if (!opened) state->wait_for_disk(std::move(opened).error());
+  return std::unique_ptr<DecisionSpool>(new DecisionSpool(std::move(state)));
+}
+
+void DecisionSpool::close(std::string reason) { state_->close(std::move(reason)); }
+
+Result<NewLog> DecisionSpool::begin_new_log(std::string reason) {
+  return state_->begin_new_log(reason);
 }
 
 Result<std::optional<Written>> DecisionSpool::append(Entry entry) {
-  NOTP_ASSIGN(const auto position, state_->tail.append(entry));
-  if (!position) return std::nullopt;
-  return Written{*position,
-                 record::DecisionAddress::of(state_->log, state_->run, *position).text()};
+  if (const auto use = state_->use()) {
+    auto written = use->log.append(entry);
+    if (written || written.error().code != ErrorCode::kState) return written;
+  }
+  return state_->append_later(entry);
 }
 
+// Without an open log the position is of one that has ended.
 void DecisionSpool::when_durable(record::Position position,
                                  std::function<void(Result<void>)> done) {
-  state_->syncer.when_durable(position, std::move(done));
+  const auto use = state_->use();
+  if (!use) return done({});
+  use->log.when_durable(position, std::move(done));
 }
 
 void DecisionSpool::drop(std::string path, record::Outcome outcome, std::string rule) {
-  // The first one begins the time until they are written.
-  if (state_->drops.add(std::move(path), outcome, std::move(rule))) state_->sealer_wakeup.signal();
+  state_->drop(std::move(path), outcome, std::move(rule));
 }
 
-SealedLog DecisionSpool::sealed() const { return state_->sealer.sealed(); }
-
-Result<record::Segment> DecisionSpool::segment(record::Position first) {
-  return state_->table->segment(first);
+SealedLog DecisionSpool::sealed() const {
+  const auto use = state_->use();
+  return use ? use->log.sealer.sealed() : SealedLog();
 }
 
-void DecisionSpool::acknowledged(record::Position next) { state_->sealer.acknowledged(next); }
-void DecisionSpool::connected(bool is_connected) { state_->sealer.connected(is_connected); }
+Result<record::Segment> DecisionSpool::segment(record::Position position) {
+  const auto use = state_->use();
+  if (!use) return not_open();
+  return use->log.table->segment(position);
+}
+
+void DecisionSpool::acknowledged(record::Position next) {
+  if (const auto use = state_->use()) use->log.sealer.acknowledged(next);
+}
+
+void DecisionSpool::connected(bool is_connected) { state_->connected(is_connected); }
 void DecisionSpool::on_sealed(std::function<void()> sealed) {
-  state_->sealer.on_sealed(std::move(sealed));
+  state_->on_sealed(std::move(sealed));
 }
-void DecisionSpool::set_node(std::string node) { state_->sealer.set_node(std::move(node)); }
-Result<void> DecisionSpool::seal_now() { return state_->sealer.seal_now(); }
+void DecisionSpool::on_new_log(std::function<void()> before,
+                               std::function<void(const record::LogId&)> after) {
+  state_->on_new_log(std::move(before), std::move(after));
+}
+void DecisionSpool::set_node(std::string node) { state_->set_node(std::move(node)); }
+SpoolStatus DecisionSpool::status() const { return state_->status(); }
+
+Result<void> DecisionSpool::seal_now() {
+  const auto use = state_->use();
+  if (!use) return not_open();
+  return use->log.sealer.seal_now();
+}
 
 Result<void> DecisionSpool::read(record::Position from,
                                  const std::function<void(const record::Record&)>& each) {
-  NOTP_TRY(seal_now());
-  std::vector<record::Position> firsts;
-  NOTP_TRY(state_->table->for_each([&](const SegmentRow& row) {
-    if (row.head.end() > from && row.body_bytes != 0) firsts.push_back(row.head.first);
-    return true;
-  }));
-  for (const record::Position first : firsts) {
-    NOTP_ASSIGN(const record::Segment segment, state_->table->segment(first));
-    NOTP_ASSIGN(const auto opened, record::OpenedSegment::open(segment.head, segment.body));
-    for (const ByteView bytes : opened.records()) {
-      NOTP_ASSIGN(const record::Record record, record::decode(bytes));
-      if (record.place.position >= from) each(record);
-    }
-  }
-  return {};
-}
-
-SpoolStatus DecisionSpool::status() const {
-  const TailStatus tail = state_->tail.status();
-  const SealerStatus sealer = state_->sealer.status();
-  const SyncStatus sync = state_->syncer.status();
-  SpoolStatus out;
-  out.log = state_->log;
-  out.run = state_->run;
-  out.next = tail.next;
-  out.sealed = sealer.sealed;
-  out.acknowledged = sealer.acknowledged;
-  out.spool_bytes = sealer.unacknowledged_bytes;
-  out.ring_bytes = tail.ring_bytes;
-  out.oldest_ms = sealer.oldest_ms != 0 ? sealer.oldest_ms : tail.oldest_ns / kNsPerMs;
-  out.is_full = tail.is_full;
-  out.is_failing = tail.is_failing || sealer.is_failing;
-  const bool is_near =
-      out.spool_bytes > state_->options.spool_bytes / 100 * limits::kSpoolWarnPercent;
-  out.trouble = first_of({sealer.trouble, tail.trouble, state_->trouble,
-                          is_near ? "the spool is nearly full: let the agent reach its registry, "
-                                    "or raise spool_bytes"
-                                  : ""});
-  out.recorded = tail.recorded;
-  out.refused = tail.refused;
-  out.lost = tail.lost;
-  out.dropped = state_->drops.total();
-  out.bodies_dropped = sealer.bodies_dropped;
-  out.dropped_by_rule = state_->drops.by_rule();
-  for (size_t reason = 1; reason < kGapReasons; ++reason)
-    out.gaps.emplace_back(record::gap_reason_name(static_cast<record::GapReason>(reason)),
-                          tail.gaps.at(reason));
-  out.syncs = sync.syncs;
-  out.sync_us = sync.sync_us;
-  return out;
+  const auto use = state_->use();
+  if (!use) return not_open();
+  return use->log.read(from, each);
 }
 
 }  // namespace notp::spool

@@ -27,7 +27,12 @@ struct SpoolIdentity {
   std::function<Result<record::AnnouncementSigner>()> signer;
 };
 
+// How long an append waits while a new log begins. Its ring is made before; what is left are a few
+// syncs.
+inline constexpr int64_t kNewLogWaitMs = 2'000;
+
 struct SpoolStatus {
+  bool is_open = false;  // false: the disk takes nothing, and `trouble` says why
   record::LogId log;
   uint32_t run = 0;
   record::Position next = 0;          // of the next record
@@ -52,13 +57,20 @@ class DecisionSpool final : public DecisionLog, public SegmentSource {
  public:
   // Opens `folder`, or creates it: recovers what a crash left, begins a run. kIo, kCorrupt: the
   // folder cannot be used; a damaged spool is kept beside as evidence and a new log begins, which
-  // is not an error. kConflict: another process uses it.
+  // is not an error. kConflict: another process uses it. kConfig: another version wrote it.
   static Result<std::unique_ptr<DecisionSpool>> open(const std::filesystem::path& folder,
                                                      SpoolOptions options, SpoolIdentity identity);
+  // The same, but for kIo, which is no error: the folder is opened again and again until it takes
+  // writes. Until then append() does what the options say for a log without room, and what was
+  // given unrecorded is counted in a gap record at the beginning of the run.
+  static Result<std::unique_ptr<DecisionSpool>> open_or_wait(const std::filesystem::path& folder,
+                                                             SpoolOptions options,
+                                                             SpoolIdentity identity);
   // Ends the run in order: writes a RUN_END record and seals. Afterwards append() refuses.
   void close(std::string reason);
   ~DecisionSpool() override;
 
+  // While a new log begins, it waits for that, kNewLogWaitMs at most.
   Result<std::optional<Written>> append(Entry entry) override;
   void when_durable(record::Position position, std::function<void(Result<void>)> done) override;
   void drop(std::string path, record::Outcome outcome, std::string rule) override;
@@ -68,7 +80,14 @@ class DecisionSpool final : public DecisionLog, public SegmentSource {
   void acknowledged(record::Position next) override;
   void connected(bool is_connected) override;
   void on_sealed(std::function<void()> sealed) override;
+  // kLimit: files of kOldLogsKept logs are kept already, and a person must look at them first.
+  // kIo: the disk takes nothing; kState: no log is open.
+  Result<NewLog> begin_new_log(std::string reason) override;
 
+  // For those who keep positions: `before` is called before a log ends, and may still append and
+  // wait; `after` when appends go on, with the id of the log that they go to. On the thread of
+  // begin_new_log(). Both empty: nobody.
+  void on_new_log(std::function<void()> before, std::function<void(const record::LogId&)> after);
   // The node's SPIFFE id became known, which open() did not have. Until then nothing is sealed.
   void set_node(std::string node);
   // Calls back for each record from `from` on that is still kept here, in order, the newest
@@ -79,7 +98,7 @@ class DecisionSpool final : public DecisionLog, public SegmentSource {
   Result<void> seal_now();
 
  private:
-  struct State;
+  class State;
   explicit DecisionSpool(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

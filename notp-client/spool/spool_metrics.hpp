@@ -18,6 +18,7 @@ class SpoolMetrics {
 
  private:
   prometheus::Counter& recorded_;
+  prometheus::Counter& unrecorded_;
   prometheus::Family<prometheus::Counter>& dropped_;
   prometheus::Family<prometheus::Counter>& gaps_;
   prometheus::Gauge& bytes_;
@@ -25,6 +26,7 @@ class SpoolMetrics {
   prometheus::Gauge& oldest_seconds_;
   prometheus::Gauge& sync_seconds_;
   prometheus::Gauge& full_;
+  prometheus::Gauge& open_;
 };
 
 }  // namespace notp::spool

@@ -15,6 +15,9 @@ enum class WhenFull : uint8_t {
   kDropNewest,  // it is given, and counted
 };
 
+// How long a folder that takes nothing is left alone before it is opened again.
+inline constexpr int64_t kOpenRetryMs = 3'000;
+
 struct SpoolOptions {
   uint64_t spool_bytes = limits::kSpoolBytes;  // of sealed segments that are not acknowledged
   uint64_t ring_bytes = limits::kRingBytes;
@@ -23,6 +26,7 @@ struct SpoolOptions {
   int64_t sync_ms = limits::kRingSyncMs;
   int64_t seal_connected_ms = limits::kSegmentConnectedMs;
   int64_t seal_offline_ms = limits::kSegmentOfflineMs;
+  int64_t open_retry_ms = kOpenRetryMs;
   // Names the machine's start: after another one, what was not synced may be lost.
   std::filesystem::path boot_id_file = "/proc/sys/kernel/random/boot_id";
 };

@@ -1,6 +1,8 @@
 #include "notp-server/audit/audit_metrics.hpp"
 
+#include <algorithm>
 #include <string>
+#include <utility>
 
 namespace notp::audit {
 
@@ -28,6 +30,20 @@ void add_intake_metrics(MetricsRegistry& metrics, const IntakeCounters& counters
     out.counter("notp_audit_segments_total", "Segments of decision records stored.",
                 counters.segments);
     out.counter("notp_audit_bytes_total", "Bytes of segments stored, compressed.", counters.bytes);
+  });
+}
+
+void add_lag_metric(MetricsRegistry& metrics, std::function<TimeMs()> since_ms) {
+  metrics.add([since_ms = std::move(since_ms)](MetricFamilies& out) {
+    const TimeMs oldest_ms = since_ms();
+    out.gauge(
+        "notp_audit_lag_seconds_max",
+        "Age of the oldest decision record that a node has said it has and that is not stored "
+        "here, of all nodes; 0: there is none. What a node records while it is away is not "
+        "known; what it had to send when it went counts until it comes back.",
+        oldest_ms == 0 ? 0
+                       : static_cast<uint64_t>(
+                             std::max<TimeMs>(0, (read_clock().wall_ms - oldest_ms) / 1'000)));
   });
 }
 

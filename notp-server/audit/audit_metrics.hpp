@@ -5,6 +5,7 @@
 #include <prometheus/histogram.h>
 
 #include <array>
+#include <functional>
 
 #include "common/clock.hpp"
 #include "common/telemetry/metrics_registry.hpp"
@@ -34,5 +35,9 @@ class FaultMetrics {
 
 // The counters outlive the last scrape.
 void add_intake_metrics(MetricsRegistry& metrics, const IntakeCounters& counters);
+
+// notp_audit_lag_seconds_max, of the wall time since which records of some node are missing; 0:
+// none are. `since_ms` is called at each scrape.
+void add_lag_metric(MetricsRegistry& metrics, std::function<TimeMs()> since_ms);
 
 }  // namespace notp::audit

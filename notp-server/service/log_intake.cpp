@@ -33,9 +33,14 @@ asio::awaitable<wire::LogGrant> answer_of(Begin begin) {
 
 asio::awaitable<wire::LogGrant> RegistryLogIntake::offered(serve::PeerPtr peer,
                                                            wire::LogOffer offer) {
-  co_return co_await answer_of([this, peer, offer](audit::LogWriter::Done done) {
+  fleet_.log_offered(peer->name, offer.oldest_age_ms, clock_().wall_ms);
+  wire::LogGrant grant = co_await answer_of([this, peer, offer](audit::LogWriter::Done done) {
     writer_.offered(peer->name, offer, std::move(done));
   });
+  // A window of 0 says nothing of the log: there was no room to look at it.
+  if (grant.code != 0 || grant.window_bytes != 0)
+    fleet_.log_compared(peer->name, grant.code == 0 && grant.next >= offer.size, clock_().wall_ms);
+  co_return grant;
 }
 
 asio::awaitable<wire::LogGrant> RegistryLogIntake::announced(serve::PeerPtr peer, record::LogId log,
@@ -48,13 +53,22 @@ asio::awaitable<wire::LogGrant> RegistryLogIntake::announced(serve::PeerPtr peer
 
 asio::awaitable<wire::LogGrant> RegistryLogIntake::arrived(serve::PeerPtr peer,
                                                            wire::Segment segment, Bytes body) {
+  const TimeMs arrived_ms = clock_().wall_ms;
+  const record::Position end = segment.head.end();
+  const uint64_t oldest_age_ms = segment.oldest_age_ms;
+  fleet_.segment_arrived(peer->name, arrived_ms);
   record::Segment whole{.head = std::move(segment.head),
                         .body = std::move(body),
                         .subtrees = std::move(segment.subtrees)};
-  co_return co_await answer_of(
+  wire::LogGrant grant = co_await answer_of(
       [this, peer, whole = std::move(whole)](audit::LogWriter::Done done) mutable {
         writer_.arrived(peer->name, std::move(whole), std::move(done));
       });
+  if (grant.code == 0 && grant.next >= end)
+    fleet_.segment_stored(peer->name, arrived_ms, oldest_age_ms);
+  else
+    fleet_.segment_not_stored(peer->name, arrived_ms);
+  co_return grant;
 }
 
 }  // namespace notp::service

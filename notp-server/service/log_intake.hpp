@@ -1,7 +1,12 @@
 // Hands the logs of decisions that sessions receive to the audit store.
 #pragma once
 
+#include <functional>
+#include <utility>
+
+#include "common/clock.hpp"
 #include "notp-server/audit/log_writer.hpp"
+#include "notp-server/fleet/fleet.hpp"
 #include "protocol/serve/log_intake.hpp"
 
 namespace notp::service {
@@ -10,8 +15,10 @@ namespace notp::service {
 // stops. Backpressure is the writer's.
 class RegistryLogIntake final : public serve::LogIntake {
  public:
-  // `writer` outlives it.
-  explicit RegistryLogIntake(audit::LogWriter& writer) : writer_(writer) {}
+  // Both outlive it. The fleet learns how far nodes are behind.
+  RegistryLogIntake(audit::LogWriter& writer, fleet::Fleet& fleet,
+                    std::function<Now()> clock = read_clock)
+      : writer_(writer), fleet_(fleet), clock_(std::move(clock)) {}
 
   boost::asio::awaitable<wire::LogGrant> offered(serve::PeerPtr peer,
                                                  wire::LogOffer offer) override;
@@ -25,6 +32,8 @@ class RegistryLogIntake final : public serve::LogIntake {
 
  private:
   audit::LogWriter& writer_;
+  fleet::Fleet& fleet_;
+  const std::function<Now()> clock_;
 };
 
 }  // namespace notp::service

@@ -102,6 +102,8 @@ void Service::announce(const model::LedgerId& ledger) {
 }
 
 void Service::take_in(const model::LedgerId& ledger) {
+  if (const auto head = parts_.registry.head(ledger))
+    parts_.fleet.measures().published(ledger, head->ref.version, read_clock().wall_ms);
   artifacts_.prepare(ledger);
   if (parts_.denied == nullptr || parts_.denied->ledger() != ledger) return;
   if (const auto updated = update_deny_list(ledger); !updated)

@@ -86,6 +86,8 @@ class Service final : private serve::RequestServices {
   const serve::ServeCounters& session_counters() const { return server_.counters(); }
   // Sessions that joined an artifact build for another session, since the start.
   uint64_t artifacts_joined() const { return artifacts_.joined_total(); }
+  // As in SessionServer.
+  std::vector<boost::asio::any_io_executor> loops() { return server_.loops(); }
   // Blocking tasks that currently wait for their turn.
   size_t work_waiting() const { return work_.waiting(); }
 

@@ -15,10 +15,16 @@ Result<void> check_position(uint64_t position, std::string_view what) {
               fmt::format("{} {} is above {}", what, position, limits::kPositionMax));
 }
 
+Result<void> check_oldest_age(uint64_t age_ms) {
+  return require(age_ms <= static_cast<uint64_t>(limits::kTimestampMsMax),
+                 "the age of the oldest record is too large");
+}
+
 // --- an offer of a log
 
 Result<void> Codec<LogOffer>::check(const LogOffer& in) {
   NOTP_TRY(check_position(in.size, "the size of the log"));
+  NOTP_TRY(check_oldest_age(in.oldest_age_ms));
   return require(!in.root.is_zero(), "an offered log has no root");
 }
 
@@ -26,6 +32,7 @@ void Codec<LogOffer>::put(Proto& out, const LogOffer& in) {
   out.set_log(log_bytes(in.log));
   out.set_size(in.size);
   out.set_root(hash_bytes(in.root));
+  out.set_oldest_age_ms(in.oldest_age_ms);
 }
 
 Result<LogOffer> Codec<LogOffer>::take(const Proto& in) {
@@ -33,6 +40,7 @@ Result<LogOffer> Codec<LogOffer>::take(const Proto& in) {
   NOTP_ASSIGN(out.log, record::LogId::from_bytes(in.log()));
   out.size = in.size();
   NOTP_ASSIGN(out.root, take_hash(in.root()));
+  out.oldest_age_ms = in.oldest_age_ms();
   return out;
 }
 

@@ -15,11 +15,14 @@ inline std::string log_bytes(const record::LogId& log) { return std::string(log.
 
 // At most kPositionMax. `what` names the field.
 Result<void> check_position(uint64_t position, std::string_view what);
+// At most kTimestampMsMax.
+Result<void> check_oldest_age(uint64_t age_ms);
 
 template <>
 struct Codec<LogOffer> {
   using Proto = pb::LogOffer;
-  static constexpr FieldRule kFields[] = {log_rule(1), rules::u64(2), rules::hash(3)};
+  static constexpr FieldRule kFields[] = {log_rule(1), rules::u64(2), rules::hash(3),
+                                          rules::u64(4)};
   static constexpr Layout kLayout{"LogOffer", kFields};
 
   static Result<void> check(const LogOffer& in);
@@ -28,7 +31,7 @@ struct Codec<LogOffer> {
 };
 
 // A segment's head and, for a segment without a body, its subtrees: all of pb::Segment but the size
-// and the stream of a body that follows.
+// and the stream of a body that follows, and what the node says of its log.
 struct SegmentOutline {
   record::SegmentHead head;
   std::vector<Hash> subtrees;
@@ -45,7 +48,8 @@ struct Codec<SegmentOutline> {
                                           rules::bytes(6, record::kSegmentSecretBytes),
                                           rules::bytes(7, limits::kCheckpointBytesMax),
                                           rules::u32(8),
-                                          rules::hash(9, limits::kSegmentSubtreesMax)};
+                                          rules::hash(9, limits::kSegmentSubtreesMax),
+                                          rules::u64(10)};
   static constexpr Layout kLayout{"Segment", kFields};
 
   // `has_body` decides whether there are subtrees.

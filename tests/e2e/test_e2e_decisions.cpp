@@ -2,28 +2,28 @@
 // when agent and registry are killed all the time.
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <random>
 #include <thread>
 
 #include "tests/support/process/audit_site.hpp"
+#include "tests/support/results.hpp"
 
 namespace notp {
 namespace {
 
 constexpr uint64_t kSeed = 20'261'129;
 
-// 8 kills of an agent, 4 of the registry; more by the environment.
-size_t rounds(const char* name, size_t ordinary) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? ordinary : std::strtoull(text, nullptr, 10);
-}
-
 TEST_CASE("an auditor finds every decision, its release, and that nothing was changed") {
   AuditSite site;
   Agent& agent = site.start_agent({.name = "edge-1"});
   for (int64_t i = 0; i < 200; ++i) REQUIRE(site.ask(agent, 100 + i));
   CHECK(site.check_all() >= 200);
+  // So nothing is missing of the node.
+  CHECK(wait_until([&] {
+    const json::value node = site.stack.node(agent);
+    const json::value* lag_s = node.as_object().if_contains("log_lag_s");
+    return lag_s != nullptr && *lag_s == 0;
+  }));
 
   const CliResult verified = site.verify();
   CHECK_MESSAGE(verified.status == 0, verified.output << verified.error);
@@ -47,29 +47,42 @@ TEST_CASE("an auditor finds every decision, its release, and that nothing was ch
   CHECK(site.stack.notp("alice", {"decisions", "search"}).error_code() == "denied");
 }
 
-TEST_CASE("an agent that is killed all the time loses no answered decision and sends none twice") {
+// Asks between kills, up to 100 times a round. Afterwards every answer is at the registry, once.
+void check_kills_of_agent(const char* durability) {
   AuditSite site;
-  Agent& agent = site.start_agent({.name = "edge-1"});
+  AgentSetup setup{.name = "edge-1"};
+  setup.more["decisions"] = {{"ring_bytes", 8 << 20}, {"durability", durability}};
+  Agent& agent = site.start_agent(std::move(setup));
   std::mt19937_64 random(kSeed);
-  const size_t kills = rounds("NOTP_AGENT_KILLS", 8);
+  const size_t kills = count_of("NOTP_AGENT_KILLS", 8);
   for (size_t kill = 0; kill < kills; ++kill) {
-    const auto asks = static_cast<int64_t>(20 + random() % 100);
+    const auto asks = static_cast<int64_t>(random() % 100);
     for (int64_t i = 0; i < asks; ++i) site.ask(agent, i);
     agent.kill();
     agent.start();
     REQUIRE(wait_until([&] { return site.ask(agent, 1); }));
   }
   const size_t recorded = site.check_all();
-  MESSAGE("killed " << kills << " times, answered " << site.answered().size() << ", recorded "
-                    << recorded);
   CHECK(site.verify().status == 0);
+  record_result(fmt::format("an agent with {} records killed while it decides", durability),
+                fmt::format("{} kills, seed {}, {} decisions answered, {} recorded", kills, kSeed,
+                            site.answered().size(), recorded),
+                "0 answered lost, 0 twice, 0 positions missing");
+}
+
+TEST_CASE("an agent that is killed all the time loses no answered decision and sends none twice") {
+  check_kills_of_agent("batched");
+}
+
+TEST_CASE("the same with an agent whose answers wait for the disk") {
+  check_kills_of_agent("strict");
 }
 
 TEST_CASE("a registry that is killed while records arrive has each of them once") {
   AuditSite site;
   Agent& agent = site.start_agent({.name = "edge-1"});
   std::mt19937_64 random(kSeed);
-  const size_t kills = rounds("NOTP_REGISTRY_KILLS", 4);
+  const size_t kills = count_of("NOTP_REGISTRY_KILLS", 4);
   for (size_t kill = 0; kill < kills; ++kill) {
     // Full segments are sent at once.
     for (int64_t i = 0; i < 1'100; ++i) REQUIRE(site.ask(agent, i));
@@ -79,9 +92,11 @@ TEST_CASE("a registry that is killed while records arrive has each of them once"
     site.stack.start_registry();
   }
   const size_t recorded = site.check_all();
-  MESSAGE("killed " << kills << " times, answered " << site.answered().size() << ", recorded "
-                    << recorded);
   CHECK(site.verify().status == 0);
+  record_result("a registry killed while segments arrive",
+                fmt::format("{} kills, seed {}, {} decisions answered, {} recorded", kills, kSeed,
+                            site.answered().size(), recorded),
+                "0 answered lost, 0 twice, 0 positions missing");
 }
 
 }  // namespace

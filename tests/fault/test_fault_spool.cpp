@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "common/random.hpp"
-#include "tests/support/agent/spools.hpp"
+#include "tests/support/agent/old_logs.hpp"
 #include "tests/support/results.hpp"
 
 extern char** environ;
@@ -25,6 +25,8 @@ using record::Kind;
 using spool::Durability;
 
 constexpr const char* kFolderVariable = "NOTP_SPOOL_CHILD";
+// After so many records the child begins a new log.
+constexpr const char* kNewLogVariable = "NOTP_SPOOL_NEW_LOG";
 constexpr uint64_t kThreads = 6;
 // Those that a process passes often, and those that it passes once.
 constexpr const char* kFailpoints[] = {"spool.after_write",   "spool.after_sync",
@@ -66,7 +68,8 @@ void record_until_killed(const std::filesystem::path& folder, uint64_t child) {
   auto log =
       spool::DecisionSpool::open(folder / "decisions", options_of(folder), identity()).value();
   log->connected(true);
-  log->on_sealed([&] { log->acknowledged(log->sealed().size); });
+  if (std::getenv(kNewLogVariable) == nullptr)
+    log->on_sealed([&] { log->acknowledged(log->sealed().size); });
   const auto active = std::make_shared<const record::ActiveSet>(samples::active_set());
   constexpr uint64_t kEach = 400;
   std::vector<std::thread> threads;
@@ -88,6 +91,10 @@ void record_until_killed(const std::filesystem::path& folder, uint64_t child) {
         ++i;
       }
     });
+  if (const char* after = std::getenv(kNewLogVariable)) {
+    while (log->status().next < std::stoull(after)) std::this_thread::yield();
+    if (!log->begin_new_log("it is a fork: a test")) std::abort();
+  }
   for (std::thread& thread : threads) thread.join();
   log->close("done");
 }
@@ -119,7 +126,7 @@ struct Child {
 };
 
 Child start_child(const std::filesystem::path& folder, uint64_t number,
-                  const std::string& failpoint) {
+                  const std::string& failpoint, const std::string& new_log_after = {}) {
   int ends[2] = {};
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   std::vector<std::string> variables;
@@ -127,6 +134,8 @@ Child start_child(const std::filesystem::path& folder, uint64_t number,
     if (!std::string_view(*variable).starts_with("NOTP_FAILPOINT="))
       variables.emplace_back(*variable);
   variables.push_back(fmt::format("{}={}:{}", kFolderVariable, number, folder.string()));
+  if (!new_log_after.empty())
+    variables.push_back(fmt::format("{}={}", kNewLogVariable, new_log_after));
   if (!failpoint.empty()) variables.push_back("NOTP_FAILPOINT=" + failpoint);
   std::vector<char*> environment;
   for (std::string& variable : variables) environment.push_back(variable.data());
@@ -219,6 +228,43 @@ struct AnswerSheet {
   }
 };
 
+// Where the beginning of a new log can be cut off. The last ones are passed at the start, too.
+constexpr const char* kNewLogFailpoints[] = {
+    "spool.after_end_mark", "spool.after_end",    "spool.before_old_table", "spool.after_old_table",
+    "spool.after_new_log",  "spool.after_gaps:2", "spool.after_run:2",      "spool.after_open:2"};
+
+// All logs of the folder, oldest first. The last one goes on.
+std::vector<OldLog> logs_after_kill(const std::filesystem::path& folder) {
+  auto opened = spool::DecisionSpool::open(folder / "decisions", options_of(folder), identity());
+  REQUIRE_MESSAGE(opened, opened.error().message);
+  std::vector<OldLog> logs = old_logs(folder / "decisions");
+  logs.push_back(
+      {.log = (*opened)->status().log, .records = all_records(**opened, folder / "decisions")});
+  return logs;
+}
+
+// What was answered is in one log, once, at the place that the answer names.
+void check_answers(const std::vector<Answer>& answers, const std::vector<OldLog>& logs) {
+  std::map<std::string, std::string> found;  // address by trace
+  size_t twice = 0, lost = 0;
+  for (const OldLog& log : logs)
+    for (const record::Record& record : log.records)
+      if (const auto* decision = std::get_if<record::DecisionContent>(&record.content))
+        twice +=
+            found.emplace(decision->trace_id, record::DecisionAddress::of(log.log, record.place.run,
+                                                                          record.place.position)
+                                                  .text())
+                    .second
+                ? 0
+                : 1;
+  for (const Answer& answer : answers) {
+    const auto at = found.find(AnswerSheet::trace_of(answer));
+    lost += at != found.end() && at->second == answer.id ? 0 : 1;
+  }
+  CHECK(twice == 0);
+  CHECK(lost == 0);
+}
+
 }  // namespace
 
 TEST_CASE("the process that is killed" * doctest::skip()) {
@@ -265,6 +311,42 @@ TEST_CASE("of what was answered before a kill nothing is lost, twice or out of o
   record_result("spool: kill -9 while recording, at random and at named points",
                 fmt::format("{} kills (seed {})", killed, seed),
                 fmt::format("{} answered records: 0 lost, 0 twice, 0 out of order", answered));
+}
+
+TEST_CASE("killed while a new log begins: one of both is there, and all that was answered") {
+  uint64_t answered = 0, number = 0;
+  for (const char* failpoint : kNewLogFailpoints)
+    for (const char* after : {"40", "400", "1200"}) {
+      CAPTURE(failpoint);
+      CAPTURE(after);
+      const TemporaryFolder folder;
+      std::ofstream(folder.path() / "boot_id") << "1f0c36a4-0000-4000-8000-000000000001\n";
+      const Child child = start_child(folder.path(), ++number, failpoint, after);
+      bool was_killed = false;
+      const std::string output = run_child(child, UINT64_MAX, was_killed);
+      CHECK(was_killed);
+      const std::vector<Answer> answers = answers_in(output, number);
+      answered += answers.size();
+      // The mark is durable before the first point: a new log has begun, once.
+      const std::vector<OldLog> logs = logs_after_kill(folder.path());
+      REQUIRE(logs.size() == 2);
+      CHECK(logs[0].ends.contains("fork"));
+      CHECK(logs[0].report.fault_count == 0);
+      check_answers(answers, logs);
+      const auto gaps = gaps_in(logs[1].records);
+      REQUIRE(gaps.size() == 1);
+      CHECK(gaps[0].reason == record::GapReason::kNewLog);
+      CHECK(gaps[0].count == logs[0].records.size() - logs[0].acknowledged);
+      CHECK(gaps[0].message.contains("fork"));
+      CHECK(logs[1].records[0].kind() == Kind::kGap);
+      for (const char* left : {spool::kNewTableFile, spool::kSpareRingFile})
+        CHECK_FALSE(std::filesystem::exists(folder.path() / "decisions" / left));
+      // The next start goes on in it.
+      CHECK(logs_after_kill(folder.path()).size() == 2);
+    }
+  record_result("spool: kill -9 while a new log begins, at every named point",
+                fmt::format("{} kills", number),
+                fmt::format("{} answered records: 0 lost, 0 twice", answered));
 }
 
 }  // namespace notp::spools

@@ -60,7 +60,70 @@ bool cut_at(uint64_t n, Fault fault) {
   return struck;
 }
 
+// A power cut at the nth operation of the first start of a log that follows another one; false:
+// there is no nth one.
+bool cut_new_log_at(uint64_t n) {
+  FaultDisk& disk = FaultDisk::instance();
+  SpoolSite site;
+  auto log = site.open();
+  for (uint64_t i = 0; i < 5; ++i) append(*log, entry(i));
+  REQUIRE(log->seal_now());
+  const record::Position acknowledged = log->sealed().size;
+  log->acknowledged(acknowledged);
+  for (uint64_t i = 5; i < 12; ++i) append(*log, entry(i));
+  log->close("done");
+  const uint64_t lost = log->sealed().size - acknowledged;
+  const record::LogId before = log->status().log;
+  log.reset();
+  site.identity.node = "spiffe://shop.example/node/till-8";
+  disk.arm(n, Fault::kPower);
+  (void)spool::DecisionSpool::open(site.spool, site.options, site.identity);
+  const bool struck = disk.struck();
+  disk.disarm();
+  SeededRandom random(n);
+  disk.power_cut(random);
+  site.start_machine(boot_id_of(n));
+  log = site.open();
+  CHECK(log->status().log != before);
+  REQUIRE(log->seal_now());
+  uint64_t starts = 0;
+  std::vector<record::Gap> gaps;
+  const auto read = log->read(0, [&](const record::Record& each) {
+    if (each.place.position == 0) CHECK(each.kind() == Kind::kGap);
+    if (each.kind() == Kind::kRunStart) ++starts;
+    if (const auto* gap = std::get_if<record::Gap>(&each.content)) gaps.push_back(*gap);
+  });
+  REQUIRE(read);
+  CHECK(starts >= 1);
+  REQUIRE_FALSE(gaps.empty());
+  CHECK(gaps[0].reason == GapReason::kNewLog);
+  // This disk leaves an empty file where a renaming that it takes back had put one; it does not
+  // follow the ring's own writes, so that the ring may be empty, too.
+  const bool is_emptied = gaps[0].message.contains("spool.db is empty");
+  CHECK(gaps[0].count == (is_emptied ? 0 : lost));
+  CHECK(gaps[0].message.contains(before.hex()));
+  for (size_t i = 1; i < gaps.size(); ++i) {
+    CHECK(gaps[i].at_most);
+    CHECK((gaps[i].reason == GapReason::kPowerLoss || gaps[i].reason == GapReason::kDamaged));
+  }
+  return struck;
+}
+
 }  // namespace
+
+TEST_CASE(
+    "a log that follows another one says so, and how much is lost, after a power cut at any "
+    "operation of its first start") {
+  FaultDisk::instance();
+  uint64_t n = 1;
+  for (bool struck = true; struck; ++n) {
+    INFO("operation ", n);
+    struck = cut_new_log_at(n);
+  }
+  CHECK(n > 8);
+  record_result("spool: the power fails at every operation of the first start of a new log",
+                fmt::format("{} cuts", n - 1), "each says what came before");
+}
 
 TEST_CASE("spool.db on a disk that fails at any operation loses and repeats nothing") {
   FaultDisk::instance();

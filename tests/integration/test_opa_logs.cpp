@@ -15,6 +15,7 @@
 #include "common/storage/files.hpp"
 #include "notp-client/opa_log/file_feed.hpp"
 #include "notp-client/opa_log/logs_route.hpp"
+#include "notp-client/opa_log/opa_log_metrics.hpp"
 #include "notp-client/opa_log/source_poll.hpp"
 #include "notp-client/pdp/opa_config.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
@@ -158,6 +159,14 @@ struct Host {
     uint64_t all = 0;
     for (const record::Gap& gap : log.gaps()) all += gap.count;
     return all;
+  }
+  double metric(std::string_view name) const {
+    prometheus::Registry registry;
+    opa_log::OpaLogMetrics metrics(registry);
+    metrics.update(intake->status());
+    for (const auto& family : registry.Collect())
+      if (family.name == name) return family.metric.at(0).counter.value;
+    return -1;
   }
   std::string written_by_opa() const {
     std::string all;
@@ -417,6 +426,9 @@ TEST_CASE("uploads whose answers are lost are recorded once") {
   for (const auto& content : host.log.decisions()) ids.insert(content.decision_id);
   CHECK(ids.size() == kDecisions);
   CHECK(host.log.decisions().size() == kDecisions);
+  CHECK(host.metric("notp_agent_opa_events_recorded_total") == kDecisions);
+  CHECK(host.metric("notp_agent_opa_events_duplicates_total") > 0);
+  CHECK(host.metric("notp_agent_source_missing_total") == 0);
   CHECK(host.log.gaps().empty());
 }
 
@@ -482,6 +494,8 @@ TEST_CASE("a full disk under OPA's file: the answers are counted") {
     CHECK(host.ask("v1/data/payments/allow", R"({"input":{"amount":1}})").status == 200);
   CHECK(wait_until([&] { return host.missing() == 3; }));
   CHECK(host.log.decisions().empty());
+  CHECK(host.metric("notp_agent_source_missing_total") == 3);
+  CHECK(host.metric("notp_agent_opa_events_recorded_total") == 0);
 }
 
 // OPA as it is, without the agent's masks: how it behaves is why they are there.

@@ -129,7 +129,7 @@ TEST_CASE("failures are recorded and masked alike, and the policy's drop is coun
   RecordedAgent agent;
   CHECK(agent.post("/v1/data/app/conflict", R"({"input": {"x": 1, "e mail": "a@b"}})").status ==
         500);
-  CHECK(agent.log.seen().last().error->code == "invalid_model");
+  CHECK(agent.log.seen().last().error->code == "eval_conflict_error");
   CHECK(agent.log.seen().last().input == R"({"x":1})");
   CHECK(agent.post("/v1/data/app/conflict", R"({"input": )").status == 400);
   CHECK(agent.log.seen().last().withheld);

@@ -1,4 +1,4 @@
-// The log on disk while its process lives: positions, ids, durability, segments, budgets.
+// The log on disk while its process lives: positions, ids, durability, segments.
 #include <fmt/format.h>
 
 #include <atomic>
@@ -12,10 +12,8 @@
 namespace notp::spools {
 namespace {
 
-using record::GapReason;
 using record::Kind;
 using spool::Durability;
-using spool::WhenFull;
 
 ErrorCode code_of(const auto& result) {
   REQUIRE_FALSE(result);
@@ -234,99 +232,6 @@ TEST_CASE("what is left out on purpose is counted in one record, in order") {
   CHECK(records.back().kind() == Kind::kRunEnd);
 }
 
-TEST_CASE("a full spool refuses, and takes records again when the registry has them") {
-  SpoolSite site;
-  site.options.spool_bytes = 40'000;
-  site.options.when_full = WhenFull::kRefuse;
-  const auto log = site.open();
-  uint64_t written = 0;
-  while (true) {
-    const auto appended = log->append(entry(written));
-    if (!appended) {
-      CHECK(appended.error().code == ErrorCode::kAuditUnavailable);
-      CHECK(appended.error().message.contains("raise spool_bytes"));
-      REQUIRE(log->seal_now());  // compressed, there may be room again
-      if (log->status().is_full) break;
-      continue;
-    }
-    ++written;
-  }
-  CHECK(log->status().refused > 0);
-  CHECK(log->status().lost == 0);
-  CHECK(log->status().spool_bytes <= site.options.spool_bytes);
-  log->acknowledged(log->sealed().size);
-  REQUIRE(log->seal_now());
-  CHECK_FALSE(log->status().is_full);
-  append(*log, entry(written));
-  const auto records = all_records(*log, site.spool);
-  CHECK(count_of_kind(records, Kind::kDecision) == written + 1);
-  CHECK(gaps_in(records).empty());
-}
-
-TEST_CASE("a full spool that drops the newest counts them exactly, also when it is killed") {
-  SpoolSite site;
-  site.options.spool_bytes = 20'000;
-  site.options.when_full = WhenFull::kDropNewest;
-  auto log = site.open();
-  uint64_t written = 0, lost = 0;
-  while (lost < 17) {
-    const auto appended = log->append(entry(written + lost));
-    REQUIRE(appended);
-    if (*appended)
-      ++written;
-    else
-      ++lost;
-  }
-  CHECK(code_of(log->append(entry(0, Durability::kStrict))) == ErrorCode::kAuditUnavailable);
-  CHECK(log->status().lost == 17);
-  CHECK(log->status().refused == 1);
-  SUBCASE("and goes on") {
-    REQUIRE(log->seal_now());
-    log->acknowledged(log->sealed().size);
-    REQUIRE(log->seal_now());
-    append(*log, entry(99));
-  }
-  SUBCASE("and is killed") {
-    const auto copy = site.killed_copy("killed");
-    log.reset();
-    site.spool = copy;
-    log = site.open();
-    log->acknowledged(UINT64_MAX);
-  }
-  const auto records = all_records(*log, site.spool);
-  const auto gaps = gaps_in(records);
-  // The spool's thread may have written some of them meanwhile.
-  uint64_t counted = 0;
-  for (const record::Gap& gap : gaps) {
-    CHECK(gap.reason == GapReason::kFull);
-    CHECK_FALSE(gap.at_most);
-    counted += gap.count;
-  }
-  CHECK(counted == 17);
-}
-
-TEST_CASE("a full spool that drops the oldest keeps their hashes, and the tree goes on") {
-  SpoolSite site;
-  site.options.spool_bytes = 60'000;
-  site.options.when_full = WhenFull::kDropOldest;
-  const auto log = site.open();
-  for (uint64_t i = 0; i < 1'000; ++i) {
-    append(*log, entry(i));
-    if (i % 50 == 49) REQUIRE(log->seal_now());
-  }
-  const auto records = sealed_records(*log, key_of(*log, site.spool));
-  REQUIRE(records.size() == 1'001);
-  const auto dropped = static_cast<uint64_t>(
-      std::ranges::count_if(records, [](const auto& record) { return !record; }));
-  CHECK(dropped > 100);
-  CHECK(dropped == log->status().bodies_dropped);
-  CHECK(log->status().spool_bytes <= site.options.spool_bytes);
-  CHECK(log->status().lost == 0);
-  // The oldest are gone, the newest are there.
-  for (uint64_t i = 0; i < records.size(); ++i) CHECK(records[i].has_value() == (i >= dropped));
-  CHECK(code_of(log->append(entry(0, Durability::kStrict))) == ErrorCode::kAuditUnavailable);
-}
-
 TEST_CASE("segments are sealed by time, sooner while connected, and each is reported") {
   SpoolSite site;
   site.options.seal_connected_ms = 1;
@@ -354,7 +259,8 @@ TEST_CASE("a full segment is sealed at once, and the ring is free again") {
   sealed.get_future().wait();
   CHECK(log->sealed().size == limits::kSegmentRecordsMax);
   CHECK(log->segment(0)->head.count == limits::kSegmentRecordsMax);
-  CHECK(code_of(log->segment(1)) == ErrorCode::kNotFound);
+  CHECK(log->segment(limits::kSegmentRecordsMax - 1)->head.first == 0);
+  CHECK(code_of(log->segment(limits::kSegmentRecordsMax)) == ErrorCode::kNotFound);
   CHECK(log->status().ring_bytes < 2'000);
 }
 
@@ -430,6 +336,31 @@ TEST_CASE("acknowledged segments beyond time or size go, oldest first, and the n
   CHECK(log->status().trouble.empty());
 }
 
+TEST_CASE("a spool of another format is refused, and stays as it is") {
+  const SpoolSite site;
+  auto log = site.open();
+  const record::LogId id = log->status().log;
+  append(*log, entry(1));
+  log->close("done");
+  log.reset();
+  const auto set_format = [&](int format) {
+    SQLite::Database table((site.spool / spool::kTableFile).string(), SQLite::OPEN_READWRITE);
+    const int before = table.execAndGet("PRAGMA user_version").getInt();
+    table.exec(fmt::format("PRAGMA user_version = {}", format));
+    return before;
+  };
+  const int format = set_format(1);
+  const auto refused = spool::DecisionSpool::open(site.spool, site.options, site.identity);
+  CHECK(code_of(refused) == ErrorCode::kConfig);
+  CHECK(refused.error().message.contains("its format is 1"));
+  CHECK(refused.error().message.contains("let the program that wrote it ship its records"));
+  CHECK(set_format(format) == 1);
+  log = site.open();
+  CHECK(log->status().log == id);
+  CHECK(log->status().trouble.empty());
+  CHECK(all_records(*log, site.spool).size() == 4);
+}
+
 TEST_CASE("the metrics follow the status") {
   prometheus::Registry registry;
   spool::SpoolMetrics metrics(registry);
@@ -443,6 +374,8 @@ TEST_CASE("the metrics follow the status") {
   status.syncs = 4;
   status.sync_us = 2'000'000;
   status.is_full = true;
+  status.is_open = true;
+  status.lost = 6;
   status.dropped_by_rule = {{"quiet", 3}};
   status.gaps = {{"full", 2}};
   metrics.update(status, 8'000);
@@ -450,8 +383,8 @@ TEST_CASE("the metrics follow the status") {
   std::map<std::string, double> values;
   for (const auto& family : registry.Collect())
     for (const auto& metric : family.metric)
-      values[family.name] = family.type == prometheus::MetricType::Counter ? metric.counter.value
-                                                                           : metric.gauge.value;
+      values[family.name] += family.type == prometheus::MetricType::Counter ? metric.counter.value
+                                                                            : metric.gauge.value;
   CHECK(values == std::map<std::string, double>{{"notp_agent_decisions_recorded_total", 7},
                                                 {"notp_agent_decisions_dropped_total", 3},
                                                 {"notp_agent_gap_records_total", 2},
@@ -459,6 +392,8 @@ TEST_CASE("the metrics follow the status") {
                                                 {"notp_agent_spool_records", 8},
                                                 {"notp_agent_spool_oldest_seconds", 3},
                                                 {"notp_agent_spool_sync_seconds", 0.5},
+                                                {"notp_agent_decisions_unrecorded_total", 6},
+                                                {"notp_agent_spool_open", 1},
                                                 {"notp_agent_spool_full", 1}});
 }
 

@@ -20,6 +20,9 @@ using spool::WhenFull;
 // `database`.
 struct FailingDisk {
   std::atomic<bool> writes = false, syncs = false, database = false, creation = false;
+  // The ring as its last sync has left it, while wanted.
+  bool keeps_ring = false;
+  std::string synced_ring;
 };
 FailingDisk disk;
 
@@ -39,6 +42,12 @@ bool must_fail(int fd) {
   return (disk.writes && is_named(fd, spool::kRingFile)) ||
          (disk.creation && is_named(fd, std::string(spool::kRingFile) + ".new")) ||
          (disk.database && is_named(fd, spool::kTableFile));
+}
+
+std::string content_of(int fd) {
+  std::string out(static_cast<size_t>(::lseek(fd, 0, SEEK_END)), '\0');
+  if (::pread(fd, out.data(), out.size(), 0) != std::ssize(out)) std::abort();
+  return out;
 }
 
 ssize_t refused() {
@@ -70,8 +79,10 @@ ssize_t pwrite64(int fd, const void* from, size_t bytes, off64_t at) {
 int fdatasync(int fd) {
   using namespace notp::spools;
   static auto* const real = real_function<int(int)>("fdatasync");
-  if (!disk.syncs || !is_named(fd, notp::spool::kRingFile)) return real(fd);
-  return static_cast<int>(refused());
+  if (!is_named(fd, notp::spool::kRingFile)) return real(fd);
+  if (disk.syncs) return static_cast<int>(refused());
+  if (disk.keeps_ring) disk.synced_ring = content_of(fd);
+  return real(fd);
 }
 
 }  // extern "C"
@@ -211,6 +222,41 @@ TEST_CASE("a database that fails fills the ring, and nothing of it is lost") {
   const auto records = all_records(*log, site.spool);
   CHECK(count_of_kind(records, record::Kind::kDecision) == written + 1);
   CHECK(gaps_in(records).empty());
+}
+
+TEST_CASE("a power cut right after the first start of a new log keeps why it was begun") {
+  SpoolSite site;
+  auto log = site.open();
+  append(*log, entry(1));
+  log->close("done");
+  const record::LogId before = log->status().log;
+  log.reset();
+  site.identity.node = "spiffe://shop.example/node/till-8";
+  disk.keeps_ring = true;
+  log = site.open();
+  disk.keeps_ring = false;
+  const record::LogId id = log->status().log;
+  CHECK(id != before);
+  site.spool = site.killed_copy("cut");
+  log.reset();
+  std::ofstream(site.spool / spool::kRingFile, std::ios::binary | std::ios::trunc)
+      << disk.synced_ring;
+  site.start_machine("3f0c36a4-0000-4000-8000-000000000003");
+  log = site.open();
+  CHECK(log->status().log == id);
+  CHECK(log->status().run == 2);
+  std::vector<record::Record> records;
+  REQUIRE(log->read(0, [&](const record::Record& each) { records.push_back(each); }));
+  const auto gaps = gaps_in(records);
+  REQUIRE(gaps.size() == 2);
+  CHECK(gaps[0].reason == GapReason::kNewLog);
+  CHECK(gaps[0].count == 3);
+  CHECK(gaps[0].message.contains(before.hex()));
+  CHECK(gaps[1].reason == GapReason::kPowerLoss);
+  REQUIRE(records.size() == 3);
+  CHECK(records[0].place.run == 1);
+  CHECK(records[1].place.run == 1);
+  CHECK(records[2].kind() == record::Kind::kRunStart);
 }
 
 }  // namespace notp::spools

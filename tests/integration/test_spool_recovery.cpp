@@ -49,6 +49,14 @@ size_t frame_at(const std::string& ring, const spool::Entry& entry) {
   return 0;
 }
 
+// Of a ring whose frames begin at its start.
+size_t first_frame_end(const std::string& ring) {
+  constexpr size_t kFramesAt = 12'288;
+  uint32_t length = 0;
+  std::memcpy(&length, ring.data() + kFramesAt, sizeof length);
+  return kFramesAt + spool::kFrameHeadBytes + length;
+}
+
 client::DecisionAnswer verify(const std::filesystem::path& folder, bool as_json = false) {
   const auto answer = client::verify_decisions({folder, as_json});
   REQUIRE_MESSAGE(answer, answer.error().message);
@@ -237,7 +245,10 @@ TEST_CASE("a damaged or deleted database is a new log that names the one before"
   CHECK(log->status().trouble.contains("a new log was begun"));
   const auto records = all_records(*log, site.spool);
   REQUIRE(records.size() == 2);
-  CHECK(records[0].kind() == Kind::kRunStart);
+  CHECK(records[0].kind() == Kind::kGap);
+  CHECK(records[0].place.run == 1);
+  CHECK(records[1].kind() == Kind::kRunStart);
+  CHECK(records[1].place.run == 1);
   const auto gaps = gaps_in(records);
   REQUIRE(gaps.size() == 1);
   CHECK(gaps[0].reason == GapReason::kNewLog);
@@ -272,6 +283,62 @@ TEST_CASE("a log ends when the node has another name, or its runs cannot be numb
   CHECK(log->status().trouble.contains(reason));
   CHECK(log->status().run == 1);
   CHECK(log->status().next == 2);
+}
+
+TEST_CASE(
+    "a new log says how many records the one before had that the registry lacks, also when "
+    "its first start is cut short") {
+  SpoolSite site;
+  auto log = site.open();
+  for (uint64_t i = 0; i < 10; ++i) append(*log, entry(i));
+  REQUIRE(log->seal_now());
+  const record::Position acknowledged = log->sealed().size;
+  log->acknowledged(acknowledged);
+  for (uint64_t i = 10; i < 17; ++i) append(*log, entry(i));
+  log->close("done");
+  const uint64_t lost = log->sealed().size - acknowledged;
+  log.reset();
+  site.identity.node = "spiffe://shop.example/node/till-8";
+  log = site.open();
+  SUBCASE("it is not") {}
+  SUBCASE("before there is a ring") {
+    site.spool = site.killed_copy("killed");
+    log.reset();
+    auto table = spool::SegmentTable::open(site.spool / spool::kTableFile).value();
+    spool::LogState state = table->load().value().value();
+    state.run = 0;
+    state.ended = true;
+    state.live = {};
+    REQUIRE(table->save(state));
+    table.reset();
+    std::filesystem::remove(site.spool / spool::kRingFile);
+    log = site.open();
+  }
+  SUBCASE("with the ring, before its run is saved") {
+    site.spool = site.killed_copy("killed");
+    log.reset();
+    std::string ring = content_of(site.spool / spool::kRingFile);
+    const size_t end = first_frame_end(ring);
+    std::fill(ring.begin() + static_cast<ptrdiff_t>(end), ring.end(), '\0');
+    write(site.spool / spool::kRingFile, ring);
+    auto table = spool::SegmentTable::open(site.spool / spool::kTableFile).value();
+    spool::LogState state = table->load().value().value();
+    state.run = 0;
+    REQUIRE(table->save(state));
+    table.reset();
+    log = site.open();
+  }
+  REQUIRE(log->seal_now());
+  CHECK(log->status().run == 1);
+  std::vector<record::Record> records;
+  REQUIRE(log->read(0, [&](const record::Record& each) { records.push_back(each); }));
+  REQUIRE(records.size() == 2);
+  CHECK(records[1].kind() == Kind::kRunStart);
+  for (const record::Record& each : records) CHECK(each.place.run == 1);
+  const auto gaps = gaps_in(records);
+  REQUIRE(gaps.size() == 1);
+  CHECK(gaps[0].reason == GapReason::kNewLog);
+  CHECK(gaps[0].count == lost);
 }
 
 TEST_CASE("a ring that is gone is a gap, unless the run before had ended in order") {

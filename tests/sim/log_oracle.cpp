@@ -191,8 +191,8 @@ void LogOracle::walk(const MemoryAuditStore::Log& stored, Log& log) {
   if (walk.next != stored.state.tree.size())
     world_.violation(log.node, fmt::format("the registry has {} records of a log of {}", walk.next,
                                            stored.state.tree.size()));
-  // A power cut right after the start may take it, and says so in its place.
-  if (!log.reason.empty() && walk.next > 0 && !walk.has_new_log_gap && log.gaps.empty())
+  // Only a full spool may drop it.
+  if (!log.reason.empty() && walk.next > 0 && !walk.has_new_log_gap && log.pruned.empty())
     world_.violation(log.node, "a log does not say that it follows another one");
 }
 

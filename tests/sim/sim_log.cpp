@@ -48,7 +48,9 @@ void SimLog::open(const std::string& boot_id, TimeMs now_ms, int64_t wall_ns) {
   spool::RingContent content;
   content.end.position = end_;
   const uint32_t run = table.run;
-  if (!ring.records.empty()) table.run = ring.records.back().run;
+  table.run = ring.records.empty() ? std::max(run, 1U) : ring.records.back().run;
+  if (end_ == 0 && !table.reason.empty())
+    write(record::Gap{record::GapReason::kNewLog, 0, false, "", table.reason}, 0, now_ms, wall_ns);
   const record::Position synced = std::min(ring.header.synced, end_);
   for (const record::Gap& gap : spool::missing_behind(content, ring.header, boot_id))
     write(gap, 0, now_ms, wall_ns);
@@ -58,11 +60,8 @@ void SimLog::open(const std::string& boot_id, TimeMs now_ms, int64_t wall_ns) {
   ring.header.boot_id = boot_id;
   durable_ = ring.header;
   synced_ = end_;
-  const bool is_new = end_ == 0;
   table.run = run + 1;
   write(record::RunStart{"sim", 0, boot_id}, 0, now_ms, wall_ns);
-  if (is_new && !table.reason.empty())
-    write(record::Gap{record::GapReason::kNewLog, 0, false, "", table.reason}, 0, now_ms, wall_ns);
 }
 
 void SimLog::crash(bool power_lost, Random& random) {
@@ -213,19 +212,20 @@ spool::SealedLog SimLog::sealed() const {
           table.tree.root(), table.announcement};
 }
 
-Result<record::Segment> SimLog::segment(record::Position first) {
-  const auto at = disk_.table.segments.find(first);
-  if (at == disk_.table.segments.end())
-    return fail(ErrorCode::kNotFound, fmt::format("no segment begins at position {}", first));
-  record::Segment out = at->second->segment;
+Result<record::Segment> SimLog::segment(record::Position position) {
+  const auto after = disk_.table.segments.upper_bound(position);
+  if (after == disk_.table.segments.begin() ||
+      std::prev(after)->second->segment.head.end() <= position)
+    return fail(ErrorCode::kNotFound, fmt::format("no segment holds position {}", position));
+  record::Segment out = std::prev(after)->second->segment;
   if (!out.body.empty()) out.subtrees.clear();
   return out;
 }
 
 void SimLog::acknowledged(record::Position next) {
   LogDisk::Table& table = disk_.table;
-  next = std::min(next, table.tree.size());
-  if (next <= table.acknowledged) return;
+  next = std::clamp(next, sealed().first, table.tree.size());
+  if (next == table.acknowledged) return;
   table.acknowledged = next;
   is_more_acknowledged_ = true;
 }

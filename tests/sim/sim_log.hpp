@@ -98,7 +98,7 @@ class SimLog final : public spool::SegmentSource {
 
   // --- SegmentSource
   spool::SealedLog sealed() const override;
-  Result<record::Segment> segment(record::Position first) override;
+  Result<record::Segment> segment(record::Position position) override;
   void acknowledged(record::Position next) override;
   void connected(bool is_connected) override { is_connected_ = is_connected; }
   void on_sealed(std::function<void()> sealed) override { on_sealed_ = std::move(sealed); }

@@ -315,7 +315,7 @@ Result<void> LogWorld::granted(size_t node, const wire::LogGrant& grant) {
   Site& site = *sites_[node];
   spool::Shipper& shipper = site.shipping.shipper;
   const auto accepted = shipper.granted(grant, site.log->sealed());
-  site.log->acknowledged(shipper.acknowledged());
+  if (shipper.is_granted()) site.log->acknowledged(shipper.acknowledged());
   site.log->remove_acknowledged(world_.time_ms());
   site.log->connected(accepted && shipper.is_granted());
   seal_in_time(node);

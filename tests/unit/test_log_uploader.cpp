@@ -21,7 +21,8 @@ constexpr Now kNow{1'000, 1'000};
 class Log final : public spool::SegmentSource {
  public:
   spool::SealedLog sealed() const override {
-    return {log_id(), 0, segments * 10, wire::samples::hash_of(0x21), "announcement"};
+    return {id,        kept_from, segments * 10, wire::samples::hash_of(0x21), "announcement",
+            oldest_ms, 5};
   }
   Result<record::Segment> segment(record::Position first) override {
     loads.push_back(first);
@@ -35,8 +36,20 @@ class Log final : public spool::SegmentSource {
   void acknowledged(record::Position next) override { acknowledged_below = next; }
   void connected(bool is_connected) override { connections.push_back(is_connected); }
   void on_sealed(std::function<void()> handler) override { sealed_handler = std::move(handler); }
+  Result<spool::NewLog> begin_new_log(std::string reason) override {
+    reasons.push_back(std::move(reason));
+    if (!can_begin) return fail(ErrorCode::kIo, "the disk is full");
+    id.bytes.at(0) ^= 0xff;
+    segments = 0;
+    return spool::NewLog{id, "/spool/*.old-7"};
+  }
 
+  record::LogId id = log_id();
+  record::Position kept_from = 0;
+  bool can_begin = true;
+  std::vector<std::string> reasons;
   uint64_t segments = 0;
+  TimeMs oldest_ms = 0;
   bool is_damaged = false;
   std::vector<record::Position> loads;
   record::Position acknowledged_below = 0;
@@ -48,11 +61,13 @@ struct Shipping {
   asio::io_context context;
   Log log;
   std::vector<Error> failures;
+  Now now = kNow;
   size_t wakes = 0;
   std::unique_ptr<LogUploader> uploader = std::make_unique<LogUploader>(
       context.get_executor(), log,
       LogUploader::Handlers{.wake = [this] { ++wakes; },
-                            .failed = [this](const Error& error) { failures.push_back(error); }});
+                            .failed = [this](const Error& error) { failures.push_back(error); },
+                            .clock = [this] { return now; }});
   std::unique_ptr<session::ClientSession> session;
 
   explicit Shipping(uint64_t segments) { log.segments = segments; }
@@ -110,6 +125,29 @@ struct Shipping {
 };
 
 using Sent = std::vector<int64_t>;
+
+TEST_CASE("an offer says how long the oldest record has waited, a segment when others follow") {
+  Shipping shipping(2);
+  CHECK(shipping.uploader->next_offer()->oldest_age_ms == 0);
+  shipping.now.wall_ms = 100'000;
+  shipping.log.oldest_ms = 40'000;
+  CHECK(shipping.uploader->next_offer()->oldest_age_ms == 60'000);
+  shipping.begin();
+  CHECK(shipping.grant(0));
+  std::vector<uint64_t> waits;
+  wire::FrameParser parser;
+  for (Bytes bytes = shipping.session->take_output(1 << 20); !bytes.empty();
+       bytes = shipping.session->take_output(1 << 20)) {
+    parser.feed(bytes);
+    for (auto next = parser.next(); next && *next; next = parser.next())
+      if (const auto* segment = std::get_if<wire::Segment>(&**next))
+        waits.push_back(segment->oldest_age_ms);
+  }
+  CHECK(waits == std::vector<uint64_t>{60'000, 0});
+  shipping.end();
+  shipping.log.oldest_ms = 200'000;  // the clock was set back
+  CHECK(shipping.uploader->next_offer()->oldest_age_ms == 1);
+}
 
 TEST_CASE("nothing is loaded before a grant, and then every segment in order") {
   Shipping shipping(3);
@@ -183,9 +221,10 @@ TEST_CASE("a load of a session that has ended is not sent in the next one") {
 TEST_CASE("a refusal stops shipping, and the next session offers again") {
   Shipping shipping(2);
   shipping.begin();
-  const auto refused = shipping.grant(0, false, static_cast<uint32_t>(ErrorCode::kLogFork));
+  const auto refused = shipping.grant(0, false, static_cast<uint32_t>(ErrorCode::kLogGap));
   REQUIRE_FALSE(refused);
-  CHECK(refused.error().code == ErrorCode::kLogFork);
+  CHECK(refused.error().code == ErrorCode::kLogGap);
+  CHECK(shipping.log.reasons.empty());
   CHECK(shipping.sent().empty());
   CHECK_FALSE(shipping.log.connections.back());
   shipping.log.sealed_handler();
@@ -195,6 +234,102 @@ TEST_CASE("a refusal stops shipping, and the next session offers again") {
   shipping.begin();
   CHECK(shipping.grant(0));
   CHECK(shipping.sent() == Sent{0, 10});
+}
+
+TEST_CASE("a fork begins a new log, once, says so, and ends the session to offer it") {
+  Shipping shipping(2);
+  shipping.begin();
+  CHECK(shipping.grant(0));
+  CHECK_FALSE(shipping.session->is_closed());
+  const record::LogId before = shipping.log.id;
+  const auto refused = shipping.grant(0, false, static_cast<uint32_t>(ErrorCode::kLogFork));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ErrorCode::kLogFork);
+  REQUIRE(shipping.log.reasons.size() == 1);
+  CHECK(shipping.log.reasons[0].contains("refused"));
+  CHECK(shipping.log.acknowledged_below == 5);  // what was before counts for this branch
+  CHECK(shipping.session->is_closed());
+  REQUIRE(shipping.failures.size() == 1);
+  CHECK(shipping.failures[0].code == ErrorCode::kLogGap);
+  CHECK(shipping.failures[0].message.contains(shipping.log.id.hex()));
+  CHECK(shipping.failures[0].message.contains("/spool/*.old-7"));
+  // What the registry has of the log before means nothing for this one.
+  shipping.log.acknowledged_below = 77;
+  CHECK(shipping.grant(10));
+  CHECK(shipping.log.acknowledged_below == 77);
+  shipping.end();
+  const auto offer = shipping.uploader->next_offer();
+  REQUIRE(offer);
+  CHECK(offer->log == shipping.log.id);
+  CHECK(offer->log != before);
+  CHECK(offer->size == 0);
+}
+
+TEST_CASE("forks begin a new log once a minute at most; one that failed is begun then") {
+  Shipping shipping(2);
+  const auto fork = [&] {
+    shipping.begin();
+    wire::LogGrant grant;
+    grant.log = shipping.log.id;
+    grant.code = static_cast<uint32_t>(ErrorCode::kLogFork);
+    CHECK_FALSE(shipping.uploader->granted(grant));
+    shipping.run();
+  };
+  shipping.log.can_begin = false;
+  fork();
+  CHECK(shipping.log.reasons.size() == 1);
+  CHECK_FALSE(shipping.session->is_closed());
+  REQUIRE(shipping.failures.size() == 1);
+  CHECK(shipping.failures[0].message.contains("the disk is full"));
+  shipping.end();
+  shipping.log.can_begin = true;
+  shipping.now.boot_ms += kNewLogMs - 1;
+  fork();
+  CHECK(shipping.log.reasons.size() == 1);
+  // In a session that goes on, the next seal looks again.
+  shipping.now.boot_ms += 1;
+  shipping.log.sealed_handler();
+  shipping.run();
+  CHECK(shipping.log.reasons.size() == 2);
+  CHECK(shipping.session->is_closed());
+  shipping.end();
+  fork();
+  CHECK(shipping.log.reasons.size() == 2);
+  shipping.end();
+}
+
+TEST_CASE("a gap begins a new log only when what the registry lacks is deleted here") {
+  Shipping shipping(4);
+  SUBCASE("deleted") { shipping.log.kept_from = 20; }
+  SUBCASE("kept") {}
+  const bool is_deleted = shipping.log.kept_from != 0;
+  shipping.begin();
+  CHECK(shipping.grant(10));
+  CHECK_FALSE(shipping.grant(10, false, static_cast<uint32_t>(ErrorCode::kLogGap)));
+  CHECK(shipping.log.reasons.size() == (is_deleted ? 1 : 0));
+  CHECK(shipping.session->is_closed() == is_deleted);
+  if (!is_deleted) return;
+  CHECK(shipping.log.reasons[0].contains("lacks deleted records"));
+  REQUIRE(shipping.failures.size() == 1);
+  CHECK(shipping.failures[0].message.contains("/spool/*.old-7"));
+}
+
+TEST_CASE("a log that was not open before is offered in a session of its own") {
+  Shipping shipping(0);
+  const record::LogId later = std::exchange(shipping.log.id, {});
+  CHECK_FALSE(shipping.uploader->next_offer());
+  wire::Hello hello{{wire::kProtocolVersion}, "test", 1, 0, {}};
+  session::ClientSession session(hello, {}, kNow);
+  shipping.uploader->session_begins(session);
+  shipping.log.sealed_handler();
+  shipping.run();
+  CHECK_FALSE(session.is_closed());
+  shipping.log.id = later;
+  shipping.log.sealed_handler();
+  shipping.run();
+  CHECK(session.is_closed());
+  shipping.uploader->session_ended();
+  CHECK(shipping.uploader->next_offer()->log == later);
 }
 
 TEST_CASE("a log that is refused after some of it was taken counts as not taken") {

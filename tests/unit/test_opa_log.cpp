@@ -13,6 +13,7 @@
 #include "notp-client/opa_log/file_feed.hpp"
 #include "notp-client/opa_log/intake.hpp"
 #include "notp-client/opa_log/log_file.hpp"
+#include "notp-client/opa_log/opa_log_metrics.hpp"
 #include "tests/support/agent/compositions.hpp"
 #include "tests/support/agent/kept_log.hpp"
 #include "tests/support/process/process.hpp"
@@ -65,11 +66,11 @@ struct OpaIntakeFixture {
     intake.reset();
     auto opened = Intake::open({.folder = folder.path(),
                                 .log = log,
-                                .log_id = {},
+                                .log_id = log_id,
                                 .read_log =
                                     [this](auto from, auto& each) {
                                       reread_from = from;
-                                      return log.read(from, each);
+                                      return log.read(log_begins + from, each);
                                     },
                                 .revisions = revisions});
     REQUIRE_MESSAGE(opened, opened.error().message);
@@ -99,6 +100,8 @@ struct OpaIntakeFixture {
 
   TemporaryFolder folder;
   KeptLog log;
+  record::LogId log_id;
+  record::Position log_begins = 0;  // in `log`, which holds all
   decision::RecordedSets sets{"opa", {}};
   Revisions revisions{sets};
   record::Position reread_from = 0;
@@ -277,6 +280,70 @@ TEST_CASE("events are masked again, name what decided them, or are only counted"
       {{"payments/allow", record::Outcome::kAllow, "data.system.log.drop"}, 1},
       {{"payments/noise/x", record::Outcome::kAllow, "payments/noise"}, 1}};
   CHECK(fixture.log.drops() == drops);
+}
+
+TEST_CASE("while a new log begins events come again, and what the log before has stays known") {
+  OpaIntakeFixture fixture;
+  fixture.give({1, 2, 3});
+  // A record that is not durable yet is waited for.
+  fixture.log.hold();
+  std::atomic<bool> is_done = false;
+  REQUIRE(fixture.intake->accept({event_of(4)}, [&](const Result<void>&) { is_done = true; }));
+  std::thread durable([&] { fixture.log.release(); });
+  fixture.intake->pause();
+  CHECK(is_done);
+  durable.join();
+  const auto refused = fixture.intake->accept({event_of(5)}, [](const Result<void>&) {});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ErrorCode::kAuditUnavailable);
+  const size_t before = fixture.log.entries().size();
+  CHECK(before == 4);
+  fixture.log_begins = before;
+  SUBCASE("the agent is killed before the new log begins") {}
+  SUBCASE("the agent is killed later") {
+    fixture.log_id.bytes[0] = 9;
+    fixture.intake->resume(fixture.log_id);
+    fixture.give({4, 5});
+    CHECK(fixture.log.entries().size() == before + 1);
+  }
+  fixture.log_id.bytes[0] = 9;
+  fixture.kill_and_start();
+  // Of the new log all is read: its positions have nothing to do with those of the one before.
+  CHECK(fixture.reread_from == 0);
+  fixture.give({1, 2, 3, 4, 5});
+  CHECK(fixture.log.entries().size() == before + 1);
+}
+
+TEST_CASE("the log that goes on after all keeps its positions") {
+  OpaIntakeFixture fixture;
+  fixture.give({1, 2, 3});
+  fixture.intake->pause();
+  fixture.intake->resume(fixture.log_id);
+  fixture.give({4});
+  fixture.start();
+  CHECK(fixture.reread_from == 4);
+}
+
+TEST_CASE("the metrics follow the status of the intake") {
+  prometheus::Registry registry;
+  OpaLogMetrics metrics(registry);
+  IntakeStatus status;
+  status.recorded = 7;
+  status.duplicates = 6;
+  status.damaged = 5;
+  status.dropped = 4;
+  status.missing = 3;
+  metrics.update(status);
+  status.missing = 5;
+  metrics.update(status);
+  std::map<std::string, double> values;
+  for (const auto& family : registry.Collect())
+    values[family.name] = family.metric.at(0).counter.value;
+  CHECK(values == std::map<std::string, double>{{"notp_agent_opa_events_recorded_total", 7},
+                                                {"notp_agent_opa_events_duplicates_total", 6},
+                                                {"notp_agent_opa_events_damaged_total", 5},
+                                                {"notp_agent_opa_events_dropped_total", 4},
+                                                {"notp_agent_source_missing_total", 5}});
 }
 
 TEST_CASE("an array is not cut twice by its index") {

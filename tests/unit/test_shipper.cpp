@@ -161,6 +161,157 @@ TEST_CASE("a segment that cannot be loaded stops shipping for the session") {
   CHECK_FALSE(shipper.next(log_of(30)));
 }
 
+TEST_CASE("nothing is known of what the registry has before it has granted the log") {
+  Shipper shipper;
+  (void)shipper.session_begins(log_of(30));
+  REQUIRE(shipper.granted(grant_of(30, 1000), log_of(30)));
+  CHECK(shipper.is_granted());
+  (void)shipper.session_begins(log_of(30));
+  CHECK_FALSE(shipper.is_granted());
+  wire::LogGrant refusal = grant_of(10, 1000);
+  refusal.code = static_cast<uint32_t>(ErrorCode::kLogGap);
+  CHECK_FALSE(shipper.granted(refusal, log_of(30)));
+  CHECK_FALSE(shipper.is_granted());
+}
+
+TEST_CASE("a refusal lasts for the session: a later grant neither ends the alarm nor counts") {
+  Shipper shipper;
+  (void)shipper.session_begins(log_of(30));
+  REQUIRE(shipper.granted(grant_of(0, 1000), log_of(30)));
+  CHECK(segment_of(shipper.next(log_of(30))) == 0);
+  shipper.sent(10, 100);
+  SUBCASE("of the registry") {
+    wire::LogGrant refusal = grant_of(0, 1000);
+    refusal.code = static_cast<uint32_t>(ErrorCode::kLogFork);
+    CHECK(code_of(shipper.granted(refusal, log_of(30))) == ErrorCode::kLogFork);
+    CHECK(code_of(shipper.granted(grant_of(10, 1000), log_of(30))) == ErrorCode::kLogFork);
+  }
+  SUBCASE("of a registry that breaks the rules") {
+    CHECK(code_of(shipper.granted(grant_of(5, 1000), log_of(30))) == ErrorCode::kMessage);
+    CHECK(code_of(shipper.granted(grant_of(10, 1000), log_of(30))) == ErrorCode::kMessage);
+  }
+  CHECK(shipper.acknowledged() == 0);
+  CHECK_FALSE(shipper.next(log_of(30)));
+}
+
+TEST_CASE(
+    "after a segment that cannot be loaded those under way still count, and it is tried "
+    "again in the next session") {
+  Shipper shipper;
+  (void)shipper.session_begins(log_of(30));
+  REQUIRE(shipper.granted(grant_of(0, 1000), log_of(30)));
+  for (const record::Position first : {0, 10}) {
+    CHECK(segment_of(shipper.next(log_of(30))) == first);
+    shipper.sent(first + 10, 100);
+  }
+  CHECK(segment_of(shipper.next(log_of(30))) == 20);
+  shipper.failed();
+  CHECK(code_of(shipper.granted(grant_of(10, 1000), log_of(30))) == ErrorCode::kState);
+  CHECK(code_of(shipper.granted(grant_of(20, 1000), log_of(30))) == ErrorCode::kState);
+  CHECK(shipper.acknowledged() == 20);
+  CHECK_FALSE(shipper.next(log_of(30)));
+  SUBCASE("and a refusal is worse") {
+    wire::LogGrant refusal = grant_of(20, 1000);
+    refusal.code = static_cast<uint32_t>(ErrorCode::kLogFork);
+    CHECK(code_of(shipper.granted(refusal, log_of(30))) == ErrorCode::kLogFork);
+    CHECK(code_of(shipper.granted(grant_of(20, 1000), log_of(30))) == ErrorCode::kLogFork);
+  }
+  (void)shipper.session_begins(log_of(30));
+  REQUIRE(shipper.granted(grant_of(20, 1000), log_of(30)));
+  CHECK(segment_of(shipper.next(log_of(30))) == 20);
+}
+
+TEST_CASE("a load that fails after a refusal does not hide it") {
+  Shipper shipper;
+  (void)shipper.session_begins(log_of(30));
+  REQUIRE(shipper.granted(grant_of(0, 1000), log_of(30)));
+  CHECK(segment_of(shipper.next(log_of(30))) == 0);
+  wire::LogGrant refusal = grant_of(0, 1000);
+  refusal.code = static_cast<uint32_t>(ErrorCode::kLogFork);
+  CHECK(code_of(shipper.granted(refusal, log_of(30))) == ErrorCode::kLogFork);
+  shipper.failed();
+  CHECK(code_of(shipper.granted(grant_of(0, 1000), log_of(30))) == ErrorCode::kLogFork);
+}
+
+TEST_CASE("what is deleted after the grant is skipped, and what is under way is acknowledged") {
+  Shipper shipper;
+  (void)shipper.session_begins(log_of(50));
+  REQUIRE(shipper.granted(grant_of(0, 1000), log_of(50)));
+  for (const record::Position first : {0, 10}) {
+    CHECK(segment_of(shipper.next(log_of(50))) == first);
+    shipper.sent(first + 10, 100);
+  }
+  CHECK(segment_of(shipper.next(log_of(50, 30))) == 30);
+  shipper.sent(40, 100);
+  for (const record::Position next : {10, 20, 40}) {  // below the oldest one, too
+    REQUIRE(shipper.granted(grant_of(next, 1000), log_of(50, 30)));
+    CHECK(shipper.acknowledged() == next);
+  }
+  CHECK(segment_of(shipper.next(log_of(50, 30))) == 40);
+}
+
+TEST_CASE("a registry that is behind what is kept says so with each grant until it has more") {
+  Shipper shipper;
+  (void)shipper.session_begins(log_of(50, 30));
+  REQUIRE(shipper.granted(grant_of(10, 0), log_of(50, 30)));
+  REQUIRE(shipper.granted(grant_of(10, 1000), log_of(50, 30)));
+  CHECK(shipper.acknowledged() == 10);
+  CHECK(segment_of(shipper.next(log_of(50, 30))) == 30);
+  shipper.sent(40, 100);
+  REQUIRE(shipper.granted(grant_of(10, 2000), log_of(50, 30)));
+  CHECK(segment_of(shipper.next(log_of(50, 30))) == 40);
+  REQUIRE(shipper.granted(grant_of(40, 2000), log_of(50, 30)));
+  CHECK(shipper.acknowledged() == 40);
+}
+
+TEST_CASE("a registry goes back between sessions, not within one") {
+  Shipper shipper;
+  (void)shipper.session_begins(log_of(30));
+  REQUIRE(shipper.granted(grant_of(20, 1000), log_of(30)));
+  CHECK(code_of(shipper.granted(grant_of(10, 1000), log_of(30))) == ErrorCode::kMessage);
+  CHECK(shipper.acknowledged() == 20);
+  (void)shipper.session_begins(log_of(30));
+  REQUIRE(shipper.granted(grant_of(10, 1000), log_of(30)));
+  CHECK(shipper.acknowledged() == 10);
+  CHECK(segment_of(shipper.next(log_of(30))) == 10);
+}
+
+TEST_CASE("a registry whose copy ends within a segment gets that segment, and sees the fork") {
+  Shipper shipper;
+  (void)shipper.session_begins(log_of(30));
+  REQUIRE(shipper.granted(grant_of(15, 1000), log_of(30)));
+  CHECK(segment_of(shipper.next(log_of(30))) == 15);
+  shipper.sent(20, 100);  // the segment that holds it
+  CHECK(segment_of(shipper.next(log_of(30))) == 20);
+  wire::LogGrant refusal = grant_of(15, 1000);
+  refusal.code = static_cast<uint32_t>(ErrorCode::kLogFork);
+  CHECK(code_of(shipper.granted(refusal, log_of(30))) == ErrorCode::kLogFork);
+  CHECK(shipper.acknowledged() == 15);
+}
+
+TEST_CASE("what is said of a log that has ended since its offer means nothing for the next one") {
+  Shipper shipper;
+  (void)shipper.session_begins(log_of(30));
+  REQUIRE(shipper.granted(grant_of(0, 1000), log_of(30)));
+  CHECK(segment_of(shipper.next(log_of(30))) == 0);
+  shipper.sent(10, 100);
+  SealedLog after = log_of(2);
+  after.log = record::LogId{{9}};
+  wire::LogGrant grant = grant_of(10, 1000);
+  SUBCASE("an acknowledgement") {}
+  SUBCASE("a refusal") { grant.code = static_cast<uint32_t>(ErrorCode::kLogFork); }
+  CHECK(shipper.granted(grant, after));
+  CHECK_FALSE(shipper.is_granted());
+  CHECK_FALSE(shipper.next(after));
+  const auto offer = shipper.session_begins(after);
+  REQUIRE(offer);
+  CHECK(offer->log == after.log);
+  grant = grant_of(0, 1000);
+  grant.log = after.log;
+  REQUIRE(shipper.granted(grant, after));
+  CHECK(segment_of(shipper.next(after)) == 0);
+}
+
 TEST_CASE("another log than the offered one is not shipped") {
   Shipper shipper;
   (void)shipper.session_begins(log_of(30));

@@ -73,6 +73,10 @@ TEST_CASE("records: hostile payloads are refused") {
       {"an offer of too many records", FrameType::kHello,
        field(1, "\x01") +
            field(6, field(1, kLog) + varint_field(2, kAbove) + field(3, samples::hash_bytes()))},
+      {"an offer of records from before time", FrameType::kHello,
+       field(1, "\x01") + field(6, field(1, kLog) + varint_field(2, 5) +
+                                       field(3, samples::hash_bytes()) +
+                                       varint_field(4, limits::kTimestampMsMax + 1))},
       {"a grant without a log", FrameType::kLogGrant, varint_field(2, 5)},
       {"a grant from above the last position", FrameType::kLogGrant,
        field(1, kLog) + varint_field(2, kAbove)},
@@ -115,6 +119,8 @@ TEST_CASE("records: hostile payloads are refused") {
       {"more subtrees than any segment has", FrameType::kSegment,
        without_body(limits::kSegmentSubtreesMax + 1)},
       {"a body and subtrees", FrameType::kSegment, segment_with(&SegmentFields::more, subtrees(2))},
+      {"records from before time behind a segment", FrameType::kSegment,
+       segment_with(&SegmentFields::more, varint_field(10, limits::kTimestampMsMax + 1))},
       {"a subtree without a hash", FrameType::kSegment,
        [] {
          SegmentFields fields;

@@ -85,6 +85,7 @@ Result<void> measure_batched(const std::filesystem::path& folder, const Decision
   for (uint64_t i = 0; i < result.records;) {
     const double before = thread_processor_s();
     std::vector<spool::Entry> entries;
+    entries.reserve(kEntriesAtOnce);
     for (uint64_t made = i; made < result.records && entries.size() < kEntriesAtOnce; ++made)
       entries.push_back(work.entry(made, spool::Durability::kBatched));
     making_s += thread_processor_s() - before;

@@ -1,8 +1,12 @@
 #include "notp-client/agent/host/log_uploader.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/spawn.hpp"
 #include "protocol/wire/log_limits.hpp"
@@ -10,6 +14,35 @@
 namespace notp::agent {
 
 namespace asio = boost::asio;
+
+namespace {
+
+// For LogOffer and Segment: how long the oldest sealed record has been waiting.
+uint64_t oldest_age_ms(const spool::SealedLog& log, TimeMs wall_ms) {
+  if (log.oldest_ms == 0) return 0;
+  return static_cast<uint64_t>(
+      std::clamp<TimeMs>(wall_ms - log.oldest_ms, 1, limits::kTimestampMsMax));
+}
+
+// Of what the registry says, the beginning: the announcement has it for ever.
+constexpr size_t kReasonBytesMax = 512;
+
+std::string reason_of(const Error& refusal) {
+  return fmt::format(
+      "{}: {}",
+      refusal.code == ErrorCode::kLogFork ? "it is a fork" : "the registry lacks deleted records",
+      printable(refusal.message, kReasonBytesMax));
+}
+
+std::string_view advice(const Error& refusal) {
+  if (refusal.code == ErrorCode::kLogFork)
+    return "they are one of two branches; if this happens again, two machines use one identity: "
+           "give each its own";
+  return "what was not sent is there alone; if no operator restored the registry's audit store, "
+         "find out what it lost";
+}
+
+}  // namespace
 
 LogUploader::LogUploader(asio::any_io_executor executor, spool::SegmentSource& log,
                          Handlers handlers)
@@ -25,7 +58,13 @@ LogUploader::LogUploader(asio::any_io_executor executor, spool::SegmentSource& l
 }
 
 std::optional<wire::LogOffer> LogUploader::next_offer() {
-  return shipper_.session_begins(log_.sealed());
+  const spool::SealedLog log = log_.sealed();
+  offered_ = log.log;
+  acknowledged_before_ = log.acknowledged;
+  ending_.reset();
+  auto offer = shipper_.session_begins(log);
+  if (offer) offer->oldest_age_ms = oldest_age_ms(log, handlers_.clock().wall_ms);
+  return offer;
 }
 
 void LogUploader::session_begins(session::ClientSession& session) {
@@ -41,15 +80,26 @@ void LogUploader::session_ended() {
 
 Result<void> LogUploader::granted(const wire::LogGrant& grant) {
   const auto accepted = shipper_.granted(grant, log_.sealed());
-  log_.acknowledged(shipper_.acknowledged());
+  // Not to a log that takes this one's place meanwhile.
+  if (shipper_.is_granted() && !replacing_) log_.acknowledged(shipper_.acknowledged());
   log_.connected(accepted && shipper_.is_granted());
+  if (!accepted && !ending_ && ends_log(accepted.error())) ending_ = accepted.error();
   run();
   return accepted;
+}
+
+bool LogUploader::ends_log(const Error& refusal) const {
+  // What the registry lacks and this node has deleted is lacking in every later session, too.
+  const bool is_lasting_gap = refusal.code == ErrorCode::kLogGap && shipper_.is_granted() &&
+                              log_.sealed().first > shipper_.acknowledged();
+  return refusal.code == ErrorCode::kLogFork || is_lasting_gap;
 }
 
 void LogUploader::run() {
   while (session_ && !session_->is_closed() && !loading_ && !stopping_) {
     const spool::SealedLog log = log_.sealed();
+    if (log.log != offered_ && log.log != record::LogId{}) return offer_again(log);
+    if (ending_) return begin_new_log();
     const auto step = shipper_.next(log);
     if (!step) return;
     if (step->kind == spool::ShipStep::Kind::kAnnounce) {
@@ -77,6 +127,50 @@ asio::awaitable<void> LogUploader::load_and_send(std::weak_ptr<LogUploader*> sel
   uploader.run();
 }
 
+// --- a log that follows another one
+
+// A session may last longer than the wait: then the next seal looks again.
+void LogUploader::begin_new_log() {
+  const TimeMs now_ms = handlers_.clock().boot_ms;
+  if (replacing_ || now_ms < next_new_log_ms_) return;
+  replacing_ = true;
+  // What this session acknowledged may be of the other branch.
+  if (ending_->code == ErrorCode::kLogFork) log_.acknowledged(acknowledged_before_);
+  next_new_log_ms_ = now_ms + kNewLogMs;
+  spawn(executor_, replace_log(self_, *ending_));
+}
+
+asio::awaitable<void> LogUploader::replace_log(std::weak_ptr<LogUploader*> self, Error refusal) {
+  if (self.expired()) co_return;
+  LogUploader& uploader = **self.lock();
+  const auto begun = co_await transport::offload(
+      uploader.loader_,
+      [&log = uploader.log_, reason = reason_of(refusal)] { return log.begin_new_log(reason); });
+  if (self.expired()) co_return;
+  uploader.replacing_ = false;
+  uploader.report_new_log(refusal, begun);
+  uploader.run();
+}
+
+void LogUploader::report_new_log(const Error& refusal, const Result<spool::NewLog>& begun) {
+  if (!begun)
+    return handlers_.failed(
+        Error(begun.error()).in(fmt::format("{}; a new log could not be begun", refusal.message)));
+  ending_.reset();
+  handlers_.failed(
+      {ErrorCode::kLogGap,
+       fmt::format("{}; a new log, {}, follows it, and has all decisions from now on; keep the "
+                   "files of the old one, {}: {}",
+                   refusal.message, begun->log.hex(), begun->kept, advice(refusal)),
+       {}});
+}
+
+void LogUploader::offer_again(const spool::SealedLog& log) {
+  log::info("log_offered_anew", {{"log", log.log.hex()}});
+  session_->say_bye("another log is offered in the next session");
+  handlers_.wake();
+}
+
 void LogUploader::send(Result<record::Segment> segment) {
   if (!segment) {
     log::write(log::Level::kError, "segment_not_loaded", segment.error());
@@ -85,7 +179,9 @@ void LogUploader::send(Result<record::Segment> segment) {
   }
   const record::Position end = segment->head.end();
   const uint64_t bytes = segment->body.size() + limits::kSegmentOverheadBytes;
-  session_->send_segment(*std::move(segment));
+  const spool::SealedLog log = log_.sealed();
+  session_->send_segment(*std::move(segment),
+                         end < log.size ? oldest_age_ms(log, handlers_.clock().wall_ms) : 0);
   shipper_.sent(end, bytes);
   handlers_.wake();
 }

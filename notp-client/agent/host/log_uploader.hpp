@@ -9,19 +9,31 @@
 #include <memory>
 #include <optional>
 
+#include "common/clock.hpp"
 #include "notp-client/spool/shipper.hpp"
 #include "protocol/session/client/client_session.hpp"
 #include "protocol/transport/offload.hpp"
 
 namespace notp::agent {
 
+// A registry that says "fork" without end makes a node begin a new log so often at most; the files
+// of kOldLogsKept logs are the other bound (spool/recovery.hpp).
+inline constexpr TimeMs kNewLogMs = 60'000;
+
 // All methods run on the executor's thread, which also calls the handlers. Segments are loaded on a
 // thread of its own, one at a time.
+//
+// When the log is a fork of what the registry has, or the registry lacks records that are deleted
+// here, a new log is begun on the same thread, and ends the session: the next Hello offers it. The
+// same holds for a log that was not open before.
 class LogUploader {
  public:
   struct Handlers {
-    std::function<void()> wake;                // the session has something to send
-    std::function<void(const Error&)> failed;  // a segment cannot be loaded: shipping has stopped
+    std::function<void()> wake;  // the session has something to send
+    // An alarm for a person: a segment cannot be loaded, so that shipping has stopped; a new log
+    // has begun (kLogGap: what the one before has kept is missing at the registry), or could not.
+    std::function<void(const Error&)> failed;
+    std::function<Now()> clock = read_clock;
   };
   // `log` outlives this object, and calls no handler once the executor's context has ended.
   LogUploader(boost::asio::any_io_executor executor, spool::SegmentSource& log, Handlers handlers);
@@ -44,6 +56,14 @@ class LogUploader {
                                                     uint64_t session_number,
                                                     record::Position first);
   void send(Result<record::Segment> segment);
+  // Whether no later session can ship the log.
+  bool ends_log(const Error& refusal) const;
+  // If the log cannot go on, and it is time.
+  void begin_new_log();
+  static boost::asio::awaitable<void> replace_log(std::weak_ptr<LogUploader*> self, Error refusal);
+  void report_new_log(const Error& refusal, const Result<spool::NewLog>& begun);
+  // Asks for a session whose Hello offers the log that there is now.
+  void offer_again(const spool::SealedLog& log);
 
   const boost::asio::any_io_executor executor_;
   spool::SegmentSource& log_;
@@ -53,6 +73,12 @@ class LogUploader {
   uint64_t session_number_ = 0;  // tells a load whose session has ended
   bool loading_ = false;
   bool stopping_ = false;
+  record::LogId offered_;  // in this session; zero: none
+  std::optional<Error>
+      ending_;  // why the offered log cannot go on; no new log was begun for it yet
+  record::Position acknowledged_before_ = 0;  // of the offered log, before this session
+  bool replacing_ = false;
+  TimeMs next_new_log_ms_ = 0;          // boot time
   std::shared_ptr<LogUploader*> self_;  // ends with this object, which its callers may outlive
   transport::OffloadPool loader_{1};    // ends first: a load refers to the log
 };

@@ -159,9 +159,9 @@ void ClientSession::publish(wire::Publish publish, model::Content artifact) {
   send_transfer(publish.stream, std::move(artifact), 0);
 }
 
-void ClientSession::send_segment(record::Segment segment) {
+void ClientSession::send_segment(record::Segment segment, uint64_t oldest_age_ms) {
   const wire::Segment head{std::move(segment.head), segment.body.size(), kSegmentStream,
-                           std::move(segment.subtrees)};
+                           std::move(segment.subtrees), oldest_age_ms};
   send_background(
       head, kSegmentStream,
       segment.body.empty() ? nullptr : std::make_shared<const Bytes>(std::move(segment.body)));

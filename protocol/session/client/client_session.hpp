@@ -86,7 +86,8 @@ class ClientSession final : public SessionBase {
   // Sends the announcement of the offered log, after a grant that asks for it.
   void announce_log(Bytes announcement) { send(wire::LogAnnouncement{std::move(announcement)}); }
   // Sends the next segment of the granted log when nothing else waits to be sent.
-  void send_segment(record::Segment segment);
+  // `oldest_age_ms`: as in wire::Segment.
+  void send_segment(record::Segment segment, uint64_t oldest_age_ms = 0);
 
   // Returns the bytes of a transfer that have arrived so far: enough to check the signed envelope
   // at its front. Empty when there is no such transfer.

@@ -61,6 +61,7 @@ struct Codec<Segment> {
 
   static Result<void> check(const Segment& in) {
     NOTP_TRY(Outline::check(in.head, in.subtrees, in.size != 0));
+    NOTP_TRY(check_oldest_age(in.oldest_age_ms));
     return require(in.size <= limits::segment_body_bytes_max(in.head.content_bytes),
                    "a segment's body is larger than its content can make it");
   }
@@ -68,10 +69,12 @@ struct Codec<Segment> {
     Outline::put(out, in.head, in.subtrees);
     out.set_size(in.size);
     out.set_stream(in.stream);
+    out.set_oldest_age_ms(in.oldest_age_ms);
   }
   static Result<Segment> take(const Proto& in) {
     NOTP_ASSIGN(SegmentOutline outline, Outline::take(in));
-    return Segment{std::move(outline.head), in.size(), in.stream(), std::move(outline.subtrees)};
+    return Segment{std::move(outline.head), in.size(), in.stream(), std::move(outline.subtrees),
+                   in.oldest_age_ms()};
   }
 };
 

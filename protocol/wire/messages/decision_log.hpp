@@ -17,6 +17,8 @@ struct LogOffer {
   record::LogId log;
   uint64_t size = 0;  // records in sealed segments
   Hash root;          // at that size
+  // Age of the oldest sealed record that the node knows no acknowledgement of; 0: there is none.
+  uint64_t oldest_age_ms = 0;
 };
 
 struct LogGrant {
@@ -47,6 +49,8 @@ struct Segment {
   uint64_t size = 0;  // of the body; 0: dropped by the node, and `subtrees` stand for it
   uint32_t stream = 0;
   std::vector<Hash> subtrees;
+  // As in LogOffer when sealed records follow this segment; 0: they do not, it is the last one.
+  uint64_t oldest_age_ms = 0;
 };
 
 }  // namespace notp::wire

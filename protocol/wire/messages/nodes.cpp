@@ -75,8 +75,12 @@ template <>
 struct Codec<NodeRow> {
   using Proto = pb::NodeRow;
   static constexpr FieldRule kFields[] = {
-      rules::identity(1), rules::name(2), rules::flag(3), rules::u64(4),
-      rules::message(5, Codec<NodeLedger>::kLayout, limits::kLedgersPerSessionMax)};
+      rules::identity(1),
+      rules::name(2),
+      rules::flag(3),
+      rules::u64(4),
+      rules::message(5, Codec<NodeLedger>::kLayout, limits::kLedgersPerSessionMax),
+      rules::u64(6)};
   static constexpr Layout kLayout{"NodeRow", kFields};
 
   static Result<void> check(const NodeRow& in) {
@@ -88,10 +92,12 @@ struct Codec<NodeRow> {
     out.set_connected(in.connected);
     out.set_seen_ms(in.seen_ms);
     put_rows(*out.mutable_ledgers(), in.ledgers);
+    if (in.lag_since_ms) out.set_lag_since_ms(*in.lag_since_ms);
   }
   static Result<NodeRow> take(const Proto& in) {
-    NodeRow out{in.identity(), in.user_agent(), in.connected(), in.seen_ms(), {}};
+    NodeRow out{in.identity(), in.user_agent(), in.connected(), in.seen_ms(), {}, {}};
     NOTP_ASSIGN(out.ledgers, take_rows<NodeLedger>(in.ledgers()));
+    if (in.has_lag_since_ms()) out.lag_since_ms = in.lag_since_ms();
     return out;
   }
 };

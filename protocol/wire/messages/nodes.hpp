@@ -32,6 +32,9 @@ struct NodeRow {
   bool connected = false;
   TimeMs seen_ms = 0;
   std::vector<NodeLedger> ledgers;
+  // Since when decision records of the node are missing at the registry, by the node's last word;
+  // 0: none are; nullopt: it has never offered a log.
+  std::optional<TimeMs> lag_since_ms = {};
 };
 
 struct NodesPage {

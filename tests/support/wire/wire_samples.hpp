@@ -69,6 +69,11 @@ inline NodeRow node_row() {
                       trust::FreshnessState::kStale, 1750000000004}}};
 }
 
+// A node whose records are partly missing at the registry.
+inline NodeRow node_row_with_lag() {
+  return {"spiffe://core-platform.internal/node/edge-17", {}, false, 0, {}, 1750000000005};
+}
+
 inline PublishResult publish_result() {
   return {77,
           43,
@@ -133,6 +138,10 @@ inline Segment pruned_segment() {
   segment.head.content_bytes = 2500;
   return segment;
 }
+
+// From a node that has more than it sends.
+inline LogOffer late_log_offer() { return {log_id(), 2048, hash_of(0x21), 30'000}; }
+inline Segment segment_of_many() { return {segment_head(), 70000, 3, {}, 60'000}; }
 
 inline DecisionFilter decision_filter() {
   return {1750000000000,
@@ -390,6 +399,17 @@ inline std::vector<Sample> table() {
       {Hello{{1}, "notp-client 0.1.0", 7, 99, {}, log_offer()},
        "01530a010112116e6f74702d636c69656e7420302e312e301807206332370a10101112131415161718191a"
        "1b1c1d1e1f1080101a202121212121212121212121212121212121212121212121212121212121212121"},
+      {segment_of_many(),
+       "82540a10101112131415161718191a1b1c1d1e1f10800818800420f0a20428b09f1a322022222222222222"
+       "222222222222222222222222222222222222222222222222223a0a636865636b706f696e74400350e0d403"},
+      {Hello{{1}, "notp-client 0.1.0", 7, 99, {}, late_log_offer()},
+       "01570a010112116e6f74702d636c69656e7420302e312e3018072063323b0a10101112131415161718191a"
+       "1b1c1d1e1f1080101a20212121212121212121212121212121212121212121212121212121212121212120b0"
+       "ea01"},
+      {Response{5, 0, {}, NodesPage{{node_row_with_lag()}, false}},
+       "13390805"
+       "2a350a2c7370696666653a2f2f636f72652d706c6174666f726d2e696e7465726e616c2f6e6f64652f"
+       "656467652d31373085b883a1f732"},
       {short_offer(),
        "032f0806182a2a20d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d430e80738"
        "0a48035002"},

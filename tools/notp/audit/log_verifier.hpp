@@ -33,7 +33,7 @@ struct LogReport {
   uint64_t segments = 0;
   uint64_t closed = 0;      // of them: records that the caller may not read; only hashes were seen
   uint64_t dropped = 0;     // of them: records whose bodies are gone; only hashes were seen
-  uint64_t unreadable = 0;  // of them: as the node wrote them, and not known to this program
+  uint64_t unreadable = 0;  // of them: not decisions, as the node wrote them, not known here
   uint64_t lost = 0;        // decisions or records that gap records tell of
   std::vector<GapFound> gaps;
   std::optional<LogProblem> problem;  // the first one; nothing after it was looked at

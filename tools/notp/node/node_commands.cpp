@@ -62,6 +62,25 @@ uint64_t lag_of(const wire::NodeLedger& ledger) {
                                                      : 0;
 }
 
+// Of the node's decision records at the registry: "-" when it ships none, "0s" when none is
+// missing, else the age of the oldest one that is.
+std::string log_lag_cell(const Output& output, const wire::NodeRow& node, TimeMs now_ms) {
+  if (!node.lag_since_ms) return "-";
+  if (*node.lag_since_ms == 0) return "0s";
+  return output.paint(node.connected ? Colour::kYellow : Colour::kRed,
+                      age(*node.lag_since_ms, now_ms));
+}
+
+std::string log_lag_text(TimeMs since_ms, TimeMs now_ms) {
+  return since_ms == 0 ? "all records that the node has said it has are here"
+                       : fmt::format("records are missing here, the oldest from {} ({})",
+                                     utc_time(since_ms), ago(since_ms, now_ms));
+}
+
+int64_t log_lag_s(TimeMs since_ms, TimeMs now_ms) {
+  return since_ms == 0 ? 0 : std::max<int64_t>(0, (now_ms - since_ms) / 1'000);
+}
+
 struct NodeFilter {
   std::optional<model::LedgerId> ledger;
   bool lagging = false;
@@ -89,12 +108,14 @@ json::object node_ledger_json(const wire::NodeLedger& row, TimeMs now_ms) {
   return object;
 }
 
-json::object node_json(const wire::NodeRow& node, json::array ledgers) {
-  return {{"node", node.identity},
-          {"agent", node.user_agent},
-          {"connected", node.connected},
-          {"seen", utc_time(node.seen_ms)},
-          {"ledgers", std::move(ledgers)}};
+json::object node_json(const wire::NodeRow& node, json::array ledgers, TimeMs now_ms) {
+  json::object object{{"node", node.identity},
+                      {"agent", node.user_agent},
+                      {"connected", node.connected},
+                      {"seen", utc_time(node.seen_ms)},
+                      {"ledgers", std::move(ledgers)}};
+  if (node.lag_since_ms) object["log_lag_s"] = log_lag_s(*node.lag_since_ms, now_ms);
+  return object;
 }
 
 Result<int> run_nodes(const Context& context, const NodesOptions& options) {
@@ -106,12 +127,14 @@ Result<int> run_nodes(const Context& context, const NodesOptions& options) {
   NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
   NOTP_ASSIGN(const std::vector<wire::NodeRow> nodes, ask_nodes(*session.client));
   std::vector<std::vector<std::string>> lines{{"NODE", "LEDGER", "VERSION", "STATE", "ACTIVE",
-                                               "HEAD", "LAG", "FRESHNESS", "SEEN", "ERROR"}};
+                                               "HEAD", "LAG", "FRESHNESS", "LOG-LAG", "SEEN",
+                                               "ERROR"}};
   json::array documents;
   const bool filtered = filter.ledger || filter.lagging;
   for (const wire::NodeRow& node : nodes) {
     const std::string name = short_identity(node.identity);
     const std::string seen = node.connected ? "connected" : age(node.seen_ms, context.now.wall_ms);
+    const std::string log_lag = log_lag_cell(context.output, node, context.now.wall_ms);
     json::array ledgers;
     for (const wire::NodeLedger& row : node.ledgers) {
       if (!filter.takes(row)) continue;
@@ -119,13 +142,14 @@ Result<int> run_nodes(const Context& context, const NodesOptions& options) {
                        row.version == 0 ? "-" : state_cell(context.output, row.state),
                        version_cell(row.active_version), version_cell(row.head_version),
                        lag_of(row) == 0 ? "-" : std::to_string(lag_of(row)),
-                       freshness_cell(context.output, row, context.now.wall_ms), seen,
+                       freshness_cell(context.output, row, context.now.wall_ms), log_lag, seen,
                        first_line(row.message)});
       ledgers.push_back(node_ledger_json(row, context.now.wall_ms));
     }
     if (ledgers.empty() && filtered) continue;
-    if (ledgers.empty()) lines.push_back({name, "-", "-", "-", "-", "-", "-", "-", seen, ""});
-    documents.push_back(node_json(node, std::move(ledgers)));
+    if (ledgers.empty())
+      lines.push_back({name, "-", "-", "-", "-", "-", "-", "-", log_lag, seen, ""});
+    documents.push_back(node_json(node, std::move(ledgers), context.now.wall_ms));
   }
   const std::string none =
       filtered ? "No node matches.\n" : "No node has been seen by this registry yet.\n";
@@ -173,18 +197,20 @@ Result<int> run_show(const Context& context, const NameOptions& options) {
         ErrorCode::kNotFound,
         fmt::format("the registry has never seen {}", wanted.text()),
         {}}.with("hint", "'notp node list' names those that it has"));
-  std::string text = fmt::format("{}\n", node->identity);
-  text +=
-      facts({{"agent", printable(node->user_agent)},
-             {"session", node->connected ? "connected"
-                                         : fmt::format("last seen {} ({})", utc_time(node->seen_ms),
-                                                       ago(node->seen_ms, context.now.wall_ms))}});
+  std::vector<std::pair<std::string, std::string>> rows{
+      {"agent", printable(node->user_agent)},
+      {"session", node->connected ? "connected"
+                                  : fmt::format("last seen {} ({})", utc_time(node->seen_ms),
+                                                ago(node->seen_ms, context.now.wall_ms))}};
+  if (node->lag_since_ms)
+    rows.emplace_back("decisions", log_lag_text(*node->lag_since_ms, context.now.wall_ms));
+  std::string text = fmt::format("{}\n{}", node->identity, facts(rows));
   json::array ledgers;
   for (const wire::NodeLedger& row : node->ledgers) {
     text += node_ledger_text(context, row);
     ledgers.push_back(node_ledger_json(row, context.now.wall_ms));
   }
-  context.output.result(text, node_json(*node, std::move(ledgers)));
+  context.output.result(text, node_json(*node, std::move(ledgers), context.now.wall_ms));
   return exit_code::kOk;
 }
 
@@ -241,7 +267,10 @@ void declare_nodes(CLI::App& command, NodesOptions& options) {
   command.footer(
       "FRESHNESS: fresh, stale or expired by the terms of the release, and how long ago the node\n"
       "last received a statement that it is the newest; untracked when the root names no\n"
-      "freshness key.");
+      "freshness key.\n"
+      "LOG-LAG: age of the oldest decision record that the node has said it has and that is not\n"
+      "at the registry; 0s when there is none, - for a node that ships none. Of a node that is\n"
+      "away by its last word.");
 }
 
 }  // namespace
