@@ -5,7 +5,8 @@
 # A reference stands alone in its object, {"$ref": "config/NAME.schema.json"} for a whole file or
 # {"$ref": "config/NAME.schema.json#/definitions/KEY"} for a part of one; within schemas/config
 # without "config/".
-set(schemas "kManifest=manifest" "kServerConfig=server-config" "kAgentConfig=agent-config")
+set(schemas "kManifest=manifest" "kServerConfig=server-config" "kAgentConfig=agent-config"
+            "kCliConfig=cli-config")
 set(reference "{\"\\$ref\": \"(config/)?([a-z_0-9]+)\\.schema\\.json(#/definitions/([a-z_0-9]+))?\"}")
 set(references_max 64)
 

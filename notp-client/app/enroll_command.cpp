@@ -106,22 +106,36 @@ void add_enroll(CLI::App& app, EnrollCommand& command) {
       ->add_option("--token", command.options.token,
                    "what `notp node enroll` printed; other users of this machine see it while this "
                    "runs: prefer the variable or --token-file")
-      ->envname("NOTP_JOIN_TOKEN");
-  enroll->add_option("--token-file", command.token_file,
-                     "file with the token; - reads it from standard input");
-  enroll->add_option("--dir", command.folder, "folder for the identity")->required();
-  enroll->add_option("--address", command.options.address,
-                     "host:port to join at, instead of the token's");
-  enroll->add_option("--registry", command.options.registry,
-                     "host:port of the registry for the configuration, instead of the token's");
-  enroll->add_option("--ledger", command.ledgers,
-                     "zone/ledger for the configuration; may be repeated; asked for on a terminal");
-  enroll->add_option(
-      "--proxy", command.options.proxy.url,
-      "HTTP proxy that tunnels to the registry (CONNECT), http://[user@]host:port, "
-      "also for the configuration; none: directly; else HTTPS_PROXY and NO_PROXY say");
-  enroll->add_option("--proxy-password-file", command.proxy_password_file,
-                     "file with the password of the proxy's user");
+      ->envname("NOTP_JOIN_TOKEN")
+      ->type_name("TOKEN");
+  enroll
+      ->add_option("--token-file", command.token_file,
+                   "file with the token; - reads it from standard input")
+      ->type_name("FILE");
+  enroll->add_option("--dir", command.folder, "folder for the identity")
+      ->type_name("DIR")
+      ->required();
+  enroll
+      ->add_option("--address", command.options.address,
+                   "host:port to join at, instead of the token's")
+      ->type_name("HOST:PORT");
+  enroll
+      ->add_option("--registry", command.options.registry,
+                   "host:port of the registry for the configuration, instead of the token's")
+      ->type_name("HOST:PORT");
+  enroll
+      ->add_option("--ledger", command.ledgers,
+                   "zone/ledger for the configuration; may be repeated; asked for on a terminal")
+      ->type_name("ZONE/NAME");
+  enroll
+      ->add_option("--proxy", command.options.proxy.url,
+                   "HTTP proxy that tunnels to the registry (CONNECT), http://[user@]host:port, "
+                   "also for the configuration; none: directly; else HTTPS_PROXY and NO_PROXY say")
+      ->type_name("URL");
+  enroll
+      ->add_option("--proxy-password-file", command.proxy_password_file,
+                   "file with the password of the proxy's user")
+      ->type_name("FILE");
   enroll->add_flag("--force", command.options.replace, "replace the identity that is there");
   enroll->add_flag("--run", command.run,
                    "then run as the agent; with an identity that is there already, at once");

@@ -242,10 +242,67 @@ TEST_CASE("completion follows the tree of commands") {
   };
   CHECK(complete("notp ro") == "rollback root\n");
   CHECK(complete("notp root ''").starts_with("init add-key remove-key "));
-  CHECK(complete("notp pending ''").starts_with("drop "));
+  CHECK(complete("notp pending ''") == "drop\n");
   CHECK(complete("notp node en") == "enroll\n");
   CHECK(complete("notp -o json root in") == "init\n");
   CHECK(complete("notp plan --det") == "--detailed-exitcode\n");
   CHECK(complete("notp plan -o ''") == "text json\n");
   CHECK(complete("notp publish --on-expired s") == "serve\n");
+  CHECK(complete("notp publish --on-expired = s") == "serve\n");  // as bash takes it apart
+  CHECK(complete("notp completion f") == "fish\n");
+  // Files are the shell's own business.
+  CHECK(complete("notp --config ''") == "\n");
+  CHECK(complete("notp validate ''") == "\n");
+  CHECK(complete("notp root sign root.envelope --key ''") == "\n");
+  // An option means what it means to its command.
+  CHECK(complete("notp root add-key --role p") == "publisher\n");
+  CHECK(complete("notp root set-threshold --role f") == "\n");
+  CHECK_FALSE(complete("notp ''").contains("--"));
+  CHECK_FALSE(complete("notp --com").contains("command-tree"));
+}
+
+TEST_CASE("the tree of commands as data has what --help shows, and is not shown by it") {
+  Shell shell;
+  const Ran ran = shell.notp({"--command-tree"}, {{"NOTP_OUTPUT", "text"}});
+  REQUIRE(ran.status == 0);
+  CHECK(ran.error.empty());
+  const json::object tree = parsed(ran.output).as_object();
+  CHECK_FALSE(shell.notp({"--help"}).output.contains("command-tree"));
+  const auto child = [](const json::object& of, std::string_view path) {
+    for (const json::value& one : of.at("children").as_array())
+      if (one.at("path").as_string() == path) return one.as_object();
+    FAIL("no command " << path);
+    return json::object();
+  };
+  const auto option = [](const json::object& of, std::string_view name) {
+    for (const json::value& one : of.at("options").as_array()) {
+      if (const json::value* argument = one.as_object().if_contains("argument"))
+        if (argument->as_string() == name) return one.as_object();
+      if (const json::value* names = one.as_object().if_contains("names"))
+        for (const json::value& known : names->as_array())
+          if (known.as_string() == name) return one.as_object();
+    }
+    FAIL("no option " << name);
+    return json::object();
+  };
+  CHECK(tree.at("children").as_array().size() > 20);
+  CHECK(option(tree, "--registry").at("variable") == "NOTP_REGISTRY");
+  CHECK(option(tree, "--registry").at("value") == "HOST:PORT");
+  const json::object publish = child(tree, "publish");
+  CHECK(option(publish, "folder").at("default") == ".");
+  CHECK(option(publish, "--expires-in").at("checks") == json::array{"INT in [0 - 36500]"});
+  CHECK(option(publish, "--on-expired").at("choices") == json::array{"deny", "serve"});
+  CHECK(option(publish, "--on-expired").at("value") == "TEXT");
+  CHECK(option(publish, "--dry-run").if_contains("value") == nullptr);
+  CHECK(option(publish, "--base").at("excludes") == json::array{"--onto-head"});
+  CHECK(option(publish, "--signing-key").at("repeats").as_bool());
+  CHECK(option(child(tree, "withdraw"), "--reason").at("required").as_bool());
+  const json::object root = child(tree, "root");
+  CHECK(root.at("needs_command").as_bool());
+  CHECK(root.at("footer").as_string().starts_with("A root travels as a file"));
+  CHECK(child(root, "root publish").if_contains("footer") == nullptr);  // its parent's
+  CHECK(child(tree, "pending").if_contains("needs_command") == nullptr);
+  const json::object issue = child(child(tree, "pki"), "pki issue");
+  CHECK(issue.at("one_of") == json::array{"Identity"});
+  CHECK(option(issue, "--registry").at("group") == "Identity");
 }

@@ -3,238 +3,257 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <vector>
-
 #include "tools/notp/command.hpp"
+#include "tools/notp/completion_words.hpp"
 
 namespace notp::cli {
 namespace {
 
-struct OptionWords {
-  std::vector<std::string> names;  // "-o", "--output"
-  std::string description;
-  bool takes_value = false;
-  std::vector<std::string> choices;  // of the value; empty: a file
-};
-
-struct CommandWords {
-  std::string path;  // "root init"; empty: the program
-  std::string description;
-  std::vector<CommandWords> children;
-  std::vector<OptionWords> options;
-
-  std::string name() const { return path.substr(path.rfind(' ') + 1); }
-};
-
-// The values of an IsMember check stand in braces in the option's type name.
-std::vector<std::string> choices_of(const CLI::Option& option) {
-  const std::string type = option.get_type_name();
-  const size_t open = type.find('{'), close = type.find('}');
-  std::vector<std::string> choices;
-  if (open == type.npos || close == type.npos) return choices;
-  for (std::string_view rest = std::string_view(type).substr(open + 1, close - open - 1);;) {
-    const size_t comma = rest.find(',');
-    choices.emplace_back(rest.substr(0, comma));
-    if (comma == rest.npos) return choices;
-    rest.remove_prefix(comma + 1);
-  }
+std::string joined(const std::vector<std::string>& words) {
+  return fmt::format("{}", fmt::join(words, " "));
 }
 
-void collect_options(const CLI::App& app, std::vector<OptionWords>& out) {
-  for (const CLI::Option* option : app.get_options()) {
-    OptionWords words{
-        {}, option->get_description(), option->get_items_expected_max() > 0, choices_of(*option)};
-    for (const std::string& name : option->get_snames()) words.names.push_back("-" + name);
-    for (const std::string& name : option->get_lnames()) words.names.push_back("--" + name);
-    if (!words.names.empty()) out.push_back(std::move(words));
-  }
-}
-
-CommandWords collect(const CLI::App& app, const std::string& path) {
-  CommandWords words{path, app.get_description(), {}, {}};
-  collect_options(app, words.options);
-  for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (child->get_name().empty()) {  // a group of options
-      collect_options(*child, words.options);
-      continue;
-    }
-    words.children.push_back(
-        collect(*child, path.empty() ? child->get_name() : path + " " + child->get_name()));
-  }
-  return words;
-}
-
-// Every command, starting with the program.
-void flatten(const CommandWords& words, std::vector<const CommandWords*>& out) {
-  out.push_back(&words);
-  for (const CommandWords& child : words.children) flatten(child, out);
-}
-
-// The candidates for a command: its own names and the global options.
-std::vector<std::string> candidates(const CommandWords& command, const CommandWords& program) {
-  std::vector<std::string> words;
-  words.reserve(command.children.size());
-  for (const CommandWords& child : command.children) words.push_back(child.name());
-  for (const CommandWords* source : {&command, &program}) {
-    for (const OptionWords& option : source->options)
-      for (const std::string& name : option.names)
-        if (std::ranges::find(words, name) == words.end()) words.push_back(name);
-    if (&command == &program) break;
-  }
-  return words;
-}
-
-// Options with a fixed set of values, over the whole tree. Duplicates are dropped: an option's name
-// has the same meaning everywhere.
-std::vector<OptionWords> options_with_choices(const std::vector<const CommandWords*>& all) {
-  std::vector<OptionWords> out;
-  for (const CommandWords* command : all)
-    for (const OptionWords& option : command->options) {
-      const bool known = std::ranges::any_of(
-          out, [&](const OptionWords& other) { return other.names == option.names; });
-      if (!option.choices.empty() && !known) out.push_back(option);
-    }
-  return out;
+std::string parent_of(const std::string& path) {
+  const size_t space = path.rfind(' ');
+  return space == std::string::npos ? "" : path.substr(0, space);
 }
 
 // Follows the command line down the tree. The variable is not named "path", which zsh ties to PATH.
-std::string path_cases(const std::vector<const CommandWords*>& all) {
+std::string path_cases(const CommandTree& program) {
   std::string text;
-  for (const CommandWords* command : all) {
+  for (const CommandTree* command : all_commands(program)) {
     if (command->path.empty()) continue;
-    const size_t space = command->path.rfind(' ');
-    const std::string parent = space == std::string::npos ? "" : command->path.substr(0, space);
-    text += fmt::format("      {}) at={} ;;\n", shell_quoted(parent + "/" + command->name()),
+    text += fmt::format("      {}) at={} ;;\n",
+                        shell_quoted(parent_of(command->path) + "/" + command->name()),
                         shell_quoted(command->path));
+  }
+  return text;
+}
+
+// The pattern of a `case "$at:$option"`.
+std::string place_pattern(const ValueRule& rule) {
+  std::vector<std::string> patterns;
+  for (const OptionPlace& place : rule.places)
+    patterns.push_back(place.path.empty() ? "*:" + place.name
+                                          : shell_quoted(place.path + ":" + place.name));
+  return fmt::format("{}", fmt::join(patterns, "|"));
+}
+
+std::string bash_action(const Values& values) {
+  switch (values.kind) {
+    case ValueKind::kChoice:
+      return fmt::format("words={}", shell_quoted(joined(values.choices)));
+    case ValueKind::kLedger:
+      return "words=$(_notp_ledgers)";
+    case ValueKind::kFolder:
+    case ValueKind::kFile:
+      return "COMPREPLY=(); return";
+    case ValueKind::kText:
+      break;
+  }
+  return "compopt +o default 2>/dev/null; COMPREPLY=(); return";
+}
+
+// What stands where no option is.
+std::string bash_words(const CommandWords& command) {
+  std::vector<std::string> names;
+  for (const CommandTree* child : command.commands) names.push_back(child->name());
+  std::string text = fmt::format("words={}", shell_quoted(joined(names)));
+  if (command.takes_ledgers()) return text + "; words+=\" $(_notp_ledgers)\"";
+  if (command.takes_files()) return text;
+  if (!command.arguments.empty()) return text + "; " + bash_action(command.arguments.front());
+  return text + "; compopt +o default 2>/dev/null";
+}
+
+std::string zsh_action(const Values& values) {
+  switch (values.kind) {
+    case ValueKind::kChoice:
+      return "compadd -- " + joined(values.choices);
+    case ValueKind::kLedger:
+      return "compadd -- ${(f)\"$(_notp_ledgers)\"}";
+    case ValueKind::kFolder:
+      return "_files -/";
+    case ValueKind::kFile:
+      return "_files";
+    case ValueKind::kText:
+      break;
+  }
+  return "_message value";
+}
+
+std::string fish_action(const Values& values) {
+  switch (values.kind) {
+    case ValueKind::kChoice:
+      return " -x -a " + shell_quoted(joined(values.choices));
+    case ValueKind::kLedger:
+      return " -x -a '(__notp_ledgers)'";
+    case ValueKind::kFolder:
+      return " -x -a '(__fish_complete_directories)'";
+    case ValueKind::kFile:
+      return " -r -F";
+    case ValueKind::kText:
+      break;
+  }
+  return " -x";
+}
+
+// The same for an argument by its place, which belongs to no option.
+std::string fish_argument(const Values& values) {
+  const std::string action = fish_action(values);
+  return values.kind == ValueKind::kFile ? " -F" : " -f" + action.substr(std::string(" -x").size());
+}
+
+std::string fish_options(const CommandTree& command, const std::string& condition) {
+  std::string text;
+  for (const CommandOption& option : command.options) {
+    if (option.names.empty()) continue;
+    std::string names;
+    for (const std::string& name : option.names)
+      names += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
+    text += fmt::format("complete -c notp{}{}{} -d {}\n", condition, names,
+                        option.value.empty() ? "" : fish_action(values_of(option)),
+                        shell_quoted(option.about));
   }
   return text;
 }
 
 }  // namespace
 
-std::string bash_completion(const CLI::App& tree) {
-  const CommandWords program = collect(tree, "");
-  std::vector<const CommandWords*> all;
-  flatten(program, all);
+std::string bash_completion(const CommandTree& program) {
   std::string text =
       "# bash completion for notp: source <(notp completion bash)\n"
+      "_notp_ledgers() {\n"
+      "  local i options=()\n"
+      "  for ((i = 1; i < COMP_CWORD - 1; ++i)); do\n"
+      "    [ \"${COMP_WORDS[i]}\" != --config ] || options=(--config \"${COMP_WORDS[i+1]}\")\n"
+      "  done\n"
+      "  timeout 2 notp \"${options[@]}\" -o text ledgers 2>/dev/null | awk '$1 ~ \"/\" {print "
+      "$1}'\n"
+      "}\n"
       "_notp() {\n"
       "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
       "  local at='' word words=''\n"
+      // bash takes --output=te apart at the "=".
+      "  if [ \"$current\" = = ]; then\n"
+      "    current=''\n"
+      "  elif [ \"$previous\" = = ]; then\n"
+      "    previous=${COMP_WORDS[COMP_CWORD-2]}\n"
+      "  fi\n"
       "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
       "    case \"$at/$word\" in\n" +
-      path_cases(all) +
+      path_cases(program) +
       "    esac\n"
       "  done\n"
-      "  case \"$previous\" in\n";
-  for (const OptionWords& option : options_with_choices(all))
-    text += fmt::format("    {}) words={} ;;\n", fmt::join(option.names, "|"),
-                        shell_quoted(fmt::format("{}", fmt::join(option.choices, " "))));
-  text +=
-      "  esac\n"
-      "  if [ -z \"$words\" ]; then\n"
-      "    case \"$at\" in\n";
-  for (const CommandWords* command : all)
+      "  case \"$at:$previous\" in\n";
+  for (const ValueRule& rule : value_rules(program))
+    text += fmt::format("    {}) {} ;;\n", place_pattern(rule), bash_action(rule.values));
+  text += "    *) case \"$at:$current\" in\n";
+  const std::vector<CommandWords> all = words_of_commands(program);
+  for (const CommandWords& command : all)
+    text += fmt::format("      {}-*) words={} ;;\n", shell_quoted(command.path + ":"),
+                        shell_quoted(joined(command.options)));
+  for (const CommandWords& command : all)
     text +=
-        fmt::format("      {}) words={} ;;\n", shell_quoted(command->path),
-                    shell_quoted(fmt::format("{}", fmt::join(candidates(*command, program), " "))));
+        fmt::format("      {}*) {} ;;\n", shell_quoted(command.path + ":"), bash_words(command));
   text +=
-      "    esac\n"
-      "  fi\n"
+      "    esac ;;\n"
+      "  esac\n"
       "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n"
       "}\n"
       "complete -o default -F _notp notp\n";
   return text;
 }
 
-std::string zsh_completion(const CLI::App& tree) {
-  const CommandWords program = collect(tree, "");
-  std::vector<const CommandWords*> all;
-  flatten(program, all);
+std::string zsh_completion(const CommandTree& program) {
   std::string text =
       "#compdef notp\n"
       "# zsh completion for notp: source <(notp completion zsh)\n"
+      "_notp_ledgers() {\n"
+      "  local -a options\n"
+      "  local at=${words[(I)--config]}\n"
+      "  (( at )) && options=(--config \"${words[at+1]}\")\n"
+      "  timeout 2 notp $options -o text ledgers 2>/dev/null | awk '$1 ~ \"/\" {print $1}'\n"
+      "}\n"
       "_notp() {\n"
-      "  local at='' word\n"
+      "  local at='' word previous=${words[CURRENT-1]}\n"
       "  local -a commands options\n"
+      "  if compset -P '--*='; then previous=${words[CURRENT]%%=*}; fi\n"
       "  for word in \"${(@)words[2,CURRENT-1]}\"; do\n"
       "    case \"$at/$word\" in\n" +
-      path_cases(all) +
+      path_cases(program) +
       "    esac\n"
       "  done\n"
-      "  case \"${words[CURRENT-1]}\" in\n";
-  for (const OptionWords& option : options_with_choices(all))
-    text += fmt::format("    {}) compadd -- {}; return ;;\n", fmt::join(option.names, "|"),
-                        fmt::join(option.choices, " "));
+      "  case \"$at:$previous\" in\n";
+  for (const ValueRule& rule : value_rules(program))
+    text += fmt::format("    {}) {}; return ;;\n", place_pattern(rule), zsh_action(rule.values));
   text +=
       "  esac\n"
       "  case \"$at\" in\n";
-  for (const CommandWords* command : all) {
-    std::string commands, options;
-    for (const CommandWords& child : command->children)
-      commands += " " + shell_quoted(child.name() + ":" + child.description);
-    for (const std::string& word : candidates(*command, program))
-      if (word.starts_with('-')) options += " " + word;
-    text += fmt::format("    {}) commands=({}); options=({}) ;;\n", shell_quoted(command->path),
-                        commands.empty() ? "" : commands.substr(1),
-                        options.empty() ? "" : options.substr(1));
+  for (const CommandWords& command : words_of_commands(program)) {
+    std::string commands;
+    for (const CommandTree* child : command.commands)
+      commands += " " + shell_quoted(child->name() + ":" + child->about);
+    text += fmt::format("    {}) commands=({}); options=({})\n", shell_quoted(command.path),
+                        commands.empty() ? "" : commands.substr(1), joined(command.options));
+    text += "      [[ ${words[CURRENT]} == -* ]] && { compadd -- $options; return }\n";
+    if (!command.commands.empty()) text += "      _describe command commands\n";
+    if (!command.arguments.empty()) text += "      " + zsh_action(command.arguments.front()) + "\n";
+    text += "      ;;\n";
   }
   text +=
       "  esac\n"
-      "  if [[ ${words[CURRENT]} == -* ]]; then compadd -- $options; return; fi\n"
-      "  if (( ${#commands} )); then _describe command commands; else _files; fi\n"
       "}\n"
       // When installed, this file is the body of the function itself.
       "if [ \"${funcstack[1]}\" = _notp ]; then _notp \"$@\"; else compdef _notp notp; fi\n";
   return text;
 }
 
-std::string fish_completion(const CLI::App& tree) {
-  const CommandWords program = collect(tree, "");
-  std::vector<const CommandWords*> all;
-  flatten(program, all);
+std::string fish_completion(const CommandTree& program) {
   std::string text =
       "# fish completion for notp: notp completion fish | source\n"
+      "function __notp_ledgers\n"
+      "  set -l words (commandline -opc)\n"
+      "  set -l options\n"
+      "  set -l at (contains -i -- --config $words)\n"
+      "  and set options --config $words[(math $at + 1)]\n"
+      "  timeout 2 notp $options -o text ledgers 2>/dev/null | awk '$1 ~ \"/\" {print $1}'\n"
+      "end\n"
       "function __notp_path\n"
       "  set -l at ''\n"
       "  for word in (commandline -opc)[2..-1]\n"
       "    switch \"$at/$word\"\n";
-  for (const CommandWords* command : all) {
+  for (const CommandTree* command : all_commands(program)) {
     if (command->path.empty()) continue;
-    const size_t space = command->path.rfind(' ');
-    const std::string parent = space == std::string::npos ? "" : command->path.substr(0, space);
     text += fmt::format("      case {}\n        set at {}\n",
-                        shell_quoted(parent + "/" + command->name()), shell_quoted(command->path));
+                        shell_quoted(parent_of(command->path) + "/" + command->name()),
+                        shell_quoted(command->path));
   }
   text += "    end\n  end\n  test \"$at\" = \"$argv[1]\"\nend\n";
-  for (const CommandWords* command : all) {
-    const std::string when =
-        fmt::format("-n {}", shell_quoted("__notp_path " + shell_quoted(command->path)));
-    for (const CommandWords& child : command->children)
-      text += fmt::format("complete -c notp -f {} -a {} -d {}\n", when, child.name(),
-                          shell_quoted(child.description));
-    for (const OptionWords& option : command->options) {
-      std::string names;
-      for (const std::string& name : option.names)
-        names += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
-      text += fmt::format(
-          "complete -c notp{}{}{}{} -d {}\n", command->path.empty() ? "" : " " + when, names,
-          option.takes_value ? " -r" : "",
-          option.choices.empty()
-              ? ""
-              : fmt::format(" -f -a {}",
-                            shell_quoted(fmt::format("{}", fmt::join(option.choices, " ")))),
-          shell_quoted(option.description));
-    }
+  for (const CommandWords& command : words_of_commands(program)) {
+    const std::string condition =
+        fmt::format(" -n {}", shell_quoted("__notp_path " + shell_quoted(command.path)));
+    for (const CommandTree* child : command.commands)
+      text += fmt::format("complete -c notp -f{} -a {} -d {}\n", condition, child->name(),
+                          shell_quoted(child->about));
+    if (!command.arguments.empty())
+      text += fmt::format("complete -c notp{}{}\n", condition,
+                          fish_argument(command.arguments.front()));
+    else if (command.commands.empty())
+      text += fmt::format("complete -c notp -f{}\n", condition);
   }
+  for (const CommandTree* command : all_commands(program))
+    text += fish_options(
+        *command,
+        command->path.empty()
+            ? ""
+            : fmt::format(" -n {}", shell_quoted("__notp_path " + shell_quoted(command->path))));
   return text;
 }
 
 void add_completion(Commands& commands) {
   struct Options {
     std::string shell;
-    const CLI::App* tree = nullptr;
+    CLI::App* tree = nullptr;
   };
   commands.add<Options>(
       commands.root(), "completion", "Print a completion script for a shell",
@@ -245,9 +264,10 @@ void add_completion(Commands& commands) {
             ->required();
       },
       +[](const Context& context, const Options& options) -> Result<int> {
-        const std::string script = options.shell == "bash"  ? bash_completion(*options.tree)
-                                   : options.shell == "zsh" ? zsh_completion(*options.tree)
-                                                            : fish_completion(*options.tree);
+        const CommandTree program = command_tree(*options.tree);
+        const std::string script = options.shell == "bash"  ? bash_completion(program)
+                                   : options.shell == "zsh" ? zsh_completion(program)
+                                                            : fish_completion(program);
         context.output.result(script, json::object{{"shell", options.shell}, {"script", script}});
         return exit_code::kOk;
       });

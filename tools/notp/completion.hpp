@@ -1,13 +1,17 @@
 // Shell completion, generated from the tree of commands, so that it always matches it.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
+
+#include "common/command_tree.hpp"
 
 namespace notp::cli {
 
-std::string bash_completion(const CLI::App& tree);
-std::string zsh_completion(const CLI::App& tree);
-std::string fish_completion(const CLI::App& tree);
+// Each script offers commands, options where a word begins with "-", the values of options and
+// arguments that have a fixed set, the ledgers that `notp ledgers` lists, and files. A registry
+// that does not answer within two seconds offers no ledgers.
+std::string bash_completion(const CommandTree& program);
+std::string zsh_completion(const CommandTree& program);
+std::string fish_completion(const CommandTree& program);
 
 }  // namespace notp::cli

@@ -5,39 +5,12 @@
 #include <algorithm>
 #include <array>
 
+#include "schemas/embedded.hpp"
+
 namespace notp::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view kSchema = R"({
-  "$schema": "http://json-schema.org/draft-07/schema#",
-  "title": "configuration of notp",
-  "type": "object",
-  "additionalProperties": false,
-  "properties": {
-    "registry": {"type": "string", "minLength": 1, "description": "host:port of the registry"},
-    "registry_identity": {"type": "string", "minLength": 1, "maxLength": 2048,
-                     "description": "whom the registry's certificate must name: registry/main, or any SPIFFE id of the trust domain; default: registry/*"},
-    "trust_domain": {"type": "string", "minLength": 1,
-                     "description": "as in core-platform.internal; default: the root's"},
-    "root": {"type": "string", "minLength": 1, "description": "file: the pinned root statement"},
-    "ledger": {"type": "string", "minLength": 1, "description": "zone/name that commands mean when they name none"},
-    "signing_key": {"type": "string", "minLength": 1, "description": "file: the key that signs releases"},
-    "proxy": {"type": "string", "minLength": 1, "maxLength": 2048,
-              "description": "HTTP proxy that tunnels to the registry (CONNECT), as in http://proxy.core-platform.internal:3128, with user@ before the host if it wants one; none: directly; absent: as HTTPS_PROXY and NO_PROXY say"},
-    "proxy_password_file": {"type": "string", "minLength": 1,
-                            "description": "file: the password of the proxy's user, one line"},
-    "tls": {
-      "type": "object", "additionalProperties": false, "description": "PEM files", "default": {},
-      "properties": {
-        "certificate": {"type": "string", "minLength": 1, "description": "file: own chain, leaf first"},
-        "key": {"type": "string", "minLength": 1, "description": "file: private key of the leaf"},
-        "ca": {"type": "string", "minLength": 1, "description": "file: certificates that the registry must chain to"}
-      }
-    }
-  }
-})";
 
 std::string variable(const Environment& environment, const std::string& name) {
   const auto found = environment.find(name);
@@ -91,8 +64,8 @@ struct Layer {
 Result<std::vector<Layer>> read_layers(const std::vector<fs::path>& files) {
   std::vector<Layer> layers;
   for (const fs::path& file : files) {
-    auto loaded =
-        load_config({.file = file, .schema = kSchema, .env_prefix = "NOTP", .environment = {}});
+    auto loaded = load_config(
+        {.file = file, .schema = schemas::kCliConfig, .env_prefix = "NOTP", .environment = {}});
     if (!loaded) return fail(ErrorCode::kConfig, loaded.error().message);
     layers.push_back({file, *std::move(loaded)});
   }
