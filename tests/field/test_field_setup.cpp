@@ -218,6 +218,7 @@ void rotate(Newcomer& newcomer) {
 
 void restore(Newcomer& newcomer) {
   newcomer.stop_registry();
+  fs::remove_all(newcomer.file("registry/data.old"));  // of the restore before
   newcomer.type(newcomer.page("## Restore").at(0));
   newcomer.start_registry();
 }
