@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/json.hpp>
+#include <cstdlib>
 #include <vector>
 
 namespace notp::log {
@@ -45,6 +48,23 @@ std::string_view level_name(Level level) {
   return kNames[static_cast<int>(level)];
 }
 
+// A pipe or file in the place of the journal, as after a shell's redirection, is another inode.
+bool stderr_is_journal() {
+  static const bool is_journal = [] {
+    const char* stream = std::getenv("JOURNAL_STREAM");
+    struct stat status{};
+    return stream != nullptr && ::fstat(STDERR_FILENO, &status) == 0 &&
+           fmt::format("{}:{}", status.st_dev, status.st_ino) == stream;
+  }();
+  return is_journal;
+}
+
+// Of syslog(3).
+std::string_view priority(Level level) {
+  constexpr std::string_view kPriorities[] = {"<7>", "<6>", "<4>", "<3>"};
+  return kPriorities[static_cast<int>(level)];
+}
+
 std::string timestamp() {
   const auto now = spdlog::log_clock::now();
   const auto ms =
@@ -73,6 +93,7 @@ void write_fields(Level level, std::string_view event, const std::vector<Field>&
     for (const Field& field : fields)
       line += fmt::format(" {}={}", field.name, json::serialize(to_json(field.value)));
   }
+  if (stderr_is_journal()) line.insert(0, priority(level));
   logger().log(to_spdlog(level), "{}", line);
 }
 
@@ -94,6 +115,16 @@ void write(Level level, std::string_view event, const Error& error,
   all.emplace_back("message", error.message);
   for (const auto& [name, value] : error.context) all.emplace_back(name, value);
   write_fields(level, event, all);
+}
+
+std::string for_stderr(Level level, std::string_view text) {
+  if (!stderr_is_journal()) return std::string(text);
+  std::string out(priority(level));
+  for (size_t i = 0; i < text.size(); ++i) {
+    out += text[i];
+    if (text[i] == '\n' && i + 1 < text.size()) out += priority(level);
+  }
+  return out;
 }
 
 Result<Level> parse_level(std::string_view text) {

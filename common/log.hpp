@@ -1,5 +1,8 @@
 // Structured logs: one JSON object a line on standard error, written by spdlog's synchronous stderr
 // sink. Fields come from the call, so that a log can be filtered without parsing prose.
+//
+// When standard error is the journal ($JOURNAL_STREAM names its device and inode), each line begins
+// with its priority as in sd-daemon(3), "<6>" for info, which the journal takes away.
 #pragma once
 
 #include <initializer_list>
@@ -49,6 +52,10 @@ inline void warn(std::string_view e, std::initializer_list<Field> f = {}) {
 inline void error(std::string_view e, std::initializer_list<Field> f = {}) {
   write(Level::kError, e, f);
 }
+
+// Returns a message for standard error that is no event, as of a program that ends: when that is
+// the journal, each line gets the priority of the level.
+std::string for_stderr(Level level, std::string_view text);
 
 // Parses "debug", "info", "warn", "error"; "json", "text". kConfig names the allowed values.
 Result<Level> parse_level(std::string_view text);

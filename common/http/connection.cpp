@@ -122,7 +122,7 @@ asio::awaitable<bool> Connection::more() {
 asio::awaitable<void> Connection::serve() {
   const auto self = shared_from_this();  // until the end
   bool open = co_await handshake();
-  while (open && !parts_->stopping) open = co_await serve_one() == Next::kRequest;
+  while (open && (is_new_ || !parts_->stopping)) open = co_await serve_one() == Next::kRequest;
   close();
 }
 
@@ -178,6 +178,7 @@ asio::awaitable<Connection::Next> Connection::serve_one() {
     co_await refuse(std::move(read).error(), *options);
     co_return Next::kClose;
   }
+  is_new_ = false;
   if (closed_ || !reader.is_done() || !enter(Phase::kAnswering, kNever)) co_return Next::kClose;
   const bool is_head = reader.is_head(), persistent = reader.keep_alive();
   Request request = reader.take();

@@ -32,6 +32,7 @@ struct ServerParts {
   AtomicShared<ServerTls> tls;  // null without TLS
   HandshakeGate gate{limits::kHttpHandshakesPerAddressMax};
   bool loopback_names = false;  // Host may name loopback; otherwise only configured hosts
+  // Connections end after the request that is under way, or their first one.
   std::atomic<bool> stopping = false;
 };
 
@@ -46,6 +47,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::awaitable<void> serve();
 
   const SlotPtr& slot() const { return slot_; }
+  // Has not received a whole request. Thread-safe.
+  bool is_new() const { return is_new_; }
   boost::asio::any_io_executor executor() { return stream_.socket().get_executor(); }
   // Ends all operations at once, including a running handler. Thread-safe.
   void abort();
@@ -81,6 +84,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   SlotPtr slot_;
   Bytes input_;          // received, not yet used
   bool closed_ = false;  // by this side
+  std::atomic<bool> is_new_ = true;
   std::shared_ptr<boost::asio::steady_timer> wake_;
   boost::asio::cancellation_signal* running_ = nullptr;  // of the handler
 };

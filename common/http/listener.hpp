@@ -4,6 +4,7 @@
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 
+#include "common/descriptor.hpp"
 #include "common/http/endpoint.hpp"
 #include "common/http/message.hpp"
 #include "common/result.hpp"
@@ -29,6 +30,12 @@ struct Listener {
 // kConfig: not a usable address or path; kIo: it is in use.
 Result<Listener> open_listener(const boost::asio::any_io_executor& executor,
                                const Endpoint& endpoint);
+
+// Takes a listening socket that a service manager has opened for the endpoint, and will keep when
+// this process ends; nothing is done to a Unix socket's file. kConfig: it is not such a socket, or
+// the endpoint has another address, mode or group.
+Result<Listener> adopt_listener(const boost::asio::any_io_executor& executor,
+                                const Endpoint& endpoint, Descriptor socket);
 
 // Returns the connected peer, without `connection` and `certificate`.
 Peer peer_of(const boost::asio::generic::stream_protocol::socket& socket, Transport transport);

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
+
+#include "common/mutex.hpp"
 
 namespace notp::http {
 namespace {
@@ -13,6 +16,9 @@ constexpr std::pair<Phase, const char*> kTimedOut[] = {{Phase::kHandshake, "hand
                                                        {Phase::kHeader, "header"},
                                                        {Phase::kBody, "body"},
                                                        {Phase::kWriting, "write"}};
+
+// All listeners count in the same counter.
+Mutex eviction_mutex;
 
 }  // namespace
 
@@ -53,9 +59,9 @@ Metrics::Metrics(std::shared_ptr<prometheus::Registry> registry, const std::stri
            .Help("Bytes of large request bodies and answers, over all listeners that share them.")
            .Register(*registry_)
            .Add({});
-  evicted_ = &prometheus::BuildGauge()
-                  .Name(prefix + "_connections_evicted")
-                  .Help("Connections closed for others since the start, over all listeners.")
+  evicted_ = &prometheus::BuildCounter()
+                  .Name(prefix + "_connections_evicted_total")
+                  .Help("Connections closed for others, over all listeners.")
                   .Register(*registry_)
                   .Add({});
 }
@@ -88,7 +94,9 @@ void Metrics::holds(uint64_t bytes) {
 }
 
 void Metrics::evicted(uint64_t total) {
-  if (registry_) evicted_->Set(static_cast<double>(total));
+  if (!registry_) return;
+  const MutexLock lock(eviction_mutex);
+  evicted_->Increment(std::max(0.0, static_cast<double>(total) - evicted_->Value()));
 }
 
 }  // namespace notp::http

@@ -41,7 +41,7 @@ class Metrics {
   std::array<prometheus::Counter*, kPhases> timed_out_{};
   prometheus::Gauge* connections_ = nullptr;
   prometheus::Gauge* held_ = nullptr;
-  prometheus::Gauge* evicted_ = nullptr;
+  prometheus::Counter* evicted_ = nullptr;
 };
 
 }  // namespace notp::http

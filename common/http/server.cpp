@@ -8,7 +8,9 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
+#include <functional>
 #include <set>
+#include <utility>
 
 #include "common/http/connection.hpp"
 #include "common/http/listener.hpp"
@@ -22,6 +24,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
+constexpr int64_t kStoppingLookMs = 50;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 using ConnectionPtr = std::shared_ptr<Connection>;
 
@@ -56,9 +59,30 @@ class Server::State : public std::enable_shared_from_this<State> {
     parts_->loopback_names = listener_.loopback && listener_.transport != Transport::kUnix;
   }
 
-  void start() {
-    spawn(strand(), accept(shared_from_this()));
-    spawn(strand(), look(shared_from_this()));
+  // `passed` open: the listening socket of the endpoint.
+  static Result<std::shared_ptr<State>> make(const asio::any_io_executor& executor,
+                                             const Endpoint& endpoint, Descriptor passed,
+                                             ServerOptions options, Handler handler) {
+    ServerTlsPtr tls;
+    if (const auto* wanted = std::get_if<TlsEndpoint>(&endpoint)) {
+      NOTP_ASSIGN(tls, ServerTls::load(*wanted));
+    }
+    auto own = asio::make_strand(executor);
+    NOTP_ASSIGN(Listener listener, passed.is_open()
+                                       ? adopt_listener(own, endpoint, std::move(passed))
+                                       : open_listener(own, endpoint));
+    auto state = std::make_shared<State>(executor, std::move(listener), std::move(options),
+                                         std::move(handler), std::move(tls));
+    spawn(state->strand(), look(state));
+    return state;
+  }
+
+  void begin() {
+    asio::post(strand(), [self = shared_from_this()] {
+      if (self->parts_->stopping) return;
+      self->is_accepting_ = true;
+      spawn(self->strand(), accept(self));
+    });
   }
 
   uint16_t port() const { return port_; }
@@ -77,12 +101,15 @@ class Server::State : public std::enable_shared_from_this<State> {
     return true;
   }
 
-  void stop(int64_t grace_ms) {
+  void stop(int64_t grace_ms, std::function<void()> ended) {
     parts_->stopping = true;
-    asio::post(strand(), [self = shared_from_this(), grace_ms] {
+    asio::post(strand(), [self = shared_from_this(), grace_ms, ended = std::move(ended)]() mutable {
       self->listener_.close();
+      if (self->has_ended_) return ended ? ended() : void();
+      if (ended) self->ended_ = std::move(ended);
+      self->new_until_ms_ = read_clock().boot_ms + std::min(grace_ms, kFirstRequestMs);
       for (const auto& connection : self->connections())
-        if (!connection->slot()->evict(Phase::kIdle)) connection->slot()->evict(Phase::kHandshake);
+        if (!connection->is_new()) connection->slot()->evict(Phase::kIdle);
       self->look_.cancel();
       if (self->is_over()) return;
       self->grace_.expires_after(milliseconds(grace_ms));
@@ -120,16 +147,19 @@ class Server::State : public std::enable_shared_from_this<State> {
     while (self->listener_.acceptor.is_open()) {
       auto [error, socket] = co_await self->listener_.acceptor.async_accept(
           asio::make_strand(self->executor_), kAwait);
-      if (!self->listener_.acceptor.is_open()) co_return;
+      // Also what arrived just before the listener was closed: no other process will see it.
       if (!error) {
         self->take(Stream::Socket(std::move(socket)));
         continue;
       }
+      if (!self->listener_.acceptor.is_open()) break;
       // Out of descriptors or memory: evicts the most dispensable connection.
       self->parts_->admission->evict_one(read_clock().boot_ms);
       pause.expires_after(milliseconds(limits::kAcceptPauseMs));
       co_await pause.async_wait(kAwait);
     }
+    self->is_accepting_ = false;
+    self->look_.cancel();
   }
 
   void take(Stream::Socket socket) {
@@ -147,7 +177,7 @@ class Server::State : public std::enable_shared_from_this<State> {
     connection->slot()->enter(Phase::kIdle, now_ms, kNever);
     {
       const MutexLock guard(mutex_);
-      if (parts_->stopping) return;
+      if (closed_) return;
       if (!parts_->admission->admit(connection->slot(), now_ms))
         return parts_->metrics.refused(Refusal::kFull);
       connections_.insert(connection);
@@ -169,7 +199,14 @@ class Server::State : public std::enable_shared_from_this<State> {
   }
 
   // No checks are left: the executor of a stopped server can end.
-  bool is_over() { return closed_ || (parts_->stopping && connections().empty()); }
+  bool is_over() {
+    return closed_ || (parts_->stopping && !is_accepting_ && connections().empty());
+  }
+
+  milliseconds next_look() const {
+    const milliseconds usual = look_interval(*parts_->options.get());
+    return parts_->stopping ? std::min(usual, milliseconds(kStoppingLookMs)) : usual;
+  }
 
   // Ends the connections past their deadline. Without connections it waits for one.
   static asio::awaitable<void> look(std::shared_ptr<State> self) {
@@ -177,11 +214,13 @@ class Server::State : public std::enable_shared_from_this<State> {
       if (self->connections().empty())
         self->look_.expires_at(asio::steady_timer::time_point::max());
       else
-        self->look_.expires_after(look_interval(*self->parts_->options.get()));
+        self->look_.expires_after(self->next_look());
       co_await self->look_.async_wait(kAwait);
       const TimeMs now_ms = read_clock().boot_ms;
       for (const auto& connection : self->connections()) {
         const Phase phase = connection->slot()->phase();
+        if (now_ms >= self->new_until_ms_ && (phase == Phase::kIdle || phase == Phase::kHandshake))
+          connection->slot()->evict(phase);
         if (now_ms < connection->slot()->deadline_ms() || phase == Phase::kAnswering) continue;
         if (connection->slot()->evict(phase)) self->parts_->metrics.timed_out(phase);
       }
@@ -189,6 +228,8 @@ class Server::State : public std::enable_shared_from_this<State> {
       self->parts_->metrics.evicted(self->parts_->admission->evicted_total());
     }
     self->grace_.cancel();
+    self->has_ended_ = true;
+    if (const auto ended = std::exchange(self->ended_, {})) ended();
   }
 
   const asio::any_io_executor executor_;
@@ -197,7 +238,11 @@ class Server::State : public std::enable_shared_from_this<State> {
 
   Listener listener_;  // on its strand, like the following members
   asio::steady_timer grace_, look_;
+  bool is_accepting_ = false;
   bool closed_ = false;
+  TimeMs new_until_ms_ = kNever;  // after a stop: until when a new connection may begin
+  bool has_ended_ = false;        // all of it
+  std::function<void()> ended_;   // to be called then
 
   const std::shared_ptr<ServerParts> parts_;
   Mutex mutex_;
@@ -206,16 +251,21 @@ class Server::State : public std::enable_shared_from_this<State> {
 
 Result<std::unique_ptr<Server>> Server::listen(asio::any_io_executor executor, Endpoint endpoint,
                                                ServerOptions options, Handler handler) {
-  ServerTlsPtr tls;
-  if (const auto* wanted = std::get_if<TlsEndpoint>(&endpoint)) {
-    NOTP_ASSIGN(tls, ServerTls::load(*wanted));
-  }
-  NOTP_ASSIGN(Listener listener, open_listener(asio::make_strand(executor), endpoint));
-  auto state = std::make_shared<State>(executor, std::move(listener), std::move(options),
-                                       std::move(handler), std::move(tls));
-  state->start();
+  NOTP_ASSIGN(auto state,
+              State::make(executor, endpoint, {}, std::move(options), std::move(handler)));
+  state->begin();
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
+
+Result<std::unique_ptr<Server>> Server::adopt(asio::any_io_executor executor, Endpoint endpoint,
+                                              Descriptor socket, ServerOptions options,
+                                              Handler handler) {
+  NOTP_ASSIGN(auto state, State::make(executor, endpoint, std::move(socket), std::move(options),
+                                      std::move(handler)));
+  return std::unique_ptr<Server>(new Server(std::move(state)));
+}
+
+void Server::begin() { state_->begin(); }
 
 Server::~Server() { state_->close(); }
 
@@ -227,6 +277,8 @@ void Server::set_options(ServerOptions options) { state_->set_options(std::move(
 
 Result<bool> Server::reload(const TlsEndpoint& endpoint) { return state_->reload(endpoint); }
 
-void Server::stop(int64_t grace_ms) { state_->stop(grace_ms); }
+void Server::stop(int64_t grace_ms, std::function<void()> ended) {
+  state_->stop(grace_ms, std::move(ended));
+}
 
 }  // namespace notp::http

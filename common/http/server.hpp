@@ -5,7 +5,9 @@
 #include <prometheus/registry.h>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <functional>
 
+#include "common/descriptor.hpp"
 #include "common/http/admission.hpp"
 #include "common/http/endpoint.hpp"
 #include "common/http/message.hpp"
@@ -13,6 +15,9 @@
 #include "common/result.hpp"
 
 namespace notp::http {
+
+// A stopping server waits so long for the first request of a new connection.
+inline constexpr int64_t kFirstRequestMs = 1'000;
 
 struct ServerOptions {
   std::string name = "http";  // the label `listener` of the metrics
@@ -55,10 +60,18 @@ class Server {
   static Result<std::unique_ptr<Server>> listen(boost::asio::any_io_executor executor,
                                                 Endpoint endpoint, ServerOptions options,
                                                 Handler handler);
+  // Uses a socket that a service manager has opened for the endpoint: connections wait in it until
+  // begin(), and again once this server has stopped. kConfig: see adopt_listener().
+  static Result<std::unique_ptr<Server>> adopt(boost::asio::any_io_executor executor,
+                                               Endpoint endpoint, Descriptor socket,
+                                               ServerOptions options, Handler handler);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   // Closes all connections and cancels running handlers.
   ~Server();
+
+  // Accepts from an adopted socket. Call it once.
+  void begin();
 
   // Returns the configured or chosen port; 0 for a Unix socket.
   uint16_t port() const;
@@ -75,9 +88,10 @@ class Server {
   Result<bool> reload(const TlsEndpoint& endpoint);
 
   // Stops accepting, closes idle connections, lets requests under way be answered, and closes the
-  // rest after `grace_ms`. After the last connection the executor has no work from it, so its run()
-  // returns. Thread-safe; returns at once.
-  void stop(int64_t grace_ms);
+  // rest after `grace_ms`. A new connection may still send one request within kFirstRequestMs: its
+  // client cannot know that this is the end. After the last connection the executor has no work
+  // from it, so its run() returns, and `ended` is called on it. Thread-safe; returns at once.
+  void stop(int64_t grace_ms, std::function<void()> ended = {});
 
  private:
   class State;

@@ -28,7 +28,7 @@ ApiHost::ApiHost(ApiHostOptions options, ApiHostParts parts)
   if (parts_.engine_status) engine_metrics_.emplace(*parts_.metrics);
 }
 
-Result<void> ApiHost::open(const api::ApiConfig& config) {
+Result<void> ApiHost::open(const api::ApiConfig& config, systemd::PassedSockets sockets) {
   if (parts_.opa) {
     NOTP_ASSIGN(opa_secret_, api::read_or_make_secret(options_.opa_secret));
   }
@@ -37,7 +37,7 @@ Result<void> ApiHost::open(const api::ApiConfig& config) {
   api_.emplace(std::move(first), api_parts(), parts_.pool);
   listeners_.emplace(parts_.http, *api_, parts_.metrics);
   config_ = config;
-  return listeners_->open(config);
+  return listeners_->open(config, std::move(sockets));
 }
 
 Result<void> ApiHost::change(const api::ApiConfig& config) {
@@ -71,9 +71,9 @@ void ApiHost::look() {
     log::write(log::Level::kError, "tokens_not_reloaded", next.error());
 }
 
-void ApiHost::stop() {
+void ApiHost::stop(std::function<void()> ended) {
   files_.stop();
-  if (listeners_) listeners_->stop();
+  listeners_->stop(std::move(ended));
 }
 
 Result<api::Access> ApiHost::access(const api::ApiConfig& config) const {

@@ -41,13 +41,16 @@ class ApiHost {
  public:
   ApiHost(ApiHostOptions options, ApiHostParts parts);
 
-  // Opens the listeners. kConfig, kIo: a listener cannot be opened.
-  Result<void> open(const api::ApiConfig& config);
+  // Opens the listeners, and begins to accept, as in ApiListeners. kConfig, kIo: a listener cannot
+  // be opened.
+  Result<void> open(const api::ApiConfig& config, systemd::PassedSockets sockets = {});
+  void begin() { listeners_->begin(); }
   // Applies the configuration of the API anew. On an error nothing has changed.
   Result<void> change(const api::ApiConfig& config);
   // Starts watching the files of tokens and certificates.
   void watch();
-  void stop();
+  // As in ApiListeners. After open().
+  void stop(std::function<void()> ended);
 
   // As in ApiListeners.
   std::string loopback_address() const { return listeners_->loopback_address(); }

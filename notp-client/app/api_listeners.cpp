@@ -1,5 +1,8 @@
 #include "notp-client/app/api_listeners.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <tuple>
 
 #include "common/log.hpp"
@@ -46,11 +49,10 @@ bool is_same_file(const http::Endpoint& a, const http::Endpoint& b) {
 ApiListeners::ApiListeners(boost::asio::any_io_executor executor, const api::Api& api,
                            std::shared_ptr<prometheus::Registry> metrics)
     : executor_(std::move(executor)), api_(api), metrics_(std::move(metrics)) {
-  slots_[0].name = "loopback";
-  slots_[1].name = "unix";
-  slots_[2].name = "tls";
-  slots_[3].name = "health";
-  slots_[3].health_only = true;
+  slots_[0] = {.name = "loopback", .key = "listen"};
+  slots_[1] = {.name = "unix", .key = "listen_unix"};
+  slots_[2] = {.name = "tls", .key = "listen_tls"};
+  slots_[3] = {.name = "health", .key = "health_listen", .health_only = true};
 }
 
 void ApiListeners::take_limits(const api::ApiConfig& config) {
@@ -74,22 +76,57 @@ http::ServerOptions ApiListeners::options(const Slot& slot) const {
 }
 
 Result<std::unique_ptr<http::Server>> ApiListeners::listen(const Slot& slot,
-                                                           const http::Endpoint& endpoint) {
-  return http::Server::listen(executor_, endpoint, options(slot),
-                              slot.health_only ? api_.health_handler() : api_.handler());
+                                                           const http::Endpoint& endpoint,
+                                                           Descriptor passed) {
+  auto handler = slot.health_only ? api_.health_handler() : api_.handler();
+  if (passed.is_open())
+    return http::Server::adopt(executor_, endpoint, std::move(passed), options(slot),
+                               std::move(handler));
+  return http::Server::listen(executor_, endpoint, options(slot), std::move(handler));
 }
 
-Result<void> ApiListeners::open(const api::ApiConfig& config) {
-  take_limits(config);
-  const auto endpoints = endpoints_of(config);
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    if (!endpoints[i]) continue;
-    auto server = listen(slots_[i], *endpoints[i]);
-    if (!server) return std::unexpected(std::move(server).error().in(std::string(slots_[i].name)));
-    slots_[i].server = *std::move(server);
-    slots_[i].endpoint = endpoints[i];
+// Before anything is opened: a port that a socket unit holds would only be "in use".
+Result<void> ApiListeners::check_names(const systemd::PassedSockets& sockets,
+                                       const Endpoints& endpoints) const {
+  for (const std::string& name : sockets.names()) {
+    const auto slot = std::ranges::find(slots_, name, &Slot::key);
+    if (slot == slots_.end())
+      return fail(
+          ErrorCode::kConfig,
+          fmt::format("the service manager passes a socket of the name '{}', which means no "
+                      "listener: write FileDescriptorName=listen, listen_unix, listen_tls "
+                      "or health_listen into its socket unit",
+                      name));
+    if (!endpoints[static_cast<size_t>(slot - slots_.begin())])
+      return fail(ErrorCode::kConfig,
+                  fmt::format("the service manager passes a socket for {}, which the configuration "
+                              "does not have: add it, or disable the socket unit",
+                              name));
   }
   return {};
+}
+
+Result<void> ApiListeners::open(const api::ApiConfig& config, systemd::PassedSockets sockets) {
+  take_limits(config);
+  const Endpoints endpoints = endpoints_of(config);
+  NOTP_TRY(check_names(sockets, endpoints));
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    if (!endpoints[i]) continue;
+    Descriptor passed = sockets.take(slot.key);
+    slot.is_passed = passed.is_open();
+    auto server = listen(slot, *endpoints[i], std::move(passed));
+    if (!server) return std::unexpected(std::move(server).error().in(std::string(slot.key)));
+    slot.server = *std::move(server);
+    slot.endpoint = endpoints[i];
+    if (slot.health_only && slot.is_passed) slot.server->begin();
+  }
+  return {};
+}
+
+void ApiListeners::begin() {
+  for (Slot& slot : slots_)
+    if (slot.is_passed && !slot.health_only) slot.server->begin();
 }
 
 void ApiListeners::change(const api::ApiConfig& config) {
@@ -103,6 +140,11 @@ void ApiListeners::change(const api::ApiConfig& config) {
 
 Result<void> ApiListeners::change(Slot& slot, std::optional<http::Endpoint> endpoint) {
   if (slot.server) slot.server->set_options(options(slot));
+  if (slot.is_passed && (!endpoint || !is_same(*slot.endpoint, *endpoint)))
+    return fail(ErrorCode::kConfig,
+                fmt::format("the service manager keeps the socket at {}: change its socket unit as "
+                            "well, and restart both",
+                            slot.server->address()));
   if (!endpoint) {
     if (slot.server) log::info("listener_closed", {{"address", slot.server->address()}});
     retire(std::move(slot.server));
@@ -149,9 +191,13 @@ void ApiListeners::look() {
   }
 }
 
-void ApiListeners::stop() {
+void ApiListeners::stop(std::function<void()> ended) {
+  // The last owner to let go calls it: at once when there are no servers.
+  const std::shared_ptr<void> last(nullptr, [ended = std::move(ended)](void*) { ended(); });
+  const auto end = [&](http::Server& server) { server.stop(kGraceMs, [last] {}); };
   for (Slot& slot : slots_)
-    if (slot.server) slot.server->stop(kGraceMs);
+    if (slot.server) end(*slot.server);
+  for (const auto& server : retired_) end(*server);
 }
 
 std::string ApiListeners::loopback_address() const {

@@ -4,10 +4,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
 #include <csignal>
 #include <optional>
 #include <thread>
@@ -17,10 +22,12 @@
 #include "common/rego/host/process_checker.hpp"
 #include "common/spawn.hpp"
 #include "common/storage/files.hpp"
+#include "common/systemd/heartbeat.hpp"
 #include "notp-client/agent/agent_metrics.hpp"
 #include "notp-client/app/api_host.hpp"
 #include "notp-client/app/decision_records.hpp"
 #include "notp-client/app/setup_check.hpp"
+#include "notp-client/app/status_line.hpp"
 #include "notp-client/identity/certificate_rotator.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
@@ -37,6 +44,21 @@ namespace asio = boost::asio;
 constexpr int kProcessorsPerHttpThread = 4;
 constexpr int kHttpThreadsMax = 4;
 constexpr size_t kPortFileBytesMax = 128;
+// Questions wait at most so long in passed sockets for the stored releases; then they are answered
+// with what decides by then.
+constexpr std::chrono::seconds kActivationWait(20);
+// The longest end of the requests under way: the listeners cut them off before.
+constexpr std::chrono::seconds kDrainWait(3);
+
+// Whether the stored releases will decide soon, and none does yet.
+bool awaits_activation(const agent::AgentStatus& status) {
+  const auto is_active = [](const auto& ledger) { return ledger.active_version != 0; };
+  const auto is_coming = [](const auto& ledger) {
+    return ledger.stored_version != 0 && ledger.rejected_version != ledger.stored_version;
+  };
+  return std::ranges::none_of(status.ledgers, is_active) &&
+         std::ranges::any_of(status.ledgers, is_coming);
+}
 
 int http_threads() {
   return std::clamp(
@@ -46,7 +68,14 @@ int http_threads() {
 
 class Client {
  public:
-  Client(const ClientConfig& config, ConfigLoader load) : config_(config), load_(std::move(load)) {}
+  Client(const ClientConfig& config, ConfigLoader load, systemd::Notifier notifier,
+         systemd::PassedSockets sockets)
+      : config_(config),
+        load_(std::move(load)),
+        notifier_(std::move(notifier)),
+        sockets_(std::move(sockets)),
+        awaits_activation_(!sockets_.names().empty() &&
+                           config.pdp.kind == pdp::PdpKind::kEmbedded) {}
   Result<void> run();
 
  private:
@@ -55,12 +84,19 @@ class Client {
   std::unique_ptr<pdp::Pdp> make_embedded_pdp();
   std::string engine_version() const;
   Result<void> start_api();
+  void on_status(const agent::AgentStatus& status);
+  void begin();
+  void start_heartbeat();
   void reload();
   void await_signal();
   asio::awaitable<void> stop();
 
   const ClientConfig config_;
   const ConfigLoader load_;
+  systemd::Notifier notifier_;
+  systemd::PassedSockets sockets_;
+  const bool awaits_activation_;  // before questions are taken from passed sockets
+  bool has_begun_ = false;        // to take them
   const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   agent::AgentMetrics metrics_{*registry_};
   std::unique_ptr<transport::TlsSource> tls_;
@@ -85,6 +121,9 @@ class Client {
   std::unique_ptr<identity::CertificateRotator> rotator_;
   std::optional<ClockWatch> clock_;
   std::optional<ApiHost> api_;
+  asio::steady_timer begin_late_{context_};
+  StatusLine status_line_;
+  std::optional<systemd::Heartbeat> heartbeat_;
   std::vector<std::thread> http_threads_;
 };
 
@@ -141,15 +180,14 @@ Result<void> Client::open() {
   staging_.emplace(config_.data_dir);
   staging_worker_.emplace(1);
   NOTP_ASSIGN(records_,
-              DecisionRecords::open(config_, store_->is_volatile(),
-                                    {.tls = *tls_,
-                                     .engine_version = [this] { return engine_version(); },
-                                     .metrics = *registry_,
-                                     .pool = api_pool_}));
+              DecisionRecords::open(config_, {.tls = *tls_,
+                                              .engine_version = [this] { return engine_version(); },
+                                              .metrics = *registry_,
+                                              .pool = api_pool_}));
   pdp_ = make_pdp();
   agent::AgentHostOptions options = config_.host;
   options.on_answer = [this](wire::Response response) { rotator_->on_answer(std::move(response)); };
-  options.on_status = [this](const agent::AgentStatus& status) { metrics_.update(status); };
+  options.on_status = [this](const agent::AgentStatus& status) { on_status(status); };
   host_ = std::make_unique<agent::AgentHost>(
       context_.get_executor(), std::move(options), config_.agent,
       agent::AgentParts{.store = *store_,
@@ -192,7 +230,7 @@ Result<void> Client::start_api() {
                               .logs_decisions = config_.log.level == log::Level::kDebug,
                               .opa_secret = config_.opa_secret()},
                std::move(parts));
-  NOTP_TRY(api_->open(config_.api));
+  NOTP_TRY(api_->open(config_.api, std::move(sockets_)));
   if (!config_.port_file.empty())
     NOTP_TRY(write_file(config_.port_file, api_->loopback_address() + "\n"));
   log::info("serving", {{"listen", fmt::format("{}", fmt::join(api_->addresses(), " "))},
@@ -213,6 +251,12 @@ Result<void> Client::run() {
         "with root {} and data folder {}", config_.root.string(), config_.data_dir.string())));
   NOTP_TRY(start_api());
   await_signal();
+  start_heartbeat();
+  begin_late_.expires_after(kActivationWait);
+  begin_late_.async_wait([this](boost::system::error_code error) {
+    if (!error) begin();
+  });
+  if (!awaits_activation_ || !awaits_activation(*host_->status())) begin();
   rotator_->start();
   api_->watch();
   clock_.emplace(context_.get_executor(), [this] {
@@ -224,6 +268,32 @@ Result<void> Client::run() {
   for (std::thread& thread : http_threads_) thread.join();
   log::info("stopped");
   return {};
+}
+
+void Client::on_status(const agent::AgentStatus& status) {
+  metrics_.update(status);
+  if (heartbeat_) heartbeat_->changed();
+  // Questions in passed sockets waited for this: a restart answers none with "no policy is active".
+  if (heartbeat_ && !awaits_activation(status)) begin();
+}
+
+void Client::begin() {
+  if (std::exchange(has_begun_, true)) return;
+  begin_late_.cancel();
+  api_->begin();
+  notifier_.ready();
+}
+
+// Neither the PDP's thread nor the store's is a loop of it: a large release keeps them busy for
+// long, and the engine's worker has a supervisor of its own.
+void Client::start_heartbeat() {
+  heartbeat_.emplace(
+      context_.get_executor(), notifier_,
+      std::vector<systemd::Heartbeat::Loop>{{"http", http_context_.get_executor()}}, [this] {
+        return status_line_.text(*host_->status(), records_ ? records_->refusal() : std::string(),
+                                 read_clock().wall_ms);
+      });
+  heartbeat_->start();
 }
 
 // Reloads all of the configuration that concerns the API; none of it if any is wrong.
@@ -253,16 +323,25 @@ void Client::await_signal() {
       log::info("stopping", {{"signal", signal}});
       return spawn(context_.get_executor(), stop());
     }
+    notifier_.reloading();
     rotator_->look();
     reload();
+    notifier_.reloaded();
     await_signal();
   });
 }
 
 asio::awaitable<void> Client::stop() {
+  notifier_.stopping();
+  has_begun_ = true;
+  begin_late_.cancel();
   rotator_->stop();
   clock_->stop();
-  api_->stop();
+  // What was asked is still answered.
+  const auto drained = std::make_shared<asio::steady_timer>(context_, kDrainWait);
+  api_->stop([this, drained] { asio::post(context_, [drained] { drained->cancel(); }); });
+  co_await drained->async_wait(asio::as_tuple(asio::use_awaitable));
+  heartbeat_->stop();
   co_await host_->stop();
   if (records_) records_->stop();
   // PDPs load through the store's thread, which ends after them.
@@ -274,8 +353,9 @@ asio::awaitable<void> Client::stop() {
 
 }  // namespace
 
-Result<void> run_client(const ClientConfig& config, ConfigLoader load) {
-  return Client(config, std::move(load)).run();
+Result<void> run_client(const ClientConfig& config, ConfigLoader load, systemd::Notifier notifier,
+                        systemd::PassedSockets sockets) {
+  return Client(config, std::move(load), std::move(notifier), std::move(sockets)).run();
 }
 
 Result<std::string> reset_clock(const ClientConfig& config) {

@@ -3,6 +3,8 @@
 
 #include <functional>
 
+#include "common/systemd/notifier.hpp"
+#include "common/systemd/passed_sockets.hpp"
 #include "notp-client/app/app_config.hpp"
 
 namespace notp::client {
@@ -12,7 +14,9 @@ using ConfigLoader = std::function<Result<ClientConfig>()>;
 
 // Serves until SIGTERM or SIGINT; SIGHUP reloads the certificates and the configuration's API part
 // (ApiConfig). Blocking. Returns errors of the start only; later failures are logged and survived.
-Result<void> run_client(const ClientConfig& config, ConfigLoader load);
+// With sockets from a service manager it begins to accept once the stored releases decide.
+Result<void> run_client(const ClientConfig& config, ConfigLoader load, systemd::Notifier notifier,
+                        systemd::PassedSockets sockets);
 
 // For an operator, after a clock that ran far ahead was corrected: sets the stored high-water mark
 // of time to the wall clock. Returns a summary. kConflict: the agent is running.

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "common/command_tree.hpp"
 #include "common/core_dumps.hpp"
 #include "notp-client/app/app.hpp"
 #include "notp-client/app/decision_commands.hpp"
@@ -21,7 +22,9 @@ namespace {
 constexpr int kOwnPagesBytesMin = 1 << 20;
 
 int failed(const notp::Error& error) {
-  std::fprintf(stderr, "notp-client: %s\n", error.message.c_str());
+  std::fputs(notp::log::for_stderr(notp::log::Level::kError, "notp-client: " + error.message + "\n")
+                 .c_str(),
+             stderr);
   return notp::error_traits(error.code).exit;
 }
 
@@ -34,8 +37,10 @@ void add_store(CLI::App& app, StoreOptions& options) {
   CLI::App* store = options.all =
       app.add_subcommand("store", "look at the store of a stopped agent; changes nothing");
   store->require_subcommand(1);
-  store->add_option("--data-dir", options.data_dir,
-                    "the store's folder, without a configuration: held against its own first root");
+  store
+      ->add_option("--data-dir", options.data_dir,
+                   "the store's folder, without a configuration: held against its own first root")
+      ->type_name("DIR");
   store->add_option("-o,--output", options.format, "text or json")
       ->check(CLI::IsMember({"text", "json"}));
   store->fallthrough();
@@ -72,8 +77,10 @@ void add_decisions(CLI::App& app, DecisionsOptions& options) {
   CLI::App* decisions = options.all = app.add_subcommand(
       "decisions", "look at the recorded decisions of a stopped agent; changes nothing");
   decisions->require_subcommand(1);
-  decisions->add_option("--folder", options.folder,
-                        "the spool's folder, without a configuration: as decisions.folder in it");
+  decisions
+      ->add_option("--folder", options.folder,
+                   "the spool's folder, without a configuration: as decisions.folder in it")
+      ->type_name("DIR");
   decisions->add_option("-o,--output", options.format, "text or json")
       ->check(CLI::IsMember({"text", "json"}));
   decisions->fallthrough();
@@ -109,10 +116,13 @@ void add_token(CLI::App& app, TokenCommand& command) {
   CLI::App* token = command.command =
       app.add_subcommand("token", "make a token for who asks for decisions, or withdraw it");
   token->add_option("name", command.options.name, "whose it is; names its entry under peps")
+      ->type_name("NAME")
       ->required();
-  token->add_option("--out", command.out, "file that gets the token, mode 0600");
-  token->add_option("--tokens", command.tokens,
-                    "file of hashes; without it api_token of the configuration");
+  token->add_option("--out", command.out, "file that gets the token, mode 0600")->type_name("FILE");
+  token
+      ->add_option("--tokens", command.tokens,
+                   "file of hashes; without it api_token of the configuration")
+      ->type_name("FILE");
   token->add_flag("--remove", command.remove, "withdraw all tokens of the name instead");
 }
 
@@ -146,7 +156,9 @@ int main(int argc, char** argv) {
   bool check = false, check_config = false, reset_clock = false;
   CLI::App app("The NOTP agent: keeps the local policy decision point at the registry's releases.");
   app.set_version_flag("--version", "notp-client " NOTP_VERSION);
+  notp::add_command_tree_flag(app);
   app.add_option("-c,--config", config_file, "configuration file (YAML)")
+      ->type_name("FILE")
       ->envname("NOTP_CLIENT_CONFIG");
   app.add_flag("--check", check,
                "check the configuration and the files that it names, say all "
@@ -221,9 +233,15 @@ int main(int argc, char** argv) {
     std::fputs(text->c_str(), stdout);
     return notp::exit_code::kOk;
   }
+  auto notifier = notp::systemd::Notifier::take_from_environment();
+  auto sockets = notp::systemd::PassedSockets::take_from_environment();
+  if (!sockets) return failed(sockets.error());
   // Inputs of decisions and the node's keys are in its memory.
   if (auto disabled = notp::disable_core_dumps(); !disabled) return failed(disabled.error());
   notp::log::configure(config->log.level, config->log.format);
-  if (auto ended = notp::client::run_client(*config, load); !ended) return failed(ended.error());
+  if (auto ended =
+          notp::client::run_client(*config, load, std::move(notifier), *std::move(sockets));
+      !ended)
+    return failed(ended.error());
   return notp::exit_code::kOk;
 }

@@ -1,10 +1,13 @@
 #include "notp-server/app/app.hpp"
 
+#include <fmt/format.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -14,15 +17,18 @@
 #include "common/storage/files.hpp"
 #include "common/storage/private_files.hpp"
 #include "common/storage/read_only_disk.hpp"
+#include "common/systemd/heartbeat.hpp"
 #include "notp-server/admin_http/admin_http.hpp"
 #include "notp-server/admin_http/health_routes.hpp"
 #include "notp-server/app/descriptors.hpp"
 #include "notp-server/app/setup_check.hpp"
+#include "notp-server/app/status_line.hpp"
 #include "notp-server/audit/audit_metrics.hpp"
 #include "notp-server/audit/day_files.hpp"
 #include "notp-server/authz/deny_list_metrics.hpp"
 #include "notp-server/enroll/enroll_listener.hpp"
 #include "notp-server/enroll/enroll_metrics.hpp"
+#include "notp-server/fleet/fleet_metrics.hpp"
 #include "notp-server/publish/upload_budget.hpp"
 #include "notp-server/registry/git_registry.hpp"
 #include "notp-server/registry/snapshot_metrics.hpp"
@@ -47,10 +53,12 @@ constexpr TimeMs kRootLookMs = 3600LL * 1000;
 
 class Server {
  public:
-  Server(const ServerConfig& config, std::filesystem::path config_file, Environment environment)
+  Server(const ServerConfig& config, std::filesystem::path config_file, Environment environment,
+         systemd::Notifier notifier)
       : config_(config),
         config_file_(std::move(config_file)),
         environment_(std::move(environment)),
+        notifier_(std::move(notifier)),
         rights_(std::make_shared<const authz::RightsTable>(config.rights)),
         artifacts_(config.artifact_cache_bytes, config.artifact_recompress_level) {
     signals_.add(SIGUSR1);
@@ -65,7 +73,10 @@ class Server {
   Result<void> open_audit();
   Result<void> start_enrollment(const std::string& registry_address);
   void add_metrics();
+  fleet::Heads newest_releases() const;
   Result<void> start_admin_http();
+  void start_heartbeat();
+  std::string status_text() const;
   void await_signal();
   void copy_stores();
   Result<void> write_copies() const;
@@ -83,6 +94,7 @@ class Server {
   const ServerConfig config_;
   const std::filesystem::path config_file_;
   const Environment environment_;
+  systemd::Notifier notifier_;
   AtomicShared<authz::RightsTable> rights_;
   serve::ArtifactCache artifacts_;
   std::unique_ptr<registry::GitRegistry> registry_;
@@ -111,6 +123,7 @@ class Server {
   asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
   FileWatch files_{context_.get_executor(), [this] { reload(); }};
   std::optional<ClockWatch> clock_;
+  std::optional<systemd::Heartbeat> heartbeat_;
   trust::RootExpiryLog root_expiry_;
   asio::steady_timer root_look_{context_};
   std::optional<admin_http::RegistryHealthRoutes> health_routes_;
@@ -253,7 +266,7 @@ Result<void> Server::open_audit() {
   log_writer_ = std::make_unique<audit::LogWriter>(
       *audit_store_, audit::LogWriterOptions{
                          .on_fault = [this](audit::FaultKind kind) { audit_faults_.count(kind); }});
-  log_intake_ = std::make_unique<service::RegistryLogIntake>(*log_writer_);
+  log_intake_ = std::make_unique<service::RegistryLogIntake>(*log_writer_, *fleet_);
   return log_writer_->start();
 }
 
@@ -290,6 +303,8 @@ Result<void> Server::run() {
     look_at_root();
   });
   look_at_root();
+  start_heartbeat();
+  notifier_.ready();
   context_.run();
   artifacts_.stop_recompressing();
   service_->stop();
@@ -299,14 +314,27 @@ Result<void> Server::run() {
 
 // One line for each component.
 void Server::add_metrics() {
+  metrics_.add([](MetricFamilies& out) {
+    out.gauges("notp_build_info", "1; the label is the version of the registry.",
+               {{{{"version", NOTP_VERSION}}, 1}});
+  });
   service::add_service_metrics(metrics_, *service_);
+  fleet::add_fleet_metrics(metrics_, *fleet_, [this] { return newest_releases(); });
   if (denied_) authz::add_deny_list_metrics(metrics_, *denied_);
   if (enrollment_) enroll::add_enrollment_metrics(metrics_, *enrollment_);
   if (log_writer_) audit::add_intake_metrics(metrics_, log_writer_->counters());
+  if (log_writer_) audit::add_lag_metric(metrics_, [this] { return fleet_->log_lag_since_ms(); });
   trust::add_trust_metrics(metrics_, *roots_, *freshness_);
   serve::add_artifact_metrics(metrics_, artifacts_,
                               [this] { return service_->artifacts_joined(); });
   registry::add_snapshot_metrics(metrics_, [this] { return registry_->snapshot_counters(); });
+}
+
+fleet::Heads Server::newest_releases() const {
+  fleet::Heads out;
+  for (const model::LedgerId& ledger : registry_->ledgers())
+    if (const auto head = registry_->head(ledger)) out.emplace_back(ledger, head->ref.version);
+  return out;
 }
 
 Result<void> Server::start_admin_http() {
@@ -321,11 +349,33 @@ Result<void> Server::start_admin_http() {
   return admin_http_->listen(context_.get_executor(), config_.health_listen);
 }
 
+void Server::start_heartbeat() {
+  std::vector<systemd::Heartbeat::Loop> loops;
+  for (const auto& loop : service_->loops())
+    loops.push_back({fmt::format("sessions {}", loops.size() + 1), loop});
+  heartbeat_.emplace(context_.get_executor(), notifier_, std::move(loops),
+                     [this] { return status_text(); });
+  heartbeat_->start();
+}
+
+std::string Server::status_text() const {
+  const auto root = roots_->current();
+  return status_line({.ledgers = registry_->ledgers().size(),
+                      .damaged = registry_->damaged().size(),
+                      .peers = service_->session_counters().sessions,
+                      .root_version = root->version,
+                      .freshness_key = freshness_->key_state(),
+                      .is_read_only = is_volatile_,
+                      .root_expiry = trust::root_expiry_text(*root, read_clock().wall_ms)});
+}
+
 void Server::await_signal() {
   signals_.async_wait([this](boost::system::error_code error, int signal) {
     if (error) return;
     if (signal == SIGHUP) {
+      notifier_.reloading();
       reload(true);
+      notifier_.reloaded();
       return await_signal();
     }
     if (signal == SIGUSR1) {
@@ -333,6 +383,8 @@ void Server::await_signal() {
       return await_signal();
     }
     log::info("stopping", {{"signal", signal}});
+    notifier_.stopping();
+    heartbeat_->stop();
     files_.stop();
     clock_->stop();
     root_look_.cancel();
@@ -344,8 +396,11 @@ void Server::await_signal() {
 // For a backup: no other process can read an open database. Ledgers and roots can be read in place.
 void Server::copy_stores() {
   asio::post(pools_->orders.executor(), [this] {
-    if (const auto copied = write_copies(); !copied)
+    if (const auto copied = write_copies(); !copied) {
+      // For the process that waits for the copies.
+      std::ignore = write_file(config_.data_dir / kCopies / "failed", copied.error().message, 0600);
       return log::write(log::Level::kError, "stores_not_copied", copied.error());
+    }
     log::info("stores_copied", {{"folder", (config_.data_dir / kCopies).string()}});
   });
 }
@@ -460,8 +515,8 @@ void Server::reload_freshness(const trust::FreshnessOptions& options) {
 }  // namespace
 
 Result<void> run_server(const ServerConfig& config, const std::filesystem::path& config_file,
-                        const Environment& environment) {
-  return Server(config, config_file, environment).run();
+                        const Environment& environment, systemd::Notifier notifier) {
+  return Server(config, config_file, environment, std::move(notifier)).run();
 }
 
 }  // namespace notp::server

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "common/systemd/notifier.hpp"
 #include "notp-server/app/app_config.hpp"
 
 namespace notp::server {
@@ -12,6 +13,6 @@ namespace notp::server {
 // databases into data_dir/copies. Blocking. Returns errors of the start only; later failures are
 // logged and survived.
 Result<void> run_server(const ServerConfig& config, const std::filesystem::path& config_file,
-                        const Environment& environment);
+                        const Environment& environment, systemd::Notifier notifier);
 
 }  // namespace notp::server

@@ -112,6 +112,12 @@ void SessionServer::clock_set() {
   for (auto& thread : threads_) thread->look_at_clock();
 }
 
+std::vector<asio::any_io_executor> SessionServer::loops() {
+  std::vector<asio::any_io_executor> out;
+  for (auto& thread : threads_) out.emplace_back(thread->executor());
+  return out;
+}
+
 void SessionServer::close() {
   if (stopping_.exchange(true)) return;
   asio::post(threads_.front()->executor(), [this] {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <functional>
@@ -58,6 +59,8 @@ class SessionServer {
   void clock_set();
 
   const ServeCounters& counters() const { return counters_; }
+  // The threads' executors: for a watch that sees whether each of them runs.
+  std::vector<boost::asio::any_io_executor> loops();
 
  private:
   boost::asio::awaitable<void> accept_loop();
