@@ -16,15 +16,28 @@ void MetricFamilies::gauge(const char* name, const char* help, uint64_t value) {
   add(name, help, prometheus::MetricType::Gauge).gauge.value = static_cast<double>(value);
 }
 
+void MetricFamilies::gauges(const char* name, const char* help,
+                            const std::vector<MetricSample>& samples) {
+  prometheus::MetricFamily& out = family(name, help, prometheus::MetricType::Gauge);
+  for (const MetricSample& sample : samples) {
+    prometheus::ClientMetric& metric = out.metric.emplace_back();
+    for (const auto& [label, value] : sample.labels) metric.label.push_back({label, value});
+    metric.gauge.value = sample.value;
+  }
+}
+
+prometheus::MetricFamily& MetricFamilies::family(const char* name, const char* help,
+                                                 prometheus::MetricType type) {
+  prometheus::MetricFamily& out = families_.emplace_back();
+  out.name = name;
+  out.help = help;
+  out.type = type;
+  return out;
+}
+
 prometheus::ClientMetric& MetricFamilies::add(const char* name, const char* help,
                                               prometheus::MetricType type) {
-  prometheus::MetricFamily family;
-  family.name = name;
-  family.help = help;
-  family.type = type;
-  family.metric.emplace_back();
-  families_.push_back(std::move(family));
-  return families_.back().metric.back();
+  return family(name, help, type).metric.emplace_back();
 }
 
 std::string MetricsRegistry::text() const {

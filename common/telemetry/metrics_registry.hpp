@@ -7,20 +7,30 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace notp {
 
-// Families of one sample each, for one scrape.
+// One of the samples of a family, with the values of its labels: of a fixed list or of LabelValues.
+struct MetricSample {
+  std::vector<std::pair<std::string, std::string>> labels;
+  double value = 0;
+};
+
+// Families for one scrape.
 class MetricFamilies {
  public:
   // `name` begins with "notp_"; a counter's ends with "_total". `help` is for people.
   void counter(const char* name, const char* help, uint64_t value);
   void gauge(const char* name, const char* help, uint64_t value);
+  // A gauge of several samples, each with other labels.
+  void gauges(const char* name, const char* help, const std::vector<MetricSample>& samples);
 
   std::vector<prometheus::MetricFamily> take() { return std::move(families_); }
 
  private:
+  prometheus::MetricFamily& family(const char* name, const char* help, prometheus::MetricType type);
   prometheus::ClientMetric& add(const char* name, const char* help, prometheus::MetricType type);
 
   std::vector<prometheus::MetricFamily> families_;

@@ -1,12 +1,18 @@
 #include "notp-client/agent/agent_metrics.hpp"
 
+#include "common/limits.hpp"
+#include "common/telemetry/label_values.hpp"
+
 namespace notp::agent {
+
+static_assert(limits::kLedgersPerSessionMax <= kLedgerLabelsMax, "each ledger has its own series");
 
 AgentMetrics::AgentMetrics(prometheus::Registry& registry)
     : registry_(registry),
       connected_(
           gauge("notp_agent_connected", "1 while a session with the registry is open.").Add({})),
-      alarms_(gauge("notp_agent_alarms", "Alarms since the start: see /v1/status.").Add({})),
+      alarms_(
+          gauge("notp_agent_alarms", "Different alarms since the start: see /v1/status.").Add({})),
       log_refused_(gauge("notp_agent_log_refused",
                          "1 while decision records do not reach the registry: see /v1/status.")
                        .Add({})),
@@ -24,7 +30,11 @@ AgentMetrics::AgentMetrics(prometheus::Registry& registry)
                           "When the newest root expires, unix time; 0: never.")
                         .Add({})),
       sequence_(gauge("notp_agent_freshness_sequence", "Of the last freshness statement accepted.")
-                    .Add({})) {}
+                    .Add({})) {
+  gauge("notp_agent_build_info", "1; the label is the version of the agent.")
+      .Add({{"version", NOTP_VERSION}})
+      .Set(1);
+}
 
 void AgentMetrics::update(const AgentStatus& status) {
   connected_.Set(status.connected ? 1 : 0);

@@ -32,7 +32,13 @@ RequestGate::RequestGate(Access access, prometheus::Registry& metrics)
       refused_(prometheus::BuildCounter()
                    .Name("notp_agent_requests_refused_total")
                    .Help("Requests refused for who asked or what was asked, by code")
-                   .Register(metrics)) {}
+                   .Register(metrics)) {
+  // A rate sees no first increase of a series that did not exist.
+  for (const char* code : {"certificate_expired", "certificate_invalid", "certificate_missing",
+                           "certificate_untrusted", "identity_denied", "path_not_allowed",
+                           "too_many_requests", "unauthorized"})
+    refused_.Add({{"code", code}});
+}
 
 void RequestGate::set(Access access) {
   access_.set(std::make_shared<const Access>(std::move(access)));

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <chrono>
 
 #include "common/log.hpp"
@@ -15,7 +14,7 @@
 namespace notp::fleet {
 namespace {
 
-constexpr int kSchemaVersion = 4;
+constexpr int kSchemaVersion = 5;
 // Version 1; later changes are in kMigrations.
 constexpr const char* kSchema = R"(
 CREATE TABLE IF NOT EXISTS nodes (
@@ -55,10 +54,14 @@ CREATE TABLE subscriptions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX subscriptions_by_ledger ON subscriptions (zone, ledger);
 INSERT INTO subscriptions SELECT identity, zone, ledger FROM node_ledgers;
+)",
+                                                                     R"(
+ALTER TABLE nodes ADD COLUMN lag_since_ms INTEGER;
 )"};
 
 constexpr const char* kUpsertNode =
-    "INSERT INTO nodes VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET "
+    "INSERT INTO nodes (identity, agent, connected, seen_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT "
+    "DO UPDATE SET "
     "agent = iif(?5, ?2, agent), connected = iif(?5, ?3, connected), "
     "seen_ms = max(seen_ms, ?4)";
 
@@ -72,6 +75,11 @@ constexpr const char* kUpsertLedger =
     "vouched_ms = iif(?10 AND active_version <> ?6, 0, vouched_ms), "
     "active_version = iif(?10, ?6, active_version), code = ?7, message = ?8, freshness = ?11, "
     "reported_ms = ?12";
+
+constexpr const char* kActiveBefore =
+    "SELECT active_version FROM node_ledgers WHERE identity = ?1 AND zone = ?2 AND ledger = ?3";
+
+constexpr const char* kLag = "UPDATE nodes SET lag_since_ms = ?2 WHERE identity = ?1";
 
 constexpr const char* kAttestation =
     "UPDATE node_ledgers SET vouched_ms = max(vouched_ms, ?5) "
@@ -109,16 +117,19 @@ std::vector<std::string> identities(SQLite::Database& database, const char* quer
   return out;
 }
 
-void forget_nodes(SQLite::Database& database, size_t nodes_max) {
+// Returns the forgotten ones.
+std::vector<std::string> forget_nodes(SQLite::Database& database, size_t nodes_max) {
   SQLite::Statement ledgers(database, "DELETE FROM node_ledgers WHERE identity = ?");
   SQLite::Statement subscriptions(database, "DELETE FROM subscriptions WHERE identity = ?");
   SQLite::Statement nodes(database, "DELETE FROM nodes WHERE identity = ?");
-  for (const std::string& identity : identities(database, kForgottenNodes, nodes_max))
+  std::vector<std::string> forgotten = identities(database, kForgottenNodes, nodes_max);
+  for (const std::string& identity : forgotten)
     for (SQLite::Statement* statement : {&ledgers, &subscriptions, &nodes}) {
       statement->bind(1, identity);
       statement->exec();
       statement->reset();
     }
+  return forgotten;
 }
 
 void keep_subscriptions(SQLite::Database& database, const std::string& identity,
@@ -187,6 +198,7 @@ Fleet::Page read_page(SQLite::Database& database, const std::string& after, size
                       nodes.getColumn(1),
                       nodes.getColumn(2).getInt() != 0,
                       nodes.getColumn(3).getInt64(),
+                      {},
                       {}};
     ledgers.reset();
     ledgers.bind(1, row.identity);
@@ -198,18 +210,6 @@ Fleet::Page read_page(SQLite::Database& database, const std::string& after, size
     page.nodes.push_back(std::move(row));
   }
   return page;
-}
-
-// "1/payments v2" does not name "1/pay".
-bool names_ledger(std::string_view text, const model::LedgerId& ledger) {
-  const std::string name = ledger.text();
-  for (size_t at = text.find(name); at != text.npos; at = text.find(name, at + 1)) {
-    const size_t end = at + name.size();
-    if (end == text.size() || !(std::isalnum(static_cast<unsigned char>(text[end])) != 0 ||
-                                std::string_view("._-").contains(text[end])))
-      return true;
-  }
-  return false;
 }
 
 std::vector<wire::NodeLedger> wanted_ledgers(SQLite::Database& database,
@@ -230,13 +230,21 @@ std::vector<wire::NodeLedger> wanted_ledgers(SQLite::Database& database,
 
 Result<std::unique_ptr<Fleet>> Fleet::open(const std::filesystem::path& file, Bounds bounds) {
   NOTP_ASSIGN(std::unique_ptr<SQLite::Database> database, open_database(file));
-  NOTP_TRY(sqlite_try(fmt::format("cannot open the fleet database {}", file.string()),
-                      [&] { prepare(*database); }));
-  return std::unique_ptr<Fleet>(new Fleet(std::move(database), bounds));
+  LogLags lags;
+  NOTP_TRY(sqlite_try(fmt::format("cannot open the fleet database {}", file.string()), [&] {
+    prepare(*database);
+    SQLite::Statement row(
+        *database, "SELECT identity, lag_since_ms FROM nodes WHERE lag_since_ms IS NOT NULL");
+    while (row.executeStep()) lags.restore(row.getColumn(0), row.getColumn(1).getInt64());
+  }));
+  return std::unique_ptr<Fleet>(new Fleet(std::move(database), bounds, std::move(lags)));
 }
 
-Fleet::Fleet(std::unique_ptr<SQLite::Database> database, Bounds bounds)
-    : database_(std::move(database)), bounds_(bounds), owner_([this] { run(); }) {}
+Fleet::Fleet(std::unique_ptr<SQLite::Database> database, Bounds bounds, LogLags lags)
+    : database_(std::move(database)),
+      bounds_(bounds),
+      lags_(std::move(lags)),
+      owner_([this] { run(); }) {}
 
 Fleet::~Fleet() {
   {
@@ -260,13 +268,17 @@ Result<Fleet::PendingNode*> Fleet::pending_node(const std::string& identity) {
 
 Result<void> Fleet::node_seen(const std::string& identity, const std::string& user_agent,
                               bool connected, TimeMs now_ms) {
+  measures_.seen(identity, connected, now_ms);
   const MutexLock lock(mutex_);
   NOTP_ASSIGN(PendingNode * node, pending_node(identity));
   node->seen = true;
   node->user_agent = user_agent;
   node->connected = connected;
   node->seen_ms = now_ms;
-  if (!connected) keep_attestations(identity);
+  if (!connected) {
+    keep_attestations(identity);
+    keep_lag(identity, /*has_departed=*/true);
+  }
   return {};
 }
 
@@ -282,6 +294,7 @@ Result<void> Fleet::subscribed(const std::string& identity,
 
 void Fleet::attested(const std::string& identity, const trust::Freshness& statement) {
   const MutexLock lock(mutex_);
+  if (measures_.changed()) wake_.notify_one();
   auto& of_node = attested_[identity];
   for (const trust::FreshHead& head : statement.heads) {
     if (head.version == 0) continue;
@@ -336,36 +349,47 @@ Result<void> Fleet::report(const std::string& identity, const wire::Commit& comm
   if (!same) ledger.since_ms = now_ms;
   ledger.last = commit;
   ledger.reported_ms = now_ms;
-  if (commit.state == wire::CommitState::kActive) ledger.active_version = commit.version;
+  if (commit.state == wire::CommitState::kActive) {
+    if (ledger.active_version != commit.version)
+      ledger.took_ms = measures_.took_ms(identity, commit, now_ms);
+    ledger.active_version = commit.version;
+  }
   refusals_.erase(identity);
   node->seen_ms = now_ms;
   return {};
 }
 
-void Fleet::refused(const std::string& identity, const Error& why) {
-  const MutexLock lock(mutex_);
-  if (refusals_.size() >= kRefusalsMax && !refusals_.contains(identity)) return;
-  refusals_[identity] = {why.code, why.message.substr(0, kRefusalBytesMax)};
-}
-
-bool Fleet::has_refused(const std::string& identity) {
-  const MutexLock lock(mutex_);
-  return refusals_.contains(identity);
-}
-
 Result<void> Fleet::write(const Pending& pending) {
-  return sqlite_try("cannot write the fleet database", [&] {
+  std::vector<std::string> forgotten;
+  std::vector<TimeMs> took_ms;
+  NOTP_TRY(sqlite_try("cannot write the fleet database", [&] {
     SQLite::Transaction transaction(*database_);
     SQLite::Statement nodes(*database_, kUpsertNode);
+    SQLite::Statement before(*database_, kActiveBefore);
     SQLite::Statement ledgers(*database_, kUpsertLedger);
     SQLite::Statement attestations(*database_, kAttestation);
+    SQLite::Statement lags(*database_, kLag);
     for (const auto& [identity, node] : pending) {
       SQLite::bind(nodes, identity, node.user_agent, static_cast<int>(node.connected), node.seen_ms,
                    static_cast<int>(node.seen));
       nodes.exec();
       nodes.reset();
+      if (node.lag_since_ms) {
+        SQLite::bind(lags, identity, *node.lag_since_ms);
+        lags.exec();
+        lags.reset();
+      }
       if (node.subscriptions) keep_subscriptions(*database_, identity, *node.subscriptions);
       for (const auto& [id, ledger] : node.ledgers) {
+        if (ledger.took_ms) {
+          // A node repeats what is active when it connects again.
+          SQLite::bind(before, identity, static_cast<int64_t>(id.zone), id.name);
+          const bool is_known =
+              before.executeStep() &&
+              static_cast<uint64_t>(before.getColumn(0).getInt64()) == ledger.active_version;
+          if (!is_known) took_ms.push_back(*ledger.took_ms);
+          before.reset();
+        }
         SQLite::bind(
             ledgers, identity, static_cast<int64_t>(id.zone), id.name,
             static_cast<int64_t>(ledger.last.version), static_cast<int>(ledger.last.state),
@@ -387,9 +411,12 @@ Result<void> Fleet::write(const Pending& pending) {
         attestations.reset();
       }
     }
-    forget_nodes(*database_, bounds_.nodes);
+    forgotten = forget_nodes(*database_, bounds_.nodes);
     transaction.commit();
-  });
+  }));
+  forget_lags(forgotten);
+  measures_.activated(took_ms);
+  return {};
 }
 
 // Merges unwritten changes below newer ones. The limits apply to both together, however long the
@@ -405,9 +432,13 @@ void Fleet::take_back(Pending unwritten) {
     }
     node.seen_ms = std::max(node.seen_ms, newer.seen_ms);
     if (newer.subscriptions) node.subscriptions = std::move(newer.subscriptions);
+    if (newer.lag_since_ms) node.lag_since_ms = newer.lag_since_ms;
     for (auto& [id, ledger] : newer.ledgers) {
       PendingLedger& older = node.ledgers[id];
-      if (!ledger.active_version) ledger.active_version = older.active_version;
+      if (!ledger.active_version) {
+        ledger.active_version = older.active_version;
+        ledger.took_ms = older.took_ms;
+      }
       older = std::move(ledger);
       if (node.ledgers.size() <= kLedgersPerNodeMax) continue;
       node.ledgers.erase(std::ranges::min_element(
@@ -426,7 +457,8 @@ void Fleet::take_back(Pending unwritten) {
 void Fleet::run() {
   MutexLock lock(mutex_);
   while (!stopping_ || !pending_.empty() || !requests_.empty()) {
-    while (!stopping_ && pending_.empty() && requests_.empty()) wake_.wait(lock);
+    while (!stopping_ && pending_.empty() && requests_.empty() && !measures_.has_to_count())
+      wake_.wait(lock);
     const auto flush_at = std::chrono::steady_clock::now() + std::chrono::milliseconds(kFlushMs);
     while (!stopping_ && requests_.empty() &&
            wake_.wait_until(lock, flush_at) == std::cv_status::no_timeout) {
@@ -439,6 +471,10 @@ void Fleet::run() {
     lock.lock();
     conclude(written, std::move(batch), requests);
     if (stopping_ && failing_) return;
+    if (stopping_ || !written || !measures_.has_to_count()) continue;
+    lock.unlock();
+    count_nodes();
+    lock.lock();
   }
 }
 
@@ -453,6 +489,7 @@ Result<void> Fleet::serve(const Pending& batch, const Requests& requests) {
 }
 
 void Fleet::conclude(const Result<void>& written, Pending batch, const Requests& requests) {
+  if (!batch.empty()) measures_.changed();
   if (!written) take_back(std::move(batch));
   if (!written && !failing_) log::write(log::Level::kError, "fleet_write_failed", written.error());
   failing_ = !written;
@@ -484,6 +521,7 @@ Result<Fleet::Page> Fleet::list(const std::string& after, size_t rows_max) {
   for (wire::NodeRow& row : page.nodes) {
     show_attestations(row);
     show_refusal(row);
+    row.lag_since_ms = lags_.since_ms(row.identity);
   }
   return page;
 }
@@ -509,21 +547,6 @@ void Fleet::show_attestations(wire::NodeRow& row) const {
     const auto attestation = node->second.find(ledger.ledger);
     if (attestation != node->second.end() && attestation->second.version == ledger.active_version)
       ledger.vouched_ms = std::max(ledger.vouched_ms, attestation->second.issued_ms);
-  }
-}
-
-void Fleet::show_refusal(wire::NodeRow& row) const {
-  const auto found = refusals_.find(row.identity);
-  if (found == refusals_.end()) return;
-  const Refusal& refusal = found->second;
-  const auto is_named = [&](const wire::NodeLedger& ledger) {
-    return names_ledger(refusal.message, ledger.ledger);
-  };
-  const bool names_none = std::ranges::none_of(row.ledgers, is_named);
-  for (wire::NodeLedger& ledger : row.ledgers) {
-    if (!names_none && !is_named(ledger)) continue;
-    ledger.code = static_cast<uint32_t>(refusal.code);
-    ledger.message = refusal.message;
   }
 }
 

@@ -13,6 +13,8 @@
 #include "common/limits.hpp"
 #include "common/mutex.hpp"
 #include "common/result.hpp"
+#include "notp-server/fleet/log_lags.hpp"
+#include "notp-server/fleet/measures.hpp"
 #include "protocol/trust/statements.hpp"
 #include "protocol/wire/messages.hpp"
 
@@ -77,6 +79,21 @@ class Fleet {
   // head was the newest when the statement was issued.
   void attested(const std::string& identity, const trust::Freshness& statement);
 
+  // What becomes of a node's log of decision records: as in LogLags, which says what a lag is.
+  void log_offered(const std::string& identity, uint64_t oldest_age_ms, TimeMs now_ms);
+  void log_compared(const std::string& identity, bool has_all, TimeMs now_ms);
+  void segment_arrived(const std::string& identity, TimeMs arrived_ms);
+  void segment_stored(const std::string& identity, TimeMs arrived_ms, uint64_t oldest_age_ms);
+  void segment_not_stored(const std::string& identity, TimeMs arrived_ms);
+  // Since when records are missing of the node that is furthest behind; 0: none are of any node.
+  TimeMs log_lag_since_ms();
+
+  // Counts the nodes from now on, and tells `activated` how long releases took: once for each node
+  // and release, after the report is written, on the owner's thread. Two releases that a node
+  // activates within kFlushMs count once. Before the first report.
+  void measure(std::function<void(TimeMs took_ms)> activated);
+  Measures& measures() { return measures_; }
+
   // Nodes by identity, after `after`, with all reports so far; head_version is left 0, `freshness`
   // is as the node last reported, `vouched_ms` that of its active release; 0: never attested.
   // `more`: rows were left out because their number or a Response's size is reached. Blocks on the
@@ -101,6 +118,7 @@ class Fleet {
     TimeMs since_ms = 0;
     TimeMs reported_ms = 0;
     std::optional<uint64_t> active_version;  // if one was reported since the last write
+    std::optional<TimeMs> took_ms;           // to make it active, if that is measured
   };
   struct PendingNode {
     bool seen = false;  // user_agent and connected are set
@@ -110,6 +128,7 @@ class Fleet {
     std::optional<std::vector<model::LedgerId>> subscriptions;  // if they are known
     std::map<model::LedgerId, PendingLedger> ledgers;
     std::map<std::pair<model::LedgerId, uint64_t>, TimeMs> attested;  // by ledger and version
+    std::optional<TimeMs> lag_since_ms;                               // if it is to be written
   };
   // The last head attested on an open session.
   struct Attestation {
@@ -129,7 +148,7 @@ class Fleet {
   using Requests = std::vector<std::shared_ptr<Request>>;
   using Pending = std::map<std::string, PendingNode>;
 
-  Fleet(std::unique_ptr<SQLite::Database> database, Bounds bounds);
+  Fleet(std::unique_ptr<SQLite::Database> database, Bounds bounds, LogLags lags);
   void run();
   Result<void> serve(const Pending& batch, const Requests& requests);
   void conclude(const Result<void>& written, Pending batch, const Requests& requests)
@@ -140,6 +159,11 @@ class Fleet {
   void keep_attestation(const std::string& identity, const model::LedgerId& ledger,
                         const Attestation& attestation) NOTP_REQUIRES(mutex_);
   void keep_attestations(const std::string& identity) NOTP_REQUIRES(mutex_);
+  // Has the lag of the node's log written, if that is due.
+  void keep_lag(const std::string& identity, bool has_departed) NOTP_REQUIRES(mutex_);
+  void forget_lags(const std::vector<std::string>& forgotten);
+  // Counts a page of them.
+  void count_nodes();
   void show_refusal(wire::NodeRow& row) const NOTP_REQUIRES(mutex_);
   bool has_refused(const std::string& identity);
   void show_attestations(wire::NodeRow& row) const NOTP_REQUIRES(mutex_);
@@ -148,6 +172,7 @@ class Fleet {
 
   const std::unique_ptr<SQLite::Database> database_;  // used only by the owner's thread
   const Bounds bounds_;
+  Measures measures_;
 
   Mutex mutex_;
   ConditionVariable wake_;
@@ -157,6 +182,7 @@ class Fleet {
   // Of nodes that are connected.
   std::map<std::string, std::map<model::LedgerId, Attestation>> attested_ NOTP_GUARDED_BY(mutex_);
   std::map<std::string, Refusal> refusals_ NOTP_GUARDED_BY(mutex_);
+  LogLags lags_ NOTP_GUARDED_BY(mutex_);  // of all nodes that ever offered a log
   Requests requests_ NOTP_GUARDED_BY(mutex_);
   bool stopping_ NOTP_GUARDED_BY(mutex_) = false;
   // The last write failed: logged once, not five times a second.

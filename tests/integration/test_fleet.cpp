@@ -239,6 +239,7 @@ PRAGMA user_version = 1;)");
     CHECK(old.since_ms == 800);
     CHECK(old.freshness == trust::FreshnessState::kUntracked);
     CHECK(old.vouched_ms == 0);
+    CHECK_FALSE(fleet->list("", 1)->nodes.at(0).lag_since_ms);
     fleet->attested(node(1), statement(7, 5000));
     REQUIRE(fleet->node_seen(node(1), "", false, 5001).has_value());
     REQUIRE(fleet->flush().has_value());
@@ -301,6 +302,7 @@ TEST_CASE("a database that holds 66 ledgers of one node is brought within the bo
   {
     const auto database = open_database(file);
     (*database)->exec("DROP TABLE subscriptions");
+    (*database)->exec("ALTER TABLE nodes DROP COLUMN lag_since_ms");
     (*database)->exec("ALTER TABLE node_ledgers DROP COLUMN reported_ms");
     (*database)->exec("PRAGMA user_version = 2");
     (*database)->exec("INSERT INTO nodes VALUES ('" + node(1) + "', 'old', 1, 900)");

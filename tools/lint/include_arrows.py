@@ -69,6 +69,17 @@ RULES: Rules = {
         ["common/", "protocol/", "notp-server/registry/registry.hpp"],
         "rights follow from identities alone; the deny list is read from a release",
     ),
+    "notp-server/backup/": (
+        [
+            "common/",
+            *CORES,
+            "notp-server/audit/day_database.hpp",
+            "notp-server/registry/registry.hpp",
+            "notp-server/registry/repository_",
+            "notp-server/trust/",
+        ],
+        "what is copied and checked are files; it serves no one and needs no running store",
+    ),
     "notp-server/enroll/": (
         ["common/", "protocol/", "notp-server/authz/", "notp-server/registry/registry.hpp"],
         "who is let in is decided apart from what is published",
@@ -174,7 +185,7 @@ CONFINED: list[tuple[str, list[str], str]] = [
     (r"git2(/|\.h$)", ["notp-server/registry/git_"], "libgit2's traps are met in one component"),
     (
         r"SQLiteCpp/|sqlite3\.h$|common/storage/sqlite",
-        ["common/storage/sqlite", "notp-client/store/", "notp-client/spool/", "notp-client/opa_log/", "notp-server/fleet/", "notp-server/audit/", "notp-server/enroll/join_tokens"],
+        ["common/storage/sqlite", "notp-client/store/", "notp-client/spool/", "notp-client/opa_log/", "notp-server/fleet/", "notp-server/audit/", "notp-server/backup/database_", "notp-server/enroll/join_tokens"],
         "one connection for each file, owned by the store whose file it is",
     ),
     (

@@ -22,6 +22,7 @@ NAMESPACES = {
     "notp-server/app/": "notp::server",
     "notp-server/audit/": "notp::audit",
     "notp-server/authz/": "notp::authz",
+    "notp-server/backup/": "notp::backup",
     "notp-server/enroll/": "notp::enroll",
     "notp-server/fleet/": "notp::fleet",
     "notp-server/publish/": "notp::publish",

@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "common/command_tree.hpp"
+
 namespace notp::cli {
 namespace {
 
@@ -163,6 +165,7 @@ App::App() : tree_(kDescription, "notp"), commands_(tree_) {
   tree_.set_help_flag("-h,--help", "Print this help");
   tree_.set_version_flag("--version", "notp " NOTP_VERSION);
   tree_.get_formatter()->column_width(36);
+  add_command_tree_flag(tree_);
   add_global_flags(tree_, flags_);
   tree_.footer("See 'notp --help' for the global options and exit codes.");
   add_init(commands_);
