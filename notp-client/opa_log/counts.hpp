@@ -63,6 +63,8 @@ class SourceCounts {
   std::vector<Missing> settle(TimeMs now_ms);
 
   const std::map<std::string, Instance>& instances() const { return instances_; }
+  // Those that no instance has used up: an agent that is killed again must still know of them.
+  uint64_t unattributed() const { return unattributed_; }
 
  private:
   struct Poll {

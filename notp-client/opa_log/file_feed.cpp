@@ -36,7 +36,7 @@ struct FileFeed::State : std::enable_shared_from_this<FileFeed::State> {
 void FileFeed::State::report(std::string text) {
   const MutexLock lock(mutex);
   if (!text.empty() && text != status.trouble)
-    log::warn("opa_log_file", {{"file", options.file.string()}, {"trouble", text}});
+    log::warn("opa_log_file", {{"file", options.file.string()}, {"message", text}});
   status.trouble = std::move(text);
 }
 

@@ -10,6 +10,8 @@
 namespace notp::opa_log {
 namespace {
 
+// The row of events whose instance is not known, among those of the instances.
+constexpr const char* kUnattributed = "";
 constexpr std::string_view kDoing = "the ids of OPA's decisions";
 
 // The database is moved with what belongs to it.
@@ -79,6 +81,10 @@ Result<IdsPlace> IdsFile::load(KnownEvents& known, SourceCounts& counts) {
     while (instances.executeStep()) {
       SourceCounts::Instance state;
       state.recorded = static_cast<uint64_t>(instances.getColumn(1).getInt64());
+      if (instances.getColumn(0).getString() == kUnattributed) {
+        counts.restore_unattributed(state.recorded);
+        continue;
+      }
       state.reported = static_cast<uint64_t>(instances.getColumn(2).getInt64());
       if (!instances.getColumn(3).isNull())
         state.answered = static_cast<uint64_t>(instances.getColumn(3).getInt64());
@@ -161,6 +167,11 @@ Result<void> IdsFile::commit(const Batch& batch, const KnownEvents& known,
       count.exec();
       count.reset();
     }
+    count.bind(1, kUnattributed);
+    count.bind(2, static_cast<int64_t>(counts.unattributed()));
+    count.bind(3, 0);
+    count.bind(4);
+    count.exec();
     SQLite::Statement place(*database_,
                             "INSERT OR REPLACE INTO place (id, log, through, gaps, inode, offset, "
                             "head, head_bytes) VALUES (1, ?, ?, ?, ?, ?, ?, ?)");

@@ -163,7 +163,8 @@ void check_kills_beside_opa(const std::string& feed, bool kills_opa) {
   }
   const size_t recorded = shop.site.check_all();
   CHECK(recorded >= shop.asked);
-  CHECK(shop.site.verify().status == 0);
+  const CliResult verified = shop.site.verify();
+  CHECK_MESSAGE(verified.status == 0, verified.output << verified.error);
   record_result(
       fmt::format("{} killed, OPA's feed is {}", kills_opa ? "agent and OPA" : "an agent", feed),
       fmt::format("{} kills, seed {}, {} decisions answered, {} recorded", kills, kSeed, shop.asked,

@@ -11,6 +11,7 @@
 #include "notp-client/opa_log/counts.hpp"
 #include "notp-client/opa_log/dedup.hpp"
 #include "notp-client/opa_log/file_feed.hpp"
+#include "notp-client/opa_log/ids_file.hpp"
 #include "notp-client/opa_log/intake.hpp"
 #include "notp-client/opa_log/log_file.hpp"
 #include "notp-client/opa_log/opa_log_metrics.hpp"
@@ -546,6 +547,29 @@ TEST_CASE("late events and those of a killed agent are no gap") {
   const auto missing = restarted.settle(10'000);
   REQUIRE(missing.size() == 1);
   CHECK(missing[0].count == 1);
+}
+
+TEST_CASE(
+    "events of a killed agent are no gap either when the next one is killed before it settles") {
+  const TemporaryFolder folder;
+  const auto reopened = [&](SourceCounts& counts) {
+    KnownEvents known;
+    auto file = IdsFile::open(folder.path());
+    REQUIRE(file);
+    REQUIRE((*file)->load(known, counts));
+    return *std::move(file);
+  };
+  {
+    SourceCounts counts;
+    counts.restore("a", {.recorded = 10, .reported = 0, .answered = 12});
+    counts.restore_unattributed(4);
+    REQUIRE(reopened(counts)->commit({}, KnownEvents(), counts));
+  }
+  SourceCounts counts;
+  (void)reopened(counts);
+  counts.polled("a", 14, 1'000);
+  CHECK(counts.settle(10'000).empty());
+  CHECK(counts.unattributed() == 0);
 }
 
 }  // namespace notp::opa_log
