@@ -29,12 +29,13 @@ std::string SetupFinding::text() const {
 }
 
 void SetupReport::add(Kind kind, std::string subject, std::string problem, std::string advice,
-                      ErrorCode code) {
-  findings_.push_back({kind, std::move(subject), std::move(problem), std::move(advice), code});
+                      ErrorCode code, std::string_view name) {
+  findings_.push_back(
+      {kind, std::move(subject), std::move(problem), std::move(advice), code, name});
 }
 
-void SetupReport::add(Kind kind, const Error& error, std::string advice) {
-  add(kind, {}, error.message, std::move(advice), error.code);
+void SetupReport::add(Kind kind, const Error& error, std::string advice, std::string_view name) {
+  add(kind, {}, error.message, std::move(advice), error.code, name);
 }
 
 size_t SetupReport::errors() const {
@@ -71,6 +72,17 @@ std::string SetupReport::text() const {
   return out + fmt::format("{} problem{}\n", count, count == 1 ? "" : "s");
 }
 
+json::array SetupReport::document() const {
+  json::array out;
+  for (const SetupFinding& finding : findings_)
+    out.push_back(json::object{{"name", finding.name},
+                               {"severity", finding.kind == Kind::kWarning ? "warning" : "error"},
+                               {"subject", finding.subject},
+                               {"problem", finding.problem},
+                               {"advice", finding.advice}});
+  return out;
+}
+
 void check_data_folder(const std::string& folder, SetupReport& report) {
   using Kind = SetupFinding::Kind;
   std::error_code error;
@@ -79,15 +91,18 @@ void check_data_folder(const std::string& folder, SetupReport& report) {
   while (!fs::exists(at, error) && at.has_relative_path()) at = at.parent_path();
   if (!fs::is_directory(at, error))
     return report.add(Kind::kRefused, folder, fmt::format("{} is not a folder", at.string()),
-                      "name another data_dir, or move that file away", ErrorCode::kIo);
+                      "name another data_dir, or move that file away", ErrorCode::kIo,
+                      "data_folder");
   if (is_on_read_only_disk(at))
     return report.add(is_there ? Kind::kWarning : Kind::kRefused, folder,
-                      "lies on a disk that is read-only", "make the disk writable", ErrorCode::kIo);
+                      "lies on a disk that is read-only", "make the disk writable", ErrorCode::kIo,
+                      "disk_read_only");
   if (may_write(at)) return;
   report.add(Kind::kRefused, folder,
              is_there ? "cannot be written by this user"
                       : fmt::format("is not there and cannot be made in {}", at.string()),
-             "give it to the user of this program, or run as its owner", ErrorCode::kIo);
+             "give it to the user of this program, or run as its owner", ErrorCode::kIo,
+             "data_folder");
 }
 
 }  // namespace notp

@@ -3,11 +3,16 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "common/json/json.hpp"
 #include "common/result.hpp"
 
 namespace notp {
+
+// The name of a finding that needs none of its own.
+inline constexpr std::string_view kConfigurationFault = "configuration";
 
 struct SetupFinding {
   enum class Kind : uint8_t {
@@ -20,6 +25,8 @@ struct SetupFinding {
   std::string problem;
   std::string advice;  // the remedy
   ErrorCode code = ErrorCode::kConfig;
+  // Which fault it is, in snake case; stable: scripts and `notp doctor` tell findings by it.
+  std::string_view name = kConfigurationFault;
 
   std::string text() const;  // "subject: problem; advice"
 };
@@ -33,9 +40,10 @@ class SetupReport {
   using Kind = SetupFinding::Kind;
 
   void add(Kind kind, std::string subject, std::string problem, std::string advice,
-           ErrorCode code = ErrorCode::kConfig);
+           ErrorCode code = ErrorCode::kConfig, std::string_view name = kConfigurationFault);
   // The same for an error whose message names its subject.
-  void add(Kind kind, const Error& error, std::string advice = {});
+  void add(Kind kind, const Error& error, std::string advice = {},
+           std::string_view name = kConfigurationFault);
 
   const std::vector<SetupFinding>& findings() const { return findings_; }
   // Counts all but warnings.
@@ -47,6 +55,8 @@ class SetupReport {
   void log_rest() const;
   // For a person: a line each, and "the configuration is valid" when there are no errors.
   std::string text() const;
+  // For a program: [{"name", "severity": "error" or "warning", "subject", "problem", "advice"}].
+  json::array document() const;
 
  private:
   std::vector<SetupFinding> findings_;

@@ -25,7 +25,9 @@ bool may(const fs::path& file, int access) {
 
 void check_registry(const ClientConfig& config, SetupReport& report) {
   const auto at = HostPort::parse(config.host.registry);
-  if (!at) return report.add(Kind::kRefused, "registry", at.error().message, {});
+  if (!at)
+    return report.add(Kind::kRefused, "registry", at.error().message, {}, ErrorCode::kConfig,
+                      "registry_address");
   const transport::TlsFiles& tls = config.tls;
   const auto& expected = config.host.registry_identity;
   if (expected && !tls.identities.may_give(session::Role::kRegistry, *expected, tls.trust_domain,
@@ -36,22 +38,25 @@ void check_registry(const ClientConfig& config, SetupReport& report) {
                "the built-in form as identity.builtin_ca");
   if (const auto good = check_reachable_address(config.host.registry); !good)
     report.add(at->port == 0 ? Kind::kUseless : Kind::kWarning, "registry", good.error().message,
-               {});
+               {}, ErrorCode::kConfig, "registry_address");
 }
 
 // An old pinned root is fine for a node whose chain has moved on from it.
 void check_root(const ClientConfig& config, TimeMs wall_ms, SetupReport& report) {
   const std::string file = config.root.string();
   const auto envelope = read_file(config.root, limits::kEnvelopeBytesMax);
-  if (!envelope) return report.add(Kind::kRefused, envelope.error(), kPutFileThere);
+  if (!envelope)
+    return report.add(Kind::kRefused, envelope.error(), kPutFileThere, "file_unreadable");
   const auto root = trust::verify_pinned_root(*envelope, config.agent.trust_domain);
-  if (!root) return report.add(Kind::kRefused, file, root.error().message, {});
+  if (!root)
+    return report.add(Kind::kRefused, file, root.error().message, {}, ErrorCode::kConfig,
+                      "root_invalid");
   if (root->expires_ms == 0 || wall_ms < root->expires_ms) return;
   std::error_code ignored;
   const bool has_store = fs::exists(config.data_dir / store::kStoreFile, ignored);
   report.add(has_store ? Kind::kWarning : Kind::kUseless, file,
              fmt::format("root v{} expired at {}", root->version, utc_time(root->expires_ms)),
-             "put the newest root there, or set this clock");
+             "put the newest root there, or set this clock", ErrorCode::kConfig, "root_expired");
 }
 
 void check_folder_pdp(const pdp::FolderOptions& folder, SetupReport& report) {
@@ -73,7 +78,8 @@ void check_pdp(const ClientConfig& config, SetupReport& report) {
   const std::string program = rego::worker_program(config.pdp.embedded.engine.worker);
   if (const auto started = rego::WorkerProcess::start({.program = program}); !started)
     report.add(Kind::kUseless, "pdp.worker", started.error().message,
-               "install notp-pdp there; without it no release is activated");
+               "install notp-pdp there; without it no release is activated", ErrorCode::kConfig,
+               "worker_missing");
   if (config.pdp.kind == pdp::PdpKind::kFolder) check_folder_pdp(config.pdp.folder, report);
   std::error_code ignored;
   if (config.pdp.kind == pdp::PdpKind::kOpa && fs::exists(config.opa_secret(), ignored))
@@ -108,6 +114,26 @@ SetupReport check_setup(const ClientConfig& config, TimeMs wall_ms) {
   check_pdp(config, report);
   check_api(config, wall_ms, report);
   return report;
+}
+
+json::object setup_document(const ClientConfig& config, const SetupReport& report) {
+  json::array keys{config.tls.private_key.string()};
+  if (config.api.listen_tls) keys.emplace_back(config.api.listen_tls->private_key.string());
+  json::array folders{json::object{{"name", "data_dir"}, {"path", config.data_dir.string()}}};
+  if (config.decisions.records)
+    folders.push_back(
+        json::object{{"name", "decisions"}, {"path", config.decisions.folder.string()}});
+  const auto& listen = config.api.listen;
+  const bool has_address = listen && listen->port != 0;
+  const HostPort at = has_address ? HostPort{listen->address, listen->port} : HostPort{};
+  return {{"findings", report.document()},
+          {"errors", report.errors()},
+          {"settings", config.fixed},
+          {"route", config.host.route.text()},
+          {"keys", std::move(keys)},
+          {"folders", std::move(folders)},
+          {"status_url", has_address ? fmt::format("http://{}", at.text()) : std::string()},
+          {"opa_url", config.pdp.kind == pdp::PdpKind::kOpa ? config.pdp.opa.url : std::string()}};
 }
 
 }  // namespace notp::client

@@ -11,4 +11,8 @@ namespace notp::client {
 // decides with what it has stored.
 SetupReport check_setup(const ClientConfig& config, TimeMs wall_ms);
 
+// What `--check -o json` prints: the findings, and what a look from outside needs to go on: the
+// settings that count after defaults and variables, keys, folders and the address of the status.
+json::object setup_document(const ClientConfig& config, const SetupReport& report);
+
 }  // namespace notp::client

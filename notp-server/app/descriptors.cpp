@@ -36,4 +36,10 @@ serve::AdmissionLimits fit_descriptors(serve::AdmissionLimits wanted, size_t des
   return wanted;
 }
 
+size_t descriptors_for(const serve::AdmissionLimits& wanted) {
+  const size_t usable =
+      std::max(wanted.handshakes_max * 4, wanted.handshakes_max + wanted.sessions_max);
+  return usable + kDescriptorsKept;
+}
+
 }  // namespace notp::server

@@ -16,4 +16,7 @@ Result<size_t> raise_descriptor_limit();
 // shares, and repositories, databases and workers get the rest.
 serve::AdmissionLimits fit_descriptors(serve::AdmissionLimits wanted, size_t descriptors);
 
+// The smallest limit of descriptors under which fit_descriptors() reduces nothing.
+size_t descriptors_for(const serve::AdmissionLimits& wanted);
+
 }  // namespace notp::server

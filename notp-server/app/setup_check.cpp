@@ -8,6 +8,7 @@
 #include "common/limits.hpp"
 #include "common/rego/host/worker_process.hpp"
 #include "common/storage/files.hpp"
+#include "notp-server/app/descriptors.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/tls_check.hpp"
@@ -23,7 +24,8 @@ void check_worker(const std::string& configured, SetupReport& report) {
   const auto started = rego::WorkerProcess::start({.program = rego::worker_program(configured)});
   if (!started)
     report.add(Kind::kUseless, "validation.worker", started.error().message,
-               "install notp-pdp there; without it nothing can be published");
+               "install notp-pdp there; without it nothing can be published", ErrorCode::kConfig,
+               "worker_missing");
 }
 
 void check_freshness_key(const trust::FreshnessOptions& options, const trust::Root* root,
@@ -32,7 +34,7 @@ void check_freshness_key(const trust::FreshnessOptions& options, const trust::Ro
   std::optional<PublicKey> own;
   if (!file.empty()) {
     const auto pem = read_file(file, limits::kPemBytesMax);
-    if (!pem) return report.add(Kind::kRefused, pem.error(), kPutFileThere);
+    if (!pem) return report.add(Kind::kRefused, pem.error(), kPutFileThere, "file_unreadable");
     auto key = PrivateKey::from_pem(*pem);
     if (!key) return report.add(Kind::kRefused, file, key.error().message, {});
     own = key->public_key();
@@ -41,11 +43,12 @@ void check_freshness_key(const trust::FreshnessOptions& options, const trust::Ro
   if (!own)
     return report.add(Kind::kUseless, "freshness.private_key",
                       "the root names a freshness key, and none is configured: nodes will age",
-                      "name the file of that key");
+                      "name the file of that key", ErrorCode::kConfig, "freshness_key_missing");
   if (std::ranges::find(root->freshness_keys, *own) == root->freshness_keys.end())
     report.add(Kind::kUseless, file,
                fmt::format("is not the freshness key of root v{}: nodes will age", root->version),
-               "name the key of that root, or make the next root with this one");
+               "name the key of that root, or make the next root with this one", ErrorCode::kConfig,
+               "freshness_key_wrong");
 }
 
 void check_deny_list(const ServerConfig& config, const trust::Root& root, SetupReport& report) {
@@ -59,13 +62,14 @@ void check_deny_list(const ServerConfig& config, const trust::Root& root, SetupR
                fmt::format("root v{} has no publisher for {}, so that no identity can be shut out",
                            root.version, config.deny_list->text()),
                "name a ledger that has a publisher, or give this one to a publisher in the next "
-               "root");
+               "root",
+               ErrorCode::kConfig, "deny_list_undelegated");
 }
 
 void check_root(const ServerConfig& config, TimeMs wall_ms, SetupReport& report) {
   const auto root =
       trust::RootStore::look(config.data_dir / "roots", config.root, config.trust_domain, wall_ms);
-  if (!root) report.add(Kind::kRefused, root.error());
+  if (!root) report.add(Kind::kRefused, root.error(), {}, "root_invalid");
   check_freshness_key(config.freshness, root ? root->get() : nullptr, report);
   if (!root) return;
   if ((*root)->expires_ms != 0 && wall_ms >= (*root)->expires_ms)
@@ -73,9 +77,10 @@ void check_root(const ServerConfig& config, TimeMs wall_ms, SetupReport& report)
         Kind::kUseless, config.root.string(),
         fmt::format("root v{}, the newest, expired at {}: no node accepts a release under it",
                     (*root)->version, utc_time((*root)->expires_ms)),
-        "publish the next root, or set this clock");
+        "publish the next root, or set this clock", ErrorCode::kConfig, "root_expired");
   else if (const std::string soon = trust::root_expiry_text(**root, wall_ms); !soon.empty())
-    report.add(Kind::kWarning, config.root.string(), soon, {});
+    report.add(Kind::kWarning, config.root.string(), soon, {}, ErrorCode::kConfig,
+               "root_ends_soon");
   check_deny_list(config, **root, report);
 }
 
@@ -148,6 +153,27 @@ SetupReport check_setup(const ServerConfig& config, TimeMs wall_ms) {
   check_enrollment(config, wall_ms, report);
   check_worker(config.validation_worker, report);
   return report;
+}
+
+json::object setup_document(const ServerConfig& config, const SetupReport& report) {
+  json::array keys{config.tls.private_key.string()};
+  if (!config.freshness.private_key.empty())
+    keys.emplace_back(config.freshness.private_key.string());
+  if (config.enroll) keys.emplace_back(config.enroll->authority.private_key.string());
+  json::array folders{json::object{{"name", "data_dir"}, {"path", config.data_dir.string()}}};
+  if (config.audit.enabled)
+    folders.push_back(json::object{{"name", "audit"}, {"path", config.audit.folder.string()}});
+  const serve::AdmissionLimits& limits = config.service.serve.limits;
+  return {{"findings", report.document()},
+          {"errors", report.errors()},
+          {"trust_domain", config.trust_domain},
+          {"listen", config.service.serve.listen},
+          {"health_listen", config.health_listen},
+          {"deny_list", config.deny_list ? config.deny_list->text() : std::string()},
+          {"keys", std::move(keys)},
+          {"folders", std::move(folders)},
+          {"sessions", limits.sessions_max},
+          {"descriptors_needed", descriptors_for(limits)}};
 }
 
 }  // namespace notp::server

@@ -10,4 +10,8 @@ namespace notp::server {
 // refused here, and logs the other findings.
 SetupReport check_setup(const ServerConfig& config, TimeMs wall_ms);
 
+// What `--check -o json` prints: the findings, and what a look from outside needs to go on: the
+// addresses, files and folders that count after defaults and variables.
+json::object setup_document(const ServerConfig& config, const SetupReport& report);
+
 }  // namespace notp::server

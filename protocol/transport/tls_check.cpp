@@ -34,7 +34,7 @@ constexpr TimeMs kEndsSoonMs = 14LL * 24 * 3600 * 1000;
 std::optional<tls::Pem> read(const std::filesystem::path& file, SetupReport& report) {
   auto pem = tls::read_pem(file);
   if (pem) return *std::move(pem);
-  report.add(Kind::kRefused, pem.error(), kPutFileThere);
+  report.add(Kind::kRefused, pem.error(), kPutFileThere, "file_unreadable");
   return std::nullopt;
 }
 
@@ -42,16 +42,16 @@ void check_dates(const std::string& name, X509* certificate, TimeMs wall_ms, Set
   const TimeMs from_ms = tls::time_of(X509_get0_notBefore(certificate));
   const TimeMs until_ms = tls::time_of(X509_get0_notAfter(certificate));
   if (wall_ms >= until_ms)
-    return report.add(Kind::kUseless, name,
-                      fmt::format("the certificate ended at {}", utc_time(until_ms)),
-                      "issue a new one, or set this clock");
+    return report.add(
+        Kind::kUseless, name, fmt::format("the certificate ended at {}", utc_time(until_ms)),
+        "issue a new one, or set this clock", ErrorCode::kConfig, "certificate_ended");
   if (wall_ms < from_ms)
     return report.add(Kind::kUseless, name,
                       fmt::format("the certificate is valid only from {} on", utc_time(from_ms)),
-                      "set this clock, or wait");
+                      "set this clock, or wait", ErrorCode::kConfig, "certificate_not_begun");
   if (until_ms - wall_ms < std::min(kEndsSoonMs, (until_ms - from_ms) / kLifePartLeft))
     report.add(Kind::kWarning, name, fmt::format("the certificate ends at {}", utc_time(until_ms)),
-               "replace it before");
+               "replace it before", ErrorCode::kConfig, "certificate_ends_soon");
 }
 
 // Loads the certificate and its key into a separate context; null when there is no certificate.
@@ -61,13 +61,13 @@ Context load_pair(const std::filesystem::path& certificate, const std::filesyste
   const auto certificate_pem = read(certificate, report);
   const bool is_loaded = certificate_pem && [&] {
     auto used = tls::use_certificate(context.get(), *certificate_pem);
-    if (!used) report.add(Kind::kRefused, used.error());
+    if (!used) report.add(Kind::kRefused, used.error(), {}, "certificate_unusable");
     return used.has_value();
   }();
   const auto key_pem = key == certificate ? certificate_pem : read(key, report);
   if (is_loaded && key_pem)
     if (const auto used = tls::use_key(context.get(), *key_pem); !used)
-      report.add(Kind::kRefused, used.error());
+      report.add(Kind::kRefused, used.error(), {}, "key_mismatch");
   if (!is_loaded) context.reset();
   return context;
 }
@@ -77,7 +77,7 @@ Store load_authorities(const std::filesystem::path& file, SetupReport& report) {
   const auto pem = read(file, report);
   if (!pem) return nullptr;
   if (const auto added = tls::add_authorities(store.get(), *pem); !added) {
-    report.add(Kind::kRefused, added.error());
+    report.add(Kind::kRefused, added.error(), {}, "authorities_unusable");
     return nullptr;
   }
   return store;
@@ -108,7 +108,8 @@ void check_chain(const TlsFiles& files, SSL_CTX* own, X509_STORE* authorities, S
   report.add(Kind::kUseless, files.certificate.string(),
              fmt::format("the certificate does not chain to one in {} ({})",
                          files.authorities.string(), X509_verify_cert_error_string(why)),
-             "use a certificate of that authority, or add its CA there");
+             "use a certificate of that authority, or add its CA there", ErrorCode::kConfig,
+             "certificate_untrusted");
 }
 
 void check_identity(const TlsFiles& files, SSL_CTX* own, X509_STORE* built_in, Side side,
@@ -116,7 +117,7 @@ void check_identity(const TlsFiles& files, SSL_CTX* own, X509_STORE* built_in, S
   X509* const leaf = SSL_CTX_get0_certificate(own);
   const auto tell = [&](const Error& error) {
     report.add(side == Side::kServer ? Kind::kRefused : Kind::kUseless, files.certificate.string(),
-               error.message, {}, error.code);
+               error.message, {}, error.code, "certificate_identity");
   };
   const auto uri = identity_uri(leaf, side);
   if (!uri) return tell(uri.error());
@@ -130,7 +131,7 @@ void check_identity(const TlsFiles& files, SSL_CTX* own, X509_STORE* built_in, S
   report.add(Kind::kUseless, files.certificate.string(),
              fmt::format("the identity '{}' has the role {} where {} is needed", identity->text(),
                          session::role_name(identity->role), session::role_name(wanted)),
-             "issue a certificate for this program", ErrorCode::kIdentity);
+             "issue a certificate for this program", ErrorCode::kIdentity, "certificate_identity");
 }
 
 // Numeric addresses of this machine's interfaces.
@@ -195,7 +196,7 @@ void check_leads_to(const std::filesystem::path& certificate,
     report.add(Kind::kUseless, certificate.string(),
                fmt::format("is neither in {} nor leads to a certificate there: {}",
                            authorities.string(), why),
-               "add it to that file");
+               "add it to that file", ErrorCode::kConfig, "certificate_untrusted");
 }
 
 void check_authorities(const std::filesystem::path& file, SetupReport& report) {
@@ -209,11 +210,12 @@ void check_listen_address(const std::string& key, const std::string& address, Se
   const auto numeric = boost::asio::ip::make_address(at->host, error);
   if (error)
     return report.add(Kind::kRefused, key, fmt::format("'{}' is not a numeric address", address),
-                      "write an IP address to listen on, as in 0.0.0.0:7443");
+                      "write an IP address to listen on, as in 0.0.0.0:7443", ErrorCode::kConfig,
+                      "listen_address");
   if (!at->is_wildcard() && !numeric.is_loopback() && !is_of_this_machine(numeric))
     report.add(Kind::kWarning, key,
                fmt::format("{} is not an address of this machine now", address),
-               "without it the program cannot listen there");
+               "without it the program cannot listen there", ErrorCode::kConfig, "listen_address");
 }
 
 }  // namespace notp::transport

@@ -189,6 +189,7 @@ App::App() : tree_(kDescription, "notp"), commands_(tree_) {
   add_root(commands_);
   add_pki(commands_);
   add_config(commands_);
+  add_doctor(commands_);
   add_setup(commands_);
   add_completion(commands_);
   commands_.add<NoOptions>(

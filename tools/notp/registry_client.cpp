@@ -18,6 +18,8 @@ namespace asio = boost::asio;
 
 constexpr TimeMs kConnectMs = 10'000;
 constexpr TimeMs kAnswerMs = 60'000;  // the registry may have to compute a delta first
+// A statement for a new subscription is issued within kFreshnessSoonMs.
+constexpr TimeMs kStatementMs = limits::kFreshnessSoonMs + 2'000;
 constexpr auto kTick = std::chrono::milliseconds(100);
 // A slower uplink cannot complete a publish.
 constexpr uint64_t kUploadBytesPerMs = 16;
@@ -94,6 +96,7 @@ struct RegistryClient::State {
   std::optional<Fetched> fetched;
   std::optional<wire::PublishResult> published;
   std::optional<wire::Response> response;
+  std::optional<ClockReading> clock;
   std::optional<Error> closed;
   std::optional<Result<void>> pumped;  // the pump has ended
   uint64_t next_request = 1;
@@ -119,6 +122,8 @@ void RegistryClient::State::take_events() {
       published = std::move(result->result);
     else if (auto* answered = std::get_if<session::client_event::Answered>(&event))
       response = std::move(answered->response);
+    else if (auto* fresh = std::get_if<session::client_event::FreshnessArrived>(&event))
+      clock = ClockReading{fresh->update.issued_ms, read_clock().wall_ms};
     else if (auto* root = std::get_if<session::client_event::RootArrived>(&event))
       roots.push_back(std::move(root->envelope));
     else if (auto* end = std::get_if<session::client_event::Closed>(&event))
@@ -297,6 +302,23 @@ Result<wire::Response> RegistryClient::exchange(wire::Request request) {
     return fail(ErrorCode::kState,
                 fmt::format("{} answered a question that was not asked", self.registry));
   return *std::move(self.response);
+}
+
+Result<std::optional<RegistryClient::ClockReading>> RegistryClient::read_clock_of_registry(
+    const trust::ReleaseRef& head) {
+  State& self = *state_;
+  self.clock.reset();
+  // The head as base: nothing of the release itself is sent.
+  wire::Want want;
+  want.ledger = head.ledger;
+  if (head.version != 0) want.base = wire::Base{head.version, head.content_root};
+  self.session->want({std::move(want)});
+  self.wake->notify();
+  const auto arrived = self.run_until([&] { return self.clock.has_value(); }, kStatementMs,
+                                      [] { return uint64_t{0}; });
+  if (!arrived && arrived.error().code != ErrorCode::kTimeout)
+    return std::unexpected(arrived.error());
+  return self.clock;
 }
 
 const wire::Welcome& RegistryClient::welcome() const { return *state_->welcome; }

@@ -50,6 +50,14 @@ class RegistryClient {
     return wire::take_response<T>(std::move(response));
   }
 
+  // The registry's wall clock, by the statement of freshness that it issues for this release, and
+  // this machine's when it arrived. The statement is not verified. nullopt: none arrives; the
+  // registry signs none. From then on newer releases of the ledger arrive in this session.
+  struct ClockReading {
+    TimeMs registry_ms = 0, own_ms = 0;
+  };
+  Result<std::optional<ClockReading>> read_clock_of_registry(const trust::ReleaseRef& head);
+
   const wire::Welcome& welcome() const;
   // Every root received, oldest first; nothing is verified yet.
   const std::vector<Bytes>& roots() const;
