@@ -238,7 +238,7 @@ Result<void> Client::start_api() {
                         {"registry", config_.host.registry},
                         {"route", config_.host.route.text()},
                         {"ledgers", config_.agent.ledgers.size()},
-                        {"version", NOTP_VERSION}});
+                        {"program_version", NOTP_VERSION}});
   for (int i = http_threads(); i > 0; --i)
     http_threads_.emplace_back([this] { http_context_.run(); });
   return {};

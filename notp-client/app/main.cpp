@@ -152,7 +152,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   ::mallopt(M_MMAP_THRESHOLD, kOwnPagesBytesMin);
   ::mallopt(M_TRIM_THRESHOLD, 2 * kOwnPagesBytesMin);
-  std::string config_file;
+  std::string config_file, format = "text";
   bool check = false, check_config = false, reset_clock = false;
   CLI::App app("The NOTP agent: keeps the local policy decision point at the registry's releases.");
   app.set_version_flag("--version", "notp-client " NOTP_VERSION);
@@ -163,6 +163,8 @@ int main(int argc, char** argv) {
   app.add_flag("--check", check,
                "check the configuration and the files that it names, say all "
                "that a start or a peer would refuse, and exit");
+  app.add_option("-o,--output", format, "what --check prints: text or json")
+      ->check(CLI::IsMember({"text", "json"}));
   app.add_flag("--check-config", check_config,
                "check the configuration file alone and exit, as on another machine");
   app.add_flag("--reset-clock", reset_clock,
@@ -222,9 +224,13 @@ int main(int argc, char** argv) {
   }
   if (check) {
     const notp::SetupReport report = notp::client::check_setup(*config, notp::read_clock().wall_ms);
-    std::fputs(report.text().c_str(), report.errors() == 0 ? stdout : stderr);
-    std::printf("registry: %s, %s\n", config->host.registry.c_str(),
-                config->host.route.text().c_str());
+    if (format == "json") {
+      std::puts(notp::json::serialize(notp::client::setup_document(*config, report)).c_str());
+    } else {
+      std::fputs(report.text().c_str(), report.errors() == 0 ? stdout : stderr);
+      std::printf("registry: %s, %s\n", config->host.registry.c_str(),
+                  config->host.route.text().c_str());
+    }
     return report.errors() == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
   }
   if (reset_clock) {

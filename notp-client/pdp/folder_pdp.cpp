@@ -164,7 +164,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
       const std::string name = fmt::format("{}", number);
       if (name == current) continue;
       fs::remove_all(releases_ / name, error);
-      if (error) log::warn("old_folder_stays", {{"folder", name}, {"error", error.message()}});
+      if (error) log::warn("old_folder_stays", {{"folder", name}, {"message", error.message()}});
       numbers.erase(number);
     }
   }

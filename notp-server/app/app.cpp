@@ -296,7 +296,7 @@ Result<void> Server::run() {
                         {"trust_domain", config_.trust_domain},
                         {"ledgers", registry_->ledgers().size()},
                         {"root_version", roots_->newest()},
-                        {"version", NOTP_VERSION}});
+                        {"program_version", NOTP_VERSION}});
   await_signal();
   clock_.emplace(context_.get_executor(), [this] {
     service_->clock_set();

@@ -25,7 +25,7 @@ int failed(const notp::Error& error) {
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   ::umask(0077);  // files that it writes are private
-  std::string config_file;
+  std::string config_file, format = "text";
   bool check = false, check_config = false;
   CLI::App app("The NOTP registry: validates, versions, signs for and serves Auth* models.");
   app.set_version_flag("--version", "notp-server " NOTP_VERSION);
@@ -36,6 +36,8 @@ int main(int argc, char** argv) {
   app.add_flag("--check", check,
                "check the configuration and the files that it names, say all "
                "that a start or a peer would refuse, and exit");
+  app.add_option("-o,--output", format, "what --check prints: text or json")
+      ->check(CLI::IsMember({"text", "json"}));
   app.add_flag("--check-config", check_config,
                "check the configuration file alone and exit, as on another machine");
   app.fallthrough();  // inherited by the subcommands added below
@@ -60,7 +62,10 @@ int main(int argc, char** argv) {
   }
   if (check) {
     const notp::SetupReport report = notp::server::check_setup(*config, notp::read_clock().wall_ms);
-    std::fputs(report.text().c_str(), report.errors() == 0 ? stdout : stderr);
+    if (format == "json")
+      std::puts(notp::json::serialize(notp::server::setup_document(*config, report)).c_str());
+    else
+      std::fputs(report.text().c_str(), report.errors() == 0 ? stdout : stderr);
     return report.errors() == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
   }
   if (auto whole = notp::backup::check_not_interrupted(config->data_dir); !whole)

@@ -198,7 +198,7 @@ void PublishPipeline::drop_moved(const std::optional<model::LedgerId>& ledger) {
       log::info("pending_dropped", {{"ledger", release.ledger.text()},
                                     {"version", release.version},
                                     {"release", release.release_hash.brief()},
-                                    {"why", "the head has moved"}});
+                                    {"reason", "the head has moved"}});
     else
       log::write(log::Level::kError, "pending_not_dropped", dropped.error(),
                  {{"ledger", release.ledger.text()}});

@@ -5,6 +5,7 @@
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "protocol/serve/peer_error.hpp"
 #include "protocol/trust/age.hpp"
 
 namespace notp::service {
@@ -174,7 +175,7 @@ Result<wire::PublishResult> RequestHandler::on(const wire::Cosign& order, const 
               {"version", result.version},
               {"release", order.release_hash.brief()},
               {"signers", result.signers},
-              {"code", result.code},
+              {"code", serve::code_name(result.code)},
               {"message", result.message}});
   if (outcome.published) effects.new_head = order.ledger;
   return std::move(outcome.result);

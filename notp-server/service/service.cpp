@@ -24,7 +24,7 @@ void log_publish(const serve::Peer& peer, const model::LedgerId& ledger,
               {"version", result.version},
               {"release", result.release_hash.brief()},
               {"commit", result.commit},
-              {"code", result.code},
+              {"code", serve::code_name(result.code)},
               {"message", result.message}});
 }
 

@@ -18,4 +18,8 @@ std::string peer_message(ErrorCode code, std::string message, std::string_view a
                      about.empty() ? "" : ": ", what, error_traits(code).name);
 }
 
+std::string_view code_name(uint32_t wire) {
+  return wire == 0 ? "" : error_traits(error_code_from_wire(wire)).name;
+}
+
 }  // namespace notp::serve

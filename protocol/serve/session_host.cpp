@@ -187,11 +187,12 @@ void SessionHost::handle(session::server_event::Closed& event) {
 }
 
 void SessionHost::handle(session::server_event::Committed& event) {
-  log::info("commit", {{"identity", peer_->name},
-                       {"ledger", event.commit.ledger.text()},
-                       {"version", event.commit.version},
-                       {"state", wire::commit_state_name(event.commit.state)},
-                       {"message", event.commit.message}});
+  context_.commits.add(event.commit);
+  log::debug("commit", {{"identity", peer_->name},
+                        {"ledger", event.commit.ledger.text()},
+                        {"version", event.commit.version},
+                        {"state", wire::commit_state_name(event.commit.state)},
+                        {"message", event.commit.message}});
   context_.services.observer.committed(*peer_, event.commit);
 }
 

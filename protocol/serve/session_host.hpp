@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "protocol/serve/admission.hpp"
+#include "protocol/serve/commit_counts.hpp"
 #include "protocol/serve/io_thread.hpp"
 #include "protocol/serve/send_budget.hpp"
 #include "protocol/serve/session_services.hpp"
@@ -26,6 +27,7 @@ struct HostContext {
   Admission& admission;
   SendBudget& sends;
   ServeCounters& counters;
+  CommitCounts& commits;
   const std::atomic<bool>& stopping;
 };
 

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
 #include <utility>
 
 #include "common/log.hpp"
@@ -20,6 +23,8 @@ namespace {
 constexpr TimeMs kStopMs = 3'000;
 // Spreads reconnects: a fleet with the same retry_after would return in the same instant.
 constexpr uint64_t kByeSpreadMs = 3'000;
+// Between two lines of the log about what nodes report of one release.
+constexpr std::chrono::seconds kCommitsLogEvery{10};
 
 }  // namespace
 
@@ -39,7 +44,9 @@ Result<std::string> SessionServer::start() {
   boost::system::error_code error;
   const auto local = acceptor_->local_endpoint(error);
   if (error) return fail(ErrorCode::kUnavailable, "cannot listen: " + error.message());
+  next_log_.emplace(threads_.front()->executor());
   spawn(threads_.front()->executor(), accept_loop());
+  spawn(threads_.front()->executor(), log_commits());
   for (auto& thread : threads_) thread->start();
   return local.address().is_v6() ? fmt::format("[{}]:{}", local.address().to_string(), local.port())
                                  : fmt::format("{}:{}", local.address().to_string(), local.port());
@@ -69,6 +76,15 @@ asio::awaitable<void> SessionServer::accept_loop() {
     }
     ++counters_.accepted;
     begin(thread, std::move(*socket));
+  }
+}
+
+asio::awaitable<void> SessionServer::log_commits() {
+  while (!stopping_) {
+    boost::system::error_code cancelled;
+    next_log_->expires_after(kCommitsLogEvery);
+    co_await next_log_->async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+    commits_.log();
   }
 }
 
@@ -122,6 +138,7 @@ void SessionServer::close() {
   if (stopping_.exchange(true)) return;
   asio::post(threads_.front()->executor(), [this] {
     if (acceptor_) acceptor_->close();
+    if (next_log_) next_log_->cancel();
   });
   SystemRandom random;
   for (auto& thread : threads_) {
@@ -137,6 +154,7 @@ void SessionServer::close() {
 
 void SessionServer::join() {
   for (auto& thread : threads_) thread->join();
+  commits_.log();  // of the sessions that ended last
 }
 
 }  // namespace notp::serve

@@ -6,6 +6,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "protocol/serve/admission.hpp"
+#include "protocol/serve/commit_counts.hpp"
 #include "protocol/serve/io_thread.hpp"
 #include "protocol/serve/send_budget.hpp"
 #include "protocol/serve/session_host.hpp"
@@ -64,6 +66,7 @@ class SessionServer {
 
  private:
   boost::asio::awaitable<void> accept_loop();
+  boost::asio::awaitable<void> log_commits();
   void begin(IoThread& thread, boost::asio::ip::tcp::socket socket);
   void for_each(const std::function<void(SessionHost&)>& what);
 
@@ -72,10 +75,12 @@ class SessionServer {
   ServeCounters counters_;
   Admission admission_{options_.limits, counters_};
   SendBudget sends_;
+  CommitCounts commits_;
   std::atomic<bool> stopping_{false};
-  const HostContext context_{services_, admission_, sends_, counters_, stopping_};
+  const HostContext context_{services_, admission_, sends_, counters_, commits_, stopping_};
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::optional<boost::asio::ip::tcp::acceptor> acceptor_;  // on the first thread
+  std::optional<boost::asio::steady_timer> next_log_;       // on the first thread
 };
 
 }  // namespace notp::serve

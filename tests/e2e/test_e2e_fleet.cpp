@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <random>
 #include <set>
+#include <utility>
 
 #include "common/storage/files.hpp"
 #include "tests/support/process/stack.hpp"
@@ -29,6 +31,8 @@ class Fleet {
     must(write_file(model_ / "fleet/seen.rego",
                     "package fleet\n\nseen := {\"number\": data.fleet.release.number, "
                     "\"release\": data.system.notp.ledgers.fleet}\n"));
+    stack_.registry_more["log"] = json::object{{"level", "debug"}};  // with a line for each report
+    stack_.write_registry_config();
     stack_.start_registry();
     publish();
     for (size_t i = 0; i < kAgents; ++i)
@@ -99,6 +103,20 @@ class Fleet {
     CHECK(stack_.count_events("session_refused") == 0);
   }
 
+  // Once the registry has ended, its counts are complete: as many reports of each state of a
+  // release as it has lines for each node, in fewer lines.
+  void check_counts() {
+    REQUIRE(stack_.stop_registry() == 0);
+    std::map<std::pair<int64_t, std::string>, int64_t> reports, counts;
+    for (const json::value& line : stack_.registry_log()) {
+      const std::pair of{number_at(line, "version"), text_at(line, "state")};
+      if (text_at(line, "event") == "commit") ++reports[of];
+      if (text_at(line, "event") == "commits") counts[of] += number_at(line, "count");
+    }
+    CHECK(counts == reports);
+    CHECK(stack_.count_events("commits") * 2 < stack_.count_events("commit"));
+  }
+
   bool all_at_head() {
     const json::array nodes = stack_.nodes();
     return nodes.size() == kAgents && std::ranges::all_of(nodes, [&](const json::value& node) {
@@ -133,6 +151,7 @@ TEST_CASE("a fleet under publishes and crashes ends at the head, by published re
   REQUIRE(wait_until([&] { return fleet.all_at_head(); }));
   fleet.check_decisions();
   fleet.check_reports();
+  fleet.check_counts();
   CHECK(fleet.checked() > kAgents);
 }
 

@@ -6,10 +6,11 @@ import sys
 import arrow_graph
 import config_reference
 import limits_page
+import log_events
 from source_tree import Finding, SourceTree, run
 
 COMMAND = "python3 tools/lint/generated_pages.py --write"
-PAGES = {module.PAGE: module.page for module in (arrow_graph, config_reference, limits_page)}
+PAGES = {module.PAGE: module.page for module in (arrow_graph, config_reference, limits_page, log_events)}
 
 
 def check(tree: SourceTree) -> list[Finding]:

@@ -9,6 +9,7 @@ import arrow_graph
 import config_reference
 import generated_pages
 import limits_page
+import log_events
 from source_tree import SourceTree
 
 SECTION = {
@@ -34,6 +35,15 @@ SCHEMA = {
     },
 }
 PARTS = {"definitions": {"path": {"type": "string", "description": "a folder"}}}
+EVENTS = {
+    "fields": {"signal": {"type": "integer", "means": "its number"}},
+    "error_context": ["line"],
+    "events": {
+        "stopping": {"levels": ["info"], "programs": ["notp-client"], "fields": ["signal"], "means": "It ends."},
+        "lost": {"levels": ["warn", "error"], "programs": ["notp-server"], "error": True, "fields": [],
+                 "means": "a|b", "do": "Look."},
+    },
+}
 LIMITS = """
 // --- frames
 inline constexpr size_t kFrameBytesMax = 1 << 20;  // whole
@@ -50,6 +60,7 @@ def source_tree(folder: str) -> SourceTree:
         "schemas/config/store.schema.json": json.dumps(SECTION),
         "schemas/config/parts.schema.json": json.dumps(PARTS),
         "common/limits.hpp": LIMITS,
+        log_events.CATALOGUE: json.dumps(EVENTS),
         arrow_graph.PAGE: "# Ground\n",
     }
     for path, text in files.items():
@@ -83,6 +94,13 @@ class GeneratedPages(unittest.TestCase):
         self.assertIn("| `kFrameBytesMax` | 1 048 576 (1 MiB) | whole |\n", page)
         self.assertIn("| `kIdleMs` | 90 000 (90 s) | So long it may take. |\n", page)
         self.assertIn("| `kCloseMs` | 30 000 (30 s) | So long it may take. |\n", page)
+
+    def test_log_events(self):
+        server, client = log_events.page(self.tree).split("## notp-client\n")
+        self.assertIn("| `lost` | warn, error | a\\|b | Look. | *with an error* |\n", server)
+        self.assertNotIn("stopping", server)
+        self.assertIn("| `stopping` | info | It ends. |  | `signal` |\n", client)
+        self.assertIn("| `signal` | integer | its number |\n", client)
 
     def test_stale_and_missing_pages_are_found(self):
         missing = generated_pages.check(self.tree)

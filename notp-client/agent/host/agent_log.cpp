@@ -47,7 +47,7 @@ void log_effect(const effect::RootAged& aged) {
 
 void log_effect(const effect::Persist& persist) {
   if (const auto* pinned = std::get_if<store::change::PinRoot>(&persist.change))
-    log::info("root", {{"version", pinned->root.version}});
+    log::info("root", {{"root_version", pinned->root.version}});
 }
 
 }  // namespace notp::agent

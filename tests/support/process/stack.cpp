@@ -1,5 +1,6 @@
 #include "tests/support/process/stack.hpp"
 
+#include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -8,9 +9,11 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <set>
 
 #include "common/http/client.hpp"
 #include "common/limits.hpp"
+#include "tests/support/process/log_catalogue.hpp"
 #include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
@@ -270,6 +273,25 @@ Stack::Stack(StackOptions options) : options_(options), registry_port_(free_port
   rights = {right("publisher/*", {"read", "publish"}), right("admin/*", {"read", "fleet"}),
             right("node/*", {"read"})};
   write_registry_config();
+}
+
+Stack::~Stack() {
+  for (const auto& agent : agents_) agent->kill();
+  kill_registry();
+  if (!doctest::is_running_in_test) return;  // nothing could fail
+  try {
+    check_logs();
+  } catch (const std::exception& error) {
+    FAIL_CHECK("the logs cannot be compared with the catalogue of events: ", error.what());
+  }
+}
+
+void Stack::check_logs() const {
+  std::set<std::pair<fs::path, std::string_view>> logs{{registry_log_file(), "notp-server"}};
+  for (const auto& agent : agents_) logs.emplace(agent->log_file(), "notp-client");
+  for (const auto& [log, program] : logs)
+    for (const std::string& fault : LogCatalogue::of_sources().faults(log, program))
+      FAIL_CHECK(log.filename().string(), ": ", fault);
 }
 
 void Stack::make_authority_and_root() {

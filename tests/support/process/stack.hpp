@@ -136,6 +136,9 @@ class Stack {
   // Makes the authority, the root with a freshness key ("freshness") and the certificates of the
   // publishers alice and bob and of the administrator eve. Starts nothing.
   explicit Stack(StackOptions options = {});
+  // Ends what still runs. What the registry and the agents have logged and the catalogue of events
+  // does not know fails the test.
+  ~Stack();
 
   std::filesystem::path folder() const { return folder_.path(); }
   std::filesystem::path file(std::string_view name) const { return folder() / name; }
@@ -222,6 +225,7 @@ class Stack {
 
  private:
   void make_authority_and_root();
+  void check_logs() const;
   CliResult run_cli(std::vector<std::string> arguments);
 
   const StackOptions options_;

@@ -1,0 +1,48 @@
+#include "protocol/serve/commit_counts.hpp"
+
+#include <utility>
+
+#include "common/log.hpp"
+
+namespace notp::serve {
+
+void CommitCounts::add(const wire::Commit& commit) {
+  const MutexLock lock(mutex_);
+  const Key key{commit.ledger, commit.version, commit.state};
+  auto found = reports_.find(key);
+  if (found == reports_.end()) {
+    if (reports_.size() >= kCommitKindsMax) {
+      ++beyond_;
+      return;
+    }
+    found = reports_.emplace(key, Reports{}).first;
+  }
+  ++found->second.count;
+  if (found->second.message.empty()) found->second.message = commit.message;
+}
+
+CommitCounts::Taken CommitCounts::take() {
+  Taken out;
+  const MutexLock lock(mutex_);
+  for (auto& [key, reports] : std::exchange(reports_, {})) {
+    const auto& [ledger, version, state] = key;
+    out.counts.push_back({ledger, version, state, reports.count, reports.message});
+  }
+  out.beyond = std::exchange(beyond_, 0);
+  return out;
+}
+
+void CommitCounts::log() {
+  const Taken taken = take();
+  for (const CommitCount& one : taken.counts)
+    log::write(one.state == wire::CommitState::kRejected ? log::Level::kWarn : log::Level::kInfo,
+               "commits",
+               {{"ledger", one.ledger.text()},
+                {"version", one.version},
+                {"state", wire::commit_state_name(one.state)},
+                {"count", one.count},
+                {"message", one.message}});
+  if (taken.beyond != 0) log::warn("commits_not_told_apart", {{"count", taken.beyond}});
+}
+
+}  // namespace notp::serve
