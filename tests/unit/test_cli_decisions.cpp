@@ -539,7 +539,7 @@ TEST_CASE("the program: mistakes on the command line, help and completions") {
   CHECK(help.output.contains("3 nothing differs, but there are gaps"));
   const Ran completion = shell.notp({"completion", "bash"});
   CHECK(completion.output.contains("'decisions/verify') at='decisions verify' ;;"));
-  CHECK(completion.output.contains("--format) words='opa jsonl ocsf' ;;"));
+  CHECK(completion.output.contains("'decisions export:--format') words='opa jsonl ocsf' ;;"));
   CHECK(completion.output.contains("'node/at') at='node at' ;;"));
 }
 
