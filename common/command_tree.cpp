@@ -5,8 +5,6 @@
 namespace notp {
 namespace {
 
-constexpr std::string_view kFlag = "--command-tree";
-
 // An IsMember check is called "{a,b}".
 std::vector<std::string> choices_of(std::string_view check) {
   std::vector<std::string> choices;
@@ -87,16 +85,12 @@ CommandTree collect(CLI::App& app, const std::string& path) {
   return tree;
 }
 
-json::array array_of(const std::vector<std::string>& texts) {
-  return json::array(texts.begin(), texts.end());
-}
-
 void put(json::object& out, std::string_view name, const std::string& text) {
   if (!text.empty()) out[name] = text;
 }
 
 void put(json::object& out, std::string_view name, const std::vector<std::string>& texts) {
-  if (!texts.empty()) out[name] = array_of(texts);
+  if (!texts.empty()) out[name] = json::array(texts.begin(), texts.end());
 }
 
 void put(json::object& out, std::string_view name, bool value) {
@@ -140,7 +134,7 @@ json::object to_json(const CommandTree& tree) {
 }
 
 void add_command_tree_flag(CLI::App& app) {
-  app.add_flag_callback(std::string(kFlag),
+  app.add_flag_callback("--command-tree",
                         [&app] {
                           std::cout << json::serialize(to_json(command_tree(app))) << '\n';
                           throw CLI::Success();

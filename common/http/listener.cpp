@@ -197,15 +197,10 @@ Result<sockaddr_storage> name_of_listener(int fd) {
 
 // nullopt: it is of another family.
 std::optional<tcp::endpoint> tcp_name(const sockaddr_storage& name) {
-  if (name.ss_family == AF_INET) {
-    const auto& v4 = reinterpret_cast<const sockaddr_in&>(name);
-    return tcp::endpoint(asio::ip::address_v4(ntohl(v4.sin_addr.s_addr)), ntohs(v4.sin_port));
-  }
-  if (name.ss_family != AF_INET6) return std::nullopt;
-  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(name);
-  asio::ip::address_v6::bytes_type bytes;
-  std::memcpy(bytes.data(), &v6.sin6_addr, bytes.size());
-  return tcp::endpoint(asio::ip::address_v6(bytes, v6.sin6_scope_id), ntohs(v6.sin6_port));
+  if (name.ss_family != AF_INET && name.ss_family != AF_INET6) return std::nullopt;
+  tcp::endpoint out;
+  std::memcpy(out.data(), &name, out.capacity());
+  return out;
 }
 
 Error other_address(const std::string& passed, const std::string& configured) {

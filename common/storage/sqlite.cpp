@@ -43,6 +43,14 @@ bool is_healthy(SQLite::Database& database) {
 
 }  // namespace
 
+// Escapes characters that could end the path.
+std::string database_uri(const std::filesystem::path& file, std::string_view parameters) {
+  std::string uri = "file:";
+  for (const char c : file.string())
+    uri += c == '%' || c == '?' || c == '#' ? fmt::format("%{:02x}", c) : std::string(1, c);
+  return fmt::format("{}?{}", uri, parameters);
+}
+
 Result<void> copy_database(SQLite::Database& database, const std::filesystem::path& to) {
   std::filesystem::path part = to;
   part += ".part";

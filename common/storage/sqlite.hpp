@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "common/result.hpp"
 
@@ -36,6 +38,9 @@ Result<std::unique_ptr<SQLite::Database>> open_database_to_fill(const std::files
 // Opens a database read-only: an existing log stays unchanged, and nothing is checked. An
 // unfinished journal of a crash is rolled back. kCorrupt, kIo.
 Result<std::unique_ptr<SQLite::Database>> open_database_to_read(const std::filesystem::path& file);
+
+// The URI that opens a file with parameters, as in "mode=ro&immutable=1" (sqlite.org/uri.html).
+std::string database_uri(const std::filesystem::path& file, std::string_view parameters);
 
 // Writes all committed data into a separate file, mode 0600, which is complete and durable once it
 // exists; an existing one is replaced. Takes as long as writing it all, and needs the connection

@@ -23,15 +23,12 @@ Result<uint64_t> bytes_of(const fs::path& file) {
               fmt::format("cannot see how long {} is: {}", file.string(), error.message()));
 }
 
-// Follows sqlite.org/uri.html: escapes characters that could end the path.
 std::string uri_of(const fs::path& file, bool has_log) {
-  std::string uri = "file:";
-  for (const char c : file.string())
-    uri += c == '%' || c == '?' || c == '#' ? fmt::format("%{:02x}", c) : std::string(1, c);
   // A file that cannot be written is not open elsewhere: it needs no locks, which would be writes.
   // A database whose log was written back and removed has no log that could be opened; with a log,
   // "immutable" would ignore its content.
-  return uri + "?mode=ro&vfs=unix-none" + (has_log ? "" : "&immutable=1");
+  return database_uri(file,
+                      has_log ? "mode=ro&vfs=unix-none" : "mode=ro&vfs=unix-none&immutable=1");
 }
 
 std::unique_ptr<SQLite::Database> open_to_copy(const fs::path& file, bool has_log) {

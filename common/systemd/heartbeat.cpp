@@ -4,7 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
-#include <set>
+#include <map>
 #include <utility>
 
 #include "common/log.hpp"
@@ -70,15 +70,15 @@ class Heartbeat::State : public std::enable_shared_from_this<State> {
 
   // Loops that have not answered are not asked again.
   void look() {
-    for (const size_t silent : silent_)
-      if (silent_logged_.insert(silent).second)
-        log::warn("loop_silent", {{"loop", loops_[silent].name},
+    for (auto& [loop, is_logged] : silent_)
+      if (!std::exchange(is_logged, true))
+        log::warn("loop_silent", {{"loop", loops_[loop].name},
                                   {"message",
                                    "it does not run tasks; the service manager will end "
                                    "this process if that lasts"}});
     if (!silent_.empty()) return;
     for (size_t i = 0; i < loops_.size(); ++i) {
-      silent_.insert(i);
+      silent_.emplace(i, /*is_logged=*/false);
       asio::post(loops_[i].executor, [self = weak_from_this(), home = executor_, i] {
         asio::post(home, [self, i] {
           if (const auto state = self.lock()) state->answered(i);
@@ -90,7 +90,6 @@ class Heartbeat::State : public std::enable_shared_from_this<State> {
 
   void answered(size_t loop) {
     silent_.erase(loop);
-    silent_logged_.erase(loop);
     if (silent_.empty() && is_running_) notifier_.alive();
   }
 
@@ -99,7 +98,7 @@ class Heartbeat::State : public std::enable_shared_from_this<State> {
   const std::vector<Loop> loops_;
   const std::function<std::string()> status_;
   asio::steady_timer beat_, soon_;
-  std::set<size_t> silent_, silent_logged_;
+  std::map<size_t, bool> silent_;  // loops that have not answered, and whether that is logged
   bool is_running_ = false;
   bool is_due_ = false;  // soon_ runs
 };

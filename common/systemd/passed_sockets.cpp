@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <cstdint>
+#include <ranges>
 #include <utility>
 
 #include "common/systemd/variable.hpp"
@@ -13,16 +13,6 @@ namespace {
 
 constexpr int kFirst = 3;                          // SD_LISTEN_FDS_START
 constexpr std::string_view kNameless = "unknown";  // what sd_listen_fds_with_names(3) calls it
-
-std::vector<std::string> split(std::string_view names) {
-  std::vector<std::string> out;
-  while (true) {
-    const size_t colon = names.find(':');
-    out.emplace_back(names.substr(0, colon));
-    if (colon == std::string_view::npos) return out;
-    names.remove_prefix(colon + 1);
-  }
-}
 
 }  // namespace
 
@@ -39,8 +29,10 @@ Result<PassedSockets> PassedSockets::take_from_environment() {
                 fmt::format("LISTEN_FDS is '{}': a service manager passes a number of sockets, {} "
                             "at most",
                             count_text, kPassedSocketsMax));
-  std::vector<std::string> names(*count, std::string(kNameless));
-  if (!names_text.empty()) names = split(names_text);
+  std::vector<std::string> names;
+  for (const auto name : std::views::split(names_text, ':'))
+    names.emplace_back(name.begin(), name.end());
+  if (names_text.empty()) names.assign(*count, std::string(kNameless));
   if (names.size() != *count)
     return fail(ErrorCode::kConfig,
                 fmt::format("LISTEN_FDNAMES has {} names for {} sockets", names.size(), *count));

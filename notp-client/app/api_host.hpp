@@ -43,7 +43,7 @@ class ApiHost {
 
   // Opens the listeners, and begins to accept, as in ApiListeners. kConfig, kIo: a listener cannot
   // be opened.
-  Result<void> open(const api::ApiConfig& config, systemd::PassedSockets sockets = {});
+  Result<void> open(const api::ApiConfig& config, systemd::PassedSockets sockets);
   void begin() { listeners_->begin(); }
   // Applies the configuration of the API anew. On an error nothing has changed.
   Result<void> change(const api::ApiConfig& config);

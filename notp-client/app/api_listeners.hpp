@@ -27,7 +27,7 @@ class ApiListeners {
   // Opens all listeners, or returns the error of the first that cannot be opened. Sockets with the
   // name of a listener's key are used instead of opening one; kConfig: the configuration does not
   // agree with them, or a name means no listener. Those for decisions do not accept before begin().
-  Result<void> open(const api::ApiConfig& config, systemd::PassedSockets sockets = {});
+  Result<void> open(const api::ApiConfig& config, systemd::PassedSockets sockets);
   void begin();
   // Unchanged listeners keep their connections; a new one is opened before the one it replaces is
   // closed. A listener that cannot be changed stays as it was, and the error is logged; so does one

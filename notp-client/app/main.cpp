@@ -239,8 +239,9 @@ int main(int argc, char** argv) {
     std::fputs(text->c_str(), stdout);
     return notp::exit_code::kOk;
   }
-  auto notifier = notp::systemd::Notifier::take_from_environment();
+  // Sockets first: the other opens a descriptor, which a wrong $LISTEN_FDS could count.
   auto sockets = notp::systemd::PassedSockets::take_from_environment();
+  auto notifier = notp::systemd::Notifier::take_from_environment();
   if (!sockets) return failed(sockets.error());
   // Inputs of decisions and the node's keys are in its memory.
   if (auto disabled = notp::disable_core_dumps(); !disabled) return failed(disabled.error());

@@ -26,11 +26,7 @@ OpaRecords::OpaRecords(const ClientConfig& config, spool::DecisionSpool& spool,
       metrics_(metrics) {}
 
 OpaRecords::~OpaRecords() {
-  {
-    const MutexLock lock(mutex_);
-    is_ending_ = true;
-    changed_.notify_all();
-  }
+  wakeup_.stop();
   if (starter_.joinable()) starter_.join();
   spool_.on_new_log({}, {});
 }
@@ -76,14 +72,8 @@ Result<void> OpaRecords::start() {
 
 void OpaRecords::start_later() {
   std::string trouble;
-  while (true) {
-    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kFeedsRetryMs);
-    {
-      MutexLock lock(mutex_);
-      while (!is_ending_ && changed_.wait_until(lock, until) == std::cv_status::no_timeout)
-        continue;
-      if (is_ending_) return;
-    }
+  const std::chrono::milliseconds interval(kFeedsRetryMs);
+  while (wakeup_.wait_until(std::chrono::steady_clock::now() + interval)) {
     const auto started = start();
     if (started) return log::info("opa_decisions_recorded", {{"folder", folder_.string()}});
     if (std::exchange(trouble, started.error().message) != trouble)

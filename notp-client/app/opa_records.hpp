@@ -12,7 +12,6 @@
 
 #include "common/http/router.hpp"
 #include "common/json/json.hpp"
-#include "common/mutex.hpp"
 #include "notp-client/app/app_config.hpp"
 #include "notp-client/opa_log/file_feed.hpp"
 #include "notp-client/opa_log/intake.hpp"
@@ -21,6 +20,7 @@
 #include "notp-client/opa_log/revisions.hpp"
 #include "notp-client/opa_log/source_poll.hpp"
 #include "notp-client/spool/spool.hpp"
+#include "notp-client/spool/wakeup.hpp"
 
 namespace notp::client {
 
@@ -76,9 +76,7 @@ class OpaRecords {
   opa_log::OpaLogMetrics metrics_;
   std::unique_ptr<Feeds> owned_;
   std::atomic<Feeds*> feeds_ = nullptr;  // owned_, once it has begun
-  Mutex mutex_;
-  ConditionVariable changed_;
-  bool is_ending_ NOTP_GUARDED_BY(mutex_) = false;
+  spool::Wakeup wakeup_;
   std::thread starter_;  // until the feeds have begun
 };
 

@@ -7,6 +7,7 @@
 #include "common/clock.hpp"
 #include "common/json/json.hpp"
 #include "common/limits.hpp"
+#include "common/size_text.hpp"
 #include "common/storage/files.hpp"
 #include "notp-client/agent/core/agent_trust.hpp"
 #include "notp-client/store/sqlite_store.hpp"
@@ -92,14 +93,6 @@ std::string verify_text(const StoreCommandOptions& options, const store::StoreCh
                                 : fmt::format("\n{} finding{}\n", check.findings.size(),
                                               check.findings.size() == 1 ? "" : "s");
   return out;
-}
-
-std::string size_text(uint64_t bytes) {
-  constexpr const char* kUnits[] = {"B", "KB", "MB", "GB", "TB"};
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  for (; value >= 1000 && unit + 1 < std::size(kUnits); ++unit) value /= 1000;
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
 std::string time_text(TimeMs time_ms) { return time_ms == 0 ? "never" : utc_time(time_ms); }

@@ -8,6 +8,7 @@
 #include "common/json/json_members.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/utf8_cut.hpp"
 #include "common/uuid.hpp"
 #include "notp-client/decision/decision_limits.hpp"
 #include "notp-client/decision/jws_signatures.hpp"
@@ -60,15 +61,6 @@ std::string masked_message(std::string_view message) {
   return without_jws_signatures(printable(message, limits::kErrorTextBytesMax));
 }
 
-// Cuts at the end of a character.
-std::string cut(std::string_view text) {
-  size_t bytes = std::min(text.size(), limits::kErrorTextBytesMax);
-  while (bytes < text.size() && bytes > 0 &&
-         (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80)
-    --bytes;
-  return std::string(text.substr(0, bytes));
-}
-
 // The evaluation's first error names the failure, as in OPA's event; else the agent's own does.
 record::Failure failure_of(const Error& error) {
   record::Failure out{.code = std::string(error_traits(error.code).name),
@@ -79,7 +71,9 @@ record::Failure failure_of(const Error& error) {
   const json::object* const first = list && !list->empty() ? list->front().if_object() : nullptr;
   const auto text = [&](std::string_view name) {
     const json::value* const value = first ? first->if_contains(name) : nullptr;
-    return value && value->is_string() ? cut(value->get_string()) : std::string();
+    return value && value->is_string()
+               ? std::string(utf8_cut(value->get_string(), limits::kErrorTextBytesMax))
+               : std::string();
   };
   if (auto code = text("code"); !code.empty()) out.code = std::move(code);
   if (auto message = text("message"); !message.empty()) out.message = std::move(message);

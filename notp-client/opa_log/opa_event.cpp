@@ -9,6 +9,7 @@
 #include "common/http/message.hpp"
 #include "common/json/json_members.hpp"
 #include "common/limits.hpp"
+#include "common/utf8_cut.hpp"
 #include "notp-client/opa_log/event_mark.hpp"
 #include "notp-client/opa_log/event_time.hpp"
 #include "notp-client/opa_log/json_text.hpp"
@@ -31,12 +32,7 @@ std::unexpected<Error> refuse(std::string_view what) {
   return fail(ErrorCode::kMessage, fmt::format("not an event of OPA's decision log: {}", what));
 }
 
-// Cuts at the end of a character.
-void cut(std::string& text, size_t bytes_max) {
-  if (text.size() <= bytes_max) return;
-  while (bytes_max > 0 && (static_cast<unsigned char>(text[bytes_max]) & 0xC0) == 0x80) --bytes_max;
-  text.resize(bytes_max);
-}
+void cut(std::string& text, size_t bytes_max) { text.resize(utf8_cut(text, bytes_max).size()); }
 
 // Reads the members of one event.
 class EventReader {

@@ -1,20 +1,8 @@
 #include "notp-client/opa_log/opa_log_metrics.hpp"
 
-#include <algorithm>
+#include "common/telemetry/followed_counter.hpp"
 
 namespace notp::opa_log {
-namespace {
-
-prometheus::Counter& counter(prometheus::Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add({});
-}
-
-// Two updates at once may count less, never more.
-void follow(prometheus::Counter& counter, uint64_t value) {
-  counter.Increment(std::max(0.0, static_cast<double>(value) - counter.Value()));
-}
-
-}  // namespace
 
 OpaLogMetrics::OpaLogMetrics(prometheus::Registry& registry)
     : recorded_(counter(registry, "notp_agent_opa_events_recorded_total",

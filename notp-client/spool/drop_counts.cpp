@@ -1,13 +1,13 @@
 #include "notp-client/spool/drop_counts.hpp"
 
+#include "common/utf8_cut.hpp"
+
 namespace notp::spool {
 namespace {
 
 std::string cut(std::string text) {
   if (text.size() <= kDroppedTextMax) return text;
-  size_t end = kDroppedTextMax;
-  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end) + kOtherDrops;
+  return std::string(utf8_cut(text, kDroppedTextMax)) + kOtherDrops;
 }
 
 }  // namespace

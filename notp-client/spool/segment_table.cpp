@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "common/storage/sqlite.hpp"
+#include "common/storage/sqlite_attempt.hpp"
 
 namespace notp::spool {
 namespace {
@@ -33,22 +33,8 @@ constexpr const char* kRowColumns =
     "first, count, content_bytes, secret, checkpoint, subtrees, body_bytes, oldest_ms, sealed_ms, "
     "gaps";
 
-// Carries an Error out of a transaction, which rolls back.
-struct Refused {
-  Error error;
-};
-
 [[noreturn]] void refuse_damaged(std::string_view what) {
-  throw Refused{Error{ErrorCode::kCorrupt, fmt::format("{} is damaged", what), {}}};
-}
-
-template <typename Body>
-auto attempt(std::string_view doing, Body&& body) -> Result<std::invoke_result_t<Body>> {
-  try {
-    return sqlite_try(doing, std::forward<Body>(body));
-  } catch (Refused& refused) {
-    return std::unexpected(std::move(refused.error).in(doing));
-  }
+  refuse(ErrorCode::kCorrupt, fmt::format("{} is damaged", what));
 }
 
 // `bytes` must outlive the statement's execution.
@@ -245,12 +231,11 @@ Result<std::unique_ptr<SegmentTable>> SegmentTable::open(const std::filesystem::
     if (version == kSchemaVersion) return;
     if (database->tableExists("log")) {
       if (version == 0) refuse_damaged("the number of its format");
-      throw Refused{Error{ErrorCode::kConfig,
-                          fmt::format("its format is {}, this program reads {}, and has changed "
-                                      "nothing: let the program that wrote it ship its records, or "
-                                      "keep the folder elsewhere and begin with an empty one",
-                                      version, kSchemaVersion),
-                          {}}};
+      refuse(ErrorCode::kConfig,
+             fmt::format("its format is {}, this program reads {}, and has changed "
+                         "nothing: let the program that wrote it ship its records, or "
+                         "keep the folder elsewhere and begin with an empty one",
+                         version, kSchemaVersion));
     }
     SQLite::Transaction transaction(*database, SQLite::TransactionBehavior::IMMEDIATE);
     database->exec(kSchema);
@@ -266,10 +251,8 @@ Result<std::unique_ptr<SegmentTable>> SegmentTable::open_to_read(
   NOTP_TRY(attempt(fmt::format("cannot read {}", file.string()), [&] {
     const int version = database->execAndGet("PRAGMA user_version").getInt();
     if (version != kSchemaVersion)
-      throw Refused{
-          Error{ErrorCode::kConfig,
-                fmt::format("its format is {}, this program reads {}", version, kSchemaVersion),
-                {}}};
+      refuse(ErrorCode::kConfig,
+             fmt::format("its format is {}, this program reads {}", version, kSchemaVersion));
   }));
   return std::unique_ptr<SegmentTable>(new SegmentTable(std::move(database)));
 }

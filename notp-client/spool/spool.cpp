@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <future>
 #include <thread>
 #include <utility>
 
@@ -17,35 +18,16 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// Tells when the last user of a log has left it.
-class Departure {
- public:
-  void happens() {
-    const MutexLock lock(mutex_);
-    has_happened_ = true;
-    changed_.notify_all();
-  }
-  void wait() {
-    MutexLock lock(mutex_);
-    while (!has_happened_) changed_.wait(lock);
-  }
-
- private:
-  Mutex mutex_;
-  ConditionVariable changed_;
-  bool has_happened_ NOTP_GUARDED_BY(mutex_) = false;
-};
-
 // The log for those who use it. It outlives their pointers, and is not theirs to delete: the last
 // one may be a thread of its own.
 struct Use {
-  Use(OpenLog& of, std::shared_ptr<Departure> to_tell) : log(of), departure(std::move(to_tell)) {}
-  ~Use() { departure->happens(); }
+  explicit Use(OpenLog& of) : log(of) {}
+  ~Use() { left.set_value(); }
   Use(const Use&) = delete;
   Use& operator=(const Use&) = delete;
 
   OpenLog& log;
-  const std::shared_ptr<Departure> departure;
+  std::promise<void> left;
 };
 
 std::unexpected<Error> not_open() {
@@ -81,7 +63,6 @@ class DecisionSpool::State {
   Result<void> end_log() NOTP_REQUIRES(change_);
   // Waits until nobody uses the log, and ends it. Returns the lock of its folder.
   FolderLock retire() NOTP_REQUIRES(change_);
-  void set_changing(bool is_changing);
   void run_opener();
 
   const std::filesystem::path folder_;
@@ -91,7 +72,7 @@ class DecisionSpool::State {
   Mutex change_;  // held while a log begins or ends
   std::unique_ptr<OpenLog> log_ NOTP_GUARDED_BY(change_);
   bool is_replacing_ NOTP_GUARDED_BY(change_) = false;  // since before_new_log_ was called
-  std::shared_ptr<Departure> departure_ NOTP_GUARDED_BY(change_);  // of the users of log_
+  std::future<void> left_ NOTP_GUARDED_BY(change_);     // when nobody uses log_ any more
   std::thread opener_;  // started with change_ held, or before others know of this
   Wakeup opener_wakeup_;
 
@@ -133,7 +114,8 @@ Result<void> DecisionSpool::State::begin(RecoveryParts parts) {
   auto log = std::make_unique<OpenLog>(std::move(opened), options_, std::move(identity), drops_);
   NOTP_TRY(log->started);
   failpoint("spool.after_open");
-  departure_ = std::make_shared<Departure>();
+  auto use = std::make_shared<Use>(*log);
+  left_ = use->left.get_future();
   MutexLock lock(mutex_);
   if (!identity_.node.empty()) log->sealer.set_node(identity_.node);
   if (on_sealed_) log->sealer.on_sealed(on_sealed_);
@@ -143,7 +125,7 @@ Result<void> DecisionSpool::State::begin(RecoveryParts parts) {
   log->tail.add_unrecorded(std::exchange(unrecorded_, 0));
   log->tail.record_unrecorded();
   trouble_.clear();
-  current_.set(std::make_shared<const Use>(*log, departure_));
+  current_.set(std::move(use));
   log_ = std::move(log);
   is_changing_ = false;
   changed_.notify_all();
@@ -162,6 +144,8 @@ void DecisionSpool::State::wait_for_disk(Error why) {
   {
     const MutexLock lock(mutex_);
     trouble_ = std::move(why.message);
+    is_changing_ = false;
+    changed_.notify_all();
   }
   if (opener_.joinable()) opener_.join();  // it has opened the log before, and ended
   opener_ = std::thread([this] { run_opener(); });
@@ -245,7 +229,6 @@ Result<NewLog> DecisionSpool::State::replace_log(const std::string& reason) {
     return std::unexpected(ended.error());
   }
   auto begun = begin({.lock = retire(), .ring = std::move(ring)});
-  set_changing(false);
   if (!begun) {
     wait_for_disk(begun.error());
     return std::unexpected(std::move(begun).error().in(
@@ -257,7 +240,10 @@ Result<NewLog> DecisionSpool::State::replace_log(const std::string& reason) {
 // Everything that was appended is in a segment: who asks later whether it is durable can be told
 // that it is.
 Result<void> DecisionSpool::State::end_log() {
-  set_changing(true);
+  {
+    const MutexLock lock(mutex_);
+    is_changing_ = true;
+  }
   log_->tail.end();
   if (const auto sealed = log_->sealer.seal_now(); !sealed) {
     const MutexLock lock(mutex_);
@@ -284,16 +270,10 @@ FolderLock DecisionSpool::State::retire() {
     current_.set(nullptr);
     add_counters(past_, last);
   }
-  departure_->wait();
+  left_.wait();
   FolderLock lock = std::move(log_->lock);
   log_.reset();
   return lock;
-}
-
-void DecisionSpool::State::set_changing(bool is_changing) {
-  const MutexLock lock(mutex_);
-  is_changing_ = is_changing;
-  changed_.notify_all();
 }
 
 // --- for those who decide and those who ship

@@ -2,7 +2,6 @@
 // notp-client/spool/README.md has the files and what a crash leaves.
 #pragma once
 
-#include <array>
 #include <filesystem>
 #include <functional>
 #include <memory>

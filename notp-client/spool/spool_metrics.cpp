@@ -4,6 +4,7 @@
 #include <map>
 #include <string_view>
 
+#include "common/telemetry/followed_counter.hpp"
 #include "notp-client/spool/drop_counts.hpp"
 
 namespace notp::spool {
@@ -17,35 +18,23 @@ const char* reason_of(std::string_view rule) {
   return rule == "data.system.log.drop" ? "policy" : "manifest";
 }
 
-prometheus::Family<prometheus::Counter>& counter(prometheus::Registry& registry, const char* name,
-                                                 const char* help) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
-}
-
 prometheus::Gauge& gauge(prometheus::Registry& registry, const char* name, const char* help) {
   return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add({});
-}
-
-// Two updates at once may count less, never more.
-void follow(prometheus::Counter& counter, uint64_t value) {
-  counter.Increment(std::max(0.0, static_cast<double>(value) - counter.Value()));
 }
 
 }  // namespace
 
 SpoolMetrics::SpoolMetrics(prometheus::Registry& registry)
     : recorded_(counter(registry, "notp_agent_decisions_recorded_total",
-                        "Decisions whose record was written to the log.")
-                    .Add({})),
+                        "Decisions whose record was written to the log.")),
       unrecorded_(counter(registry, "notp_agent_decisions_unrecorded_total",
-                          "Decisions that were given without a record: a gap record counts them.")
-                      .Add({})),
-      dropped_(
-          counter(registry, "notp_agent_decisions_dropped_total",
-                  "Decisions that a rule left out of the log: of the policy, of a manifest, or "
-                  "of those that are counted together.")),
-      gaps_(counter(registry, "notp_agent_gap_records_total",
-                    "Records in the log that say that others are missing, by reason.")),
+                          "Decisions that were given without a record: a gap record counts them.")),
+      dropped_(counter_family(
+          registry, "notp_agent_decisions_dropped_total",
+          "Decisions that a rule left out of the log: of the policy, of a manifest, or "
+          "of those that are counted together.")),
+      gaps_(counter_family(registry, "notp_agent_gap_records_total",
+                           "Records in the log that say that others are missing, by reason.")),
       bytes_(gauge(registry, "notp_agent_spool_bytes",
                    "Sealed records that the registry has not acknowledged, and the ring.")),
       records_(gauge(registry, "notp_agent_spool_records",

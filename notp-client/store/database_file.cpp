@@ -5,7 +5,7 @@
 #include "common/limits.hpp"
 #include "common/storage/files.hpp"
 #include "common/storage/sqlite.hpp"
-#include "notp-client/store/sqlite_attempt.hpp"
+#include "common/storage/sqlite_attempt.hpp"
 
 namespace notp::store {
 namespace {

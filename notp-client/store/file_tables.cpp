@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "common/storage/sqlite_attempt.hpp"
 #include "notp-client/store/columns.hpp"
-#include "notp-client/store/sqlite_attempt.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 
 namespace notp::store {

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/log.hpp"
-#include "notp-client/store/sqlite_attempt.hpp"
+#include "common/storage/sqlite_attempt.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 
 namespace notp::store {

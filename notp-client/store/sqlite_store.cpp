@@ -9,8 +9,8 @@
 #include "common/log.hpp"
 #include "common/storage/private_files.hpp"
 #include "common/storage/read_only_disk.hpp"
+#include "common/storage/sqlite_attempt.hpp"
 #include "notp-client/store/database_file.hpp"
-#include "notp-client/store/sqlite_attempt.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 #include "notp-client/store/store_tables.hpp"
 

@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "notp-client/store/sqlite_attempt.hpp"
+#include "common/storage/sqlite_attempt.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 #include "notp-client/store/store_tables.hpp"

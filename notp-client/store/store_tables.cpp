@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "notp-client/store/sqlite_attempt.hpp"
+#include "common/storage/sqlite_attempt.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 
 namespace notp::store {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "common/log.hpp"
-#include "notp-client/store/sqlite_attempt.hpp"
+#include "common/storage/sqlite_attempt.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 
 namespace notp::store {

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "common/size_text.hpp"
 #include "notp-server/backup/backup_check.hpp"
 #include "notp-server/backup/make_backup.hpp"
 #include "notp-server/backup/restore.hpp"
@@ -52,7 +53,7 @@ backup::RegistryPlaces places_of(const ServerConfig& config, const std::string& 
 std::string description(const backup::Manifest& manifest) {
   std::string out =
       fmt::format("{}, of {}, made by {}: {} in {} files; root v{}", manifest.trust_domain,
-                  utc_time(manifest.made_ms), manifest.product, backup::size_text(manifest.bytes()),
+                  utc_time(manifest.made_ms), manifest.product, size_text(manifest.bytes()),
                   manifest.files.size(), manifest.root_version);
   for (const backup::LedgerHead& head : manifest.ledgers)
     out += fmt::format("\n  {} v{}", head.ledger.text(), head.version);

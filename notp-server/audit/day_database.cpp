@@ -145,17 +145,9 @@ void insert_segment(SQLite::Statement& meta, SQLite::Statement& body, uint32_t r
   body.exec();
 }
 
-// sqlite.org/uri.html: escapes characters that could end the path.
-std::string closed_uri(const std::filesystem::path& file) {
-  std::string uri = "file:";
-  for (const char c : file.string())
-    uri += c == '%' || c == '?' || c == '#' ? fmt::format("%{:02x}", c) : std::string(1, c);
-  return uri + "?mode=ro&immutable=1";
-}
-
 Result<std::unique_ptr<SQLite::Database>> connect_closed(const std::filesystem::path& file) {
   return sqlite_try(fmt::format("cannot read {}", file.string()), [&] {
-    auto database = std::make_unique<SQLite::Database>(closed_uri(file),
+    auto database = std::make_unique<SQLite::Database>(database_uri(file, "mode=ro&immutable=1"),
                                                        SQLite::OPEN_READONLY | SQLite::OPEN_URI);
     database->exec("PRAGMA cell_size_check = ON");
     database->exec("PRAGMA query_only = ON");

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 
+#include "common/size_text.hpp"
 #include "notp-server/backup/database_files.hpp"
 #include "notp-server/backup/release_check.hpp"
 #include "notp-server/registry/repository_check.hpp"
@@ -22,10 +24,21 @@ std::unexpected<Error> damaged(const std::string& path, std::string_view what) {
 
 // --- files
 
+// A restore writes nothing into a data folder but stores and what is in them.
+bool is_of_store(const std::string& path) {
+  const std::string_view first = std::string_view(path).substr(0, path.find('/'));
+  const auto is_first = [&](std::string_view name) { return first == name; };
+  if (first.size() == path.size())
+    return std::ranges::any_of(std::array{kFleetFile, kJoinTokensFile}, is_first);
+  return std::ranges::any_of(std::array{kPending, kLedgers, kRoots, kAudit, kConfigured}, is_first);
+}
+
 Result<void> check_names(const fs::path& folder, const Manifest& manifest) {
   NOTP_ASSIGN(const std::vector<std::string> present, files_below(folder));
-  for (const auto& [path, facts] : manifest.files)
+  for (const auto& [path, facts] : manifest.files) {
+    if (!is_of_store(path)) return damaged(printable(path), "no registry backs up such a file");
     if (!std::ranges::binary_search(present, path)) return damaged(path, "the file is missing");
+  }
   for (const std::string& path : present)
     if (path != kManifestFile && !manifest.files.contains(path))
       return fail(ErrorCode::kCorrupt,
@@ -76,14 +89,10 @@ Result<RootChain> read_roots(const fs::path& folder, const Manifest& manifest) {
 
 // --- ledgers
 
-std::string repository_of(const model::LedgerId& ledger) {
-  return fmt::format("{}/{}.git", kLedgers, ledger.text());
-}
-
 // Repositories that the manifest does not name as ledgers would be served, too.
 Result<void> check_ledger_names(const Manifest& manifest) {
   std::set<std::string> named;
-  for (const LedgerHead& head : manifest.ledgers) named.insert(repository_of(head.ledger));
+  for (const LedgerHead& head : manifest.ledgers) named.insert(repository_path(head.ledger));
   const std::string below = fmt::format("{}/", kLedgers);
   for (auto at = manifest.files.lower_bound(below);
        at != manifest.files.end() && at->first.starts_with(below); ++at) {
@@ -113,7 +122,7 @@ Result<void> check_ledgers(const fs::path& folder, const Manifest& manifest, con
   NOTP_TRY(check_ledger_names(manifest));
   for (const LedgerHead& head : manifest.ledgers) {
     say(fmt::format("ledger {}, v{}", head.ledger.text(), head.version));
-    const std::string path = repository_of(head.ledger);
+    const std::string path = repository_path(head.ledger);
     auto checked = check_ledger(folder / path, head, roots);
     if (!checked) return std::unexpected(std::move(checked).error().in(path));
   }

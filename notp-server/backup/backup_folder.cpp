@@ -118,8 +118,7 @@ Result<void> BackupFolder::adopt(const std::string& path) {
   return {};
 }
 
-Result<void> BackupFolder::finish(Manifest manifest) {
-  manifest.files = files_;
+Result<void> BackupFolder::finish(const Manifest& manifest) {
   NOTP_ASSIGN(const Bytes text, manifest.encode());
   NOTP_TRY(sync_folders(folder_));
   failpoint("backup.before_manifest");

@@ -33,8 +33,8 @@ class BackupFolder {
 
   const std::map<std::string, FileFacts>& files() const { return files_; }
 
-  // Writes the manifest, whose files it sets, and gives the folder its name.
-  Result<void> finish(Manifest manifest);
+  // Writes the manifest, which has files(), and gives the folder its name.
+  Result<void> finish(const Manifest& manifest);
 
  private:
   BackupFolder(std::filesystem::path target, std::filesystem::path folder, Descriptor lock)

@@ -17,7 +17,7 @@
 #include "common/storage/files.hpp"
 #include "common/storage/sqlite.hpp"
 #include "notp-server/audit/day_database.hpp"
-#include "notp-server/backup/registry_lock.hpp"
+#include "notp-server/registry/registry_lock.hpp"
 
 namespace notp::backup {
 namespace {
@@ -84,7 +84,7 @@ Result<bool> ask_registry(const fs::path& data_dir, pid_t registry) {
     if (const auto why = read_file(copies / kFailed, limits::kErrorTextBytesMax))
       return fail(ErrorCode::kIo,
                   fmt::format("the registry cannot copy its databases: {}", printable(*why)));
-    NOTP_ASSIGN(const RegistryLock lock, try_registry_lock(data_dir));
+    NOTP_ASSIGN(const registry::RegistryLock lock, registry::try_registry_lock(data_dir));
     if (!lock.is_running) return false;
     const TimeMs now_ms = read_clock().boot_ms;
     if (const uint64_t now = bytes_in(copies); std::exchange(bytes, now) != now) grown_ms = now_ms;
@@ -203,7 +203,7 @@ Result<bool> take_copies(const RegistryPlaces& places, const AuditFiles& audit,
 Result<void> add_databases(const RegistryPlaces& places, const Say& say, BackupFolder& backup) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     NOTP_ASSIGN(const AuditFiles audit, list_audit(places.audit));
-    NOTP_ASSIGN(const RegistryLock lock, try_registry_lock(places.data_dir));
+    NOTP_ASSIGN(const registry::RegistryLock lock, registry::try_registry_lock(places.data_dir));
     if (!lock.is_running) {
       say("databases: no registry runs, copying them here");
       return copy_as_registry(places, audit, backup);

@@ -6,20 +6,10 @@
 #include "common/storage/sqlite.hpp"
 
 namespace notp::backup {
-namespace {
-
-std::string unchanging(const std::filesystem::path& file) {
-  std::string uri = "file:";
-  for (const char c : file.string())
-    uri += c == '%' || c == '?' || c == '#' ? fmt::format("%{:02x}", c) : std::string(1, c);
-  return uri + "?mode=ro&immutable=1";
-}
-
-}  // namespace
 
 Result<void> check_database(const std::filesystem::path& file) {
   NOTP_ASSIGN(const std::string outcome, sqlite_try("it cannot be read", [&] {
-                SQLite::Database database(unchanging(file),
+                SQLite::Database database(database_uri(file, "mode=ro&immutable=1"),
                                           SQLite::OPEN_READONLY | SQLite::OPEN_URI);
                 database.exec("PRAGMA cell_size_check = ON");
                 return database.execAndGet("PRAGMA quick_check(1)").getString();

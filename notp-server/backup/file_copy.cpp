@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <iterator>
 #include <vector>
 
 #include "common/descriptor.hpp"
@@ -139,14 +138,6 @@ Result<void> check_owner(const fs::path& folder, std::string_view command) {
       fmt::format("{} belongs to the user {}, and this process runs as {}: run 'notp-server "
                   "{}' as the registry's user",
                   folder.string(), status.st_uid, ::geteuid(), command));
-}
-
-std::string size_text(uint64_t bytes) {
-  constexpr const char* kUnits[] = {"B", "KB", "MB", "GB", "TB"};
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  for (; value >= 1000 && unit + 1 < std::size(kUnits); ++unit) value /= 1000;
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
 }  // namespace notp::backup

@@ -32,10 +32,7 @@ Result<void> sync_folders(const std::filesystem::path& folder);
 Result<std::vector<std::string>> files_below(const std::filesystem::path& folder);
 
 // kUsage when another user owns the folder: files of this process would be of no use to it, or its
-// files to this process. A missing one is nobody's.
+// files to this process. No error when it is missing.
 Result<void> check_owner(const std::filesystem::path& folder, std::string_view command);
-
-// "1.2 MB".
-std::string size_text(uint64_t bytes);
 
 }  // namespace notp::backup

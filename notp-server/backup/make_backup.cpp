@@ -85,17 +85,15 @@ Result<std::vector<model::LedgerId>> list_ledgers(const fs::path& folder) {
   return out;
 }
 
-Result<std::vector<LedgerHead>> add_ledgers(const fs::path& folder, const Say& say,
+Result<std::vector<LedgerHead>> add_ledgers(const fs::path& data_dir, const Say& say,
                                             BackupFolder& backup) {
   std::vector<LedgerHead> heads;
-  NOTP_ASSIGN(const std::vector<model::LedgerId> ledgers, list_ledgers(folder));
+  NOTP_ASSIGN(const std::vector<model::LedgerId> ledgers, list_ledgers(data_dir / kLedgers));
   for (const model::LedgerId& ledger : ledgers) {
-    const std::string path = ledger.text() + ".git";
-    const auto placed = [&](const std::string& file) {
-      return fmt::format("{}/{}/{}", kLedgers, path, file);
-    };
+    const std::string path = repository_path(ledger);
+    const auto placed = [&](const std::string& file) { return fmt::format("{}/{}", path, file); };
     auto head = registry::copy_repository(
-        folder / path,
+        data_dir / path,
         {.copy = [&](const fs::path& from,
                      const std::string& file) { return backup.copy(from, placed(file)); },
          .put = [&](const std::string& file,
@@ -150,7 +148,7 @@ Result<Manifest> make_backup(const BackupOptions& options) {
   NOTP_ASSIGN(BackupFolder backup, BackupFolder::begin(options.target));
   NOTP_TRY(add_pending(places.data_dir / kPending, backup));
   failpoint("backup.after_pending");
-  NOTP_ASSIGN(manifest.ledgers, add_ledgers(places.data_dir / kLedgers, options.say, backup));
+  NOTP_ASSIGN(manifest.ledgers, add_ledgers(places.data_dir, options.say, backup));
   NOTP_ASSIGN(manifest.root_version, add_roots(places.data_dir / kRoots, backup));
   failpoint("backup.after_roots");
   NOTP_TRY(add_databases(places, options.say, backup));

@@ -4,6 +4,7 @@
 
 #include "common/json/json.hpp"
 #include "common/storage/files.hpp"
+#include "notp-server/backup/registry_places.hpp"
 
 namespace notp::backup {
 namespace {
@@ -93,11 +94,11 @@ Result<Manifest> read_body(const json::value& body) {
     return fail(ErrorCode::kVersion,
                 fmt::format("the backup has format {}, and this program ({}) reads {}: use the "
                             "notp-server that made it, which is {}",
-                            format, NOTP_VERSION, kFormat, fields.text("product")));
+                            format, NOTP_VERSION, kFormat, printable(fields.text("product"))));
   Manifest out;
-  out.product = fields.text("product");
+  out.product = printable(fields.text("product"));
   out.made_ms = static_cast<TimeMs>(fields.number("made_ms"));
-  out.trust_domain = fields.text("trust_domain");
+  out.trust_domain = printable(fields.text("trust_domain"));
   out.root_version = fields.number("root_version");
   for (const json::value& row : fields.rows("ledgers")) {
     Reader head(row);
@@ -120,6 +121,10 @@ Result<Manifest> read_body(const json::value& body) {
 }
 
 }  // namespace
+
+std::string repository_path(const model::LedgerId& ledger) {
+  return fmt::format("{}/{}.git", kLedgers, ledger.text());
+}
 
 uint64_t Manifest::bytes() const {
   uint64_t sum = 0;

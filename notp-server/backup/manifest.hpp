@@ -26,6 +26,9 @@ struct LedgerHead {
   bool operator==(const LedgerHead&) const = default;
 };
 
+// "ledgers/<zone>/<ledger>.git", in a backup as in data_dir.
+std::string repository_path(const model::LedgerId& ledger);
+
 struct Manifest {
   std::string product;  // "notp-server/<version>" that made it
   TimeMs made_ms = 0;   // when it was begun: what was acknowledged before is in it

@@ -9,7 +9,7 @@
 #include "common/storage/private_files.hpp"
 #include "notp-server/backup/backup_check.hpp"
 #include "notp-server/backup/database_files.hpp"
-#include "notp-server/backup/registry_lock.hpp"
+#include "notp-server/registry/registry_lock.hpp"
 #include "notp-server/trust/root_store.hpp"
 
 namespace notp::backup {
@@ -28,7 +28,7 @@ Result<void> check_empty(const fs::path& folder) {
   std::error_code error;
   if (!fs::exists(folder, error) && !error) return {};
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    if (it->path().filename() != "registry.lock")
+    if (it->path().filename() != registry::kLockFile)
       return fail(
           ErrorCode::kUsage,
           fmt::format("{0} is not empty ({1} is there): move it away, as in 'mv {0} {0}.old' "
@@ -44,8 +44,8 @@ Result<void> check_target(const RegistryPlaces& places) {
   std::error_code ignored;
   NOTP_TRY(check_owner(places.data_dir, "restore"));
   NOTP_TRY(check_not_interrupted(places.data_dir));
-  if (fs::exists(places.data_dir / "registry.lock", ignored)) {
-    NOTP_ASSIGN(const RegistryLock lock, try_registry_lock(places.data_dir));
+  if (fs::exists(places.data_dir / registry::kLockFile, ignored)) {
+    NOTP_ASSIGN(const registry::RegistryLock lock, registry::try_registry_lock(places.data_dir));
     if (lock.is_running)
       return fail(ErrorCode::kConflict,
                   fmt::format("a registry, process {}, runs with {}: stop it first", lock.registry,
@@ -106,7 +106,7 @@ Result<void> place_stores(const RestoreOptions& options, const Manifest& manifes
   }
   for (const LedgerHead& head : manifest.ledgers)
     for (const char* folder : kRepositoryFolders)
-      NOTP_TRY(make_folders(places.data_dir / kLedgers / (head.ledger.text() + ".git") / folder));
+      NOTP_TRY(make_folders(places.data_dir / repository_path(head.ledger) / folder));
   return {};
 }
 
@@ -143,7 +143,7 @@ Result<RestoreReport> restore_backup(const RestoreOptions& options) {
   NOTP_TRY(check_configured_root(options, manifest, missing));
 
   NOTP_TRY(make_private_folder(places.data_dir));
-  NOTP_ASSIGN(const RegistryLock lock, try_registry_lock(places.data_dir));
+  NOTP_ASSIGN(const registry::RegistryLock lock, registry::try_registry_lock(places.data_dir));
   if (lock.is_running)
     return fail(ErrorCode::kConflict, "a registry was started meanwhile: stop it, and begin again");
   options.say(fmt::format("writing {}", places.data_dir.string()));

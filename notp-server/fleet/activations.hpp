@@ -21,7 +21,7 @@ class Activations {
   // Of each ledger; older ones are no longer measured.
   static constexpr size_t kReleasesMax = 3;
 
-  // The first word on a version counts.
+  // The first call for a version counts.
   void published(const model::LedgerId& ledger, uint64_t version, TimeMs now_ms);
   void connected(const std::string& node, TimeMs now_ms) { since_ms_[node] = now_ms; }
   void departed(const std::string& node) { since_ms_.erase(node); }

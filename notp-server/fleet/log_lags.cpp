@@ -36,15 +36,13 @@ void LogLags::arrived(const std::string& node, TimeMs arrived_ms) {
 
 void LogLags::stored(const std::string& node, TimeMs arrived_ms, uint64_t oldest_age_ms) {
   Node& entry = nodes_[node];
-  if (const auto found = entry.unstored.find(arrived_ms); found != entry.unstored.end())
-    entry.unstored.erase(found);
+  entry.unstored.extract(arrived_ms);  // one of those that arrived then
   entry.said_ms = time_of(oldest_age_ms, arrived_ms);
 }
 
 void LogLags::not_stored(const std::string& node, TimeMs arrived_ms) {
   Node& entry = nodes_[node];
-  if (const auto found = entry.unstored.find(arrived_ms); found != entry.unstored.end())
-    entry.unstored.erase(found);
+  entry.unstored.extract(arrived_ms);  // one of those that arrived then
   if (entry.said_ms == 0) entry.said_ms = arrived_ms;
 }
 

@@ -11,19 +11,17 @@
 
 namespace notp::fleet {
 
-// What is missing is known from two sources: the node's word with its offer and with each segment
-// (the age of the oldest sealed record that is not acknowledged), and the segments that have
-// arrived and are not stored. So a node without anything to send has no lag, however long it is
-// silent; what it records while it is away is not known before its next offer; and what it had to
-// send when it went is missing, and gets older, until it comes back.
+// What is missing is known from two sources: what the node says with its offer and with each
+// segment (the age of the oldest sealed record that is not acknowledged), and the segments that
+// have arrived and are not stored. So a node without anything to send has no lag, however long it
+// is silent; what it records while it is away is not known before its next offer; and what it had
+// to send when it went is missing, and gets older, until it comes back.
 //
 // A lag is kept as the time since which records are missing, by the registry's wall clock: 0 when
 // none are. One thread at a time; no I/O.
 class LogLags {
  public:
-  using Arrivals = std::multiset<TimeMs>;
-
-  // A node offered its log. `oldest_age_ms` is its word; 0: it knows of nothing that is missing.
+  // A node offered its log. `oldest_age_ms` is what it says; 0: it knows of nothing missing.
   void offered(const std::string& node, uint64_t oldest_age_ms, TimeMs now_ms);
   // What the registry has of the offered log: everything, or less than the node has.
   void compared(const std::string& node, bool has_all, TimeMs now_ms);
@@ -47,8 +45,8 @@ class LogLags {
 
  private:
   struct Node {
-    TimeMs said_ms = 0;  // since when records are missing, by the node's word; 0: none are
-    Arrivals unstored;
+    TimeMs said_ms = 0;  // since when records are missing, as the node says; 0: none are
+    std::multiset<TimeMs> unstored;  // when segments arrived
     std::optional<TimeMs> written_ms;
 
     TimeMs since_ms() const;

@@ -2,7 +2,6 @@
 #include <git2.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <vector>
 
@@ -97,14 +96,7 @@ Result<CopiedHead> read_head(const fs::path& folder, const GitId& main) {
 // Whether the reference is of a release above the head: of a publish that goes on meanwhile, or was
 // cut off by a crash.
 bool is_above(const std::string& path, uint64_t head) {
-  for (const std::string_view kind : {"refs/tags/v", "refs/tags/withdrawn/v"}) {
-    if (!path.starts_with(kind)) continue;
-    uint64_t version = 0;
-    const char* const end = path.data() + path.size();
-    const auto [stop, error] = std::from_chars(path.data() + kind.size(), end, version);
-    if (error == std::errc() && stop == end) return version > head;
-  }
-  return false;
+  return version_in(path, tag_ref) > head || version_in(path, withdrawn_ref) > head;
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <set>
 
 #include "common/limits.hpp"
@@ -32,15 +31,6 @@ std::unexpected<Error> corrupt(const OpenRepository& repository, std::string_vie
                       ? "Objects are read from packs alone, and there are loose ones: "
                         "'git repack -a -d' in it packs them. "
                       : ""));
-}
-
-// Returns the version that a reference of this kind names; 0: an operator's own reference.
-uint64_t version_in(std::string_view name, std::string (*ref_of)(uint64_t)) {
-  const size_t prefix = ref_of(0).size() - 1;
-  uint64_t version = 0;
-  if (name.size() <= prefix) return 0;
-  std::from_chars(name.data() + prefix, name.data() + name.size(), version);
-  return ref_of(version) == name ? version : 0;
 }
 
 // Returns the versions that tags of this kind name.

@@ -1,11 +1,8 @@
 #include "notp-server/registry/git_registry.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <tuple>
 
 #include "common/limits.hpp"
@@ -15,6 +12,7 @@
 #include "notp-server/registry/git_ledger.hpp"
 #include "notp-server/registry/git_library.hpp"
 #include "notp-server/registry/git_text.hpp"
+#include "notp-server/registry/registry_lock.hpp"
 
 namespace notp::registry {
 namespace {
@@ -63,43 +61,27 @@ Result<std::vector<fs::directory_entry>> list(const fs::path& folder) {
   return entries;
 }
 
+// Returns a descriptor that holds the lock; none on a read-only disk.
+Result<Descriptor> take_lock(const fs::path& data) {
+  NOTP_ASSIGN(RegistryLock lock, try_registry_lock(data));
+  if (lock.is_running)
+    return fail(ErrorCode::kIo,
+                fmt::format("{} is locked: another registry uses this data folder; stop it, or "
+                            "give this one a folder of its own",
+                            (data / kLockFile).string()));
+  if (!lock.file.is_open()) return Descriptor();
+  // For an operator, or a backup, that sends it a signal.
+  const int fd = lock.file.get();
+  const std::string pid = std::to_string(::getpid());
+  if (::ftruncate(fd, 0) == 0 &&
+      ::pwrite(fd, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
+    std::ignore = ::ftruncate(fd, 0);
+  return std::move(lock.file);
+}
+
 }  // namespace
 
-// Held for the registry's lifetime. The kernel releases it however the process ends.
-class GitRegistry::Lock {
- public:
-  static Result<std::unique_ptr<Lock>> take(const fs::path& file) {
-    // On a read-only disk no process can write, so no lock is needed.
-    if (is_on_read_only_disk(file.parent_path())) return std::unique_ptr<Lock>(new Lock(-1));
-    const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0)
-      return fail(ErrorCode::kIo, fmt::format("cannot open {}: {}", file.string(),
-                                              std::generic_category().message(errno)));
-    std::unique_ptr<Lock> lock(new Lock(fd));
-    if (::flock(fd, LOCK_EX | LOCK_NB) != 0)
-      return fail(ErrorCode::kIo,
-                  fmt::format("{} is locked: another registry uses this data folder; stop it, or "
-                              "give this one a folder of its own",
-                              file.string()));
-    // For an operator who sends it a signal. No code depends on it.
-    const std::string pid = std::to_string(::getpid());
-    if (::ftruncate(fd, 0) == 0 &&
-        ::pwrite(fd, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
-      std::ignore = ::ftruncate(fd, 0);
-    return lock;
-  }
-  Lock(const Lock&) = delete;
-  Lock& operator=(const Lock&) = delete;
-  ~Lock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
- private:
-  explicit Lock(int fd) : fd_(fd) {}
-  const int fd_;
-};
-
-GitRegistry::GitRegistry(fs::path ledgers, std::unique_ptr<Lock> lock, uint64_t snapshot_bytes)
+GitRegistry::GitRegistry(fs::path ledgers, Descriptor lock, uint64_t snapshot_bytes)
     : folder_(std::move(ledgers)), lock_(std::move(lock)), snapshots_(snapshot_bytes) {}
 
 GitRegistry::~GitRegistry() = default;
@@ -108,7 +90,7 @@ Result<std::unique_ptr<GitRegistry>> GitRegistry::open(const fs::path& data,
                                                        uint64_t snapshot_bytes) {
   NOTP_TRY(start_git_library());
   NOTP_TRY(make_folders(data / "ledgers"));
-  NOTP_ASSIGN(std::unique_ptr<Lock> lock, Lock::take(data / "registry.lock"));
+  NOTP_ASSIGN(Descriptor lock, take_lock(data));
   std::unique_ptr<GitRegistry> registry(
       new GitRegistry(data / "ledgers", std::move(lock), snapshot_bytes));
   NOTP_TRY(registry->load_all());

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <map>
 
+#include "common/descriptor.hpp"
 #include "common/limits.hpp"
 #include "common/mutex.hpp"
 #include "notp-server/registry/registry.hpp"
@@ -56,9 +57,7 @@ class GitRegistry final : public Registry {
   std::optional<Error> damage(const model::LedgerId& ledger) const override;
 
  private:
-  class Lock;
-
-  GitRegistry(std::filesystem::path ledgers, std::unique_ptr<Lock> lock, uint64_t snapshot_bytes);
+  GitRegistry(std::filesystem::path ledgers, Descriptor lock, uint64_t snapshot_bytes);
   Result<void> load_all();
   Result<void> load_zone(const std::filesystem::path& zone) NOTP_REQUIRES(mutex_);
   void load_ledger(const model::LedgerId& id, const std::filesystem::path& folder)
@@ -67,7 +66,7 @@ class GitRegistry final : public Registry {
   Result<GitLedger*> find_or_add(const model::LedgerId& id);
 
   const std::filesystem::path folder_;  // <data>/ledgers
-  const std::unique_ptr<Lock> lock_;
+  const Descriptor lock_;               // the kernel releases it however the process ends
   SnapshotMemory snapshots_;
   mutable SharedMutex mutex_;
   // A ledger is never removed; a damaged one stays damaged until the next start.

@@ -4,6 +4,8 @@
 #include <git2/odb_backend.h>
 #include <git2/sys/repository.h>
 
+#include <charconv>
+
 #include "common/storage/files.hpp"
 #include "notp-server/registry/git_pack.hpp"
 
@@ -85,6 +87,14 @@ std::unexpected<Error> moved_by_others(const OpenRepository& repository) {
 std::string tag_ref(uint64_t version) { return fmt::format("refs/tags/v{}", version); }
 std::string withdrawn_ref(uint64_t version) {
   return fmt::format("refs/tags/withdrawn/v{}", version);
+}
+
+uint64_t version_in(std::string_view name, std::string (*ref_of)(uint64_t)) {
+  const size_t prefix = ref_of(0).size() - 1;
+  uint64_t version = 0;
+  if (name.size() <= prefix) return 0;
+  std::from_chars(name.data() + prefix, name.data() + name.size(), version);
+  return ref_of(version) == name ? version : 0;
 }
 
 Result<bool> repository_exists(const fs::path& folder) {

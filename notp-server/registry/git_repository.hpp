@@ -15,6 +15,8 @@ namespace notp::registry {
 inline constexpr const char* kMainRef = "refs/heads/main";
 std::string tag_ref(uint64_t version);        // "refs/tags/v<version>"
 std::string withdrawn_ref(uint64_t version);  // "refs/tags/withdrawn/v<version>"
+// Returns the version that a reference of one of these kinds names; 0: an operator's own reference.
+uint64_t version_in(std::string_view name, std::string (*ref_of)(uint64_t));
 
 // A handle for one operation on one thread. It reads only packs: libgit2 1.5.1 hangs on a truncated
 // loose object, and this registry writes none.

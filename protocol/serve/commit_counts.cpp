@@ -15,7 +15,8 @@ void CommitCounts::add(const wire::Commit& commit) {
       ++beyond_;
       return;
     }
-    found = reports_.emplace(key, Reports{}).first;
+    CommitCount none{.ledger = commit.ledger, .version = commit.version, .state = commit.state};
+    found = reports_.emplace(key, std::move(none)).first;
   }
   ++found->second.count;
   if (found->second.message.empty()) found->second.message = commit.message;
@@ -24,10 +25,8 @@ void CommitCounts::add(const wire::Commit& commit) {
 CommitCounts::Taken CommitCounts::take() {
   Taken out;
   const MutexLock lock(mutex_);
-  for (auto& [key, reports] : std::exchange(reports_, {})) {
-    const auto& [ledger, version, state] = key;
-    out.counts.push_back({ledger, version, state, reports.count, reports.message});
-  }
+  for (auto& [key, count] : reports_) out.counts.push_back(std::move(count));
+  reports_.clear();
   out.beyond = std::exchange(beyond_, 0);
   return out;
 }

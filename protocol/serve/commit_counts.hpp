@@ -41,13 +41,9 @@ class CommitCounts {
 
  private:
   using Key = std::tuple<model::LedgerId, uint64_t, wire::CommitState>;
-  struct Reports {
-    uint64_t count = 0;
-    std::string message;
-  };
 
   Mutex mutex_;
-  std::map<Key, Reports> reports_ NOTP_GUARDED_BY(mutex_);
+  std::map<Key, CommitCount> reports_ NOTP_GUARDED_BY(mutex_);
   uint64_t beyond_ NOTP_GUARDED_BY(mutex_) = 0;
 };
 

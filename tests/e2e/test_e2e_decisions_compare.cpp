@@ -5,11 +5,10 @@
 #include <array>
 #include <map>
 #include <random>
-#include <sstream>
 
 #include "tests/support/json_reference.hpp"
 #include "tests/support/process/audit_site.hpp"
-#include "tests/support/registry/model_folder.hpp"
+#include "tests/support/process/shop_model.hpp"
 #include "tests/support/results.hpp"
 
 namespace notp {
@@ -19,26 +18,17 @@ using reference::Value;
 using reference::ValuePtr;
 
 constexpr uint64_t kSeed = 20'261'201;
-const std::string kShop = "100000000000/shop";
 
 // --- the model
 
 std::filesystem::path write_shop(const Stack& stack) {
-  const std::filesystem::path folder = stack.file("shop");
-  empty_model_folder(folder);
-  must(make_folders(folder / "shop"));
-  must(make_folders(folder / "log"));
-  must(write_file(folder / "manifest.json", R"({
-    "metadata": {"name": "shop"},
-    "runtimes": {"rego": {"language": {"name": "rego", "version": "1"}}},
-    "partitions": {"/": {"runtime": "rego"}},
-    "roots": ["shop", "system/log"],
-    "decisions": {"mask": ["/input/password", "/input/cards/*/number", "/result/token",
+  return write_logged_shop(stack,
+                           R"({"mask": ["/input/password", "/input/cards/*/number", "/result/token",
                            "/input/größe a;b",
                            {"op": "upsert", "path": "/input/phone", "value": "***"},
                            {"op": "commit", "path": "/input/iban"}],
-                  "drop": ["shop/quiet"]}})"));
-  must(write_file(folder / "shop/shop.rego", R"rego(package shop
+                  "drop": ["shop/quiet"]})",
+                           R"rego(package shop
 
 allow if input.amount < 500
 
@@ -77,8 +67,8 @@ masked_wrongly := input.amount
 quiet := input.amount < 500
 
 silent := input.amount < 500
-)rego"));
-  must(write_file(folder / "log/log.rego", R"rego(package system.log
+)rego",
+                           R"rego(package system.log
 
 mask contains "/input/note"
 
@@ -87,8 +77,7 @@ mask contains {"op": "upsert", "path": "/input/pin", "value": {"of": 4}}
 mask contains {"op": "what", "path": "/input/user"} if input.path == "shop/masked_wrongly"
 
 drop if input.path == "shop/silent"
-)rego"));
-  return folder;
+)rego");
 }
 
 // --- the questions
@@ -204,23 +193,22 @@ class Questions {
 // --- the site
 
 struct Node {
-  std::string kind;  // of the answers: "embedded", "OPA, file", "OPA, service"
-  Agent* agent = nullptr;
-  std::unique_ptr<Opa> opa;
-  std::string url() const { return opa ? opa->url() : agent->url(); }
+  std::string kind;
+  AskedPdp pdp;
 };
 
 class Comparison {
  public:
   AuditSite site;
-  std::array<Node, 3> nodes;
+  const std::array<Node, 3> nodes = {
+      {{"embedded", site.start_pdp("edge", kShop, "")},
+       {"OPA, file", site.start_pdp("edge-file", kShop, "file")},
+       {"OPA, service", site.start_pdp("edge-service", kShop, "service")}}};
 
   Comparison() {
-    start(nodes[0], "embedded", "");
-    start(nodes[1], "OPA, file", "file");
-    start(nodes[2], "OPA, service", "service");
     const int64_t version = site.stack.published(write_shop(site.stack), kShop);
-    for (const Node& node : nodes) REQUIRE(site.stack.becomes_active(*node.agent, kShop, version));
+    for (const Node& node : nodes)
+      REQUIRE(site.stack.becomes_active(*node.pdp.agent, kShop, version));
   }
 
   // Asks all nodes; the answers have equal status.
@@ -229,7 +217,7 @@ class Comparison {
     for (const Node& node : nodes) {
       const auto answer =
           http::call_blocking({.method = question.method,
-                               .url = fmt::format("{}/{}", node.url(), question.target),
+                               .url = fmt::format("{}/{}", node.pdp.url(), question.target),
                                .headers = {{"Content-Type", "application/json"}},
                                .body = question.body,
                                .deadline_ms = 20'000});
@@ -246,18 +234,13 @@ class Comparison {
 
   // The lines of an export, for this node.
   std::vector<ValuePtr> export_of(const Node& node, const std::string& format) {
-    const auto file = site.stack.file("export." + format);
-    std::filesystem::remove(file);
-    const CliResult result = site.stack.notp(
-        "eve",
-        {"decisions", "export", "--node", node.agent->name(), "--format", format, "--out", file});
-    REQUIRE_MESSAGE(result.status == 0, result.error);
+    texts_.push_back(std::make_unique<std::string>(
+        site.exported({"--node", node.pdp.agent->name(), "--format", format})));
     std::vector<ValuePtr> out;
-    texts_.push_back(std::make_unique<std::string>(read_text(file)));
     std::string_view rest = *texts_.back();
     while (!rest.empty()) {
       const size_t end = rest.find('\n');
-      out.push_back(reference::Reader(rest.substr(0, end)).read());
+      out.push_back(reference::read(rest.substr(0, end)));
       REQUIRE(out.back());
       rest.remove_prefix(end + 1);
     }
@@ -277,40 +260,13 @@ class Comparison {
   size_t left_out = 0;
 
  private:
-  void start(Node& node, const std::string& kind, const std::string& feed) {
-    AgentSetup setup{.name = feed.empty() ? "edge" : "edge-" + feed, .ledgers = {kShop}};
-    node.kind = kind;
-    if (!feed.empty()) {
-      node.opa = std::make_unique<Opa>(site.stack, free_port());
-      setup.pdp = "opa";
-      setup.opa_port = node.opa->port();
-      setup.more["decisions"] = {{"ring_bytes", 8 << 20}, {"opa_feed", feed}};
-    }
-    node.agent = &site.stack.start_agent(std::move(setup));
-    if (node.opa) node.opa->start(*node.agent);
-  }
-
+  // What the values refer to.
   std::vector<std::unique_ptr<std::string>> texts_;
 };
 
 // --- comparing
 
-// The value with its members by name. Numbers stay as they are written.
-std::string readable(const Value& value) {
-  std::string out;
-  if (value.object) {
-    for (const auto& [name, member] : value.members)
-      out += fmt::format("{}{}:{}", out.empty() ? "" : ",", json_string(name), readable(*member));
-    return "{" + out + "}";
-  }
-  if (value.array) {
-    for (const auto& element : value.elements) out += (out.empty() ? "" : ",") + readable(*element);
-    return "[" + out + "]";
-  }
-  return value.scalar.starts_with('"') ? json_string(value.string()) : value.scalar;
-}
-
-using Fields = std::map<std::string, std::string>;
+using Fields = std::map<std::string, ValuePtr>;
 
 Fields fields_of(const Value& event) {
   constexpr std::array<std::string_view, 6> kSplit = {"notp",    "metrics", "labels",
@@ -318,11 +274,11 @@ Fields fields_of(const Value& event) {
   Fields out;
   for (const auto& [name, member] : event.members) {
     if (std::ranges::find(kSplit, name) == kSplit.end() || !member->object) {
-      out[name] = readable(*member);
+      out[name] = member;
       continue;
     }
     for (const auto& [inner, value] : member->members)
-      out[fmt::format("{}.{}", name, inner)] = readable(*value);
+      out[fmt::format("{}.{}", name, inner)] = value;
   }
   return out;
 }
@@ -332,7 +288,7 @@ struct Pair {
   const AskedQuestion& question;
   const Fields &ours, &theirs;
   bool is_file = false;  // the feed of theirs
-  const std::string *own, *other;
+  const Value *own, *other;
 
   // Both have it.
   bool is_in_both() const { return own != nullptr && other != nullptr; }
@@ -343,13 +299,11 @@ struct Pair {
   }
 };
 
-std::vector<std::string> names_in(const std::string& text) {
+// Of an object's members, or the texts of an array.
+std::vector<std::string> names_in(const Value& value) {
   std::vector<std::string> out;
-  const ValuePtr value = reference::read(text);
-  if (value && value->array)
-    for (const ValuePtr& each : value->elements) out.push_back(each->string());
-  if (value && value->object)
-    for (const auto& [name, each] : value->members) out.push_back(name);
+  for (const ValuePtr& each : value.elements) out.push_back(each->string());
+  for (const auto& [name, each] : value.members) out.push_back(name);
   std::ranges::sort(out);
   return out;
 }
@@ -359,10 +313,10 @@ bool has_same_names(const Pair& pair) {
 }
 
 bool names_same_pointers(const Pair& pair) {
-  const auto pointers_in = [](const std::string& text) {
+  const auto pointers_in = [](const Value& commitments) {
     std::set<std::string> out;
-    for (const ValuePtr& each : reference::read(text)->elements)
-      out.insert(readable(*each->members.at("pointer")));
+    for (const ValuePtr& each : commitments.elements)
+      out.insert(each->members.at("pointer")->string());
     return out;
   };
   return pair.is_in_both() && pointers_in(*pair.own) == pointers_in(*pair.other);
@@ -387,7 +341,7 @@ bool depends_on_clock_or_chance(const Pair& pair) {
 
 bool is_of_undefined_plain_data(const Pair& pair) {
   return pair.is_theirs_alone() && pair.question.target.starts_with("v0/") &&
-         pair.theirs.at("notp.outcome") == "\"undefined\"";
+         pair.theirs.at("notp.outcome")->string() == "undefined";
 }
 
 struct Difference {
@@ -412,14 +366,15 @@ const std::array kDifferences = {
                [](const Pair& pair) { return pair.is_in_both(); }},
     Difference{"metrics.timer_server_handler_ns", "how long it took",
                [](const Pair& pair) { return pair.is_in_both(); }},
-    Difference{
-        "notp.engine", "who decided",
-        [](const Pair& pair) { return *pair.own == "\"embedded\"" && *pair.other == "\"opa\""; }},
+    Difference{"notp.engine", "who decided",
+               [](const Pair& pair) {
+                 return pair.own->string() == "embedded" && pair.other->string() == "opa";
+               }},
     Difference{"notp.api", "OPA's event does not name its API",
                [](const Pair& pair) {
                  const bool is_plain = pair.question.target.starts_with("v0/");
-                 return *pair.own == (is_plain ? "\"plain_data\"" : "\"data\"") &&
-                        *pair.other == "\"opa\"";
+                 return pair.own->string() == (is_plain ? "plain_data" : "data") &&
+                        pair.other->string() == "opa";
                }},
     Difference{"notp.pep", "OPA knows no peer",
                [](const Pair& pair) { return pair.is_ours_alone(); }},
@@ -442,9 +397,9 @@ const std::array kDifferences = {
                "nobody can hash them",
                [](const Pair& pair) {
                  return pair.is_about("masked_wrongly") &&
-                        pair.own->contains(R"("reason":"mask_failed")") &&
-                        pair.other->contains(R"("reason":"mask_failed")") &&
-                        !pair.other->contains("sha256");
+                        pair.own->text.contains(R"("reason":"mask_failed")") &&
+                        pair.other->text.contains(R"("reason":"mask_failed")") &&
+                        !pair.other->text.contains("sha256");
                }},
     Difference{"error.errors", "in OPA's file an error is a text, without its place in the policy",
                [](const Pair& pair) {
@@ -465,18 +420,18 @@ class Judge {
     for (const std::string& name : names) {
       const auto find = [&](const Fields& fields) {
         const auto found = fields.find(name);
-        return found == fields.end() ? nullptr : &found->second;
+        return found == fields.end() ? nullptr : found->second.get();
       };
       const Pair pair{question, ours, theirs, is_file, find(ours), find(theirs)};
       ++compared_;
-      if (pair.is_in_both() && *pair.own == *pair.other) continue;
+      if (pair.is_in_both() && canonical(*pair.own) == canonical(*pair.other)) continue;
       const auto known = std::ranges::find(kDifferences, name, &Difference::field);
       const bool is_allowed = known != kDifferences.end() && known->is_right(pair);
       if (is_allowed) seen_.insert(known->field);
       CHECK_MESSAGE(is_allowed, name << " of " << question.method << " " << question.target << " "
                                      << question.body
-                                     << "\n  ours:   " << (pair.own ? *pair.own : "none")
-                                     << "\n  theirs: " << (pair.other ? *pair.other : "none"));
+                                     << "\n  ours:   " << (pair.own ? pair.own->text : "none")
+                                     << "\n  theirs: " << (pair.other ? pair.other->text : "none"));
     }
   }
   // What differs never need not be allowed.
@@ -541,7 +496,7 @@ TEST_CASE("an unmodified OPA and the embedded PDP leave equal records of equal q
       check_no_key(decisions[i]->text);
     }
   }
-  check_no_key(read_text(comparison.site.stack.file(comparison.nodes[1].agent->name() +
+  check_no_key(read_text(comparison.site.stack.file(comparison.nodes[1].pdp.agent->name() +
                                                     ".data/opa-decisions/decisions.log")));
   CHECK(drops[1] == drops[0]);
   CHECK(drops[2] == drops[0]);

@@ -10,7 +10,6 @@
 #include "tests/support/process/audit_site.hpp"
 #include "tests/support/process/faked_clock.hpp"
 #include "tests/support/process/slow_disk.hpp"
-#include "tests/support/registry/model_folder.hpp"
 
 namespace notp {
 namespace {
@@ -19,12 +18,30 @@ using std::chrono::steady_clock;
 
 constexpr int kSlowMs = 200;
 
-AgentSetup setup_of(const SlowDisk& disk, json::object decisions) {
-  decisions["ring_bytes"] = 32 << 20;
-  AgentSetup setup{.name = "edge-1", .environment = disk.environment()};
-  setup.more["decisions"] = std::move(decisions);
-  setup.more["authzen"] = {{"path", "payments/transfer/allow"}};
-  return setup;
+struct SlowSite {
+  AuditSite site;
+  const SlowDisk disk{site.stack.file("disk")};
+  Agent& agent;
+
+  explicit SlowSite(const json::object& decisions)
+      : agent(site.start_agent(setup_of(disk, decisions))) {}
+
+ private:
+  static AgentSetup setup_of(const SlowDisk& disk, json::object decisions) {
+    decisions["ring_bytes"] = 32 << 20;
+    AgentSetup setup{.name = "edge-1", .environment = disk.environment()};
+    setup.more["decisions"] = std::move(decisions);
+    setup.more["authzen"] = {{"path", "payments/transfer/allow"}};
+    return setup;
+  }
+};
+
+// A subcase for either durability.
+bool picks_strict() {
+  bool is_strict = false;
+  SUBCASE("batched") {}
+  SUBCASE("strict") { is_strict = true; }
+  return is_strict;
 }
 
 struct Readiness {
@@ -53,13 +70,9 @@ unsigned ask_many(const Agent& agent, size_t count) {
 }
 
 TEST_CASE("on a slow disk batched decisions are given and none is lost; strict ones wait for it") {
-  AuditSite site;
-  const SlowDisk disk(site.stack.file("disk"));
-  bool is_strict = false;
-  SUBCASE("batched") {}
-  SUBCASE("strict") { is_strict = true; }
-  Agent& agent =
-      site.start_agent(setup_of(disk, {{"durability", is_strict ? "strict" : "batched"}}));
+  const bool is_strict = picks_strict();
+  SlowSite slow({{"durability", is_strict ? "strict" : "batched"}});
+  auto& [site, disk, agent] = slow;
   disk.set_ms(kSlowMs);
   const auto begin = steady_clock::now();
   constexpr int kAsked = 10;
@@ -77,13 +90,9 @@ TEST_CASE("on a slow disk batched decisions are given and none is lost; strict o
 }
 
 TEST_CASE("while no sync ends, batched decisions are given and strict ones are not") {
-  AuditSite site;
-  const SlowDisk disk(site.stack.file("disk"));
-  bool is_strict = false;
-  SUBCASE("batched") {}
-  SUBCASE("strict") { is_strict = true; }
-  Agent& agent =
-      site.start_agent(setup_of(disk, {{"durability", is_strict ? "strict" : "batched"}}));
+  const bool is_strict = picks_strict();
+  SlowSite slow({{"durability", is_strict ? "strict" : "batched"}});
+  auto& [site, disk, agent] = slow;
   disk.hold();
   std::atomic<bool> was_released = false;
   std::vector<std::future<bool>> answers;
@@ -104,13 +113,11 @@ TEST_CASE("while no sync ends, batched decisions are given and strict ones are n
 }
 
 TEST_CASE("a disk that confirms nothing: when the lease runs out, the node does as configured") {
-  AuditSite site;
-  const SlowDisk disk(site.stack.file("disk"));
   bool refuses = false;
   SUBCASE("refuse") { refuses = true; }
   SUBCASE("drop_newest") {}
-  Agent& agent =
-      site.start_agent(setup_of(disk, {{"when_full", refuses ? "refuse" : "drop_newest"}}));
+  SlowSite slow({{"when_full", refuses ? "refuse" : "drop_newest"}});
+  auto& [site, disk, agent] = slow;
   constexpr size_t kAtOnce = 1'000;
   disk.hold();
   uint64_t given = 0;

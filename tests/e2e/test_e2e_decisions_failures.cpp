@@ -19,40 +19,12 @@ void copy_folder(const fs::path& from, const fs::path& to) {
   fs::copy(from, to, fs::copy_options::recursive);
 }
 
-// Amounts of the recorded decisions of a node, by log.
-std::map<std::string, std::set<int64_t>> recorded_amounts(AuditSite& site) {
-  std::map<std::string, std::set<int64_t>> out;
-  for (const json::value& record : site.records())
-    if (text_at(record, "path") == "payments/transfer/decision")
-      out[text_at(record, "notp.log")].insert(number_at(record, "input.amount"));
-  return out;
-}
-
 std::set<int64_t> all_amounts(AuditSite& site) {
   std::set<int64_t> out;
-  for (const auto& [log, amounts] : recorded_amounts(site))
+  for (const auto& [log, amounts] : site.recorded_amounts())
     out.insert(amounts.begin(), amounts.end());
   return out;
 }
-
-bool holds(const std::set<int64_t>& all, int64_t first, int64_t count) {
-  for (int64_t i = 0; i < count; ++i)
-    if (!all.contains(first + i)) return false;
-  return true;
-}
-
-// Asks without keeping the ids: two copies of one log give the same ones.
-void ask_copy(const Agent& agent, int64_t first, int64_t count) {
-  const auto ask = [&](int64_t amount) {
-    const auto answer =
-        ask_with_id(agent.url(), "payments/transfer/decision", {{"amount", amount}});
-    return answer.status == 200;
-  };
-  // It may have just started.
-  for (int64_t i = 0; i < count; ++i) REQUIRE(wait_until([&] { return ask(first + i); }));
-}
-
-std::string log_of(const Agent& agent) { return text_at(agent.status(), "decisions.log"); }
 
 // The faults of a log that `notp decisions verify` names, by code.
 std::set<std::string> faults_of(const json::value& report, const std::string& log) {
@@ -99,7 +71,7 @@ TEST_CASE("a registry put back to an old backup gets again what the nodes keep")
   for (int64_t i = 0; i < 10; ++i) REQUIRE(site.ask(restored.agent, 3'000 + i));
   site.check_all();
   CHECK(site.verify().status == 0);
-  CHECK(recorded_amounts(site).size() == 1);
+  CHECK(site.recorded_amounts().size() == 1);
 }
 
 TEST_CASE("what no node keeps any more is a gap that everybody is told of") {
@@ -134,7 +106,7 @@ TEST_CASE("what no node keeps any more is a gap that everybody is told of") {
     const std::string now = log_of(restored.agent);
     return !now.empty() && now != log;
   }));
-  ask_copy(restored.agent, 4'000, 20);
+  ask_branch(restored.agent, 4'000, 20);
   CHECK(wait_until([&] { return holds(all_amounts(site), 4'000, 20); }));
 }
 
@@ -158,10 +130,9 @@ struct Parted {
     copy_folder(site.stack.file("edge-1.data"), site.stack.file("clone.data"));
     first.start();
     log = log_of(first);
-    ask_copy(first, 2'000, 20);
+    ask_branch(first, 2'000, 20);
     REQUIRE(wait_until([&] { return holds(all_amounts(site), 2'000, 20); }));
   }
-  std::map<std::string, std::set<int64_t>> recorded() { return recorded_amounts(site); }
 
   // `clone_asked`: how often it was asked before. `is_longer`: the clone's branch is the longer
   // one, so that the registry sees it, not the node.
@@ -173,26 +144,19 @@ struct Parted {
     }));
     CHECK(clone.count_events("alarm", "log_fork") > 0);
     CHECK((site.stack.count_events("log_fault", "log_fork") > 0) == is_longer);
-    ask_copy(clone, 4'000, 20);
-    CHECK(wait_until([&] { return holds(recorded()[next], 4'000, 20); }));
-    bool is_named = false;
-    for (const json::value& line : site.stack.registry_log())
-      is_named = is_named || (text_at(line, "event") == "log_announced" &&
-                              text_at(line, "log") == next && text_at(line, "previous") == log);
-    CHECK(is_named);
+    ask_branch(clone, 4'000, 20);
+    CHECK(wait_until([&] { return holds(site.recorded_amounts()[next], 4'000, 20); }));
+    CHECK(site.is_announced(next, log));
     check_evidence(next, clone_asked, is_longer);
   }
 
  private:
   void check_evidence(const std::string& next, int64_t clone_asked, bool is_longer) {
-    const auto first_branch = recorded().at(log);
+    const auto first_branch = site.recorded_amounts().at(log);
     CHECK(holds(first_branch, 1'000, 20));
     CHECK(holds(first_branch, 2'000, 20));
     CHECK_FALSE(first_branch.contains(kCloneFirst));
-    size_t kept = 0;
-    for (const auto& entry : fs::directory_iterator(site.stack.file("clone.data/decisions")))
-      kept += entry.path().filename().string().contains(".old-") ? 1 : 0;
-    CHECK(kept > 0);
+    CHECK(site.old_files("clone") > 0);
     const CliResult verified = site.verify();
     const json::value report = must(parse_json(verified.output));
     CHECK(verified.status == (is_longer ? kExitDiffers : kExitGaps));
@@ -204,7 +168,7 @@ struct Parted {
         for (const json::value& gap : at(each, "gaps").as_array())
           if (text_at(gap, "reason") == "new_log") missing += number_at(gap, "count");
     const auto arrived = std::ranges::count_if(
-        recorded()[next], [](int64_t amount) { return amount >= kCloneFirst; });
+        site.recorded_amounts()[next], [](int64_t amount) { return amount >= kCloneFirst; });
     CHECK(missing > 0);
     CHECK(missing + arrived >= clone_asked);
   }
@@ -224,12 +188,12 @@ TEST_CASE("a cloned machine: its branch is refused and kept, and it goes on in a
                                          .certificate = site.stack.file("pki/edge-1").string()});
   if (is_longer) {
     CHECK(log_of(clone) == parted.log);
-    ask_copy(clone, kCloneFirst, kFullSegment);
+    ask_branch(clone, kCloneFirst, kFullSegment);
     REQUIRE(
         wait_until([&] { return number_at(clone.status(), "decisions.sealed") > kFullSegment; }));
     site.stack.start_registry();
   } else {
-    ask_copy(clone, kCloneFirst, 20);
+    ask_branch(clone, kCloneFirst, 20);
   }
   parted.check_clone(clone, is_longer ? kFullSegment : 20, is_longer);
   // The machine that was first is not harmed.
@@ -238,8 +202,8 @@ TEST_CASE("a cloned machine: its branch is refused and kept, and it goes on in a
     parted.first.start();
   }
   CHECK(log_of(parted.first) == parted.log);
-  ask_copy(parted.first, 5'000, 20);
-  CHECK(wait_until([&] { return holds(parted.recorded()[parted.log], 5'000, 20); }));
+  ask_branch(parted.first, 5'000, 20);
+  CHECK(wait_until([&] { return holds(site.recorded_amounts()[parted.log], 5'000, 20); }));
 }
 
 }  // namespace

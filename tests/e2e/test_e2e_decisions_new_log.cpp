@@ -12,41 +12,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Two branches of one log give the same ids, so that they are not kept.
-void ask_some(const Agent& agent, int64_t first, int64_t count) {
-  for (int64_t i = 0; i < count; ++i)
-    REQUIRE(wait_until([&] {
-      return ask_with_id(agent.url(), "payments/transfer/decision", {{"amount", first + i}})
-                 .status == 200;
-    }));
-}
-
-std::string log_of(const Agent& agent) { return text_at(agent.status(), "decisions.log"); }
-
-// How many of the amounts from `first` on the registry has of a log.
-size_t recorded(AuditSite& site, const std::string& log, int64_t first, int64_t count) {
-  std::set<int64_t> found;
-  for (const json::value& record : site.records())
-    if (text_at(record, "notp.log") == log &&
-        text_at(record, "path") == "payments/transfer/decision")
-      if (const int64_t amount = number_at(record, "input.amount");
-          amount >= first && amount < first + count)
-        found.insert(amount);
-  return found.size();
-}
-
 TEST_CASE("a restored data folder: the agent goes on in a new log without a restart, and says so") {
   AuditSite site;
   Agent& agent = site.start_agent({.name = "edge-1"});
-  ask_some(agent, 1'000, 10);
+  ask_branch(agent, 1'000, 10);
   const std::string log = log_of(agent);
-  REQUIRE(wait_until([&] { return recorded(site, log, 1'000, 10) == 10; }));
+  REQUIRE(wait_until([&] { return holds(site.recorded_amounts()[log], 1'000, 10); }));
   CHECK(agent.stop() == 0);
   const fs::path data = site.stack.file("edge-1.data"), backup = site.stack.file("backup");
   fs::copy(data, backup, fs::copy_options::recursive);
   agent.start();
-  ask_some(agent, 2'000, 10);
-  REQUIRE(wait_until([&] { return recorded(site, log, 2'000, 10) == 10; }));
+  ask_branch(agent, 2'000, 10);
+  REQUIRE(wait_until([&] { return holds(site.recorded_amounts()[log], 2'000, 10); }));
   CHECK(agent.stop() == 0);
   fs::remove_all(data);
   fs::copy(backup, data, fs::copy_options::recursive);
@@ -63,18 +40,11 @@ TEST_CASE("a restored data folder: the agent goes on in a new log without a rest
     is_told = is_told || (text.contains(next) && text.contains(".old-"));
   }
   CHECK(is_told);
-  ask_some(agent, 4'000, 10);
-  CHECK(wait_until([&] { return recorded(site, next, 4'000, 10) == 10; }));
+  ask_branch(agent, 4'000, 10);
+  CHECK(wait_until([&] { return holds(site.recorded_amounts()[next], 4'000, 10); }));
   CHECK(log_of(agent) == next);
-  size_t kept = 0;
-  for (const auto& file : fs::directory_iterator(data / "decisions"))
-    kept += file.path().filename().string().contains(".old-") ? 1 : 0;
-  CHECK(kept == 2);
-  bool is_named = false;
-  for (const json::value& line : site.stack.registry_log())
-    is_named = is_named || (text_at(line, "event") == "log_announced" &&
-                            text_at(line, "log") == next && text_at(line, "previous") == log);
-  CHECK(is_named);
+  CHECK(site.old_files(agent.name()) == 2);
+  CHECK(site.is_announced(next, log));
 }
 
 TEST_CASE("a disk that takes nothing at the start: decisions are refused, and given when it does") {

@@ -7,37 +7,27 @@
 
 #include "tests/support/process/audit_site.hpp"
 #include "tests/support/process/curl.hpp"
-#include "tests/support/registry/model_folder.hpp"
+#include "tests/support/process/shop_model.hpp"
 #include "tests/support/results.hpp"
 
 namespace notp {
 namespace {
 
-const std::string kShop = "100000000000/shop";
 constexpr uint64_t kSeed = 20'261'129;
 constexpr std::string_view kMarker = "S3CRET";  // in every secret, and nowhere else
 
 std::filesystem::path write_shop(const Stack& stack) {
-  const std::filesystem::path folder = stack.file("shop");
-  empty_model_folder(folder);
-  must(make_folders(folder / "shop"));
-  must(make_folders(folder / "log"));
-  must(write_file(folder / "manifest.json", R"({
-    "metadata": {"name": "shop"},
-    "runtimes": {"rego": {"language": {"name": "rego", "version": "1"}}},
-    "partitions": {"/": {"runtime": "rego"}},
-    "roots": ["shop", "system/log"],
-    "decisions": {"mask": ["/input/password", "/input/cards/*/number", "/result/token",
-                           "/input/größe a;b", {"op": "commit", "path": "/input/iban"}]}})"));
-  must(write_file(folder / "shop/shop.rego", R"(package shop
+  return write_logged_shop(stack,
+                           R"({"mask": ["/input/password", "/input/cards/*/number", "/result/token",
+                           "/input/größe a;b", {"op": "commit", "path": "/input/iban"}]})",
+                           R"(package shop
 
 answer := {"allow": input.user == "ana", "token": input.password}
-)"));
-  must(write_file(folder / "log/log.rego", R"(package system.log
+)",
+                           R"(package system.log
 
 mask contains "/input/note"
-)"));
-  return folder;
+)");
 }
 
 // Every place for a secret that some mask names, and one that the built-in masks know.
@@ -70,24 +60,13 @@ class Shop {
  public:
   AuditSite site;
   Stack& stack = site.stack;
-  Agent* agent = nullptr;
-  std::unique_ptr<Opa> opa;
+  const AskedPdp pdp;
+  Agent& agent = *pdp.agent;
 
-  // `feed`: "file" or "service" of an OPA; empty: the embedded PDP.
-  explicit Shop(const std::string& feed) {
-    AgentSetup setup{.name = "edge-1", .ledgers = {kShop}};
-    if (!feed.empty()) {
-      opa = std::make_unique<Opa>(stack, free_port());
-      setup.pdp = "opa";
-      setup.opa_port = opa->port();
-      setup.more["decisions"] = {{"ring_bytes", 8 << 20}, {"opa_feed", feed}};
-    }
-    agent = &stack.start_agent(std::move(setup));
-    if (opa) opa->start(*agent);
+  explicit Shop(const std::string& feed) : pdp(site.start_pdp("edge-1", kShop, feed)) {
     const int64_t version = stack.published(write_shop(stack), kShop);
-    REQUIRE(stack.becomes_active(*agent, kShop, version));
+    REQUIRE(stack.becomes_active(agent, kShop, version));
   }
-  std::string url() const { return opa ? opa->url() : agent->url(); }
 
   void check_no_secret() {
     std::set<std::string> numbers;
@@ -107,7 +86,7 @@ class Shop {
   // Asks, and keeps the ids.
   void ask(size_t count) {
     for (size_t i = 0; i < count; ++i, ++asked) {
-      const IdentifiedAnswer answer = ask_with_id(url(), "shop/answer", question(asked));
+      const IdentifiedAnswer answer = ask_with_id(pdp.url(), "shop/answer", question(asked));
       REQUIRE_MESSAGE(answer.status == 200, answer.body);
       REQUIRE_FALSE(answer.decision_id.empty());
       site.given(answer.decision_id);
@@ -138,7 +117,7 @@ TEST_CASE("no secret under a mask is in a file, a log or the audit store: embedd
 TEST_CASE("no secret under a mask is in a file, a log or the audit store: OPA writes a file") {
   Shop shop("file");
   check_secrets(shop, "OPA writes a file");
-  CHECK(curl({shop.agent->url() + "/metrics"})
+  CHECK(curl({shop.agent.url() + "/metrics"})
             .body.contains(fmt::format("\nnotp_agent_opa_events_recorded_total {}\n", shop.asked)));
 }
 
@@ -150,16 +129,17 @@ TEST_CASE("no secret under a mask is in a file, a log or the audit store: OPA po
 // `kills_opa`: an OPA that posts loses with its life what it had not sent.
 void check_kills_beside_opa(const std::string& feed, bool kills_opa) {
   Shop shop(feed);
+  Opa& opa = *shop.pdp.opa;
   std::mt19937_64 random(kSeed);
   const uint64_t kills = count_of("NOTP_AGENT_KILLS", 4);
   for (uint64_t kill = 0; kill < kills; ++kill) {
     shop.ask(1 + random() % 60);
-    if (kills_opa) shop.opa->kill();
-    shop.agent->kill();
+    if (kills_opa) opa.kill();
+    shop.agent.kill();
     if (!kills_opa) shop.ask(1 + random() % 20);
-    shop.agent->start();
-    if (kills_opa) shop.opa->start(*shop.agent);
-    REQUIRE(wait_until([&] { return shop.opa->decide("shop/answer", question(0)).has_value(); }));
+    shop.agent.start();
+    if (kills_opa) opa.start(shop.agent);
+    REQUIRE(wait_until([&] { return opa.decide("shop/answer", question(0)).has_value(); }));
   }
   const size_t recorded = shop.site.check_all();
   CHECK(recorded >= shop.asked);

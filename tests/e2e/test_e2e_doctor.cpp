@@ -10,6 +10,7 @@
 #include "tests/support/process/faked_clock.hpp"
 #include "tests/support/process/mounted_disk.hpp"
 #include "tests/support/process/shop_model.hpp"
+#include "tests/support/wire/http_host.hpp"
 
 namespace notp {
 namespace {
@@ -230,6 +231,25 @@ TEST_CASE("a clock that once was far ahead is found at the running agent") {
   finds(of_agent(stack, agent.config_file()), "clock_jumped");
 }
 
+TEST_CASE("whatever answers where the agent should is told from an agent") {
+  Healthy site;
+  std::string body;
+  const HttpHost stranger([&](const http::Request&) -> boost::asio::awaitable<http::Response> {
+    http::Response response;
+    response.body = body;
+    co_return response;
+  });
+  const fs::path config = site.bent([&](json::object& changed) {
+    changed["listen"] = fmt::format("127.0.0.1:{}", stranger.server->port());
+  });
+  for (const char* said :
+       {"welcome", "{}", R"({"ledgers": 1})",
+        R"({"connected": true, "last_error": "", "now_ms": 1, "ledgers": [7]})"}) {
+    body = said;
+    finds(of_agent(site.stack, config), "agent_not_running");
+  }
+}
+
 TEST_CASE("ledgers of one node whose data roots overlap are found") {
   const std::string till = "100000000000/till";
   const auto reads = [](const std::string& ledger) {
@@ -264,7 +284,10 @@ TEST_CASE("limits and disks of the machine are found") {
   CHECK_MESSAGE(few.output.contains("\"descriptors\""), few.output);
 
   const MountedDisk disk(stack.file("disk"), 8);
-  if (!disk.is_mounted()) return;
+  if (!disk.is_mounted()) {
+    MESSAGE("no right to mount: disks are not looked at");
+    return;
+  }
   must(make_folders(stack.file("disk/data")));
   // Its ring of records needs more than there is.
   const Doctor small = examined(stack, {"--agent-config", site.bent([&](json::object& config) {

@@ -128,7 +128,6 @@ TEST_CASE("a start that fails is never ready") {
   Process registry = scene.start_registry();
   CHECK(registry.wait().value_or(0) != 0);
   CHECK(scene.manager.await("READY=1", milliseconds(0)).empty());
-  CHECK_FALSE(scene.manager.has_passed("READY=1"));
 }
 
 TEST_CASE("an agent tells its service manager when it answers, reloads, hangs and ends") {

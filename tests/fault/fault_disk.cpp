@@ -1,6 +1,5 @@
 #include "tests/fault/fault_disk.hpp"
 
-#include <dlfcn.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 
@@ -10,6 +9,8 @@
 #include <fstream>
 #include <iterator>
 #include <new>
+
+#include "tests/support/interposed.hpp"
 
 namespace notp {
 namespace {
@@ -217,11 +218,6 @@ void FaultDisk::power_cut(Random& random) {
 }
 
 namespace {
-
-template <typename Function>
-Function* real_function(const char* name) {
-  return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
-}
 
 bool is_folder(int fd) {
   struct stat status{};

@@ -12,6 +12,7 @@
 #include "common/descriptor.hpp"
 #include "common/json/json.hpp"
 #include "common/random.hpp"
+#include "tests/support/process/process.hpp"
 #include "tests/support/registry/backup_site.hpp"
 
 namespace notp {
@@ -71,7 +72,7 @@ TEST_CASE("releases that are published meanwhile are in the backup whole, or not
     for (int i = 0; i < 300; ++i)
       site.put(fmt::format("data/ledgers/{}.git/refs/own/{}", kLedger.text(), i), commit + "\n");
     Publisher publisher(site.data);
-    while (publisher.published < 10) std::this_thread::yield();
+    REQUIRE(wait_until([&] { return publisher.published >= 10; }));
     const uint64_t before[] = {publisher.head(kLedger), publisher.head(kSecondLedger)};
     const uint64_t published = publisher.published;
     const auto made = site.back_up([&](const std::string& line) {
@@ -208,7 +209,7 @@ TEST_CASE("what is missing, too much, of another domain or of a later format is 
   CHECK(read.error().code == ErrorCode::kVersion);
 }
 
-// What somebody changed who also made the manifest anew.
+// Makes the manifest anew, as an attacker would after a change.
 void seal(const BackupSite& site, backup::Manifest manifest) {
   manifest.files.clear();
   for (const auto& [path, content] : contents_below(site.target))
@@ -264,6 +265,15 @@ TEST_CASE("a manifest made anew does not make up for what was signed") {
     overwrite(site.target / "fleet.db", content);
     seal(site, made);
     is_refused(site, "fleet.db");
+  }
+  SUBCASE("a file that no registry backs up") {
+    for (const char* path :
+         {"registry.lock", "restore.unfinished", "copies/fleet.db", "fleet.db-wal"}) {
+      site.put(fmt::format("backup/{}", path), "x");
+      seal(site, made);
+      is_refused(site, fmt::format("{}: no registry backs up such a file", path));
+      fs::remove(site.target / path);
+    }
   }
   SUBCASE("a path that leads out of the folder") {
     for (const char* path : {"../data/x", "/etc/x", "roots/../../x", "./x", "a//b", ""}) {

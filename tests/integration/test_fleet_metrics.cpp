@@ -124,7 +124,7 @@ TEST_CASE("an activation is measured once, from the publish or from the session"
   Measured site;
   site.connect(1, 1'000);
   site.fleet->measures().published(kPayments, 5, 10'000);
-  site.fleet->measures().published(kPayments, 5, 99'000);  // the first word counts
+  site.fleet->measures().published(kPayments, 5, 99'000);  // the first one counts
   site.report(1, 5, CommitState::kStored, 10'200);
   site.report(1, 5, CommitState::kActive, 10'400);
   REQUIRE(site.fleet->flush().has_value());

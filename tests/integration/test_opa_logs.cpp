@@ -2,8 +2,6 @@
 #include <doctest/doctest.h>
 
 #include <boost/asio.hpp>
-#include <cstdlib>
-#include <fstream>
 #include <future>
 #include <random>
 #include <regex>
@@ -23,7 +21,7 @@
 #include "tests/support/agent/kept_log.hpp"
 #include "tests/support/agent/opa_models.hpp"
 #include "tests/support/agent/report_queue.hpp"
-#include "tests/support/process/process.hpp"
+#include "tests/support/process/opa_process.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp {
@@ -118,26 +116,10 @@ struct Host {
   // Further arguments: files of policies, beside the agent's bundle.
   void start_opa(const std::vector<std::string>& arguments = {}) {
     opa.reset();
-    const char* binary = std::getenv("NOTP_OPA");
-    if (binary == nullptr)
-      FAIL("NOTP_OPA is not set: export NOTP_OPA=$(tools/build-opa), or run tools/test");
     REQUIRE(write_file(folder.path() / "opa.yaml", config));
-    std::vector<std::string> command = {binary,
-                                        "run",
-                                        "--server",
-                                        "--addr",
-                                        fmt::format("127.0.0.1:{}", opa_port),
-                                        "--config-file",
-                                        (folder.path() / "opa.yaml").string(),
-                                        "--log-level",
-                                        "error",
-                                        "--skip-version-check"};
-    command.insert(command.end(), arguments.begin(), arguments.end());
-    opa.emplace(ProcessOptions{.command = std::move(command),
-                               .folder = folder.path(),
-                               .environment = {},
-                               .output_file = folder.path() / "opa.out",
-                               .error_file = folder.path() / "opa.err"});
+    std::vector<std::string> options = {"--config-file", "opa.yaml", "--log-level", "error"};
+    options.insert(options.end(), arguments.begin(), arguments.end());
+    opa.emplace(opa_process(folder.path(), opa_port, options));
     CHECK(wait_until([&] {
       const auto answer = http::call_blocking({.url = opa_url + "/health?bundles"});
       return answer && answer->status == 200;

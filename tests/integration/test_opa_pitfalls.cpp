@@ -7,18 +7,16 @@
 
 #include <boost/asio.hpp>
 #include <csignal>
-#include <fstream>
 #include <mutex>
 #include <random>
-#include <thread>
 
-#include "common/http/client.hpp"
-#include "common/http/server.hpp"
 #include "common/json/json.hpp"
 #include "common/storage/files.hpp"
 #include "notp-client/opa_log/event_time.hpp"
-#include "tests/support/process/process.hpp"
+#include "tests/support/process/opa_process.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "tests/support/wire/http_host.hpp"
+#include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 namespace {
@@ -54,33 +52,7 @@ std::string random_digits(size_t count, uint64_t seed) {
 // Takes uploads of decision logs.
 class Collector {
  public:
-  Collector() {
-    const auto handler = [this](const http::Request& request) -> asio::awaitable<http::Response> {
-      http::Response response;
-      response.status = answer_status;
-      response.body = "no JSON";
-      const std::lock_guard lock(mutex_);
-      ++uploads_;
-      if (answer_status < 300)
-        for (const json::value& event : must_parse(request.body).as_array())
-          events_.push_back(event);
-      co_return response;
-    };
-    auto listening =
-        http::Server::listen(context_.get_executor(), http::TcpEndpoint{}, {}, handler);
-    REQUIRE(listening);
-    server_ = *std::move(listening);
-    thread_ = std::thread([this] { context_.run(); });
-  }
-  ~Collector() {
-    asio::post(context_, [this] {
-      server_.reset();
-      work_.reset();
-    });
-    thread_.join();
-  }
-
-  std::string url() const { return fmt::format("http://127.0.0.1:{}", server_->port()); }
+  std::string url() const { return fmt::format("http://127.0.0.1:{}", host_.server->port()); }
   std::vector<json::value> events() const {
     const std::lock_guard lock(mutex_);
     return events_;
@@ -99,19 +71,21 @@ class Collector {
   std::atomic<unsigned> answer_status = 204;
 
  private:
-  static json::value must_parse(const Bytes& body) {
-    auto parsed = parse_json(body);
-    REQUIRE(parsed);
-    return *std::move(parsed);
-  }
-
-  asio::io_context context_{1};
-  asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
-  std::unique_ptr<http::Server> server_;
-  std::thread thread_;
   mutable std::mutex mutex_;
   std::vector<json::value> events_;
   size_t uploads_ = 0;
+  HttpHost host_{[this](const http::Request& request) -> asio::awaitable<http::Response> {
+    http::Response response;
+    response.status = answer_status;
+    response.body = "no JSON";
+    const std::lock_guard lock(mutex_);
+    ++uploads_;
+    if (answer_status < 300) {
+      const json::value events = must(parse_json(request.body));
+      events_.insert(events_.end(), events.as_array().begin(), events.as_array().end());
+    }
+    co_return response;
+  }};
 };
 
 struct StockSetup {
@@ -170,33 +144,16 @@ class StockLogger {
 
  private:
   void start(const StockSetup& setup, const std::string& config) {
-    const char* binary = std::getenv("NOTP_OPA");
-    if (binary == nullptr)
-      FAIL("NOTP_OPA is not set: export NOTP_OPA=$(tools/build-opa), or run tools/test");
     const int port = free_port();
     url_ = fmt::format("http://127.0.0.1:{}", port);
     REQUIRE(make_folders(log_file().parent_path()));
     REQUIRE(write_file(folder.path() / "opa.yaml", config));
     REQUIRE(write_file(folder.path() / "app.rego", kPolicy));
     REQUIRE(write_file(folder.path() / "log.rego", "package system.log\n\n" + setup.log_rules));
-    std::vector<std::string> command = {binary,
-                                        "run",
-                                        "--server",
-                                        "--addr",
-                                        fmt::format("127.0.0.1:{}", port),
-                                        "--config-file",
-                                        "opa.yaml",
-                                        "--log-level",
-                                        setup.log_level,
-                                        "--skip-version-check",
-                                        "app.rego",
-                                        "log.rego"};
-    command.insert(command.end(), setup.arguments.begin(), setup.arguments.end());
-    opa_.emplace(ProcessOptions{.command = std::move(command),
-                                .folder = folder.path(),
-                                .environment = {},
-                                .output_file = folder.path() / "opa.out",
-                                .error_file = folder.path() / "opa.err"});
+    std::vector<std::string> options = {"--config-file", "opa.yaml", "--log-level",
+                                        setup.log_level, "app.rego", "log.rego"};
+    options.insert(options.end(), setup.arguments.begin(), setup.arguments.end());
+    opa_.emplace(opa_process(folder.path(), port, options));
     REQUIRE(wait_until([&] {
       const auto answer = http::call_blocking({.url = url_ + "/health"});
       return answer && answer->status == 200;

@@ -1,5 +1,4 @@
 // The spool on a disk that fails: writes, syncs and the database, each alone.
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -8,6 +7,7 @@
 #include <thread>
 
 #include "tests/support/agent/spools.hpp"
+#include "tests/support/interposed.hpp"
 
 namespace notp::spools {
 namespace {
@@ -26,17 +26,7 @@ struct FailingDisk {
 };
 FailingDisk disk;
 
-bool is_named(int fd, std::string_view part) {
-  char name[512] = {};
-  const ssize_t size =
-      ::readlink(fmt::format("/proc/self/fd/{}", fd).c_str(), name, sizeof name - 1);
-  return size > 0 && std::string_view(name, static_cast<size_t>(size)).contains(part);
-}
-
-template <typename Function>
-Function* real_function(const char* name) {
-  return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
-}
+bool is_named(int fd, std::string_view part) { return path_of(fd).contains(part); }
 
 bool must_fail(int fd) {
   return (disk.writes && is_named(fd, spool::kRingFile)) ||
@@ -66,19 +56,20 @@ extern "C" {
 
 ssize_t pwrite(int fd, const void* from, size_t bytes, off_t at) {
   using namespace notp::spools;
-  static auto* const real = real_function<ssize_t(int, const void*, size_t, off_t)>("pwrite");
+  static auto* const real = notp::real_function<ssize_t(int, const void*, size_t, off_t)>("pwrite");
   return must_fail(fd) ? refused() : real(fd, from, bytes, at);
 }
 
 ssize_t pwrite64(int fd, const void* from, size_t bytes, off64_t at) {
   using namespace notp::spools;
-  static auto* const real = real_function<ssize_t(int, const void*, size_t, off64_t)>("pwrite64");
+  static auto* const real =
+      notp::real_function<ssize_t(int, const void*, size_t, off64_t)>("pwrite64");
   return must_fail(fd) ? refused() : real(fd, from, bytes, at);
 }
 
 int fdatasync(int fd) {
   using namespace notp::spools;
-  static auto* const real = real_function<int(int)>("fdatasync");
+  static auto* const real = notp::real_function<int(int)>("fdatasync");
   if (!is_named(fd, notp::spool::kRingFile)) return real(fd);
   if (disk.syncs) return static_cast<int>(refused());
   if (disk.keeps_ring) disk.synced_ring = content_of(fd);

@@ -1,5 +1,4 @@
 // A disk that takes nothing when the agent starts: the spool is opened when it does.
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -13,6 +12,8 @@
 #include "notp-client/spool/spool_metrics.hpp"
 #include "tests/support/agent/compositions.hpp"
 #include "tests/support/agent/spools.hpp"
+#include "tests/support/interposed.hpp"
+#include "tests/support/process/process.hpp"
 
 namespace notp::spools {
 namespace {
@@ -25,17 +26,7 @@ using spool::WhenFull;
 // While it is set, no new ring can be filled in this process.
 std::atomic<bool> is_disk_full = false;
 
-bool is_new_ring(int fd) {
-  char name[512] = {};
-  const ssize_t size =
-      ::readlink(fmt::format("/proc/self/fd/{}", fd).c_str(), name, sizeof name - 1);
-  return size > 0 && std::string_view(name, static_cast<size_t>(size)).ends_with(".ring.new");
-}
-
-template <typename Function>
-Function* real_function(const char* name) {
-  return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
-}
+bool is_new_ring(int fd) { return path_of(fd).ends_with(".ring.new"); }
 
 ssize_t no_space() {
   errno = ENOSPC;
@@ -77,7 +68,7 @@ struct WaitingSite : SpoolSite {
 };
 
 void wait_open(const spool::DecisionSpool& log) {
-  while (!log.status().is_open) std::this_thread::yield();
+  REQUIRE(wait_until([&] { return log.status().is_open; }));
 }
 
 }  // namespace
@@ -87,13 +78,14 @@ extern "C" {
 
 ssize_t pwrite(int fd, const void* from, size_t bytes, off_t at) {
   using namespace notp::spools;
-  static auto* const real = real_function<ssize_t(int, const void*, size_t, off_t)>("pwrite");
+  static auto* const real = notp::real_function<ssize_t(int, const void*, size_t, off_t)>("pwrite");
   return is_disk_full && is_new_ring(fd) ? no_space() : real(fd, from, bytes, at);
 }
 
 ssize_t pwrite64(int fd, const void* from, size_t bytes, off64_t at) {
   using namespace notp::spools;
-  static auto* const real = real_function<ssize_t(int, const void*, size_t, off64_t)>("pwrite64");
+  static auto* const real =
+      notp::real_function<ssize_t(int, const void*, size_t, off64_t)>("pwrite64");
   return is_disk_full && is_new_ring(fd) ? no_space() : real(fd, from, bytes, at);
 }
 
@@ -245,7 +237,7 @@ TEST_CASE("what OPA posts is refused until the spool opens, and then recorded") 
   };
   CHECK(post() == 503);
   is_disk_full = false;
-  while (post() == 503) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  REQUIRE(wait_until([&] { return post() != 503; }));
   CHECK(post() == 204);
   opened->reset();
   pool.join();

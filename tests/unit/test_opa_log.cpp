@@ -292,8 +292,8 @@ TEST_CASE("while a new log begins events come again, and what the log before has
   REQUIRE(fixture.intake->accept({event_of(4)}, [&](const Result<void>&) { is_done = true; }));
   std::thread durable([&] { fixture.log.release(); });
   fixture.intake->pause();
-  CHECK(is_done);
   durable.join();
+  CHECK(is_done);
   const auto refused = fixture.intake->accept({event_of(5)}, [](const Result<void>&) {});
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == ErrorCode::kAuditUnavailable);

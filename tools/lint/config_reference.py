@@ -28,22 +28,23 @@ This page is made from the schemas by `python3 tools/lint/generated_pages.py --w
 
 
 def load(tree: SourceTree, path: str) -> dict:
-    """A schema with everything put in that it refers to, as schemas/embed.cmake does."""
+    """A schema with everything put in that it refers to, in other files and in itself."""
 
-    def resolved(value, folder: PurePosixPath):
+    def resolved(value, inside: str):
         if isinstance(value, list):
-            return [resolved(item, folder) for item in value]
+            return [resolved(item, inside) for item in value]
         if not isinstance(value, dict):
             return value
         if set(value) == {"$ref"}:
             file, _, pointer = value["$ref"].partition("#/")
-            part = json.loads(tree.text(str(folder / file)))
+            file = str(PurePosixPath(inside).parent / file) if file else inside
+            part = json.loads(tree.text(file))
             for step in filter(None, pointer.split("/")):
                 part = part[step]
-            return resolved(part, (folder / file).parent)
-        return {name: resolved(item, folder) for name, item in value.items()}
+            return resolved(part, file)
+        return {name: resolved(item, inside) for name, item in value.items()}
 
-    return resolved(json.loads(tree.text(path)), PurePosixPath(path).parent)
+    return resolved(json.loads(tree.text(path)), path)
 
 
 def quoted(value) -> str:

@@ -75,6 +75,7 @@ RULES: Rules = {
             *CORES,
             "notp-server/audit/day_database.hpp",
             "notp-server/registry/registry.hpp",
+            "notp-server/registry/registry_lock.hpp",
             "notp-server/registry/repository_",
             "notp-server/trust/",
         ],

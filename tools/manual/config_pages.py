@@ -27,25 +27,6 @@ FILES = (
 )
 
 
-def whole_schema(root: Path, name: str) -> dict:
-    """A schema with everything put in that it refers to, in other files and in itself."""
-    path = f"schemas/{name}.schema.json"
-    definitions = json.loads((root / path).read_text(encoding="utf-8")).get("definitions", {})
-
-    def with_definitions(value):
-        if isinstance(value, list):
-            return [with_definitions(item) for item in value]
-        if not isinstance(value, dict):
-            return value
-        if set(value) == {"$ref"} and value["$ref"].startswith("#/definitions/"):
-            return with_definitions(definitions[value["$ref"].removeprefix("#/definitions/")])
-        return {key: with_definitions(item) for key, item in value.items()}
-
-    if definitions:
-        return with_definitions(json.loads((root / path).read_text(encoding="utf-8")))
-    return load(SourceTree(root, []), path)
-
-
 def type_text(schema: dict) -> str:
     if schema.get("type") == "array":
         items = schema["items"]
@@ -150,7 +131,7 @@ def applies_text(schema: dict, file: File):
 
 
 def config_page(root: Path, file: File, written: str) -> dict[str, str]:
-    schema = whole_schema(root, file.schema)
+    schema = load(SourceTree(root, []), f"schemas/{file.schema}.schema.json")
     parts = {
         "NAME": f"{file.name} - {file.summary}\n",
         "KEYS": "".join(keys(schema, applies=applies_text(schema, file))),

@@ -10,7 +10,9 @@ from pathlib import Path
 import manual  # first: puts tools/lint on the path
 import command_pages
 import config_pages
+from config_reference import load
 from scdoc_text import ManualError, page, prose, sentence
+from source_tree import SourceTree
 
 FOOTER = """
 Proxy: through it, and 'proxy: none' directly.
@@ -139,7 +141,7 @@ class Configurations(unittest.TestCase):
             (Path(folder) / "schemas").mkdir()
             schema = {"properties": {"a": {"$ref": "#/definitions/d"}}, "definitions": {"d": {"type": "string"}}}
             (Path(folder) / "schemas/x.schema.json").write_text(json.dumps(schema), encoding="utf-8")
-            self.assertEqual(config_pages.whole_schema(Path(folder), "x")["properties"], {"a": {"type": "string"}})
+            self.assertEqual(load(SourceTree(Path(folder), []), "schemas/x.schema.json")["properties"], {"a": {"type": "string"}})
 
 
 class Text(unittest.TestCase):

@@ -61,7 +61,7 @@ std::string bash_words(const CommandWords& command) {
   std::string text = fmt::format("words={}", shell_quoted(joined(names)));
   if (command.takes_ledgers()) return text + "; words+=\" $(_notp_ledgers)\"";
   if (command.takes_files()) return text;
-  if (!command.arguments.empty()) return text + "; " + bash_action(command.arguments.front());
+  if (command.argument) return text + "; " + bash_action(*command.argument);
   return text + "; compopt +o default 2>/dev/null";
 }
 
@@ -197,7 +197,7 @@ std::string zsh_completion(const CommandTree& program) {
                         commands.empty() ? "" : commands.substr(1), joined(command.options));
     text += "      [[ ${words[CURRENT]} == -* ]] && { compadd -- $options; return }\n";
     if (!command.commands.empty()) text += "      _describe command commands\n";
-    if (!command.arguments.empty()) text += "      " + zsh_action(command.arguments.front()) + "\n";
+    if (command.argument) text += "      " + zsh_action(*command.argument) + "\n";
     text += "      ;;\n";
   }
   text +=
@@ -235,9 +235,8 @@ std::string fish_completion(const CommandTree& program) {
     for (const CommandTree* child : command.commands)
       text += fmt::format("complete -c notp -f{} -a {} -d {}\n", condition, child->name(),
                           shell_quoted(child->about));
-    if (!command.arguments.empty())
-      text += fmt::format("complete -c notp{}{}\n", condition,
-                          fish_argument(command.arguments.front()));
+    if (command.argument)
+      text += fmt::format("complete -c notp{}{}\n", condition, fish_argument(*command.argument));
     else if (command.commands.empty())
       text += fmt::format("complete -c notp -f{}\n", condition);
   }

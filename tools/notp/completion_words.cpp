@@ -29,12 +29,11 @@ void add_rules(const CommandTree& tree, std::vector<ValueRule>& out) {
 }  // namespace
 
 bool CommandWords::takes_files() const {
-  return !arguments.empty() && (arguments.front().kind == ValueKind::kFile ||
-                                arguments.front().kind == ValueKind::kFolder);
+  return argument && (argument->kind == ValueKind::kFile || argument->kind == ValueKind::kFolder);
 }
 
 bool CommandWords::takes_ledgers() const {
-  return !arguments.empty() && arguments.front().kind == ValueKind::kLedger;
+  return argument && argument->kind == ValueKind::kLedger;
 }
 
 Values values_of(const CommandOption& option) {
@@ -61,8 +60,9 @@ std::vector<CommandWords> words_of_commands(const CommandTree& program) {
     for (const CommandTree& child : tree->children) words.commands.push_back(&child);
     add_names(*tree, words.options);
     add_names(program, words.options);
-    for (const CommandOption& option : tree->options)
-      if (option.names.empty()) words.arguments.push_back(values_of(option));
+    const auto first = std::ranges::find_if(
+        tree->options, [](const CommandOption& option) { return option.names.empty(); });
+    if (first != tree->options.end()) words.argument = values_of(*first);
   }
   return out;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,7 @@ struct CommandWords {
   std::string path;  // empty: the program
   std::vector<const CommandTree*> commands;
   std::vector<std::string> options;  // its own, then the program's
-  std::vector<Values> arguments;     // by their place
+  std::optional<Values> argument;    // the first one; those after it are offered the same
 
   // Where the shell is to offer files: the first argument is one, or there is nothing else.
   bool takes_files() const;

@@ -196,6 +196,14 @@ std::string shell_quoted(std::string_view text) {
   return out + "'";
 }
 
+std::string shell_word(std::string_view text) {
+  const bool is_plain =
+      !text.empty() && text.find_first_not_of(
+                           "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                           "/._-:=@%+,") == text.npos;
+  return is_plain ? std::string(text) : shell_quoted(text);
+}
+
 std::string short_identity(std::string_view identity) {
   const auto built_in = session::Identity::parse(identity);
   return built_in ? built_in->short_text() : printable(identity, limits::kIdentityBytesMax);

@@ -85,6 +85,8 @@ std::string ago(TimeMs time_ms, TimeMs now_ms);
 std::string short_identity(std::string_view identity);
 // Quotes the text as one word of a POSIX shell, in single quotes.
 std::string shell_quoted(std::string_view text);
+// The same for display: quoted only if necessary.
+std::string shell_word(std::string_view text);
 
 // {"code", "message", "hint"?, context…}: printed under "error" with -o json.
 json::object error_object(const Error& error);

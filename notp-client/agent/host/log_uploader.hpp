@@ -74,8 +74,8 @@ class LogUploader {
   bool loading_ = false;
   bool stopping_ = false;
   record::LogId offered_;  // in this session; zero: none
-  std::optional<Error>
-      ending_;  // why the offered log cannot go on; no new log was begun for it yet
+  // Why the offered log cannot go on; no new log was begun for it yet.
+  std::optional<Error> ending_;
   record::Position acknowledged_before_ = 0;  // of the offered log, before this session
   bool replacing_ = false;
   TimeMs next_new_log_ms_ = 0;          // boot time

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <sstream>
@@ -38,6 +39,32 @@ inline IdentifiedAnswer ask_with_id(const std::string& url, const std::string& p
   return out;
 }
 
+// Asks "payments" with these amounts until each is answered, and keeps no id: two branches of one
+// log give the same ones.
+inline void ask_branch(const Agent& agent, int64_t first, int64_t count) {
+  for (int64_t i = 0; i < count; ++i)
+    REQUIRE(wait_until([&] {
+      return ask_with_id(agent.url(), "payments/transfer/decision", {{"amount", first + i}})
+                 .status == 200;
+    }));
+}
+
+// The log that an agent writes; empty while none is open, or when the agent does not answer.
+inline std::string log_of(const Agent& agent) { return text_at(agent.status(), "decisions.log"); }
+
+inline bool holds(const std::set<int64_t>& all, int64_t first, int64_t count) {
+  for (int64_t i = 0; i < count; ++i)
+    if (!all.contains(first + i)) return false;
+  return true;
+}
+
+// What decides: an agent with the embedded PDP, or an OPA beside it.
+struct AskedPdp {
+  Agent* agent = nullptr;
+  std::unique_ptr<Opa> opa;  // null: the embedded PDP
+  std::string url() const { return opa ? opa->url() : agent->url(); }
+};
+
 class AuditSite {
  public:
   Stack stack;
@@ -57,6 +84,22 @@ class AuditSite {
     return agent;
   }
 
+  // An agent for one ledger. `opa_feed`: "file" or "service" of an OPA; empty: the embedded PDP.
+  AskedPdp start_pdp(const std::string& name, const std::string& ledger,
+                     const std::string& opa_feed) {
+    AskedPdp out;
+    AgentSetup setup{.name = name, .ledgers = {ledger}};
+    if (!opa_feed.empty()) {
+      out.opa = std::make_unique<Opa>(stack, free_port());
+      setup.pdp = "opa";
+      setup.opa_port = out.opa->port();
+      setup.more["decisions"] = {{"ring_bytes", 8 << 20}, {"opa_feed", opa_feed}};
+    }
+    out.agent = &stack.start_agent(std::move(setup));
+    if (out.opa) out.opa->start(*out.agent);
+    return out;
+  }
+
   // Asks once. An answer with status 200 counts as given.
   bool ask(const Agent& agent, int64_t amount) {
     const IdentifiedAnswer answer =
@@ -71,16 +114,44 @@ class AuditSite {
   }
   const std::set<std::string>& answered() const { return answered_; }
 
-  // The lines of `notp decisions export`, with all kinds of records.
-  std::vector<json::value> records() {
-    const auto file = stack.file("export.jsonl");
+  // What `notp decisions export` writes.
+  std::string exported(std::vector<std::string> options) {
+    const auto file = stack.file("export");
     std::filesystem::remove(file);
-    const CliResult result =
-        stack.notp("eve", {"decisions", "export", "--format", "jsonl", "--out", file});
+    std::vector<std::string> command = {"decisions", "export", "--out", file};
+    command.insert(command.end(), options.begin(), options.end());
+    const CliResult result = stack.notp("eve", std::move(command));
     REQUIRE_MESSAGE(result.status == 0, result.error);
+    return read_text(file);
+  }
+  // All kinds of records.
+  std::vector<json::value> records() {
     std::vector<json::value> out;
-    std::istringstream lines(read_text(file));
+    std::istringstream lines(exported({"--format", "jsonl"}));
     for (std::string line; std::getline(lines, line);) out.push_back(must(parse_json(line)));
+    return out;
+  }
+  // The amounts of recorded decisions of "payments", by log.
+  std::map<std::string, std::set<int64_t>> recorded_amounts() {
+    std::map<std::string, std::set<int64_t>> out;
+    for (const json::value& record : records())
+      if (text_at(record, "path") == "payments/transfer/decision")
+        out[text_at(record, "notp.log")].insert(number_at(record, "input.amount"));
+    return out;
+  }
+  // The registry was told that the log continues another one.
+  bool is_announced(const std::string& log, const std::string& previous) const {
+    return std::ranges::any_of(stack.registry_log(), [&](const json::value& line) {
+      return text_at(line, "event") == "log_announced" && text_at(line, "log") == log &&
+             text_at(line, "previous") == previous;
+    });
+  }
+  // How many files of earlier logs an agent keeps.
+  size_t old_files(const std::string& agent) const {
+    size_t out = 0;
+    for (const auto& file :
+         std::filesystem::directory_iterator(stack.file(agent + ".data/decisions")))
+      out += file.path().filename().string().contains(".old-") ? 1 : 0;
     return out;
   }
 

@@ -47,23 +47,15 @@ class NotifySocket {
     const ssize_t got = ::recv(socket_.get(), text, sizeof text, 0);
     return got > 0 ? std::string(text, static_cast<size_t>(got)) : std::string();
   }
-  // Reads until a message begins with this, and returns it; empty: none came in time. What was read
-  // before it is in passed().
+  // Reads until a message begins with this, and returns it; empty: none came in time.
   std::string await(std::string_view beginning, milliseconds patience = kPatience) {
-    passed_.clear();
     const auto deadline = std::chrono::steady_clock::now() + patience;
     while (true) {
       const auto left =
           std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now());
       std::string message = next(std::max(left, milliseconds(0)));
       if (message.empty() || message.starts_with(beginning)) return message;
-      passed_.push_back(std::move(message));
     }
-  }
-  const std::vector<std::string>& passed() const { return passed_; }
-  bool has_passed(std::string_view beginning) const {
-    return std::ranges::any_of(passed_,
-                               [&](const auto& one) { return one.starts_with(beginning); });
   }
   // Reads all that is there.
   std::vector<std::string> drain() {
@@ -75,7 +67,6 @@ class NotifySocket {
  private:
   const std::string name_;
   const Descriptor socket_;
-  std::vector<std::string> passed_;
 };
 
 // A socket that listens on a loopback port, as of a socket unit.

@@ -36,6 +36,24 @@ inline std::filesystem::path write_shop_model(const Stack& stack) {
   return folder;
 }
 
+// The shop with rules of its own, and rules for the log of decisions. `decisions`: of the manifest.
+inline std::filesystem::path write_logged_shop(const Stack& stack, std::string_view decisions,
+                                               std::string_view rules, std::string_view log_rules) {
+  const std::filesystem::path folder = stack.file("shop");
+  must(make_folders(folder / "shop"));
+  must(make_folders(folder / "log"));
+  must(write_file(folder / "manifest.json", fmt::format(R"({{
+    "metadata": {{"name": "shop"}},
+    "runtimes": {{"rego": {{"language": {{"name": "rego", "version": "1"}}}}}},
+    "partitions": {{"/": {{"runtime": "rego"}}}},
+    "roots": ["shop", "system/log"],
+    "decisions": {}}})",
+                                                        decisions)));
+  must(write_file(folder / "shop/shop.rego", rules));
+  must(write_file(folder / "log/log.rego", log_rules));
+  return folder;
+}
+
 // Sets the users whom the policy allows: one line of data that several people change. `users` are
 // JSON strings with commas between.
 inline void set_users(const std::filesystem::path& model, const std::string& users) {

@@ -4,10 +4,10 @@
 #include <charconv>
 
 #include "common/http/client.hpp"
+#include "common/json/json_schema.hpp"
 #include "protocol/transport/tls_config.hpp"
 #include "tools/notp/doctor/daemon_check.hpp"
 #include "tools/notp/doctor/examinations.hpp"
-#include "tools/notp/doctor/machine.hpp"
 #include "tools/notp/doctor/reach.hpp"
 
 namespace notp::cli::doctor {
@@ -19,6 +19,28 @@ constexpr unsigned kUnauthorized = 401, kForbidden = 403;
 constexpr TimeMs kClockMs = 5'000;
 // Models are checked with this major version of OPA.
 constexpr int kOpaMajor = 1;
+// What is read here of an agent's status. Another program may listen at its address.
+constexpr std::string_view kStatus = R"({
+  "type": "object", "required": ["connected", "last_error", "now_ms", "ledgers"],
+  "properties": {
+    "connected": {"type": "boolean"},
+    "last_error": {"type": "string"},
+    "now_ms": {"type": "integer", "minimum": 0, "maximum": 9007199254740991},
+    "alarms": {"type": "array", "items": {"type": "string"}},
+    "decisions_refused": {"type": "string"},
+    "log_refused": {"type": "string"},
+    "ledgers": {"type": "array", "items": {
+      "type": "object", "required": ["ledger", "error", "state", "denies", "vouched_ms"],
+      "properties": {
+        "ledger": {"type": "string"},
+        "error": {"type": "string"},
+        "state": {"type": "string"},
+        "denies": {"type": "boolean"},
+        "vouched_ms": {"type": "integer", "minimum": 0, "maximum": 9007199254740991}
+      }
+    }}
+  }
+})";
 
 Result<void> check_way(const config::Section& settings, const Environment& environment,
                        Diagnosis& diagnosis) {
@@ -84,8 +106,7 @@ void check_running(const std::string& url, Diagnosis& diagnosis) {
   if (answer->status == kUnauthorized || answer->status == kForbidden)
     return diagnosis.cannot_check("the running agent: its status needs a token");
   const auto document = parse_json(answer->body);
-  if (answer->status != kHttpOk || !document || !document->is_object() ||
-      !document->as_object().contains("ledgers"))
+  if (answer->status != kHttpOk || !document || !validate_json_schema(kStatus, answer->body))
     return diagnosis.add(
         "agent_not_running", url,
         fmt::format("something else answers there, with status {}", answer->status),
@@ -147,9 +168,6 @@ Result<void> examine_agent(const Context& context, Diagnosis& diagnosis) {
   NOTP_ASSIGN(const auto document, check_by_daemon(context, diagnosis));
   if (!document) return {};
   const config::Section facts(*document);
-  for (const std::string& key : facts.texts("keys")) check_key_mode(key, diagnosis);
-  for (const config::Section& folder : facts.sections("folders"))
-    check_disk(folder.text("name"), folder.text("path"), diagnosis);
   const auto way = check_way(facts.section("settings"), context.environment, diagnosis);
   // The daemon's own check has the same as a finding.
   if (!way) diagnosis.cannot_check(fmt::format("the registry: {}", way.error().message));

@@ -1,21 +1,20 @@
 #include "tools/notp/doctor/daemon_check.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <filesystem>
 
 #include "common/argv.hpp"
 #include "common/descriptor.hpp"
 #include "common/storage/files.hpp"
+#include "tools/notp/child_program.hpp"
+#include "tools/notp/doctor/machine.hpp"
 #include "tools/notp/temporary_folder.hpp"
 
 namespace notp::cli::doctor {
@@ -39,29 +38,21 @@ Result<pid_t> start(std::vector<std::string> command, const Environment& environ
   std::vector<std::string> variables;
   for (const auto& [name, value] : environment)
     variables.push_back(fmt::format("{}={}", name, value));
-  std::vector<char*> arguments = argv_of(command), env = argv_of(variables);
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC;
-  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, output.c_str(), kFlags, 0600);
-  posix_spawn_file_actions_addopen(&files, STDERR_FILENO, errors.c_str(), kFlags, 0600);
-  pid_t child = 0;
-  const int failed =
-      ::posix_spawnp(&child, arguments[0], &files, nullptr, arguments.data(), env.data());
-  posix_spawn_file_actions_destroy(&files);
-  if (failed == 0) return child;
-  return std::unexpected(Error{
-      ErrorCode::kUsage,
-      fmt::format("cannot run {}: {}", command.front(), std::strerror(failed)),
-      {}}.with("hint", "run it on the machine where that program is installed"));
+  auto child = start_program(std::move(command), argv_of(variables).data(), output, errors);
+  if (child) return child;
+  return std::unexpected(std::move(child).error().with(
+      "hint", "run it on the machine where that program is installed"));
 }
 
 // Waits until the child ends, or kills it.
 Result<void> wait_for(pid_t child, const std::string& program) {
   const Descriptor handle(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   pollfd end{handle.get(), POLLIN, 0};
-  const bool ended = ::poll(&end, 1, kCheckMs) == 1;
+  int ready = 0;
+  do {
+    ready = ::poll(&end, 1, kCheckMs);
+  } while (ready < 0 && errno == EINTR);  // as after SIGSTOP and SIGCONT
+  const bool ended = ready == 1;
   if (!ended) ::kill(child, SIGKILL);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
@@ -92,6 +83,7 @@ Result<std::optional<json::value>> check_by_daemon(const Context& context, Diagn
     return std::nullopt;
   }
   diagnosis.add_setup(document->as_object()["findings"].as_array());
+  check_keys_and_disks(config::Section(*document), diagnosis);
   return std::optional<json::value>(*std::move(document));
 }
 

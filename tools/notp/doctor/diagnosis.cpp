@@ -13,24 +13,11 @@
 namespace notp::cli::doctor {
 namespace {
 
-std::string shell_quoted(const std::string& text) {
-  const bool is_plain = !text.empty() && std::ranges::all_of(text, [](unsigned char at) {
-    return std::isalnum(at) != 0 ||
-           std::string_view("/._-:@%+,=[]").contains(static_cast<char>(at));
-  });
-  if (is_plain) return text;
-  std::string out = "'";
-  for (const char at : text) out += at == '\'' ? std::string("'\\''") : std::string(1, at);
-  return out + "'";
-}
-
 std::string filled(std::string_view text, const Subject& whole, const std::string& subject) {
   std::string out(text);
-  const std::pair<std::string_view, std::string> parts[] = {
-      {"{subject}", shell_quoted(subject)},
-      {"{config}", shell_quoted(whole.config)},
-      {"{program}", whole.program},
-      {"{service}", whole.service}};
+  const std::pair<std::string_view, std::string> parts[] = {{"{subject}", shell_word(subject)},
+                                                            {"{config}", shell_word(whole.config)},
+                                                            {"{program}", whole.program}};
   for (const auto& [name, value] : parts)
     if (const size_t at = out.find(name); at != out.npos) out.replace(at, name.size(), value);
   return out;
@@ -48,15 +35,14 @@ void Diagnosis::add(std::string_view code, std::string subject, std::string what
 void Diagnosis::add(std::string_view code, bool is_error, std::string subject, std::string what,
                     std::string advice) {
   const FindingCode& known = *find_code(code);
-  // The command of the CLI's own settings is the one that shows them.
-  const bool needs_file = known.command.contains("{config}") && subject_.config.empty();
-  const bool needs_subject = known.command.contains("{subject}") && subject.empty();
-  std::string command = needs_file || (needs_subject && subject_.config.empty()) ? "notp config"
-                        : needs_subject
-                            ? filled(find_code(kConfigurationFault)->command, subject_, subject)
-                            : filled(known.command, subject_, subject);
+  std::string_view command = known.command;
+  if (command.contains("{subject}") && subject.empty())
+    command = find_code(kConfigurationFault)->command;
+  // Of the CLI's own settings.
+  if (command.contains("{config}") && subject_.config.empty()) command = "notp config";
+  std::string shown = filled(command, subject_, subject);
   findings_.push_back({std::string(code), is_error, std::move(subject), std::move(what),
-                       std::string(known.why), std::move(advice), std::move(command)});
+                       std::string(known.why), std::move(advice), std::move(shown)});
 }
 
 void Diagnosis::add_setup(const json::array& findings) {

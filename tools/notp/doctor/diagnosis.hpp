@@ -13,8 +13,7 @@ namespace notp::cli::doctor {
 // What is examined, as commands name it.
 struct Subject {
   std::string kind;     // "registry", "agent", "client"
-  std::string program;  // "notp-server", "notp-client", "notp"
-  std::string service;  // of systemd; empty: none
+  std::string program;  // "notp-server", "notp-client", "notp"; of a daemon also its systemd unit
   std::string config;   // file; empty: the settings of the CLI
 };
 

@@ -16,13 +16,13 @@ struct DoctorOptions {
 };
 
 Result<int> run_doctor(const Context& context, const DoctorOptions& options) {
-  doctor::Subject subject{.kind = "client", .program = "notp", .service = "", .config = ""};
+  doctor::Subject subject{.kind = "client", .program = "notp", .config = ""};
   auto* examine = &doctor::examine_client;
   if (!options.registry_config.empty()) {
-    subject = {"registry", "notp-server", "notp-server", options.registry_config};
+    subject = {"registry", "notp-server", options.registry_config};
     examine = &doctor::examine_registry;
   } else if (!options.agent_config.empty()) {
-    subject = {"agent", "notp-client", "notp-client", options.agent_config};
+    subject = {"agent", "notp-client", options.agent_config};
     examine = &doctor::examine_agent;
   }
   if (!subject.config.empty() && ::access(subject.config.c_str(), R_OK) != 0)

@@ -11,7 +11,7 @@ constexpr std::string_view kIssuer = "openssl x509 -noout -subject -issuer -in {
 constexpr std::string_view kIdentity = "openssl x509 -noout -ext subjectAltName -in {subject}";
 constexpr std::string_view kLook = "ls -ld {subject}";
 constexpr std::string_view kConfig = "notp config";
-constexpr std::string_view kJournal = "journalctl -u {service} -n 50";
+constexpr std::string_view kJournal = "journalctl -u {program} -n 50";
 constexpr std::string_view kServed =
     "openssl s_client -connect {subject} -showcerts </dev/null | openssl x509 -noout -text";
 
@@ -53,20 +53,20 @@ constexpr FindingCode kCodes[] = {
      "come from somewhere else",
      "notp root show {subject}"},
     {"root_behind", true, "the registry has lost roots that were in force: nodes refuse it",
-     "notp root show"},
+     kConfig},
     {"root_untrusted", true,
      "the chain of roots does not lead from the pinned one to the "
      "registry's",
-     "notp root show"},
+     kConfig},
     {"freshness_key_missing", true, "nodes cannot tell an old release from the newest, and age",
      kCheck},
     {"freshness_key_wrong", true, "nodes refuse the statements, and age", kCheck},
     {"freshness_off", false, "nodes cannot tell whether a release that they have is the newest",
-     "notp root show"},
+     kConfig},
     // --- the deny list
     {"deny_list_undelegated", true, "a stolen identity cannot be shut out", kCheck},
     {"deny_list_missing", false, "a stolen identity cannot be shut out before its certificate ends",
-     "notp-server --check --config {config}"},
+     kCheck},
     {"revoked", true, "the registry lets this identity in no more", "notp node readmit --help"},
     // --- the machine
     {"disk_space", true, "a full disk refuses publishes, and drops recorded decisions",
@@ -76,8 +76,8 @@ constexpr FindingCode kCodes[] = {
     {"file_system", false, "what was acknowledged can be lost when the machine stops",
      "findmnt --target {subject}"},
     {"descriptors", false, "fewer sessions are accepted than limits.sessions says",
-     "systemctl edit {service}"},
-    {"not_listening", true, "no peer can connect", "systemctl status {service}"},
+     "systemctl edit {program}"},
+    {"not_listening", true, "no peer can connect", "systemctl status {program}"},
     {"unhealthy", true, "the program itself says that it cannot serve", kJournal},
     // --- the way to the registry
     {"name_unresolved", true, "no connection is made: every cached release ages",
@@ -102,7 +102,7 @@ constexpr FindingCode kCodes[] = {
      "releases age too early",
      "notp-client --reset-clock --config {config}"},
     // --- a running agent
-    {"agent_not_running", true, "no caller gets a decision from it", "systemctl status {service}"},
+    {"agent_not_running", true, "no caller gets a decision from it", "systemctl status {program}"},
     {"agent_disconnected", true, "new releases do not arrive, and what is stored ages", kJournal},
     {"roots_overlap", true, "the release of one of the ledgers is not activated on this node",
      "notp show {subject}"},

@@ -9,7 +9,7 @@ struct FindingCode {
   std::string_view code;
   bool is_error = true;
   std::string_view why;
-  // {subject}, {config}, {program} and {service} are replaced, quoted for a shell.
+  // {subject}, {config} and {program} are replaced, quoted for a shell.
   std::string_view command;
 };
 

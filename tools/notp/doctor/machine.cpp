@@ -86,18 +86,6 @@ std::optional<uint64_t> open_files_limit(const fs::path& process) {
   return std::nullopt;
 }
 
-}  // namespace
-
-void check_key_mode(const fs::path& key, Diagnosis& diagnosis) {
-  struct stat facts{};
-  if (key.empty() || ::stat(key.c_str(), &facts) != 0) return;
-  // A group that may read it is how a service gets a key that an authority's tool writes.
-  if ((facts.st_mode & (S_IRWXO | S_IWGRP)) == 0) return;
-  diagnosis.add("key_mode", key.string(),
-                fmt::format("the private key has mode {:04o}", facts.st_mode & 07777U),
-                "let its owner alone read it; make a new key if others may have read it");
-}
-
 void check_disk(const std::string& name, const fs::path& folder, Diagnosis& diagnosis) {
   const fs::path at = nearest_existing(folder);
   struct statvfs room{};
@@ -122,6 +110,24 @@ void check_disk(const std::string& name, const fs::path& folder, Diagnosis& diag
     diagnosis.add("file_system", path,
                   fmt::format("{} is on {}: {}", name, found->name, found->why),
                   "put the folder on a disk of this machine, as ext4 or XFS");
+}
+
+}  // namespace
+
+void check_key_mode(const fs::path& key, Diagnosis& diagnosis) {
+  struct stat facts{};
+  if (key.empty() || ::stat(key.c_str(), &facts) != 0) return;
+  // A group that may read it is how a service gets a key that an authority's tool writes.
+  if ((facts.st_mode & (S_IRWXO | S_IWGRP)) == 0) return;
+  diagnosis.add("key_mode", key.string(),
+                fmt::format("the private key has mode {:04o}", facts.st_mode & 07777U),
+                "let its owner alone read it; make a new key if others may have read it");
+}
+
+void check_keys_and_disks(const config::Section& facts, Diagnosis& diagnosis) {
+  for (const std::string& key : facts.texts("keys")) check_key_mode(key, diagnosis);
+  for (const config::Section& folder : facts.sections("folders"))
+    check_disk(folder.text("name"), folder.text("path"), diagnosis);
 }
 
 std::optional<uint64_t> descriptors_of_process(std::string_view program, const fs::path& config) {

@@ -13,9 +13,10 @@ namespace notp::cli::doctor {
 // A key that others may read, or write its group: key_mode. A missing file is no finding here.
 void check_key_mode(const std::filesystem::path& key, Diagnosis& diagnosis);
 
-// Room, inodes, and a file system on which fsync promises little. A folder that is yet to be made
-// counts as its nearest parent.
-void check_disk(const std::string& name, const std::filesystem::path& folder, Diagnosis& diagnosis);
+// The same for the `keys` that a daemon's --check names; and of the disks of its `folders` room,
+// inodes, and a file system on which fsync promises little. A folder that is yet to be made counts
+// as its nearest parent.
+void check_keys_and_disks(const config::Section& facts, Diagnosis& diagnosis);
 
 // The hard limit of descriptors of the process that runs `program` with the configuration `config`;
 // nullopt: none is seen, as in another container.

@@ -22,14 +22,10 @@ constexpr size_t kRefusalBytesMax = 4096;
 template <typename T>
 Result<T> run(asio::io_context& io, asio::awaitable<Result<T>> body) {
   Result<T> out = fail(ErrorCode::kInternal, "the check was not made");
-  asio::co_spawn(
-      io,
-      [](Result<T>& result, asio::awaitable<Result<T>> work) -> asio::awaitable<void> {
-        result = co_await std::move(work);
-      }(out, std::move(body)),
-      [&out](std::exception_ptr thrown) {
-        if (thrown) out = fail(ErrorCode::kInternal, "the check ended by an exception");
-      });
+  asio::co_spawn(io, std::move(body), [&out](const std::exception_ptr& thrown, Result<T> result) {
+    if (thrown) result = fail(ErrorCode::kInternal, "the check ended by an exception");
+    out = std::move(result);
+  });
   io.run();
   return out;
 }

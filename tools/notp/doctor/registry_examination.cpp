@@ -56,9 +56,6 @@ Result<void> examine_registry(const Context& context, Diagnosis& diagnosis) {
   NOTP_ASSIGN(const auto document, check_by_daemon(context, diagnosis));
   if (!document) return {};
   const config::Section facts(*document);
-  for (const std::string& key : facts.texts("keys")) check_key_mode(key, diagnosis);
-  for (const config::Section& folder : facts.sections("folders"))
-    check_disk(folder.text("name"), folder.text("path"), diagnosis);
   check_descriptors(facts, diagnosis);
   if (facts.text("deny_list").empty())
     diagnosis.add("deny_list_missing", "deny_list", "no ledger is named as the deny list",

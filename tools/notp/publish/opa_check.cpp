@@ -1,8 +1,6 @@
 #include "tools/notp/publish/opa_check.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +12,7 @@
 #include "common/storage/files.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/test_code.hpp"
+#include "tools/notp/child_program.hpp"
 #include "tools/notp/temporary_folder.hpp"
 #include "tools/notp/workspace.hpp"
 
@@ -23,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kOutputBytesMax = 64 << 20;
+constexpr const char* kHint = "--opa names an Open Policy Agent";
 
 struct Ran {
   int code = 0;
@@ -31,29 +31,16 @@ struct Ran {
 
 std::unexpected<Error> cannot_run(const std::string& program, std::string_view why) {
   return std::unexpected(
-      Error{ErrorCode::kUsage, fmt::format("cannot run {}: {}", program, why), {}}.with(
-          "hint", "--opa names an Open Policy Agent"));
+      Error{ErrorCode::kUsage, fmt::format("cannot run {}: {}", program, why), {}}.with("hint",
+                                                                                        kHint));
 }
 
-// Redirects the output to files, so that it need not be read while the program runs.
 Result<Ran> run(const std::vector<std::string>& command, const fs::path& scratch) {
   const fs::path output = scratch / "output", errors = scratch / "errors";
-  std::vector<char*> arguments;
-  for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-  arguments.push_back(nullptr);
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC;
-  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, output.c_str(), kFlags, 0600);
-  posix_spawn_file_actions_addopen(&files, STDERR_FILENO, errors.c_str(), kFlags, 0600);
-  pid_t child = 0;
-  const int spawned =
-      ::posix_spawnp(&child, arguments[0], &files, nullptr, arguments.data(), environ);
-  posix_spawn_file_actions_destroy(&files);
-  if (spawned != 0) return cannot_run(command.front(), std::strerror(spawned));
+  auto started = start_program(command, environ, output, errors);
+  if (!started) return std::unexpected(std::move(started).error().with("hint", kHint));
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0)
+  while (::waitpid(*started, &status, 0) < 0)
     if (errno != EINTR) return cannot_run(command.front(), std::strerror(errno));
   Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : 128, {}, {}};
   NOTP_ASSIGN(ran.output, read_file(output, kOutputBytesMax));

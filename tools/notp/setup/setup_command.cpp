@@ -16,16 +16,6 @@ constexpr std::string_view kDevelopmentOnly =
     "warning: the certificates come from a development authority whose key lies unprotected in "
     "offline/ca.key; for production use --own-ca, or keep that key as you keep the root key";
 
-// Formats a word of a shell command for display, quoted if necessary.
-std::string shell_word(const std::string& text) {
-  const bool is_plain =
-      !text.empty() && text.find_first_not_of(
-                           "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                           "/._-:=@%+,") == text.npos;
-  if (is_plain) return text;
-  return shell_quoted(text);
-}
-
 struct NextCommand {
   std::string where;  // "registry", "publisher", "node", "here"
   std::string command;

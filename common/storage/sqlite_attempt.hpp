@@ -1,9 +1,11 @@
-// Error handling inside SqliteStore's transactions. Part of SqliteStore.
+// Error handling inside transactions of SQLite: a refusal rolls back.
 #pragma once
+
+#include <utility>
 
 #include "common/storage/sqlite.hpp"
 
-namespace notp::store {
+namespace notp {
 
 // Carries an Error out of a transaction, which rolls back, to attempt().
 struct Refused {
@@ -30,4 +32,4 @@ auto attempt(std::string_view doing, Body&& body) -> Result<std::invoke_result_t
   }
 }
 
-}  // namespace notp::store
+}  // namespace notp

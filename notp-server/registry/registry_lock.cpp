@@ -1,4 +1,4 @@
-#include "notp-server/backup/registry_lock.hpp"
+#include "notp-server/registry/registry_lock.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -11,13 +11,13 @@
 #include "common/storage/files.hpp"
 #include "common/storage/read_only_disk.hpp"
 
-namespace notp::backup {
+namespace notp::registry {
 
 Result<RegistryLock> try_registry_lock(const std::filesystem::path& data_dir) {
   constexpr size_t kTextBytesMax = 64;
   RegistryLock out;
   if (is_on_read_only_disk(data_dir)) return out;
-  const std::filesystem::path path = data_dir / "registry.lock";
+  const std::filesystem::path path = data_dir / kLockFile;
   out.file = Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (out.file.get() < 0) {
     const int error = errno;
@@ -31,4 +31,4 @@ Result<RegistryLock> try_registry_lock(const std::filesystem::path& data_dir) {
   return out;
 }
 
-}  // namespace notp::backup
+}  // namespace notp::registry

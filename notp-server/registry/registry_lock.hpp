@@ -1,4 +1,4 @@
-// The lock by which a registry owns its data folder, seen by another process.
+// The lock by which a registry owns its data folder; other processes see by it whether one runs.
 #pragma once
 
 #include <sys/types.h>
@@ -8,7 +8,9 @@
 #include "common/descriptor.hpp"
 #include "common/result.hpp"
 
-namespace notp::backup {
+namespace notp::registry {
+
+inline constexpr const char* kLockFile = "registry.lock";  // in the data folder
 
 // Held for its lifetime if no registry runs; meanwhile none starts.
 struct RegistryLock {
@@ -20,4 +22,4 @@ struct RegistryLock {
 // kNotFound: there is no such folder; kIo.
 Result<RegistryLock> try_registry_lock(const std::filesystem::path& data_dir);
 
-}  // namespace notp::backup
+}  // namespace notp::registry
