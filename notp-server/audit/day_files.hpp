@@ -38,7 +38,7 @@ struct DayFilesOptions {
 // closed days are opened read-only by any number of readers.
 class DayFiles final : public AuditStore {
  public:
-  // Opens or creates the folder. kIo.
+  // Opens or creates the folder. kIo; kConfig: logs.db has another format.
   static Result<std::unique_ptr<DayFiles>> open(const std::filesystem::path& folder,
                                                 DayFilesOptions options);
   ~DayFiles() override;

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "common/storage/sqlite.hpp"
+#include "common/storage/sqlite_attempt.hpp"
 #include "notp-server/audit/audit_limits.hpp"
 
 namespace notp::audit {
@@ -83,9 +83,10 @@ void prepare(SQLite::Database& database) {
   const int format = database.execAndGet("PRAGMA user_version").getInt();
   if (format == kFormat) return;
   if (format != 0)
-    throw SQLite::Exception(
-        fmt::format("the database of logs has format {}, this program reads {}", format, kFormat),
-        26 /* not a database of this program */);
+    refuse(ErrorCode::kConfig,
+           fmt::format("the database of logs has format {}, this program reads {}, and has changed "
+                       "nothing: use the program that wrote it",
+                       format, kFormat));
   SQLite::Transaction transaction(database);
   database.exec(kSchema);
   database.exec(fmt::format("PRAGMA user_version = {}", kFormat));
@@ -138,7 +139,7 @@ Result<StoredLog> log_of(SQLite::Statement& row) {
 
 Result<std::unique_ptr<LogTable>> LogTable::open(const std::filesystem::path& file) {
   NOTP_ASSIGN(auto database, open_database(file));
-  NOTP_TRY(sqlite_try(fmt::format("cannot open {}", file.string()), [&] { prepare(*database); }));
+  NOTP_TRY(attempt(fmt::format("cannot open {}", file.string()), [&] { prepare(*database); }));
   return std::unique_ptr<LogTable>(new LogTable(std::move(database)));
 }
 

@@ -25,7 +25,7 @@ struct DaySummary {
 // Thread-safe: one connection under a mutex. Blocking. All functions: kIo, kCorrupt.
 class LogTable {
  public:
-  // Opens or creates the file.
+  // Opens or creates the file. kConfig: it has another format.
   static Result<std::unique_ptr<LogTable>> open(const std::filesystem::path& file);
 
   // The store's id; empty: it has none yet.

@@ -1,53 +1,21 @@
 // Stores written by earlier versions, kept as SQL: this version opens them and continues.
-#include <SQLiteCpp/SQLiteCpp.h>
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <cctype>
-#include <cstdlib>
-
-#include "common/storage/files.hpp"
 #include "protocol/trust/verify.hpp"
 #include "tests/support/agent/stored_models.hpp"
+#include "tests/support/kept_stores.hpp"
 
 namespace notp {
 namespace {
 
 using namespace stored;
 
+constexpr const char* kFile = "agent.db";
 const model::LedgerId kAccess{100'000'000'001, "access"};
 
-void restore(const std::filesystem::path& folder, const std::string& name) {
-  const char* source = std::getenv("NOTP_SOURCE");
-  REQUIRE_MESSAGE(source != nullptr, "run through ctest, which sets NOTP_SOURCE");
-  const auto file =
-      std::filesystem::path(source) / "tests/integration/kept_stores" / (name + ".sql");
-  const auto sql = read_file(file, 1 << 20);
-  REQUIRE_MESSAGE(sql, sql.error().message);
-  SQLite::Database database((folder / "agent.db").string(),
-                            SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
-  database.exec(*sql);
-}
-
-// The schema as SQLite stores it, without white space and comments.
-std::vector<std::string> schema_of(const std::filesystem::path& folder) {
-  SQLite::Database database((folder / "agent.db").string());
-  SQLite::Statement query(database, "SELECT sql FROM sqlite_master WHERE sql NOTNULL");
-  std::vector<std::string> out;
-  while (query.executeStep()) {
-    std::string& text = out.emplace_back();
-    const std::string sql = query.getColumn(0).getString();
-    for (size_t i = 0; i < sql.size(); ++i) {
-      if (sql.compare(i, 2, "--") == 0) i = std::min(sql.find('\n', i), sql.size());
-      if (i < sql.size() && std::isspace(static_cast<unsigned char>(sql[i])) == 0) text += sql[i];
-    }
-  }
-  std::ranges::sort(out);
-  return out;
-}
-
-size_t read_whole(store::SqliteStore& store, uint64_t version) {
-  const auto tree = store.tree(kAccess, version);
+size_t read_whole(store::SqliteStore& store, uint64_t version,
+                  const model::LedgerId& ledger = kAccess) {
+  const auto tree = store.tree(ledger, version);
   REQUIRE_MESSAGE(tree, tree.error().message);
   for (const auto& [path, file] : (*tree)->files()) {
     const auto content = store.blob(file.hash);
@@ -57,17 +25,61 @@ size_t read_whole(store::SqliteStore& store, uint64_t version) {
   return (*tree)->files().size();
 }
 
+std::vector<std::string> columns_of(const std::filesystem::path& file) {
+  SQLite::Database database = kept::open_alone(file);
+  SQLite::Statement query(database,
+                          "SELECT t.name || '.' || c.name FROM sqlite_master t, "
+                          "pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY 1");
+  std::vector<std::string> out;
+  while (query.executeStep()) out.push_back(query.getColumn(0).getString());
+  return out;
+}
+
+void check_whole(const store::StoreCheck& check, size_t releases) {
+  for (const store::StoreFinding& finding : check.findings)
+    FAIL_CHECK(finding.part, " ", finding.subject, ": ", finding.problem);
+  CHECK(check.releases == releases);
+}
+
+// What the program of format 3 has put into it, in values of today.
+void check_format_3(store::SqliteStore& store) {
+  const auto state = store.load();
+  REQUIRE_MESSAGE(state, state.error().message);
+  const store::StoredLedger& payments = state->ledgers.at(kPayments);
+  CHECK(payments.floor == trust::Floor{1, 5, sha256("100000000000/payments@1.5")});
+  CHECK(payments.listed == trust::Floor{1, 4, sha256("100000000000/payments@1.4")});
+  REQUIRE(payments.releases.size() == 2);
+  CHECK(payments.releases[0].ref.version == 5);
+  CHECK_FALSE(payments.releases[0].confirmed);
+  CHECK(payments.releases[0].envelope.bytes() == "envelope 5");
+  CHECK(payments.releases[1].ref.version == 4);
+  CHECK(payments.releases[1].confirmed);
+  CHECK(payments.releases[1].stored_ms == 1'795'000'002'000);
+  CHECK(state->ledgers.at(kAccess).floor.version == 1);
+  REQUIRE(state->root_chain.size() == 2);
+  CHECK(state->root_chain[0].envelope == "root 1");
+  CHECK(state->root_chain[1].version == 2);
+  CHECK(state->freshness_sequence == 1'795'000'002'500);
+  REQUIRE(state->statements.size() == 1);
+  CHECK(state->statements[0].envelope == "statement 1795000002500");
+  CHECK(state->statements[0].accepted_ms == 1'795'000'002'500);
+  // Format 3 did not know what the registry had signed of the time.
+  CHECK(state->clock == trust::ClockMarks{1'795'000'004'000, 0});
+  CHECK(read_whole(store, 4, kPayments) == 3);
+  CHECK(read_whole(store, 5, kPayments) == 4);
+  CHECK(read_whole(store, 1, kAccess) == kModel.size());
+  check_whole(store.check(), 3);
+}
+
 }  // namespace
 
 TEST_CASE("a kept store of format 4 opens, holds what it held, and takes the next release") {
   TemporaryFolder folder;
-  restore(folder.path(), "agent_db_4");
+  kept::restore(folder.path() / kFile, "agent_db_4");
   {
     const store::StoreCheck check =
         store::SqliteStore::open_to_read(folder.path()).value()->check();
-    for (const store::StoreFinding& finding : check.findings)
-      FAIL_CHECK(finding.part, " ", finding.subject, ": ", finding.problem);
-    CHECK(check.releases == 2);
+    check_whole(check, 2);
     CHECK(check.segments == 5);
   }
   auto store = open(folder.path());
@@ -99,9 +111,58 @@ TEST_CASE("a kept store of format 4 opens, holds what it held, and takes the nex
 
 TEST_CASE("a new store has the tables of a kept one") {
   TemporaryFolder kept, made;
-  restore(kept.path(), "agent_db_4");
+  kept::restore(kept.path() / kFile, "agent_db_4");
   open(made.path()).reset();
-  CHECK(schema_of(made.path()) == schema_of(kept.path()));
+  CHECK(kept::schema_of(made.path() / kFile) == kept::schema_of(kept.path() / kFile));
+}
+
+TEST_CASE("a kept store of format 3 becomes one of today, holds what it held, and goes on") {
+  TemporaryFolder folder, made;
+  const auto file = folder.path() / kFile;
+  kept::restore(file, "agent_db_3");
+  const Bytes before = kept::content_of(file);
+  // A command that only reads does not migrate.
+  const auto only_read = store::SqliteStore::open_to_read(folder.path());
+  REQUIRE_FALSE(only_read);
+  CHECK(only_read.error().code == ErrorCode::kConfig);
+  CHECK(only_read.error().message.contains("its format is 3, this program reads 4"));
+  CHECK(kept::content_of(file) == before);
+
+  check_format_3(*open(folder.path()));
+  CHECK(kept::format_of(file) == 4);
+  open(made.path()).reset();
+  CHECK(columns_of(file) == columns_of(made.path() / kFile));
+
+  auto store = open(folder.path());
+  check_format_3(*store);
+  store::InstallRecord record = install_of(kModel, 6);
+  record.kept_versions = {5};
+  REQUIRE(store->install(record));
+  collect_all(*store);
+  CHECK(store->tree(kPayments, 4).error().code == ErrorCode::kNotFound);
+  CHECK(read_whole(*store, 6, kPayments) == kModel.size());
+  check_whole(store->check(), 3);
+}
+
+TEST_CASE(
+    "a store of a later format is refused and not changed; the program that wrote it goes on") {
+  TemporaryFolder folder;
+  const auto file = folder.path() / kFile;
+  REQUIRE(open(folder.path())->install(install_of(kModel, 7)));
+  const int format = kept::format_of(file);
+  kept::set_format(file, format + 1);
+  const Bytes before = kept::content_of(file);
+  const std::string message =
+      fmt::format("its format is {}, this program reads {}", format + 1, format);
+  for (const auto& opened :
+       {store::SqliteStore::open(folder.path()), store::SqliteStore::open_to_read(folder.path())}) {
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().code == ErrorCode::kConfig);
+    CHECK_MESSAGE(opened.error().message.contains(message), opened.error().message);
+    CHECK(kept::content_of(file) == before);
+  }
+  kept::set_format(file, format);
+  check_holds(*open(folder.path()), kModel, 7);
 }
 
 }  // namespace notp
