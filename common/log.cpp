@@ -1,7 +1,7 @@
 #include "common/log.hpp"
 
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <vector>
 
+#include "common/log_output.hpp"
+
 namespace notp::log {
 namespace {
 
@@ -17,13 +19,30 @@ namespace json = boost::json;
 
 Format g_format = Format::kText;
 
+std::string loss_line(uint64_t lines);
+
+LogOutput& output() {
+  static LogOutput instance(STDERR_FILENO, loss_line);
+  return instance;
+}
+
+// Its mutex is the output's own.
+class OutputSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    output().write({line.data(), line.size()});
+  }
+  void flush_() override {}
+};
+
 spdlog::logger& logger() {
   static const auto instance = [] {
-    auto made =
-        std::make_shared<spdlog::logger>("notp", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    output();  // first, so that it is destroyed last
+    auto made = std::make_shared<spdlog::logger>("notp", std::make_shared<OutputSink>());
     made->set_level(spdlog::level::info);
     made->set_pattern("%v");
-    made->flush_on(spdlog::level::trace);
     return made;
   }();
   return *instance;
@@ -81,23 +100,37 @@ json::value to_json(const Value& value) {
   return std::visit([](const auto& v) { return json::value(v); }, value);
 }
 
-void write_fields(Level level, std::string_view event, const std::vector<Field>& fields) {
-  if (!logger().should_log(to_spdlog(level))) return;
-  std::string line;
+std::string line(Level level, std::string_view event, const std::vector<Field>& fields) {
+  std::string out;
   if (g_format == Format::kJson) {
     json::object object{{"time", timestamp()}, {"level", level_name(level)}, {"event", event}};
     for (const Field& field : fields) object[field.name] = to_json(field.value);
-    line = json::serialize(object);
+    out = json::serialize(object);
   } else {
-    line = fmt::format("{} {:5} {}", timestamp(), level_name(level), event);
+    out = fmt::format("{} {:5} {}", timestamp(), level_name(level), event);
     for (const Field& field : fields)
-      line += fmt::format(" {}={}", field.name, json::serialize(to_json(field.value)));
+      out += fmt::format(" {}={}", field.name, json::serialize(to_json(field.value)));
   }
-  if (stderr_is_journal()) line.insert(0, priority(level));
-  logger().log(to_spdlog(level), "{}", line);
+  if (stderr_is_journal()) out.insert(0, priority(level));
+  return out;
+}
+
+std::string loss_line(uint64_t lines) {
+  return log::line(
+             Level::kWarn, "log_lines_dropped",
+             {{"lines", lines},
+              {"message", "standard error was not read fast enough; lines are missing here"}}) +
+         '\n';
+}
+
+void write_fields(Level level, std::string_view event, const std::vector<Field>& fields) {
+  if (logger().should_log(to_spdlog(level)))
+    logger().log(to_spdlog(level), "{}", line(level, event, fields));
 }
 
 }  // namespace
+
+uint64_t dropped_lines() { return output().dropped(); }
 
 void configure(Level level, Format format) {
   g_format = format;

@@ -1,5 +1,6 @@
-// Structured logs: one JSON object a line on standard error, written by spdlog's synchronous stderr
-// sink. Fields come from the call, so that a log can be filtered without parsing prose.
+// Structured logs: one JSON object a line on standard error, written by spdlog. Fields come from
+// the call, so that a log can be filtered without parsing prose. A call does not wait for the
+// reader of standard error (log_output.hpp).
 //
 // When standard error is the journal ($JOURNAL_STREAM names its device and inode), each line begins
 // with its priority as in sd-daemon(3), "<6>" for info, which the journal takes away.
@@ -52,6 +53,9 @@ inline void warn(std::string_view e, std::initializer_list<Field> f = {}) {
 inline void error(std::string_view e, std::initializer_list<Field> f = {}) {
   write(Level::kError, e, f);
 }
+
+// Lines that were dropped since the start, because nobody read them.
+uint64_t dropped_lines();
 
 // Returns a message for standard error that is no event, as of a program that ends: when that is
 // the journal, each line gets the priority of the level.

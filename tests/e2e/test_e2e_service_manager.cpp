@@ -1,9 +1,11 @@
 // Both daemons under a service manager, which is this test: what they tell it of their state, and
 // the sockets that it keeps open for an agent that restarts.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <sstream>
@@ -325,6 +327,40 @@ TEST_CASE("lines for the journal begin with their priority, and no others do") {
   CHECK(failing.wait() == 2);
   std::istringstream lines(failing.error());
   for (std::string line; std::getline(lines, line);) CHECK_MESSAGE(line.starts_with("<3>"), line);
+}
+
+TEST_CASE("a log that nobody reads holds up no decision, and says what is missing") {
+  Scene scene;
+  Agent& agent = scene.stored_agent({{"log", {{"level", "debug"}}}});
+  const fs::path pipe = scene.stack.file("log.pipe");
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const Descriptor reader(::open(pipe.c_str(), O_RDWR | O_CLOEXEC));
+  Process process({.command = {"bash", "-c", "exec 2>\"$0\" \"$@\"", pipe,
+                               scene.stack.program("notp-client"), "--config", agent.config_file()},
+                   .folder = scene.stack.folder(),
+                   .environment = {{"NOTIFY_SOCKET", scene.manager.name()}},
+                   .output_file = agent.log_file(),
+                   .error_file = agent.log_file()});
+  REQUIRE(scene.manager.await("READY=1") == "READY=1");
+  constexpr int kDecisions = 6'000;  // a line each: more than may wait
+  int right = 0;
+  for (int i = 0; i < kDecisions; ++i)
+    right += agent.decide("shop/allow", kInput) == json::value(true) ? 1 : 0;
+  CHECK(right == kDecisions);
+  const std::string counter = "\nnotp_agent_log_lines_dropped_total ";
+  const std::string metrics = curl({agent.url() + "/metrics"}).body;
+  const size_t at = metrics.find(counter);
+  REQUIRE(at != std::string::npos);
+  CHECK(std::stoull(metrics.substr(at + counter.size())) > 0);
+  std::string text;
+  std::array<char, 65536> buffer{};
+  while (!text.contains("log_lines_dropped")) {
+    const ssize_t count = ::read(reader.get(), buffer.data(), buffer.size());
+    REQUIRE(count > 0);
+    text.append(buffer.data(), static_cast<size_t>(count));
+  }
+  CHECK(text.starts_with("{"));
+  CHECK(stopped(process) == 0);
 }
 
 }  // namespace

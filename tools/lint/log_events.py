@@ -23,11 +23,11 @@ FOOT = """
 This page is made from [the catalogue](log-events.json) by `python3 tools/lint/generated_pages.py --write`. A lint compares
 the catalogue with the calls in the sources, and every end-to-end test with what its programs have logged.
 """
-NOT_CALLS = ("common/log.cpp", "common/log.hpp")
+NOT_CALLS = ("common/log.hpp",)
 # The program that the sources of a folder are for; the others are shared.
 PROGRAM_OF = {"notp-server": "notp-server", "notp-client": "notp-client"}
 
-CALL = re.compile(r"\blog::(write|debug|info|warn|error)\(")
+CALL = re.compile(r"\blog::(write|line|debug|info|warn|error)\(")
 LEVEL = re.compile(r"\bLevel::k(Debug|Info|Warn|Error)\b")
 TEXT = re.compile(r'"((?:\\.|[^"\\])*)"')
 NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
@@ -87,7 +87,7 @@ def calls(tree: SourceTree) -> list[Call]:
         for match in CALL.finditer(text):
             parts = arguments(text, match.end())
             levels = {match[1]}
-            if match[1] == "write":
+            if match[1] in ("write", "line"):
                 levels = {name.lower() for name in LEVEL.findall(parts.pop(0))}
             event, *rest = parts
             fields = {name for part in rest if part.startswith("{") for name in field_names(part)}
