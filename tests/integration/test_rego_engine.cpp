@@ -419,6 +419,7 @@ TEST_CASE("what a worker holds already does not count against the release that i
   ContentShelf contents;
   EngineOptions options;
   options.memory_bytes = 320ULL << 20;  // for one such document, but not for two
+  options.deadline_ms = 60'000;         // of the questions, which wait for new workers here
   EngineHost host(options);
   const auto first = host.activate(heavy(contents, "here", 6));
   REQUIRE_MESSAGE(first, first.error().message);
