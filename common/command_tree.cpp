@@ -114,7 +114,74 @@ json::object to_json(const CommandOption& option) {
   return out;
 }
 
+// --- and back
+
+constexpr int kDepthMax = 8;  // of commands below commands
+
+std::string text_of(const json::object& object, std::string_view name) {
+  const json::value* const found = object.if_contains(name);
+  return found != nullptr && found->is_string() ? std::string(found->get_string()) : std::string();
+}
+
+bool flag_of(const json::object& object, std::string_view name) {
+  const json::value* const found = object.if_contains(name);
+  return found != nullptr && found->is_bool() && found->get_bool();
+}
+
+std::vector<std::string> texts_of(const json::object& object, std::string_view name) {
+  std::vector<std::string> out;
+  const json::value* const found = object.if_contains(name);
+  if (found == nullptr || !found->is_array()) return out;
+  for (const json::value& one : found->get_array())
+    if (one.is_string()) out.emplace_back(one.get_string());
+  return out;
+}
+
+CommandOption option_of(const json::object& object) {
+  return {.names = texts_of(object, "names"),
+          .argument = text_of(object, "argument"),
+          .about = text_of(object, "about"),
+          .value = text_of(object, "value"),
+          .choices = texts_of(object, "choices"),
+          .checks = texts_of(object, "checks"),
+          .default_text = text_of(object, "default"),
+          .variable = text_of(object, "variable"),
+          .group = text_of(object, "group"),
+          .required = flag_of(object, "required"),
+          .repeats = flag_of(object, "repeats"),
+          .excludes = texts_of(object, "excludes")};
+}
+
+Result<CommandTree> tree_of(const json::value& document, int depth) {
+  const auto members = [&](std::string_view name) -> const json::array* {
+    const json::object* const object = document.if_object();
+    const json::value* const found = object != nullptr ? object->if_contains(name) : nullptr;
+    return found != nullptr ? found->if_array() : nullptr;
+  };
+  const json::array* const options = members("options");
+  const json::array* const children = members("children");
+  if (options == nullptr || children == nullptr || depth > kDepthMax)
+    return fail(ErrorCode::kMessage, "it is no tree of commands");
+  const json::object& object = document.get_object();
+  CommandTree out{.path = text_of(object, "path"),
+                  .about = text_of(object, "about"),
+                  .footer = text_of(object, "footer"),
+                  .needs_command = flag_of(object, "needs_command"),
+                  .children = {},
+                  .options = {},
+                  .one_of = texts_of(object, "one_of")};
+  for (const json::value& option : *options)
+    if (option.is_object()) out.options.push_back(option_of(option.get_object()));
+  for (const json::value& child : *children) {
+    NOTP_ASSIGN(CommandTree below, tree_of(child, depth + 1));
+    out.children.push_back(std::move(below));
+  }
+  return out;
+}
+
 }  // namespace
+
+Result<CommandTree> command_tree_of(const json::value& document) { return tree_of(document, 0); }
 
 CommandTree command_tree(CLI::App& app) { return collect(app, ""); }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/json/json.hpp"
+#include "common/result.hpp"
 
 namespace notp {
 
@@ -42,6 +43,8 @@ CommandTree command_tree(CLI::App& app);
 
 // One object; an empty member is left out.
 json::object to_json(const CommandTree& tree);
+// What another program printed for --command-tree. kMessage: it is no such thing.
+Result<CommandTree> command_tree_of(const json::value& document);
 
 // Adds the flag --command-tree, which --help does not show: prints the tree as JSON and ends the
 // program as --version does, whatever else is missing on the command line. Call on the complete

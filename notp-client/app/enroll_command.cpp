@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 #include <sstream>
 
 #include "common/limits.hpp"
 #include "common/storage/files.hpp"
+#include "notp-client/app/enroll_service.hpp"
 
 namespace notp::client {
 namespace {
@@ -75,8 +77,10 @@ Result<void> take_ledgers(EnrollCommand& command) {
       std::filesystem::exists(identity::config_file_of(command.options.folder), error);
   if (command.options.ledgers.empty() && !has_config && is_at_terminal())
     command.options.ledgers = ask_for_ledgers();
-  if (command.run && command.options.ledgers.empty() && !has_config)
-    return fail(ErrorCode::kUsage, "--run needs a --ledger: what this node is to decide with");
+  if ((command.run || command.service) && command.options.ledgers.empty() && !has_config)
+    return fail(ErrorCode::kUsage,
+                fmt::format("{} needs a --ledger: what this node is to decide with",
+                            command.run ? "--run" : "--service"));
   return {};
 }
 
@@ -112,9 +116,8 @@ void add_enroll(CLI::App& app, EnrollCommand& command) {
       ->add_option("--token-file", command.token_file,
                    "file with the token; - reads it from standard input")
       ->type_name("FILE");
-  enroll->add_option("--dir", command.folder, "folder for the identity")
-      ->type_name("DIR")
-      ->required();
+  CLI::Option* const folder =
+      enroll->add_option("--dir", command.folder, "folder for the identity")->type_name("DIR");
   enroll
       ->add_option("--address", command.options.address,
                    "host:port to join at, instead of the token's")
@@ -137,16 +140,35 @@ void add_enroll(CLI::App& app, EnrollCommand& command) {
                    "file with the password of the proxy's user")
       ->type_name("FILE");
   enroll->add_flag("--force", command.options.replace, "replace the identity that is there");
-  enroll->add_flag("--run", command.run,
-                   "then run as the agent; with an identity that is there already, at once");
+  CLI::Option* const run =
+      enroll->add_flag("--run", command.run,
+                       "then run as the agent; with an identity that is there already, at once");
+  enroll
+      ->add_flag("--service", command.service,
+                 "for the packaged agent: its folder is /var/lib/notp-client, owned by its user, "
+                 "/etc/notp/client.yaml becomes a link to its configuration, and it is started; "
+                 "as root")
+      ->excludes(folder)
+      ->excludes(run);
 }
 
 Result<std::filesystem::path> run_enroll(EnrollCommand& command, const Environment& environment) {
+  std::optional<ServiceEnrollment> service;
+  if (command.service) {
+    NOTP_ASSIGN(service, ServiceEnrollment::begin());
+    command.folder = service->folder();
+  } else if (command.folder.empty()) {
+    return fail(ErrorCode::kUsage,
+                "give --dir DIR, a folder for the identity, or --service for the packaged agent");
+  }
   command.options.folder = command.folder;
-  if (command.run && !command.options.replace && identity::is_joined(command.options.folder)) {
+  if ((command.run || service) && !command.options.replace &&
+      identity::is_joined(command.options.folder)) {
     std::filesystem::path config = identity::config_file_of(command.options.folder);
-    std::printf("this node has joined already; running with %s\n", config.c_str());
+    std::printf("this node has joined already%s%s\n", service ? "" : "; running with ",
+                service ? "" : config.c_str());
     std::fflush(stdout);
+    if (service) NOTP_TRY(service->finish(/*again=*/false));
     return config;
   }
   command.options.environment = environment;
@@ -154,9 +176,11 @@ Result<std::filesystem::path> run_enroll(EnrollCommand& command, const Environme
   command.options.proxy.password_file = command.proxy_password_file;
   NOTP_TRY(take_token(command));
   NOTP_TRY(take_ledgers(command));
-  NOTP_ASSIGN(const identity::Enrolled enrolled, identity::enroll(command.options));
+  NOTP_ASSIGN(const identity::Enrolled enrolled,
+              service ? service->enroll(command.options) : identity::enroll(command.options));
   print(command, enrolled);
   std::fflush(stdout);
+  if (service) NOTP_TRY(service->finish(command.options.replace));
   return enrolled.config;
 }
 

@@ -16,6 +16,7 @@ struct EnrollCommand {
   std::string folder, token_file, proxy_password_file;
   std::vector<std::string> ledgers;
   bool run = false;             // the caller then runs the agent
+  bool service = false;         // for the packaged agent, which is then started
   CLI::App* command = nullptr;  // once it is added
 };
 
@@ -24,8 +25,8 @@ void add_enroll(CLI::App& app, EnrollCommand& command);
 
 // Enrols and prints what was created and what remains to be done; asks for missing ledgers if there
 // is a terminal. With `run`, a node that is already enrolled is not an error: a restarted container
-// keeps its identity. Returns the agent's configuration file. The codes of enroll(); kUsage for the
-// command line.
+// keeps its identity; with `service` what is missing of the rest is made. Returns the agent's
+// configuration file. The codes of enroll() and of ServiceEnrollment; kUsage for the command line.
 Result<std::filesystem::path> run_enroll(EnrollCommand& command, const Environment& environment);
 
 }  // namespace notp::client

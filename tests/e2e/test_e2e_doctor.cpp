@@ -1,115 +1,18 @@
 // `notp doctor` finds each fault that is made on purpose, by its code, and nothing in a healthy
 // set-up.
-#include <doctest/doctest.h>
-#include <fmt/format.h>
-#include <sys/vfs.h>
+#include <regex>
 
-#include <set>
-
-#include "tests/support/process/command.hpp"
+#include "tests/support/process/doctor_site.hpp"
 #include "tests/support/process/faked_clock.hpp"
 #include "tests/support/process/mounted_disk.hpp"
-#include "tests/support/process/shop_model.hpp"
 #include "tests/support/wire/http_host.hpp"
 
 namespace notp {
 namespace {
 
 namespace fs = std::filesystem;
-using Codes = std::set<std::string>;
 
 constexpr TimeMs kDayMs = 86'400'000;
-constexpr auto kOverlay = 0x794c7630, kMemory = 0x01021994;
-
-struct Doctor {
-  int status = -1;
-  Codes codes;
-  json::value document;
-  std::string text;
-};
-
-// A temporary folder of a container may lie on a file system that is a finding by itself.
-bool is_on_plain_disk(const fs::path& folder) {
-  struct statfs facts{};
-  return ::statfs(folder.c_str(), &facts) == 0 && facts.f_type != kOverlay &&
-         facts.f_type != kMemory;
-}
-
-Doctor examined(const Stack& stack, const std::vector<std::string>& arguments,
-                const std::vector<std::pair<std::string, std::string>>& environment = {}) {
-  std::vector<std::string> command{stack.program("notp"), "-o", "json", "doctor"};
-  command.insert(command.end(), arguments.begin(), arguments.end());
-  std::vector<std::pair<std::string, std::string>> variables{{"HOME", stack.file("home").string()}};
-  variables.insert(variables.end(), environment.begin(), environment.end());
-  const CommandResult ran = run_command(command, variables);
-  Doctor out{.status = ran.status, .codes = {}, .document = {}, .text = ran.output};
-  const auto document = parse_json(ran.output);
-  if (!document || !document->is_object()) return out;
-  out.document = *document;
-  const json::value& findings = at(out.document, "findings");
-  if (!findings.is_array()) return out;
-  for (const json::value& finding : findings.get_array()) {
-    const std::string code = text_at(finding, "code");
-    // Wherever a test runs, its folders may be in memory.
-    if (code == "file_system" && !is_on_plain_disk(stack.folder())) continue;
-    out.codes.insert(code);
-    for (const std::string part : {"what", "why", "command"})
-      CHECK_MESSAGE(!text_at(finding, part).empty(), code, " has no ", part);
-  }
-  return out;
-}
-
-Doctor of_registry(const Stack& stack) {
-  return examined(stack, {"--registry-config", stack.file("registry.yaml")});
-}
-Doctor of_agent(const Stack& stack, const fs::path& config) {
-  return examined(stack, {"--agent-config", config});
-}
-Doctor of_client(const Stack& stack, const std::string& who,
-                 const std::vector<std::pair<std::string, std::string>>& environment = {}) {
-  return examined(stack, {"--config", stack.file(who + ".cli.yaml")}, environment);
-}
-
-void finds(const Doctor& doctor, std::string_view code) {
-  CHECK_MESSAGE(doctor.status == 1, doctor.text);
-  CHECK_MESSAGE(doctor.codes.contains(std::string(code)), code, " in ", doctor.text);
-}
-void finds_nothing(const Doctor& doctor) { CHECK_MESSAGE(doctor.codes.empty(), doctor.text); }
-
-// A registry and an agent without a fault.
-class Healthy {
- public:
-  Healthy() {
-    stack.registry_more["limits"] = json::object{{"sessions", 100}};
-    stack.registry_more["deny_list"] = kDenyList;
-    stack.registry_more["health_listen"] = fmt::format("127.0.0.1:{}", free_port());
-    stack.write_registry_config();
-    stack.start_registry();
-    REQUIRE(stack.published(write_shop_model(stack), kShop) == 1);
-    agent = &stack.start_agent({.name = "edge-1", .ledgers = {kShop}});
-    REQUIRE(wait_until([&] { return agent->has_active(kShop, 1); }));
-  }
-  // The configuration of an agent with one thing changed.
-  fs::path bent(const std::function<void(json::object&)>& bend) const {
-    json::value config = must(parse_json(read_text(agent->config_file())));
-    bend(config.as_object());
-    const fs::path file = stack.file("bent.yaml");
-    must(write_file(file, json::serialize(config)));
-    return file;
-  }
-  fs::path with_certificate(const std::string& stem) const {
-    return bent([&](json::object& config) {
-      config["tls"].as_object()["certificate"] = stem + ".crt";
-      config["tls"].as_object()["key"] = stem + ".key";
-    });
-  }
-  fs::path with_registry(const std::string& address) const {
-    return bent([&](json::object& config) { config["registry"] = address; });
-  }
-
-  Stack stack;
-  Agent* agent = nullptr;
-};
 
 TEST_CASE("a healthy set-up has no findings") {
   Healthy site;
@@ -295,6 +198,18 @@ TEST_CASE("limits and disks of the machine are found") {
                                         })});
   CHECK_MESSAGE(small.text.contains("\"file_system\""), small.text);
   finds(small, "disk_space");
+
+  const MountedDisk crowded(stack.file("crowded"), 8, /*inodes=*/64);
+  finds(of_agent(stack, site.bent([&](json::object& config) {
+          config["data_dir"] = stack.file("crowded/data").string();
+        })),
+        "disk_inodes");
+  must(make_folders(stack.file("crowded/data")));
+  crowded.set_read_only(true);
+  finds(of_agent(stack, site.bent([&](json::object& config) {
+          config["data_dir"] = stack.file("crowded/data").string();
+        })),
+        "disk_read_only");
 }
 
 TEST_CASE("a registry without its freshness key, or with another one, is found") {
@@ -335,6 +250,23 @@ TEST_CASE("an OPA without this agent's feed, or none at all, is found") {
   REQUIRE(wait_until(
       [&] { return !of_agent(stack, agent.config_file()).codes.contains("opa_unreachable"); }));
   finds(of_agent(stack, agent.config_file()), "opa_feed");
+}
+
+// A finding that no test makes may be one that cannot occur.
+TEST_CASE("every code of a finding is found in a test") {
+  const fs::path source(std::getenv("NOTP_SOURCE"));
+  std::string tests;
+  for (const auto& entry : fs::directory_iterator(source / "tests/e2e")) {
+    const std::string text = read_text(entry.path());
+    if (text.contains("doctor_site.hpp") || text.contains("\"doctor\"")) tests += text;
+  }
+  const std::string table = read_text(source / "tools/notp/doctor/finding_codes.cpp");
+  const std::regex row(R"(\n    \{"(\w+)\",)");
+  size_t rows = 0;
+  for (std::sregex_iterator at(table.begin(), table.end(), row), end; at != end; ++at, ++rows)
+    CHECK_MESSAGE(std::regex_search(tests, std::regex(fmt::format(R"("{}\\?")", (*at)[1].str()))),
+                  (*at)[1].str());
+  CHECK(rows > 50);
 }
 
 TEST_CASE("without settings nothing is checked, and the exit code says so") {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Completion of `notp` in the real shells, at a terminal, with the TAB key, beside a running registry.
+"""Completion of `notp` and the daemons in the real shells, at a terminal, with the TAB key, beside a running registry.
 
 Needs: NOTP_BIN (the folder of the programs), bash, zsh, fish and bash-completion. What a line became is
 asked of the shell itself: printf is put before it, and prints each of its words.
@@ -24,6 +24,7 @@ SECONDS = 60  # for one answer of a shell
 LEDGER = "100000000001/access"
 CONFIG = "trust/admin/notp.yaml"
 PROMPT = "READY> "
+PROGRAMS = ["notp", "notp-server", "notp-client"]
 COMMON = [
     # what is typed, what it becomes; TAB is pressed at the end
     ("notp dec", ["notp", "decisions"]),
@@ -40,6 +41,12 @@ COMMON = [
     ("notp decisions missing --ids ask", ["notp", "decisions", "missing", "--ids", "asked by.txt"]),
     (f"notp --config {CONFIG} history 1000", ["notp", "--config", CONFIG, "history", LEDGER]),
     (f"notp --config {CONFIG} nodes --ledger 1", ["notp", "--config", CONFIG, "nodes", "--ledger", LEDGER]),
+    ("notp-server --check-c", ["notp-server", "--check-config"]),
+    ("notp-server --config trust/reg", ["notp-server", "--config", "trust/registry/"]),
+    ("notp-server verify", ["notp-server", "verify-backup"]),
+    ("notp-client enr", ["notp-client", "enroll"]),
+    ("notp-client enroll --token-f", ["notp-client", "enroll", "--token-file"]),
+    ("notp-client store verify -o js", ["notp-client", "store", "verify", "-o", "json"]),
 ]  # fmt: skip
 EQUALS = ("notp history --output=js", ["notp", "history", "--output=json"])
 
@@ -112,10 +119,12 @@ class Completion(unittest.TestCase):
         cls.programs.wait("registry", publish)
         (cls.folder / "models").mkdir()
         (cls.folder / "asked by.txt").touch()
-        scripts = {"bash": "notp", "zsh": "_notp", "fish": "notp.fish"}
+        scripts = {"bash": "{}", "zsh": "_{}", "fish": "{}.fish"}
         for shell, file in scripts.items():
             (cls.folder / shell).mkdir()
-            (cls.folder / shell / file).write_text(run([BIN / "notp", "completion", shell]))
+            for program in PROGRAMS:
+                script = run([BIN / "notp", "completion", shell, "--program", program], environment=home)
+                (cls.folder / shell / file.format(program)).write_text(script)
 
     def check(self, command, prepare, cases):
         shell = Shell(self.folder, command, prepare)
@@ -126,12 +135,12 @@ class Completion(unittest.TestCase):
 
     def test_bash(self):
         prepare = f"PS1='{PROMPT[:-2]}''> '; bind 'set enable-bracketed-paste off'; "
-        self.check(["bash", "--norc", "--noprofile", "-i"], prepare + "source bash/notp", [*COMMON, EQUALS])
+        self.check(["bash", "--norc", "--noprofile", "-i"], prepare + "for script in bash/*; do source $script; done", [*COMMON, EQUALS])
 
     def test_bash_completion_loads_it_when_it_is_needed(self):
         prepare = f"PS1='{PROMPT[:-2]}''> '; bind 'set enable-bracketed-paste off'; "
         prepare += "mkdir -p .local/share/bash-completion/completions; "
-        prepare += "cp bash/notp .local/share/bash-completion/completions; "
+        prepare += "cp bash/* .local/share/bash-completion/completions; "
         prepare += "source /usr/share/bash-completion/bash_completion"
         self.check(["bash", "--norc", "--noprofile", "-i"], prepare, [*COMMON, EQUALS])
 
@@ -146,7 +155,7 @@ class Completion(unittest.TestCase):
         self.check(["zsh", "-f", "-i"], prepare, COMMON[:4])
 
     def test_fish(self):
-        prepare = "function fish_prompt; echo -n 'READY''> '; end; set fish_greeting; set -g fish_autosuggestion_enabled 0; source fish/notp.fish"
+        prepare = "function fish_prompt; echo -n 'READY''> '; end; set fish_greeting; set -g fish_autosuggestion_enabled 0; for script in fish/*; source $script; end"
         self.check(["fish", "--no-config", "-i"], prepare, [*COMMON, EQUALS])
 
 

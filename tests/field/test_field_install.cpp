@@ -31,16 +31,28 @@ struct Installed {
 
 TEST_CASE("an installation has everything where Debian expects it") {
   const Installed installed;
-  for (const char* file :
-       {"bin/notp", "bin/notp-server", "bin/notp-client", "bin/notp-pdp",
-        "share/notp/schemas/manifest.schema.json", "share/notp/schemas/server-config.schema.json",
-        "share/notp/schemas/agent-config.schema.json", "share/notp/prometheus/rules.yml",
-        "share/notp/grafana/notp-registry.json", "share/doc/notp/tools/packaging/RUNBOOK.md",
-        "share/doc/notp/README.md", "share/doc/notp/protocol/wire/README.md",
-        "share/doc/notp/examples/server.yaml", "share/doc/notp/examples/client.yaml",
-        "share/doc/notp/examples/payments/manifest.json", "lib/sysusers.d/notp.conf",
-        "share/bash-completion/completions/notp", "share/zsh/vendor-completions/_notp",
-        "share/fish/vendor_completions.d/notp.fish"})
+  for (const char* file : {"bin/notp",
+                           "bin/notp-server",
+                           "bin/notp-client",
+                           "bin/notp-pdp",
+                           "share/notp/schemas/manifest.schema.json",
+                           "share/notp/schemas/server-config.schema.json",
+                           "share/notp/schemas/agent-config.schema.json",
+                           "share/notp/prometheus/rules.yml",
+                           "share/notp/grafana/notp-registry.json",
+                           "share/doc/notp/tools/packaging/RUNBOOK.md",
+                           "share/doc/notp/README.md",
+                           "share/doc/notp/protocol/wire/README.md",
+                           "share/doc/notp/examples/server.yaml",
+                           "share/doc/notp/examples/client.yaml",
+                           "share/doc/notp/examples/payments/manifest.json",
+                           "lib/sysusers.d/notp.conf",
+                           "share/bash-completion/completions/notp",
+                           "share/zsh/vendor-completions/_notp",
+                           "share/fish/vendor_completions.d/notp.fish",
+                           "share/bash-completion/completions/notp-server",
+                           "share/zsh/vendor-completions/_notp-client",
+                           "share/fish/vendor_completions.d/notp-client.fish"})
     CHECK_MESSAGE(fs::exists(installed.usr / file), file);
   for (const char* page : {"man1/notp.1", "man1/notp-publish.1", "man5/notp-server.yaml.5",
                            "man5/notp-manifest.json.5", "man8/notp-client.8", "man8/notp-pdp.8"})

@@ -85,6 +85,34 @@ TEST_CASE("a mistake in a unit, or an exposed one, is found") {
             .status != 0);
 }
 
+// What `systemctl help notp-server` opens.
+TEST_CASE("the documentation that the services name is installed") {
+  const Units installed;
+  for (const std::string unit : {"notp-server", "notp-client"}) {
+    std::istringstream lines(read_text(installed.units / (unit + ".service")));
+    std::set<std::string> pages;
+    for (std::string line; std::getline(lines, line);) {
+      constexpr std::string_view kKey = "Documentation=", kMan = "man:", kFile = "file:///";
+      if (!line.starts_with(kKey)) continue;
+      std::istringstream names(line.substr(kKey.size()));
+      for (std::string name; names >> name;) {
+        fs::path file;
+        if (const size_t bracket = name.find('('); name.starts_with(kMan)) {
+          const std::string page = name.substr(kMan.size(), bracket - kMan.size());
+          const std::string section = name.substr(bracket + 1, name.size() - bracket - 2);
+          file = fmt::format("usr/share/man/man{0}/{1}.{0}", section, page);
+          pages.insert(page + "." + section);
+        } else {
+          REQUIRE_MESSAGE(name.starts_with(kFile), name);
+          file = name.substr(kFile.size());
+        }
+        CHECK_MESSAGE(fs::exists(installed.folder.path() / file), file.string());
+      }
+    }
+    CHECK(pages == std::set{unit + ".8", unit + ".yaml.5"});
+  }
+}
+
 // systemd 252, Debian 12's, does not know notify-reload.
 TEST_CASE("the services are notified, watched and reloaded, and sockets go by their listeners") {
   const Units installed;

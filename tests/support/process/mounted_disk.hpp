@@ -15,9 +15,12 @@ namespace notp {
 
 class MountedDisk {
  public:
-  // Without the right to mount, is_mounted() is false and the folder is an ordinary one.
-  MountedDisk(std::filesystem::path folder, int mebibytes)
-      : folder_(std::move(folder)), size_(fmt::format("size={}m", mebibytes)) {
+  // Without the right to mount, is_mounted() is false and the folder is an ordinary one. `inodes`
+  // 0: as many as fit.
+  MountedDisk(std::filesystem::path folder, int mebibytes, int inodes = 0)
+      : folder_(std::move(folder)),
+        size_(fmt::format("size={}m{}", mebibytes,
+                          inodes == 0 ? std::string() : fmt::format(",nr_inodes={}", inodes))) {
     REQUIRE(make_folders(folder_));
     is_mounted_ = mount(0);
   }

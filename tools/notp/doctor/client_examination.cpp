@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdlib>
 
@@ -94,6 +95,35 @@ Result<std::vector<trust::ReleaseRef>> check_rights(const Settings& settings,
   return ledgers.heads;
 }
 
+// A registry that was restored, or whose folder was put back, says so itself.
+Result<void> check_lost(const Settings& settings, RegistryClient& client, Diagnosis& diagnosis) {
+  const auto status = client.ask(wire::RecoveryRequest{});
+  if (!status && status.error().code == ErrorCode::kDenied) {
+    diagnosis.cannot_check("whether the registry has lost releases: that needs the right fleet");
+    return {};
+  }
+  // A registry of before does not know the question.
+  if (!status && status.error().code == ErrorCode::kMessage) return {};
+  if (!status) return std::unexpected(status.error());
+  std::vector<std::string> facts;
+  if (status->restored_ms != 0) facts.push_back("it was restored, and that was not confirmed");
+  if (status->newest_root > status->root_version)
+    facts.push_back(
+        fmt::format("nodes have root v{}, it has v{}", status->newest_root, status->root_version));
+  for (const wire::RecoveryRow& row : status->rows)
+    if (row.state != wire::RecoveryState::kRecovered)
+      facts.push_back(row.state == wire::RecoveryState::kFork
+                          ? fmt::format("{} is forked", row.ledger.text())
+                          : fmt::format("nodes have {} up to v{}, it has v{}", row.ledger.text(),
+                                        row.newest_version, row.head_version));
+  if (facts.empty())
+    diagnosis.saw("lost releases", "none");
+  else
+    diagnosis.add("releases_lost", settings.registry, fmt::format("{}", fmt::join(facts, "; ")),
+                  "run 'notp registry recover' when the nodes are connected");
+  return {};
+}
+
 Result<void> check_clock(RegistryClient& client, const std::vector<trust::ReleaseRef>& heads,
                          Diagnosis& diagnosis) {
   if (heads.empty()) {
@@ -129,9 +159,11 @@ Result<void> check_session(const Settings& settings, QuerySession& session, Now 
     diagnosis.add("freshness_off", settings.registry,
                   "the registry signs no statements of freshness",
                   "give the registry the key that the root names");
-    return {};
+  } else {
+    NOTP_TRY(check_clock(*session.client, heads, diagnosis));
   }
-  return check_clock(*session.client, heads, diagnosis);
+  // Last: a registry of before ends the session.
+  return check_lost(settings, *session.client, diagnosis);
 }
 
 }  // namespace

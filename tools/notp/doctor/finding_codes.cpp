@@ -58,6 +58,10 @@ constexpr FindingCode kCodes[] = {
      "the chain of roots does not lead from the pinned one to the "
      "registry's",
      kConfig},
+    {"releases_lost", true,
+     "nothing can be published, and releases age: nodes have what the registry lacks, or may have "
+     "it",
+     "notp registry recover --plan"},
     {"freshness_key_missing", true, "nodes cannot tell an old release from the newest, and age",
      kCheck},
     {"freshness_key_wrong", true, "nodes refuse the statements, and age", kCheck},
@@ -92,7 +96,6 @@ constexpr FindingCode kCodes[] = {
      "the configured authorities do not attest the certificate of the other side", kServed},
     {"tls_failed", true, "no session opens", kServed},
     {"registry_identity", true, "what answers there is not the configured registry", kServed},
-    {"access_denied", true, "the registry grants this identity no such right", kConfig},
     {"ledger_denied", true, "releases of the ledger can neither be read nor published from here",
      "notp ledgers"},
     {"clock_differs", true, "certificates, roots and freshness are judged by this clock",

@@ -70,8 +70,6 @@ std::string_view code_of(const Error& error) {
       return "registry_identity";
     case ErrorCode::kRevoked:
       return "revoked";
-    case ErrorCode::kDenied:
-      return "access_denied";
     case ErrorCode::kRollback:
       return "root_behind";
     case ErrorCode::kEnvelope:

@@ -12,6 +12,8 @@
 namespace notp::cli {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr std::string_view kDevelopmentOnly =
     "warning: the certificates come from a development authority whose key lies unprotected in "
     "offline/ca.key; for production use --own-ca, or keep that key as you keep the root key";
@@ -29,17 +31,25 @@ std::string setup_again(const SetupPlan& plan) {
 std::vector<NextCommand> next_commands(const SetupPlan& plan, const SetupOutcome& outcome) {
   if (!outcome.wanted.empty() || outcome.wants_authority) return {{"here", setup_again(plan)}};
   const auto path = [&](const std::string& name) { return shell_word(plan.file(name).string()); };
-  std::vector<NextCommand> next{
-      {"registry", fmt::format("notp-server --config {}", path("registry/registry.yaml"))},
+  std::vector<NextCommand> next;
+  if (!outcome.is_running)
+    next.push_back({"registry", plan.service ? systemd::command_of(systemd::registry_service())
+                                             : fmt::format("notp-server --config {}",
+                                                           path(std::string(kRegistryFile)))});
+  next.push_back(
       {"publisher", fmt::format("notp --config {} publish {} -m 'First release'",
-                                path("publisher/notp.yaml"), path("models/" + plan.ledger.name))}};
+                                path("publisher/notp.yaml"), path("models/" + plan.ledger.name))});
   if (outcome.token.empty()) {
     next.push_back({"here", fmt::format("notp --config {} node enroll {}", path("admin/notp.yaml"),
                                         plan.node)});
     return next;
   }
-  next.push_back({"node", fmt::format("notp-client enroll --token {} --dir {} --ledger {} --run",
-                                      outcome.token, plan.node, plan.ledger.text())});
+  next.push_back(
+      {"node", plan.service
+                   ? fmt::format("notp-client enroll --service --token {} --ledger {}",
+                                 outcome.token, plan.ledger.text())
+                   : fmt::format("notp-client enroll --token {} --dir {} --ledger {} --run",
+                                 outcome.token, plan.node, plan.ledger.text())});
   next.push_back(
       {"node", fmt::format("curl --json '{}' http://127.0.0.1:8282/v1/data/{}/allow",
                            R"({"input": {"user": {"roles": ["editor"]}, "action": "write"}})",
@@ -55,11 +65,30 @@ std::vector<std::string> keep_offline(const SetupPlan& plan) {
 
 // --- text output
 
-std::string files_text(const SetupOutcome& outcome) {
+std::string files_text(const SetupPlan& plan, const SetupOutcome& outcome) {
+  const auto line = [](bool made, const std::string& name) {
+    return fmt::format("  {}  {}\n", made ? "made     " : "was there", name);
+  };
   std::string text;
-  for (const SetupFile& file : outcome.files)
-    text += fmt::format("  {}  {}\n", file.made ? "made     " : "was there", file.name);
+  for (const SetupFile& file : outcome.files) {
+    const fs::path whole = plan.file(file.name);
+    text += line(file.made, whole == plan.folder / file.name ? file.name : whole.string());
+  }
+  if (outcome.configuration_made)
+    text += line(*outcome.configuration_made,
+                 fmt::format("{} -> {}", systemd::registry_service().configuration.string(),
+                             plan.file(kRegistryFile).string()));
   return text;
+}
+
+// What became of the service.
+std::string service_text(const SetupPlan& plan, const SetupOutcome& outcome) {
+  if (!plan.service || !outcome.configuration_made) return {};
+  const systemd::Service& service = systemd::registry_service();
+  if (outcome.is_running)
+    return fmt::format("\n{}.service is enabled and runs as the user {}.\n", service.unit,
+                       service.unit);
+  return fmt::format("\nNo systemd runs this machine, so that nothing was started.\n");
 }
 
 std::string wanted_text(const SetupPlan& plan, const SetupOutcome& outcome) {
@@ -87,13 +116,19 @@ std::string next_text(const SetupPlan& plan, const SetupOutcome& outcome) {
   for (const NextCommand& next : next_commands(plan, outcome)) {
     if (next.where != before) {
       text += next.where == "registry"    ? "\nOn this machine, the registry (leave it running):\n"
-              : next.where == "publisher" ? "\nIn another terminal, the first release:\n"
-              : next.where == "node"      ? "\nOn the node, where the agent runs:\n"
+              : next.where == "publisher" ? outcome.is_running
+                                                ? "\nThen the first release:\n"
+                                                : "\nIn another terminal, the first release:\n"
+              : next.where == "node"
+                  ? plan.service ? "\nOn the node, as root, where notp-client is installed:\n"
+                                 : "\nOn the node, where the agent runs:\n"
               : outcome.wanted.empty() && !outcome.wants_authority ? "\nThen a join token:\n"
                                                                    : "\nThen go on with\n";
     }
-    // The agent keeps running in its terminal.
-    if (next.where == before) text += "\nand there, in another terminal, a decision:\n";
+    // Without a service the agent keeps running in its terminal.
+    if (next.where == before)
+      text += plan.service ? "\nand there a decision:\n"
+                           : "\nand there, in another terminal, a decision:\n";
     text += fmt::format("\n  {}\n", next.command);
     before = next.where;
   }
@@ -102,11 +137,12 @@ std::string next_text(const SetupPlan& plan, const SetupOutcome& outcome) {
 
 std::string setup_text(const SetupPlan& plan, const SetupOutcome& outcome) {
   std::string text = fmt::format("Trust domain {} in {}\n{}", plan.trust_domain,
-                                 plan.folder.string(), files_text(outcome));
+                                 plan.folder.string(), files_text(plan, outcome));
   text += fmt::format(
       "\nKeep offline, with a copy elsewhere: {}\nNothing of the running system reads {}: take "
       "the folder away from this machine.\n",
       fmt::join(keep_offline(plan), ", "), plan.file("offline").string());
+  text += service_text(plan, outcome);
   text += wanted_text(plan, outcome);
   if (!outcome.token_missing.empty())
     text += fmt::format("\nNo join token for {}: {}.\n", plan.node, outcome.token_missing);
@@ -142,6 +178,12 @@ json::object setup_json(const SetupPlan& plan, const SetupOutcome& outcome) {
                         {"keep_offline", std::move(offline)},
                         {"wanted_certificates", std::move(wanted)},
                         {"next", std::move(next)}};
+  if (outcome.configuration_made)
+    document["service"] =
+        json::object{{"unit", systemd::registry_service().unit},
+                     {"configuration", systemd::registry_service().configuration.string()},
+                     {"made", *outcome.configuration_made},
+                     {"running", outcome.is_running}};
   if (outcome.wants_authority) document["wanted_authority"] = plan.file("ca.crt").string();
   if (!outcome.token.empty()) {
     document["token"] = outcome.token;
@@ -152,12 +194,24 @@ json::object setup_json(const SetupPlan& plan, const SetupOutcome& outcome) {
   return document;
 }
 
+// Once everything that the registry needs is there.
+Result<void> start_service(const SetupPlan& plan, SetupOutcome& outcome) {
+  if (!plan.service || !plan.is_complete) return {};
+  const systemd::Service& service = systemd::registry_service();
+  NOTP_ASSIGN(outcome.configuration_made, systemd::configure(service, plan.file(kRegistryFile)));
+  if (!systemd::is_running()) return {};
+  NOTP_TRY(systemd::start(service));
+  outcome.is_running = true;
+  return {};
+}
+
 Result<int> run_setup(const Context& context, const SetupOptions& options) {
   NOTP_ASSIGN(SetupPlan plan, make_setup_plan(context, options));
   if (plan.address == "localhost" || plan.address.starts_with("127.") || plan.address == "[::1]")
     context.output.note(
         fmt::format("warning: only this machine itself reaches a registry at {}", plan.address));
-  NOTP_ASSIGN(const SetupOutcome outcome, make_setup_files(plan, context.now));
+  NOTP_ASSIGN(SetupOutcome outcome, make_setup_files(plan, context.now));
+  NOTP_TRY(start_service(plan, outcome));
   if (!plan.own_ca) context.output.note(kDevelopmentOnly);
   context.output.result(setup_text(plan, outcome), setup_json(plan, outcome));
   return exit_code::kOk;
@@ -205,12 +259,16 @@ void declare_setup(CLI::App& command, SetupOptions& options) {
                    "Make certificate requests for an authority that you have");
   command.add_flag("--development-ca", options.development_ca,
                    "Make an authority here (the default), for development");
+  command.add_flag("--service", options.service,
+                   "The registry is the packaged service: its files go to /var/lib/notp-server, "
+                   "owned by its user, and it is started; as root");
   command.add_flag("-y,--yes", options.yes, "Ask nothing: flags and defaults are the answers");
   command.footer(
       "Makes the keys, the root, the certificates, the configurations of registry, publisher and\n"
       "administrator, a first model and a join token, and prints the commands that follow. Asks\n"
       "at a terminal for what no flag says; --trust-domain and --address have no default. What is\n"
-      "there is never overwritten: run it again to go on, or for the token of another --node.");
+      "there is never overwritten: run it again to go on, or for the token of another --node.\n"
+      "With --service, /etc/notp/server.yaml becomes a link to the registry's configuration.");
 }
 
 }  // namespace

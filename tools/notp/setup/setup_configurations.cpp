@@ -31,7 +31,7 @@ std::string registry_configuration(const SetupPlan& plan) {
              "{}}}\n"
              "tls:\n  certificate: {}\n  key: {}\n  ca: {}\n",
              plan.trust_domain, json_string(plan.trust_domain),
-             json_string(fmt::format("{}:{}", plan.listen, plan.port)), path("data"),
+             json_string(fmt::format("{}:{}", plan.listen, plan.ports.sessions)), path("data"),
              path("root.envelope"), path("freshness.key"), path("registry.crt"),
              path("registry.key"), path("ca.crt")) +
          fmt::format(
@@ -40,10 +40,10 @@ std::string registry_configuration(const SetupPlan& plan) {
              "  authority_certificate: {}\n  authority_key: {}\n"
              "# Who is let in no more: 'notp node evict' publishes it.\ndeny_list: {}\n"
              "# /health and /metrics.\nhealth_listen: {}\n",
-             json_string(fmt::format("{}:{}", plan.listen, plan.enroll_port)),
+             json_string(fmt::format("{}:{}", plan.listen, plan.ports.enroll)),
              json_string(plan.enroll_address()), json_string(plan.registry_address()),
              path("node-ca.crt"), path("node-ca.key"), json_string(plan.zone() + "/denied"),
-             json_string(fmt::format("127.0.0.1:{}", plan.health_port))) +
+             json_string(fmt::format("127.0.0.1:{}", plan.ports.health))) +
          fmt::format(
              "# What no entry grants is denied.\nrights:\n"
              "  - {{identity: {}, ledgers: [{all}], actions: [read, publish, fleet]}}\n"

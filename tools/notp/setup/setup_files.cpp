@@ -48,6 +48,8 @@ class Maker {
   Result<SetupOutcome> run();
 
  private:
+  template <typename Body>
+  std::invoke_result_t<Body> as_owner(std::string_view name, Body body) const;
   Result<void> make_folders();
   bool is_away(std::string_view name) const;
   Result<void> find_signing_key(const std::string& stem);
@@ -82,13 +84,23 @@ const std::vector<Holder>& holders() {
   return all;
 }
 
+// The part of a service is written by its user, who could have put links there.
+template <typename Body>
+std::invoke_result_t<Body> Maker::as_owner(std::string_view name, Body body) const {
+  if (!plan_.service || !name.starts_with("registry")) return body();
+  return plan_.service->run(std::move(body));
+}
+
 Result<void> Maker::make_folders() {
+  if (plan_.service) NOTP_TRY(plan_.service->own(plan_.file("registry")));
   for (const char* name : {"offline", "publisher", "admin", "models"})
     if (plan_.is_complete && !is_there(plan_.file(name))) away_.insert(name);
   for (const char* name :
        {"", "offline", "registry", "registry/data", "publisher", "admin", "models", "tokens"})
     if (!is_away(name))
-      NOTP_TRY(make_private_folder(*name == '\0' ? plan_.folder : plan_.file(name)));
+      NOTP_TRY(as_owner(name, [&] {
+        return make_private_folder(*name == '\0' ? plan_.folder : plan_.file(name));
+      }));
   return {};
 }
 
@@ -100,7 +112,8 @@ Result<void> Maker::put(std::string_view name, ByteView content, bool is_private
   const fs::path file = plan_.file(name);
   if (is_away(name)) return {};
   const bool there = is_there(file);
-  if (!there) NOTP_TRY(write_file(file, content, is_private ? 0600 : 0644));
+  if (!there)
+    NOTP_TRY(as_owner(name, [&] { return write_file(file, content, is_private ? 0600 : 0644); }));
   out_.files.push_back({std::string(name), !there});
   return {};
 }
@@ -282,6 +295,11 @@ Result<void> Maker::make_certificate(const Holder& holder) {
   NOTP_ASSIGN(const std::string key, tls_key(holder.stem));
   if (is_there(plan_.file(name))) {
     out_.files.push_back({name, false});
+    // An authority's answer may have come as another user's file.
+    if (const auto read =
+            as_owner(name, [&] { return read_file(plan_.file(name), limits::kPemBytesMax); });
+        !read)
+      return std::unexpected(read.error());
     return is_there(plan_.file("ca.crt")) ? check_certificate(holder) : Result<void>();
   }
   if (plan_.own_ca) return request_certificate(holder, key);
@@ -347,7 +365,7 @@ Result<std::string> Maker::new_token() {
 
 // The only existing file that is rewritten: an expired token is useless.
 Result<void> Maker::refresh_token_file(const fs::path& file) {
-  auto token = new_token();
+  auto token = as_owner("registry", [&] { return new_token(); });
   if (!token) {
     out_.token_missing =
         token.error().code == ErrorCode::kConflict
@@ -386,7 +404,7 @@ Result<SetupOutcome> Maker::run() {
   NOTP_TRY(make_authority());
   for (const Holder& holder : holders()) NOTP_TRY(make_certificate(holder));
   NOTP_TRY(copy_public_files());
-  NOTP_TRY(put("registry/registry.yaml", registry_configuration(plan_)));
+  NOTP_TRY(put(kRegistryFile, registry_configuration(plan_)));
   NOTP_TRY(put("publisher/notp.yaml", publisher_configuration(plan_)));
   NOTP_TRY(put("admin/notp.yaml", admin_configuration(plan_)));
   NOTP_TRY(make_model());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,15 +30,19 @@ struct SetupOutcome {
   std::string token;                      // for the plan's node; empty: see `token_missing`
   TimeMs token_expires_ms = 0;
   std::string token_missing;  // why there is none
+  // Of a service, by who starts it: whether the link to its configuration was made by this run, and
+  // whether systemd has started it. Absent: it is not complete, or no service.
+  std::optional<bool> configuration_made;
+  bool is_running = false;
 };
 
 // After a run has completed, a missing folder is taken to have been moved to its machine and is not
 // created again. A signing key is created only before the root, which names it: a later one would
 // be useless.
 //
-// Files are made durable one by one; private ones have mode 0600 in folders with mode 0700. An
-// existing file is never rewritten; an interrupted run continues in the next one. Changes the
-// plan's `tokens`. The errors name the file.
+// Files are made durable one by one; private ones have mode 0600 in folders with mode 0700. Those
+// of a service belong to its user. An existing file is never rewritten; an interrupted run
+// continues in the next one. Changes the plan's `tokens`. The errors name the file.
 Result<SetupOutcome> make_setup_files(SetupPlan& plan, Now now);
 
 }  // namespace notp::cli

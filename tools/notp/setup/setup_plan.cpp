@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -22,6 +23,9 @@ constexpr std::string_view kPlanFile = "setup.json";
 constexpr size_t kPlanBytesMax = 64 << 10;
 constexpr std::string_view kDefaultZone = "100000000001";
 constexpr std::string_view kDefaultLedger = "access";
+constexpr std::string_view kRegistryPart = "registry";
+// How the registry runs, in the plan's file.
+constexpr std::string_view kService = "service", kProgram = "program";
 
 std::unexpected<Error> refuse(std::string message, std::string hint) {
   return std::unexpected(
@@ -118,11 +122,11 @@ Result<model::LedgerId> checked_ledger(const std::optional<std::string>& zone,
 }
 
 Result<void> check_ports(const SetupPlan& plan) {
-  if (plan.port != plan.enroll_port && plan.port != plan.health_port &&
-      plan.enroll_port != plan.health_port)
+  if (plan.ports.sessions != plan.ports.enroll && plan.ports.sessions != plan.ports.health &&
+      plan.ports.enroll != plan.ports.health)
     return {};
-  return refuse(fmt::format("the ports {}, {} and {} must differ", plan.port, plan.enroll_port,
-                            plan.health_port),
+  return refuse(fmt::format("the ports {}, {} and {} must differ", plan.ports.sessions,
+                            plan.ports.enroll, plan.ports.health),
                 "--port is for sessions, --enroll-port for joining, --health-port for probes");
 }
 
@@ -152,24 +156,28 @@ Result<SetupPlan> read_plan(const fs::path& folder) {
                  .trust_domain = text_in(object, "trust_domain"),
                  .address = text_in(object, "address"),
                  .listen = text_in(object, "listen"),
-                 .port = port_in(object, "port"),
-                 .enroll_port = port_in(object, "enroll_port"),
-                 .health_port = port_in(object, "health_port"),
+                 .ports = {.sessions = port_in(object, "port"),
+                           .enroll = port_in(object, "enroll_port"),
+                           .health = port_in(object, "health_port")},
                  .ledger = {},
                  .node = text_in(object, "node"),
                  .publisher = text_in(object, "publisher"),
                  .admin = text_in(object, "admin"),
                  .registry_name = text_in(object, "registry"),
                  .own_ca = text_in(object, "ca") == "own",
+                 .service = {},
                  .is_complete = text_in(object, "state") == "complete",
                  .tokens = {}};
   NOTP_ASSIGN(plan.ledger, model::LedgerId::parse(text_in(object, "ledger")));
   if (const json::value* tokens = object.if_contains("tokens"); tokens && tokens->is_object())
     plan.tokens = tokens->get_object();
+  if (text_in(object, "runs_as") == kService) {
+    NOTP_ASSIGN(plan.service, systemd::ServiceUser::find(systemd::registry_service()));
+  }
   NOTP_TRY(model::check_trust_domain(plan.trust_domain));
   NOTP_TRY(checked_host(file.string(), plan.address));
   NOTP_TRY(checked_listen(plan.listen));
-  if (plan.port == 0 || plan.enroll_port == 0 || plan.health_port == 0)
+  if (plan.ports.sessions == 0 || plan.ports.enroll == 0 || plan.ports.health == 0)
     return refuse(fmt::format("{} lacks a port", file.string()), "restore the file");
   NOTP_TRY(check_ports(plan));
   for (const session::Role role : {session::Role::kNode, session::Role::kPublisher,
@@ -212,14 +220,16 @@ Result<SetupPlan> go_on(const Context& context, const SetupOptions& options, Set
   if (options.registry_name)
     NOTP_TRY(same(plan, "--registry-name", *options.registry_name, plan.registry_name));
   for (const auto& [flag, given, there] :
-       {std::tuple{"--port", options.port, plan.port},
-        std::tuple{"--enroll-port", options.enroll_port, plan.enroll_port},
-        std::tuple{"--health-port", options.health_port, plan.health_port}})
+       {std::tuple{"--port", options.port, plan.ports.sessions},
+        std::tuple{"--enroll-port", options.enroll_port, plan.ports.enroll},
+        std::tuple{"--health-port", options.health_port, plan.ports.health}})
     if (given) NOTP_TRY(same(plan, flag, std::to_string(*given), std::to_string(there)));
   if (options.own_ca && !plan.own_ca)
     NOTP_TRY(same(plan, "--own-ca", "own", "a development authority"));
   if (options.development_ca && plan.own_ca)
     NOTP_TRY(same(plan, "--development-ca", "development", "your own authority"));
+  if (options.service && !plan.service)
+    NOTP_TRY(same(plan, "--service", "service", "a registry that runs in a terminal"));
   if (options.node) plan.node = *options.node;
   NOTP_TRY(check_name("--node", plan, session::Role::kNode));
   return plan;
@@ -294,6 +304,20 @@ Result<void> check_empty(const fs::path& folder) {
       "nothing was written; give --dir with a folder that is empty or not there");
 }
 
+// A registry that is there stays as it is; and what the service does not need is out of its reach.
+Result<void> make_service(SetupPlan& plan) {
+  const systemd::Service& service = systemd::registry_service();
+  NOTP_ASSIGN(plan.service, systemd::ServiceUser::find(service));
+  NOTP_TRY(systemd::is_configured(service, plan.file(kRegistryFile)));
+  NOTP_TRY(check_empty(service.folder));
+  if (*plan.folder.lexically_relative(service.folder).begin() == "..") return {};
+  return refuse(fmt::format("--dir {} is in the folder of the service, whose user must not have "
+                            "the keys in it",
+                            plan.folder.string()),
+                fmt::format("give another one: the registry's part is put into {} anyway",
+                            service.folder.string()));
+}
+
 // The plan as lines for the user to confirm.
 std::string text_of(const SetupPlan& plan) {
   return facts({{"trust domain", plan.trust_domain},
@@ -302,10 +326,14 @@ std::string text_of(const SetupPlan& plan) {
                 {"registry", fmt::format("{} at {}, listening on {}", plan.registry_name,
                                          plan.registry_address(), plan.listen)},
                 {"nodes join at", plan.enroll_address()},
-                {"health, metrics", fmt::format("127.0.0.1:{}", plan.health_port)},
+                {"health, metrics", fmt::format("127.0.0.1:{}", plan.ports.health)},
                 {"publisher", plan.publisher},
                 {"administrator", plan.admin},
                 {"first node", plan.node},
+                {"runs as", plan.service ? fmt::format("the service {}, with its files in {}",
+                                                       systemd::registry_service().unit,
+                                                       plan.file(kRegistryPart).string())
+                                         : "a program in a terminal"},
                 {"certificates", plan.own_ca ? "by your own authority (requests are made here)"
                                              : "by a development authority that is made here"}});
 }
@@ -315,13 +343,14 @@ Result<SetupPlan> new_plan(const SetupOptions& options, const Asker& asker,
   SetupPlan plan;
   plan.trust_domain = std::move(trust_domain);
   plan.folder = std::move(folder);
+  if (options.service) NOTP_TRY(make_service(plan));
   NOTP_ASSIGN(plan.address, ask_address(options, asker));
   NOTP_ASSIGN(
       plan.listen,
       checked_listen(options.listen.value_or(plan.address.starts_with('[') ? "[::]" : "0.0.0.0")));
-  plan.port = options.port.value_or(plan.port);
-  plan.enroll_port = options.enroll_port.value_or(plan.enroll_port);
-  plan.health_port = options.health_port.value_or(plan.health_port);
+  plan.ports.sessions = options.port.value_or(plan.ports.sessions);
+  plan.ports.enroll = options.enroll_port.value_or(plan.ports.enroll);
+  plan.ports.health = options.health_port.value_or(plan.ports.health);
   NOTP_TRY(check_ports(plan));
   NOTP_TRY(ask_names(options, asker, plan));
   NOTP_ASSIGN(plan.own_ca, ask_authority(options, asker));
@@ -334,9 +363,20 @@ Result<SetupPlan> new_plan(const SetupOptions& options, const Asker& asker,
 
 }  // namespace
 
-std::string SetupPlan::registry_address() const { return fmt::format("{}:{}", address, port); }
+fs::path SetupPlan::file(std::string_view name) const {
+  if (!service || name.substr(0, name.find('/')) != kRegistryPart) return folder / name;
+  const std::string_view rest = name.substr(std::min(name.size(), kRegistryPart.size() + 1));
+  const fs::path& root = systemd::registry_service().folder;
+  return rest.empty() ? root : root / rest;
+}
 
-std::string SetupPlan::enroll_address() const { return fmt::format("{}:{}", address, enroll_port); }
+std::string SetupPlan::registry_address() const {
+  return fmt::format("{}:{}", address, ports.sessions);
+}
+
+std::string SetupPlan::enroll_address() const {
+  return fmt::format("{}:{}", address, ports.enroll);
+}
 
 session::Identity SetupPlan::identity(session::Role role) const {
   switch (role) {
@@ -380,15 +420,16 @@ Result<void> keep_setup_plan(const SetupPlan& plan) {
   const json::object object{{"trust_domain", plan.trust_domain},
                             {"address", plan.address},
                             {"listen", plan.listen},
-                            {"port", plan.port},
-                            {"enroll_port", plan.enroll_port},
-                            {"health_port", plan.health_port},
+                            {"port", plan.ports.sessions},
+                            {"enroll_port", plan.ports.enroll},
+                            {"health_port", plan.ports.health},
                             {"ledger", plan.ledger.text()},
                             {"node", plan.node},
                             {"publisher", plan.publisher},
                             {"admin", plan.admin},
                             {"registry", plan.registry_name},
                             {"ca", plan.own_ca ? "own" : "development"},
+                            {"runs_as", plan.service ? kService : kProgram},
                             {"state", plan.is_complete ? "complete" : "begun"},
                             {"tokens", plan.tokens}};
   return write_file(plan.file(kPlanFile), pretty_json(object) + "\n");
