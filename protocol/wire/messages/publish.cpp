@@ -17,7 +17,8 @@ struct Codec<Publish> {
                                           rules::text(7),
                                           rules::u32(8),
                                           rules::flag(9),
-                                          rules::flag(10)};
+                                          rules::flag(10),
+                                          rules::bytes(11, TraceContext::kSize)};
   static constexpr Layout kLayout{Publish::kName, kFields};
 
   static Result<void> check(const Publish& in) {
@@ -37,6 +38,7 @@ struct Codec<Publish> {
     out.set_stream(in.stream);
     out.set_pending(in.pending);
     out.set_break_dependants(in.break_dependants);
+    if (in.trace) out.set_trace(in.trace->bytes());
   }
   static Result<Publish> take(const Proto& in) {
     Publish out;
@@ -50,6 +52,7 @@ struct Codec<Publish> {
     out.stream = in.stream();
     out.pending = in.pending();
     out.break_dependants = in.break_dependants();
+    NOTP_ASSIGN(out.trace, take_trace(in.trace()));
     return out;
   }
 };

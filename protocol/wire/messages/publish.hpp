@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/clock.hpp"
+#include "common/telemetry/trace_context.hpp"
 #include "protocol/wire/frame_type.hpp"
 #include "protocol/wire/messages/shared.hpp"
 
@@ -27,6 +28,7 @@ struct Publish {
   uint32_t stream = 0;
   bool pending = false;           // with too few signatures: keep it until there are enough
   bool break_dependants = false;  // also when heads that use this ledger no longer compile with it
+  std::optional<TraceContext> trace = {};
 };
 
 struct Finding {

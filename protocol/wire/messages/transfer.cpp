@@ -42,7 +42,8 @@ struct Codec<Offer> {
                                           rules::u32(9),
                                           rules::u64(10),
                                           rules::message(11, Codec<PartialBase>::kLayout),
-                                          rules::u32(12)};
+                                          rules::u32(12),
+                                          rules::bytes(13, TraceContext::kSize)};
   static constexpr Layout kLayout{Offer::kName, kFields};
 
   static Result<void> check(const Offer& in) {
@@ -64,6 +65,7 @@ struct Codec<Offer> {
     out.set_base_distance(in.base_distance);
     if (in.partial) Codec<PartialBase>::put(*out.mutable_partial(), *in.partial);
     out.set_encoding_tier(in.encoding_tier);
+    if (in.trace) out.set_trace(in.trace->bytes());
   }
   static Result<Offer> take(const Proto& in) {
     Offer out;
@@ -81,6 +83,7 @@ struct Codec<Offer> {
       NOTP_ASSIGN(out.partial, Codec<PartialBase>::take(in.partial()));
     }
     out.encoding_tier = in.encoding_tier();
+    NOTP_ASSIGN(out.trace, take_trace(in.trace()));
     return out;
   }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "common/bytes.hpp"
+#include "common/telemetry/trace_context.hpp"
 #include "protocol/trust/age.hpp"
 #include "protocol/wire/frame_type.hpp"
 #include "protocol/wire/messages/shared.hpp"
@@ -36,6 +37,7 @@ struct Offer {
   uint64_t base_distance = 0;  // in a short one: its base is version - base_distance; 0: none
   std::optional<PartialBase> partial = {};  // never in a short one
   uint32_t encoding_tier = 0;               // as in artifact_id()
+  std::optional<TraceContext> trace = {};
 
   bool is_short() const { return ledger.zone == 0; }
 };

@@ -5,6 +5,7 @@
 #include "tools/notp/command.hpp"
 #include "tools/notp/confirm.hpp"
 #include "tools/notp/publish/publish_base.hpp"
+#include "tools/notp/publish/publish_trace.hpp"
 #include "tools/notp/publish/release_draft.hpp"
 #include "tools/notp/publish/used_ledgers.hpp"
 #include "tools/notp/query/reference.hpp"
@@ -147,13 +148,17 @@ Result<void> note_state(const Workspace& workspace, const fs::path& folder,
 
 Result<Workspace> open_workspace(const Context& context, const fs::path& folder,
                                  const std::string& ledger_text, bool must_be_valid,
-                                 const std::optional<EngineCheck>& engine) {
+                                 const std::optional<EngineCheck>& engine,
+                                 const PublishTrace* trace = nullptr) {
   Workspace workspace;
   std::error_code error;
   workspace.is_archive = fs::is_regular_file(folder, error);
   NOTP_ASSIGN(workspace.settings, context.settings(settings_folder(folder)));
   NOTP_ASSIGN(const model::LedgerId ledger, choose_ledger(ledger_text, workspace.settings));
-  NOTP_ASSIGN(workspace.model, check_folder(folder, engine));
+  Span validating = trace ? trace->step("validate") : Span();
+  auto checked = check_folder(folder, engine);
+  validating.end_with(checked);
+  NOTP_ASSIGN(workspace.model, std::move(checked));
   note_left_out(context, workspace.model, "'notp validate -v' lists each with its reason");
   if (const std::string text = warnings_text(workspace.model.report.warnings); !text.empty())
     context.output.note(text.substr(0, text.size() - 1));
@@ -299,7 +304,8 @@ WorkspaceState state_at_commit(const trust::Release& release, const Hash& hash,
   return state;
 }
 
-Result<int> run_publish(const Context& context, const PublishOptions& options) {
+Result<int> publish_folder(const Context& context, const PublishOptions& options,
+                           PublishTrace& trace) {
   NOTP_ASSIGN(const std::optional<uint64_t> said, said_base(options.base));
   // The registry checks what it receives and reports all findings: checking once is enough.
   std::optional<EngineCheck> engine;
@@ -308,8 +314,9 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
     NOTP_ASSIGN(engine->find_used, used_ledgers(context, options.folder, {}));
   }
   NOTP_ASSIGN(Workspace workspace, open_workspace(context, options.folder, options.ledger,
-                                                  /*must_be_valid=*/true, engine));
+                                                  /*must_be_valid=*/true, engine, &trace));
   ReleaseDraft& draft = workspace.draft;
+  trace.set_release(draft.ledger, draft.version());
   // A release that others signed while it was pending may be the head already: no conflict.
   const bool is_done = draft.is_same() && !said && !options.allow_empty;
   if (is_done) NOTP_TRY(check_same_release(workspace.base, draft));
@@ -336,8 +343,8 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
     NOTP_ASSIGN(undone, confirm_undoing(context, options, workspace));
   }
   draft.source = clean_source(workspace.base, draft.content.tree->content_root());
-  NOTP_ASSIGN(PublishOutcome outcome,
-              publish_draft(context, workspace.settings, *workspace.source, draft, options.terms));
+  NOTP_ASSIGN(PublishOutcome outcome, publish_draft(context, workspace.settings, *workspace.source,
+                                                    draft, options.terms, &trace));
   outcome.undone = std::move(undone);
   outcome.notes = workspace.base.notes;
   if (std::string note = left_out_note(workspace.model); !note.empty())
@@ -355,13 +362,20 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   return code;
 }
 
+Result<int> run_publish(const Context& context, const PublishOptions& options) {
+  PublishTrace trace(context, "notp publish", !options.terms.dry_run);
+  auto outcome = publish_folder(context, options, trace);
+  trace.end_with(outcome);
+  return outcome;
+}
+
 struct RollbackOptions {
   std::string ledger;
   std::string to;
   PublishTerms terms;
 };
 
-Result<int> run_rollback(const Context& context, const RollbackOptions& options) {
+Result<int> roll_back(const Context& context, const RollbackOptions& options, PublishTrace& trace) {
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(const model::LedgerId ledger, choose_ledger(options.ledger, settings));
   NOTP_ASSIGN(const uint64_t version, parse_version(options.to));
@@ -386,9 +400,17 @@ Result<int> run_rollback(const Context& context, const RollbackOptions& options)
   }
   PublishTerms terms = options.terms;
   if (terms.message.empty()) terms.message = fmt::format("Roll back to v{}", version);
+  trace.set_release(ledger, draft.version());
   NOTP_ASSIGN(const PublishOutcome outcome,
-              publish_draft(context, settings, *source, draft, terms));
+              publish_draft(context, settings, *source, draft, terms, &trace));
   return print_outcome(context, draft, outcome);
+}
+
+Result<int> run_rollback(const Context& context, const RollbackOptions& options) {
+  PublishTrace trace(context, "notp rollback", !options.terms.dry_run);
+  auto outcome = roll_back(context, options, trace);
+  trace.end_with(outcome);
+  return outcome;
 }
 
 void add_folder(CLI::App& command, std::string& folder) {

@@ -7,6 +7,7 @@
 #include "protocol/delta/artifact.hpp"
 #include "tools/notp/confirm.hpp"
 #include "tools/notp/duration.hpp"
+#include "tools/notp/publish/publish_trace.hpp"
 #include "tools/notp/root/key_files.hpp"
 #include "tools/notp/workspace.hpp"
 
@@ -249,8 +250,11 @@ Result<SignedRelease> sign_release(const ReleaseDraft& draft, const PublishTerms
 
 Result<PublishOutcome> publish_draft(const Context& context, const Settings& settings,
                                      ReleaseSource& source, const ReleaseDraft& draft,
-                                     const PublishTerms& terms) {
-  NOTP_ASSIGN(SignedRelease made, sign_release(draft, terms, settings, source.chain().newest()));
+                                     const PublishTerms& terms, const PublishTrace* trace) {
+  Span signing = trace ? trace->step("sign") : Span();
+  auto its_release = sign_release(draft, terms, settings, source.chain().newest());
+  signing.end_with(its_release);
+  NOTP_ASSIGN(SignedRelease made, std::move(its_release));
   NOTP_TRY(may_be_pending(context, draft, made, terms));
   PublishOutcome outcome;
   outcome.release = std::move(made);
@@ -269,10 +273,14 @@ Result<PublishOutcome> publish_draft(const Context& context, const Settings& set
       publish.expected_head_hash = head.verified.ref.release_hash;
     }
     Progress progress(context.output, fmt::format("publishing v{}", draft.version()));
-    NOTP_ASSIGN(
-        const wire::PublishResult result,
-        source.client().publish(std::move(publish),
-                                std::make_shared<const Bytes>(std::move(artifact)), progress));
+    Span sending = trace ? trace->step("send", SpanKind::kClient) : Span();
+    sending.set("notp.bytes", artifact.size());
+    publish.trace = sending.context();
+    auto sent = source.client().publish(
+        std::move(publish), std::make_shared<const Bytes>(std::move(artifact)), progress);
+    if (sent) sending.set_code(sent->code);
+    sending.end_with(sent);
+    NOTP_ASSIGN(const wire::PublishResult result, std::move(sent));
     progress.clear();
     NOTP_TRY(check_result(result, draft, outcome.release, context.now.wall_ms));
     outcome.pending = result.threshold != 0;

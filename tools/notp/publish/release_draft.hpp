@@ -13,6 +13,8 @@
 
 namespace notp::cli {
 
+class PublishTrace;
+
 using PulledReleasePtr = std::shared_ptr<const PulledRelease>;
 
 // The proposed next release of a ledger. `head` is null when it would be the first one.
@@ -84,10 +86,12 @@ struct PublishOutcome {
 
 // Signs, encodes against the head, sends and waits for the registry's result. kConflict when the
 // head has moved meanwhile; kInvalidModel with the registry's findings; kSignature when signatures
-// are missing and the release must not be left pending.
+// are missing and the release must not be left pending. `trace` has a span for each step; null:
+// none.
 Result<PublishOutcome> publish_draft(const Context& context, const Settings& settings,
                                      ReleaseSource& source, const ReleaseDraft& draft,
-                                     const PublishTerms& terms);
+                                     const PublishTerms& terms,
+                                     const PublishTrace* trace = nullptr);
 
 // Prints the outcome and returns the exit code: kOk, or kPending.
 int print_outcome(const Context& context, const ReleaseDraft& draft, const PublishOutcome& outcome);
