@@ -71,7 +71,12 @@ inline constexpr size_t kInventoryLeavesMax = 100'000;
 // is not worth the round trip of an unreadable sketch.
 inline constexpr size_t kInventoryListedMax = 20'000;
 inline constexpr size_t kInventoriesMax = 4;  // that a client answers for one ledger in one session
-inline constexpr size_t kLacksMax = 256;      // damaged contents that are requested one by one
+inline constexpr size_t kHeldEnvelopesMax =
+    64;  // of releases, and of roots, in one answer of a node
+inline constexpr size_t kHeldBytesMax = 512 << 10;  // of all of these
+inline constexpr size_t kHeldRequestsMax = 64;  // that a node answers for one ledger in one session
+inline constexpr size_t kSilentListedMax = 100;  // nodes by name that a registry has not heard
+inline constexpr size_t kLacksMax = 256;         // damaged contents that are requested one by one
 inline constexpr size_t kQueryRowsMax = 1000;
 inline constexpr int64_t kHandshakeMs = 5'000;
 inline constexpr int64_t kFirstFrameMs = 5'000;
@@ -261,7 +266,6 @@ inline constexpr size_t kIngestQueueMax = 4'096;  // segments that wait for the 
 inline constexpr uint64_t kIngestBytesMax = 256ULL << 20;
 // Audit questions.
 inline constexpr size_t kFilterBytesMax = 64 << 10;  // of one segment
-inline constexpr size_t kAuditRowsMax = 100'000;
 inline constexpr int64_t kAuditPageMs = 30'000;
 
 // --- HTTP

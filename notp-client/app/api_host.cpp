@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 
 #include "common/log.hpp"
+#include "common/telemetry/followed_counter.hpp"
 #include "notp-client/api/left_out.hpp"
 
 namespace notp::client {
@@ -24,6 +25,9 @@ ApiHost::ApiHost(ApiHostOptions options, ApiHostParts parts)
       parts_(std::move(parts)),
       decisions_(parts_.pdp, *parts_.metrics, options_.logs_decisions,
                  parts_.records ? parts_.records->recorder() : nullptr),
+      log_lines_dropped_(
+          counter(*parts_.metrics, "notp_agent_log_lines_dropped_total",
+                  "Lines of the log that were dropped, because standard error was not read.")),
       files_(parts_.agent, [this] { look(); }) {
   if (parts_.engine_status) engine_metrics_.emplace(*parts_.metrics);
 }
@@ -103,6 +107,7 @@ api::ApiParts ApiHost::api_parts() {
               }},
       .opa = {}};
   parts.health.refresh_metrics = [this] {
+    follow(log_lines_dropped_, log::dropped_lines());
     if (engine_metrics_) engine_metrics_->update(parts_.engine_status());
     if (parts_.records) parts_.records->refresh_metrics();
   };

@@ -2,6 +2,8 @@
 // file changes.
 #pragma once
 
+#include <prometheus/counter.h>
+
 #include <atomic>
 
 #include "common/asio/file_watch.hpp"
@@ -68,6 +70,7 @@ class ApiHost {
   const ApiHostParts parts_;
   decision::DecisionService decisions_;
   std::optional<pdp::EngineMetrics> engine_metrics_;
+  prometheus::Counter& log_lines_dropped_;
   std::string opa_secret_;
   std::atomic<bool> opa_refused_ = false;  // by its last request
   api::ApiConfig config_;

@@ -23,6 +23,7 @@
 #include "common/spawn.hpp"
 #include "common/storage/files.hpp"
 #include "common/systemd/heartbeat.hpp"
+#include "common/telemetry/traces.hpp"
 #include "notp-client/agent/agent_metrics.hpp"
 #include "notp-client/app/api_host.hpp"
 #include "notp-client/app/decision_records.hpp"
@@ -99,6 +100,9 @@ class Client {
   bool has_begun_ = false;        // to take them
   const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   agent::AgentMetrics metrics_{*registry_};
+  Traces traces_{"notp-client", process_environment(), SpanCounters(registry_, "notp_agent_"),
+                 log_trace_report};
+  agent::AgentTraces agent_traces_{traces_.tracer()};
   std::unique_ptr<transport::TlsSource> tls_;
   std::unique_ptr<store::SqliteStore> store_;
   std::optional<store::StagingFiles> staging_;
@@ -197,7 +201,8 @@ Result<void> Client::open() {
                         .pdp = *pdp_,
                         .tls = *tls_,
                         .pinned_root = std::move(pinned_root),
-                        .log = records_ ? &records_->log() : nullptr});
+                        .log = records_ ? &records_->log() : nullptr,
+                        .traces = &agent_traces_});
   rotator_ = std::make_unique<identity::CertificateRotator>(
       context_.get_executor(), *tls_, config_.renew, random_,
       identity::CertificateRotatorHooks{
@@ -266,6 +271,7 @@ Result<void> Client::run() {
   context_.run();
   http_context_.stop();
   for (std::thread& thread : http_threads_) thread.join();
+  traces_.stop();
   log::info("stopped");
   return {};
 }

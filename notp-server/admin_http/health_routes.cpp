@@ -10,6 +10,19 @@ namespace {
 
 constexpr unsigned kStatusUnavailable = 503;
 
+std::string_view status_of(const RecoveryHealth& recovery) {
+  if (recovery.is_running) return "recovering";
+  const bool is_behind = recovery.is_restored || recovery.is_root_lost ||
+                         !recovery.lost_ledgers.empty() || !recovery.forked_ledgers.empty();
+  return is_behind ? "lost" : "ok";
+}
+
+json::array names(const std::vector<std::string>& ledgers) {
+  json::array out;
+  for (const std::string& ledger : ledgers) out.emplace_back(ledger);
+  return out;
+}
+
 }  // namespace
 
 void RegistryHealthRoutes::add_to(http::Router& router) const {
@@ -23,16 +36,21 @@ boost::asio::awaitable<http::Response> RegistryHealthRoutes::health(
   for (const registry::LedgerDamage& damage : parts_.registry.damaged())
     damaged.emplace_back(damage.ledger.text());
   const bool is_ok = damaged.empty();
+  const RecoveryHealth recovery = parts_.recovery ? parts_.recovery() : RecoveryHealth{};
   const auto root = parts_.roots.current();
   const trust::RootExpiry expiry = trust::root_expiry(root->expires_ms, read_clock().wall_ms);
   json::object body{
-      {"status", is_ok ? "ok" : "damaged"},
+      {"status", is_ok ? status_of(recovery) : "damaged"},
       {"root_version", root->version},
       {"root_expiry", trust::root_expiry_name(expiry)},
       {"root_expires_ms", root->expires_ms},
       {"freshness_key", trust::freshness_key_state_name(parts_.freshness.key_state())}};
   if (parts_.is_volatile) body["volatile"] = true;
   if (!is_ok) body["damaged_ledgers"] = std::move(damaged);
+  if (recovery.is_restored) body["restored"] = true;
+  if (recovery.is_root_lost) body["lost_root"] = true;
+  if (!recovery.lost_ledgers.empty()) body["lost_ledgers"] = names(recovery.lost_ledgers);
+  if (!recovery.forked_ledgers.empty()) body["forked_ledgers"] = names(recovery.forked_ledgers);
   http::Response response;
   if (!is_ok && request.path == "/health") response.status = kStatusUnavailable;
   response.body = json::serialize(body);

@@ -1,6 +1,10 @@
 // The registry's health for probes: /health, /health/live and /health/ready.
 #pragma once
 
+#include <functional>
+#include <string>
+#include <vector>
+
 #include "common/http/router.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
@@ -8,10 +12,20 @@
 
 namespace notp::admin_http {
 
+// What the registry lacks, and nodes have.
+struct RecoveryHealth {
+  bool is_restored = false;  // and not confirmed
+  bool is_running = false;
+  bool is_root_lost = false;
+  std::vector<std::string> lost_ledgers;
+  std::vector<std::string> forked_ledgers;
+};
+
 struct RegistryHealthParts {
   const trust::RootStore& roots;
   const registry::Registry& registry;
   const trust::FreshnessSigner& freshness;
+  std::function<RecoveryHealth()> recovery;
   bool is_volatile = false;  // the disk takes no writes: nothing can be published or enrolled
 };
 
@@ -28,7 +42,7 @@ class RegistryHealthRoutes {
  private:
   // The listener opens last, so a caller that gets an answer may publish and subscribe. A damaged
   // ledger makes /health answer 503; the probes stay at 200, because the other ledgers are served
-  // and a restart repairs nothing.
+  // and a restart repairs nothing. So does /health while releases are lost: what is here is served.
   boost::asio::awaitable<http::Response> health(const http::Request& request) const;
 
   const RegistryHealthParts parts_;

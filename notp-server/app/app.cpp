@@ -18,6 +18,7 @@
 #include "common/storage/private_files.hpp"
 #include "common/storage/read_only_disk.hpp"
 #include "common/systemd/heartbeat.hpp"
+#include "common/telemetry/traces.hpp"
 #include "notp-server/admin_http/admin_http.hpp"
 #include "notp-server/admin_http/health_routes.hpp"
 #include "notp-server/app/descriptors.hpp"
@@ -30,6 +31,8 @@
 #include "notp-server/enroll/enroll_metrics.hpp"
 #include "notp-server/fleet/fleet_metrics.hpp"
 #include "notp-server/publish/upload_budget.hpp"
+#include "notp-server/recovery/recovery.hpp"
+#include "notp-server/recovery/recovery_metrics.hpp"
 #include "notp-server/registry/git_registry.hpp"
 #include "notp-server/registry/snapshot_metrics.hpp"
 #include "notp-server/service/service_metrics.hpp"
@@ -75,6 +78,7 @@ class Server {
   void add_metrics();
   fleet::Heads newest_releases() const;
   Result<void> start_admin_http();
+  admin_http::RecoveryHealth recovery_health() const;
   void start_heartbeat();
   std::string status_text() const;
   void await_signal();
@@ -101,6 +105,7 @@ class Server {
   std::unique_ptr<publish::PendingStore> pending_;
   std::unique_ptr<publish::UploadBudget> uploads_;
   std::unique_ptr<trust::RootStore> roots_;
+  std::unique_ptr<recovery::Recovery> recovery_;
   std::unique_ptr<trust::FreshnessSigner> freshness_;
   std::unique_ptr<fleet::Fleet> fleet_;
   std::unique_ptr<transport::TlsSource> tls_;
@@ -113,6 +118,8 @@ class Server {
   MetricsRegistry metrics_;
   audit::QueryMetrics audit_queries_{*metrics_.families()};
   audit::FaultMetrics audit_faults_{*metrics_.families()};
+  Traces traces_{"notp-server", environment_, SpanCounters(metrics_.families(), "notp_"),
+                 log_trace_report};
   std::unique_ptr<audit::DayFiles> audit_store_;
   std::unique_ptr<audit::LogWriter> log_writer_;  // null: records are only read
   std::unique_ptr<service::RegistryLogIntake> log_intake_;
@@ -155,7 +162,12 @@ Result<void> Server::open() {
   uploads_ = std::make_unique<publish::UploadBudget>(config_.data_dir / "uploads");
   NOTP_ASSIGN(roots_, trust::RootStore::open(config_.data_dir / "roots", config_.root,
                                              config_.trust_domain, read_clock().wall_ms));
-  freshness_ = std::make_unique<trust::FreshnessSigner>(*registry_, *roots_);
+  NOTP_ASSIGN(recovery_,
+              recovery::Recovery::open(
+                  {.registry = *registry_, .roots = *roots_, .data_dir = config_.data_dir}));
+  freshness_ = std::make_unique<trust::FreshnessSigner>(
+      *registry_, *roots_,
+      [&recovery = *recovery_](const model::LedgerId& ledger) { return recovery.attests(ledger); });
   NOTP_TRY(freshness_->configure(config_.freshness));
   freshness_->log_key_state();
   NOTP_ASSIGN(fleet_, fleet::Fleet::open(config_.data_dir / kFleetFile));
@@ -184,10 +196,12 @@ Result<void> Server::open() {
                             .uploads = *uploads_,
                             .roots = *roots_,
                             .freshness = *freshness_,
+                            .recovery = *recovery_,
                             .denied = denied_.get(),
                             .enrollment = enrollment_.get(),
                             .logs = log_intake_.get(),
                             .audit = audit_search_.get(),
+                            .tracer = &traces_.tracer(),
                             .info = {.server = "notp-server/" NOTP_VERSION,
                                      .trust_domain = config_.trust_domain,
                                      .peer = {}}},
@@ -308,6 +322,7 @@ Result<void> Server::run() {
   context_.run();
   artifacts_.stop_recompressing();
   service_->stop();
+  traces_.stop();
   log::info("stopped");
   return {};
 }
@@ -317,6 +332,9 @@ void Server::add_metrics() {
   metrics_.add([](MetricFamilies& out) {
     out.gauges("notp_build_info", "1; the label is the version of the registry.",
                {{{{"version", NOTP_VERSION}}, 1}});
+    out.counter("notp_log_lines_dropped_total",
+                "Lines of the log that were dropped, because standard error was not read.",
+                log::dropped_lines());
   });
   service::add_service_metrics(metrics_, *service_);
   fleet::add_fleet_metrics(metrics_, *fleet_, [this] { return newest_releases(); });
@@ -325,6 +343,7 @@ void Server::add_metrics() {
   if (log_writer_) audit::add_intake_metrics(metrics_, log_writer_->counters());
   if (log_writer_) audit::add_lag_metric(metrics_, [this] { return fleet_->log_lag_since_ms(); });
   trust::add_trust_metrics(metrics_, *roots_, *freshness_);
+  recovery::add_recovery_metrics(metrics_, *recovery_);
   serve::add_artifact_metrics(metrics_, artifacts_,
                               [this] { return service_->artifacts_joined(); });
   registry::add_snapshot_metrics(metrics_, [this] { return registry_->snapshot_counters(); });
@@ -340,13 +359,27 @@ fleet::Heads Server::newest_releases() const {
 Result<void> Server::start_admin_http() {
   if (config_.health_listen.empty()) return {};
   add_metrics();
-  health_routes_.emplace(admin_http::RegistryHealthParts{.roots = *roots_,
-                                                         .registry = *registry_,
-                                                         .freshness = *freshness_,
-                                                         .is_volatile = is_volatile_});
+  health_routes_.emplace(
+      admin_http::RegistryHealthParts{.roots = *roots_,
+                                      .registry = *registry_,
+                                      .freshness = *freshness_,
+                                      .recovery = [this] { return recovery_health(); },
+                                      .is_volatile = is_volatile_});
   admin_http_.emplace(metrics_);
   health_routes_->add_to(admin_http_->router());
   return admin_http_->listen(context_.get_executor(), config_.health_listen);
+}
+
+admin_http::RecoveryHealth Server::recovery_health() const {
+  const recovery::Recovery::Facts facts = recovery_->facts();
+  admin_http::RecoveryHealth out{.is_restored = facts.losses.is_restored,
+                                 .is_running = facts.is_running,
+                                 .is_root_lost = facts.losses.has_lost_root};
+  for (const auto& [ledger, releases] : facts.losses.lost)
+    out.lost_ledgers.push_back(ledger.text());
+  for (const model::LedgerId& ledger : facts.losses.forked)
+    out.forked_ledgers.push_back(ledger.text());
+  return out;
 }
 
 void Server::start_heartbeat() {

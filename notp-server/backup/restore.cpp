@@ -10,6 +10,7 @@
 #include "notp-server/backup/backup_check.hpp"
 #include "notp-server/backup/database_files.hpp"
 #include "notp-server/registry/registry_lock.hpp"
+#include "notp-server/registry/restored_mark.hpp"
 #include "notp-server/trust/root_store.hpp"
 
 namespace notp::backup {
@@ -148,6 +149,11 @@ Result<RestoreReport> restore_backup(const RestoreOptions& options) {
     return fail(ErrorCode::kConflict, "a registry was started meanwhile: stop it, and begin again");
   options.say(fmt::format("writing {}", places.data_dir.string()));
   NOTP_TRY(write_file(places.data_dir / kRestoreMark, options.backup.string() + "\n", 0600));
+  failpoint("restore.after_mark");
+  // Before the first ledger is in place: it must never be published to as if it were the newest.
+  NOTP_TRY(registry::write_restored_mark(places.data_dir, {.backup_made_ms = manifest.made_ms,
+                                                           .restored_ms = read_clock().wall_ms,
+                                                           .root_version = manifest.root_version}));
   NOTP_TRY(place_stores(options, manifest));
   failpoint("restore.after_stores");
   RestoreReport report;

@@ -28,7 +28,8 @@ struct RestoreReport {
 
 // Checks the backup, changes nothing before all of it is good, and writes it into an empty
 // data_dir; the registry's file of the configured root must fit the chain. Join tokens are void
-// afterwards: one that was used after the backup could be used again. A crash leaves kRestoreMark.
+// afterwards: one that was used after the backup could be used again. The registry knows by
+// registry::RestoredMark that nodes may have newer releases. A crash leaves kRestoreMark.
 //
 // kUsage: data_dir is not empty, or belongs to another user; kConflict: a registry runs; the errors
 // of check_backup(); kConfig, kRootInvalid: the configured root; kIo.

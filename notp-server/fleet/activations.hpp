@@ -5,7 +5,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "common/clock.hpp"
@@ -18,6 +17,11 @@ namespace notp::fleet {
 // were published before the registry started are not measured. One thread at a time; no I/O.
 class Activations {
  public:
+  // Of a release; 0: it is not measured, or no node has it active.
+  struct Times {
+    TimeMs published_ms = 0;
+    TimeMs slowest_ms = 0;  // the longest that a node took
+  };
   // Of each ledger; older ones are no longer measured.
   static constexpr size_t kReleasesMax = 3;
 
@@ -29,9 +33,19 @@ class Activations {
   // A node that has just made the release active. nullopt: it is not measured.
   std::optional<TimeMs> took_ms(const std::string& node, const model::LedgerId& ledger,
                                 uint64_t version, TimeMs now_ms) const;
+  // A node took so long.
+  void took(const model::LedgerId& ledger, uint64_t version, TimeMs took_ms);
+  Times times(const model::LedgerId& ledger, uint64_t version) const;
 
  private:
-  std::map<model::LedgerId, std::vector<std::pair<uint64_t, TimeMs>>> published_;
+  struct Release {
+    uint64_t version = 0;
+    Times times;
+  };
+
+  const Release* find(const model::LedgerId& ledger, uint64_t version) const;
+
+  std::map<model::LedgerId, std::vector<Release>> published_;
   std::map<std::string, TimeMs> since_ms_;  // of nodes with a session
 };
 

@@ -9,7 +9,8 @@ namespace {
 
 // A report on a ledger that the node no longer wants says nothing about it any more.
 constexpr const char* kPage =
-    "SELECT n.identity, n.connected, l.zone, l.ledger, l.state, l.active_version, l.vouched_ms "
+    "SELECT n.identity, n.connected, l.zone, l.ledger, l.version, l.state, l.active_version, "
+    "l.freshness, l.vouched_ms "
     "FROM (SELECT identity, connected FROM nodes WHERE identity > ?1 ORDER BY identity LIMIT ?2) n "
     "LEFT JOIN subscriptions s ON s.identity = n.identity "
     "LEFT JOIN node_ledgers l ON l.identity = s.identity AND l.zone = s.zone AND l.ledger = "
@@ -26,14 +27,50 @@ NodeState state_of(const wire::NodeRow& node, bool is_distrusting) {
   return waits ? NodeState::kWaiting : NodeState::kActive;
 }
 
+bool is_stale(const wire::NodeRow& node) {
+  return std::ranges::any_of(node.ledgers, [](const wire::NodeLedger& ledger) {
+    return ledger.active_version != 0 && ledger.freshness >= trust::FreshnessState::kStale;
+  });
+}
+
 }  // namespace
+
+void LedgerCensus::add(const wire::NodeLedger& ledger, bool is_connected) {
+  ++nodes;
+  if (ledger.active_version != 0) ++active[ledger.active_version];
+  if (!is_connected)
+    ++away;
+  else if (ledger.state == wire::CommitState::kRejected)
+    ++rejected[{ledger.version, ledger.active_version}];
+  else
+    ++connected[ledger.active_version];
+}
+
+// A node that has rejected something else may still decide with the head.
+LedgerCensus::Stand LedgerCensus::stand(uint64_t head) const {
+  Stand out;
+  const auto count = [&](uint64_t version, uint64_t count) {
+    (version == head && head != 0 ? out.current : out.older) += count;
+  };
+  for (const auto& [version, here] : connected) count(version, here);
+  for (const auto& [versions, here] : rejected)
+    if (versions.first == head)
+      out.rejected += here;
+    else
+      count(versions.second, here);
+  return out;
+}
 
 void Census::add(const wire::NodeRow& node, bool is_distrusting) {
   ++nodes[static_cast<size_t>(state_of(node, is_distrusting))];
+  if (node.connected) {
+    ++connected;
+    if (is_stale(node)) ++stale;
+  }
   TimeMs& oldest_ms = node.connected ? connected_vouched_ms : away_vouched_ms;
   for (const wire::NodeLedger& ledger : node.ledgers) {
+    ledgers[ledger.ledger].add(ledger, node.connected);
     if (ledger.active_version == 0) continue;
-    ++active[ledger.ledger][ledger.active_version];
     if (ledger.vouched_ms != 0 && (oldest_ms == 0 || ledger.vouched_ms < oldest_ms))
       oldest_ms = ledger.vouched_ms;
   }
@@ -55,9 +92,11 @@ std::vector<wire::NodeRow> census_page(SQLite::Database& database, const std::st
     if (row.getColumn(2).isNull()) continue;
     wire::NodeLedger& ledger = out.back().ledgers.emplace_back();
     ledger.ledger = {static_cast<uint64_t>(row.getColumn(2).getInt64()), row.getColumn(3)};
-    ledger.state = static_cast<wire::CommitState>(row.getColumn(4).getInt());
-    ledger.active_version = static_cast<uint64_t>(row.getColumn(5).getInt64());
-    ledger.vouched_ms = row.getColumn(6).getInt64();
+    ledger.version = static_cast<uint64_t>(row.getColumn(4).getInt64());
+    ledger.state = static_cast<wire::CommitState>(row.getColumn(5).getInt());
+    ledger.active_version = static_cast<uint64_t>(row.getColumn(6).getInt64());
+    ledger.freshness = static_cast<trust::FreshnessState>(row.getColumn(7).getInt());
+    ledger.vouched_ms = row.getColumn(8).getInt64();
   }
   return out;
 }

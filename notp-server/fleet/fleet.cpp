@@ -76,8 +76,9 @@ constexpr const char* kUpsertLedger =
     "active_version = iif(?10, ?6, active_version), code = ?7, message = ?8, freshness = ?11, "
     "reported_ms = ?12";
 
-constexpr const char* kActiveBefore =
-    "SELECT active_version FROM node_ledgers WHERE identity = ?1 AND zone = ?2 AND ledger = ?3";
+constexpr const char* kReportBefore =
+    "SELECT version, state, active_version FROM node_ledgers "
+    "WHERE identity = ?1 AND zone = ?2 AND ledger = ?3";
 
 constexpr const char* kLag = "UPDATE nodes SET lag_since_ms = ?2 WHERE identity = ?1";
 
@@ -359,13 +360,35 @@ Result<void> Fleet::report(const std::string& identity, const wire::Commit& comm
   return {};
 }
 
+// A node repeats its reports when it connects again.
+void Fleet::add_news(SQLite::Statement& before, const std::string& identity,
+                     const model::LedgerId& id, const PendingLedger& ledger, News& news) {
+  const bool is_rejection = ledger.last.state == wire::CommitState::kRejected;
+  if (!ledger.active_version && !is_rejection) return;
+  SQLite::bind(before, identity, static_cast<int64_t>(id.zone), id.name);
+  uint64_t version = 0, active_version = 0;
+  auto state = wire::CommitState::kStored;
+  if (before.executeStep()) {
+    version = static_cast<uint64_t>(before.getColumn(0).getInt64());
+    state = static_cast<wire::CommitState>(before.getColumn(1).getInt());
+    active_version = static_cast<uint64_t>(before.getColumn(2).getInt64());
+  }
+  before.reset();
+  if (ledger.active_version && *ledger.active_version != active_version) {
+    ++news.activations;
+    if (ledger.took_ms) news.measured.push_back({id, *ledger.active_version, *ledger.took_ms});
+  }
+  if (is_rejection && (state != ledger.last.state || version != ledger.last.version))
+    ++news.rejections;
+}
+
 Result<void> Fleet::write(const Pending& pending) {
   std::vector<std::string> forgotten;
-  std::vector<TimeMs> took_ms;
+  News news;
   NOTP_TRY(sqlite_try("cannot write the fleet database", [&] {
     SQLite::Transaction transaction(*database_);
     SQLite::Statement nodes(*database_, kUpsertNode);
-    SQLite::Statement before(*database_, kActiveBefore);
+    SQLite::Statement before(*database_, kReportBefore);
     SQLite::Statement ledgers(*database_, kUpsertLedger);
     SQLite::Statement attestations(*database_, kAttestation);
     SQLite::Statement lags(*database_, kLag);
@@ -381,15 +404,7 @@ Result<void> Fleet::write(const Pending& pending) {
       }
       if (node.subscriptions) keep_subscriptions(*database_, identity, *node.subscriptions);
       for (const auto& [id, ledger] : node.ledgers) {
-        if (ledger.took_ms) {
-          // A node repeats what is active when it connects again.
-          SQLite::bind(before, identity, static_cast<int64_t>(id.zone), id.name);
-          const bool is_known =
-              before.executeStep() &&
-              static_cast<uint64_t>(before.getColumn(0).getInt64()) == ledger.active_version;
-          if (!is_known) took_ms.push_back(*ledger.took_ms);
-          before.reset();
-        }
+        add_news(before, identity, id, ledger, news);
         SQLite::bind(
             ledgers, identity, static_cast<int64_t>(id.zone), id.name,
             static_cast<int64_t>(ledger.last.version), static_cast<int>(ledger.last.state),
@@ -415,7 +430,7 @@ Result<void> Fleet::write(const Pending& pending) {
     transaction.commit();
   }));
   forget_lags(forgotten);
-  measures_.activated(took_ms);
+  measures_.written(news);
   return {};
 }
 

@@ -20,7 +20,8 @@
 
 namespace SQLite {
 class Database;
-}
+class Statement;
+}  // namespace SQLite
 
 namespace notp::fleet {
 
@@ -90,8 +91,9 @@ class Fleet {
 
   // Counts the nodes from now on, and tells `activated` how long releases took: once for each node
   // and release, after the report is written, on the owner's thread. Two releases that a node
-  // activates within kFlushMs count once. Before the first report.
-  void measure(std::function<void(TimeMs took_ms)> activated);
+  // activates within kFlushMs count once. Before the first report. Another call may
+  // follow, with `activated` where the first had none.
+  void measure(std::function<void(TimeMs took_ms)> activated = {});
   Measures& measures() { return measures_; }
 
   // Nodes by identity, after `after`, with all reports so far; head_version is left 0, `freshness`
@@ -154,6 +156,9 @@ class Fleet {
   void conclude(const Result<void>& written, Pending batch, const Requests& requests)
       NOTP_REQUIRES(mutex_);
   Result<void> write(const Pending& pending);
+  // Adds what this report says for the first time; `before` asks for the one before.
+  static void add_news(SQLite::Statement& before, const std::string& identity,
+                       const model::LedgerId& id, const PendingLedger& ledger, News& news);
   void take_back(Pending unwritten) NOTP_REQUIRES(mutex_);
   Result<PendingNode*> pending_node(const std::string& identity) NOTP_REQUIRES(mutex_);
   void keep_attestation(const std::string& identity, const model::LedgerId& ledger,

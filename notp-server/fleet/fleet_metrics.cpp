@@ -64,8 +64,8 @@ void add_releases(MetricFamilies& out, const Census& census, const Heads& heads,
   uint64_t others = 0;
   bool has_others = false;
   for (const auto& [ledger, head] : heads) {
-    const auto found = census.active.find(ledger);
-    const auto& versions = found == census.active.end() ? kNone : found->second;
+    const auto found = census.ledgers.find(ledger);
+    const auto& versions = found == census.ledgers.end() ? kNone : found->second.active;
     if (const std::string name = ledger.text(); ledgers.is_own(name)) {
       newest.push_back({{{"ledger", name}}, static_cast<double>(head)});
       add_versions(active, name, head, versions);

@@ -6,7 +6,7 @@ namespace notp::fleet {
 
 void Measures::begin(std::function<void(TimeMs)> activated) {
   const MutexLock lock(mutex_);
-  activated_ = std::move(activated);
+  if (activated) activated_ = std::move(activated);
   has_begun_ = true;
 }
 
@@ -29,14 +29,23 @@ std::optional<TimeMs> Measures::took_ms(const std::string& node, const wire::Com
   return activations_.took_ms(node, active.ledger, active.version, now_ms);
 }
 
-void Measures::activated(const std::vector<TimeMs>& took_ms) const {
+void Measures::written(const News& news) {
+  activation_count_ += news.activations;
+  rejection_count_ += news.rejections;
   std::function<void(TimeMs)> tell;
   {
     const MutexLock lock(mutex_);
+    for (const News::Activation& each : news.measured)
+      activations_.took(each.ledger, each.version, each.took_ms);
     tell = activated_;
   }
   if (tell)
-    for (const TimeMs took : took_ms) tell(took);
+    for (const News::Activation& each : news.measured) tell(each.took_ms);
+}
+
+Activations::Times Measures::times(const model::LedgerId& ledger, uint64_t version) const {
+  const MutexLock lock(mutex_);
+  return activations_.times(ledger, version);
 }
 
 bool Measures::changed() {

@@ -1,6 +1,7 @@
 // What a fleet measures of its nodes: how they are, and how long releases take to them.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -14,6 +15,18 @@
 
 namespace notp::fleet {
 
+// What nodes reported for the first time, and what is written.
+struct News {
+  struct Activation {
+    model::LedgerId ledger;
+    uint64_t version = 0;
+    TimeMs took_ms = 0;
+  };
+
+  uint64_t activations = 0, rejections = 0;
+  std::vector<Activation> measured;  // of the activations
+};
+
 // Thread-safe; a count is made by one thread. The nodes are counted a page at a time, at most one
 // each kPageMs, so that the database is held for some milliseconds: 100,000 nodes take 20 s. A
 // count is repeated while anything changes.
@@ -23,7 +36,7 @@ class Measures {
   static constexpr size_t kPageNodes = 1'000;
   static constexpr int64_t kPageMs = 200;
 
-  // Counts from now on, and tells `activated` how long releases took.
+  // Counts from now on, and tells `activated`, unless it is empty, how long releases took.
   void begin(std::function<void(TimeMs took_ms)> activated);
 
   // As in Activations.
@@ -31,8 +44,12 @@ class Measures {
   void seen(const std::string& node, bool connected, TimeMs now_ms);
   std::optional<TimeMs> took_ms(const std::string& node, const wire::Commit& active,
                                 TimeMs now_ms) const;
-  // Nodes have made releases active, and it is written.
-  void activated(const std::vector<TimeMs>& took_ms) const;
+  void written(const News& news);
+  Activations::Times times(const model::LedgerId& ledger, uint64_t version) const;
+  // Since the start. A release that a node activates or rejects counts once, also when the node
+  // repeats it; of several within Fleet::kFlushMs the last one counts.
+  uint64_t activations() const { return activation_count_; }
+  uint64_t rejections() const { return rejection_count_; }
 
   // Anything that is counted has changed. Returns whether a count is due that was not due before.
   bool changed();
@@ -59,6 +76,7 @@ class Measures {
   };
 
   Count count_;  // used by the counting thread alone
+  std::atomic<uint64_t> activation_count_ = 0, rejection_count_ = 0;
 
   mutable Mutex mutex_;
   Activations activations_ NOTP_GUARDED_BY(mutex_);

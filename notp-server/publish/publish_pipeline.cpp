@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/limits.hpp"
+#include "notp-server/publish/rebuilt_content.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/model/validate.hpp"
 
@@ -24,20 +25,29 @@ Error moved_head(const model::LedgerId& ledger, const registry::ReleaseInfoPtr& 
       {}};
 }
 
+// In the context of an error of MayPublish: the head has not moved.
+constexpr const char* kHeldUp = "held_up";
+
+bool is_held_up(const Error& error) {
+  return std::ranges::any_of(error.context,
+                             [](const auto& entry) { return entry.first == kHeldUp; });
+}
+
 }  // namespace
 
 PublishPipeline::PublishPipeline(registry::Registry& registry, PendingStore& waiting,
                                  RootSource root, const AtomicShared<authz::RightsTable>& rights,
                                  rego::ModelChecker& engine, model::BuiltinGrants builtins,
                                  const authz::DenyList* denied,
-                                 Neighbours::SubscribedTogether subscribed)
+                                 Neighbours::SubscribedTogether subscribed, MayPublish may_publish)
     : registry_(registry),
       waiting_(waiting),
       root_(std::move(root)),
       engine_(engine),
       builtins_(std::move(builtins)),
       denied_(denied),
-      neighbours_(registry, rights, engine, builtins_, std::move(subscribed)) {
+      neighbours_(registry, rights, engine, builtins_, std::move(subscribed)),
+      may_publish_(std::move(may_publish)) {
   drop_moved(std::nullopt);
 }
 
@@ -58,7 +68,8 @@ PublishOutcome PublishPipeline::outcome_of(Result<registry::SnapshotPtr> done,
                                            const model::LedgerId& ledger,
                                            wire::PublishResult result) {
   PublishOutcome outcome{std::move(result), nullptr};
-  const bool conflict = !done && done.error().code == ErrorCode::kConflict;
+  const bool conflict =
+      !done && done.error().code == ErrorCode::kConflict && !is_held_up(done.error());
   if (conflict || (done && *done)) drop_moved(ledger);
   if (done && *done) {
     outcome.published = *std::move(done);
@@ -82,6 +93,7 @@ PublishOutcome PublishPipeline::outcome_of(Result<registry::SnapshotPtr> done,
 Result<PublishPipeline::PublishJob> PublishPipeline::begin(PublishAttempt attempt) const {
   const wire::Publish& publish = attempt.publish;
   if (auto damage = registry_.damage(publish.ledger)) return std::unexpected(*std::move(damage));
+  NOTP_TRY(check_may_publish(publish.ledger));
   registry::SnapshotPtr base;
   if (publish.base) {
     NOTP_ASSIGN(base, registry_.snapshot(publish.ledger, publish.base->version));
@@ -103,7 +115,15 @@ Result<PublishPipeline::PublishJob> PublishPipeline::begin(PublishAttempt attemp
                     attempt.publisher.text(),
                     std::move(base),
                     attempt.now_ms,
-                    std::move(attempt.publisher)};
+                    std::move(attempt.publisher),
+                    attempt.span};
+}
+
+Result<void> PublishPipeline::check_may_publish(const model::LedgerId& ledger) const {
+  if (!may_publish_) return {};
+  auto may = may_publish_(ledger);
+  if (!may) return std::unexpected(std::move(may).error().with(kHeldUp, ledger.text()));
+  return {};
 }
 
 Result<registry::SnapshotPtr> PublishPipeline::publish_verified(const PublishJob& job,
@@ -116,13 +136,19 @@ Result<registry::SnapshotPtr> PublishPipeline::publish_verified(const PublishJob
   if (head && verified.ref.release_hash == head->ref.release_hash)
     return registry_.snapshot(publish.ledger, head->release.version);
   NOTP_ASSIGN(model::ModelContent content, validate_content(job, verified.release(), head, result));
-  return registry_.publish(registry::NewRelease{.ref = verified.ref,
-                                                .expected_head_hash = publish.expected_head_hash,
-                                                .release = verified.release(),
-                                                .envelope = verified.envelope,
-                                                .content = std::move(content),
-                                                .publisher = job.publisher,
-                                                .message = publish.message});
+  // A validation takes long, and nodes speak meanwhile.
+  NOTP_TRY(check_may_publish(publish.ledger));
+  Span storing = child_of(job.span, "store");
+  auto stored =
+      registry_.publish(registry::NewRelease{.ref = verified.ref,
+                                             .expected_head_hash = publish.expected_head_hash,
+                                             .release = verified.release(),
+                                             .envelope = verified.envelope,
+                                             .content = std::move(content),
+                                             .publisher = job.publisher,
+                                             .message = publish.message});
+  storing.end_with(stored);
+  return stored;
 }
 
 // A stale expectation is reported as such, not as a forged release: if the head has moved, the
@@ -154,33 +180,15 @@ Result<model::ModelContent> PublishPipeline::validate_content(const PublishJob& 
     return fail(ErrorCode::kConflict,
                 fmt::format("{}: the signed release is v{}, the next one here is v{}",
                             publish.ledger.text(), release.version, next));
-  NOTP_ASSIGN(model::ModelContent content, rebuild(job, release));
-  NOTP_TRY(check_model(job, content, release, result));
-  NOTP_TRY(check_neighbours(publish, content, release, result));
-  return content;
-}
-
-Result<model::ModelContent> PublishPipeline::rebuild(const PublishJob& job,
-                                                     const trust::Release& release) const {
-  const registry::SnapshotPtr& base = job.base;
-  std::optional<delta::ReleaseContent> side;
-  if (base) side = base->side();
-  NOTP_ASSIGN(delta::AppliedArtifact applied,
-              delta::apply_artifact(job.artifact, side ? &*side : nullptr,
-                                    {release.total_bytes, release.file_count}));
-  if (applied.tree->content_root() != release.content_root ||
-      applied.tree->total_bytes() != release.total_bytes ||
-      applied.tree->files().size() != release.file_count)
-    return fail(ErrorCode::kContentRoot,
-                fmt::format("{} v{}: the content sent is not the content signed",
-                            release.ledger.text(), release.version));
-  model::ModelContent content{std::move(applied.tree), std::move(applied.new_blobs)};
-  for (const auto& [path, file] : content.tree->files()) {
-    if (content.blobs.contains(file.hash)) continue;
-    if (!base) return fail(ErrorCode::kArtifact, path + " came without its content");
-    content.blobs[file.hash] = base->content.blobs.at(file.hash);
-  }
-  return content;
+  Span validating = child_of(job.span, "validate");
+  auto valid = [&]() -> Result<model::ModelContent> {
+    NOTP_ASSIGN(model::ModelContent content, rebuild_content(job.artifact, job.base, release));
+    NOTP_TRY(check_model(job, content, release, result));
+    NOTP_TRY(check_neighbours(publish, content, release, result));
+    return content;
+  }();
+  validating.end_with(valid);
+  return valid;
 }
 
 Result<void> PublishPipeline::check_model(const PublishJob& job, const model::ModelContent& content,

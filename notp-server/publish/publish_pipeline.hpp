@@ -9,6 +9,7 @@
 
 #include "common/atomic_shared.hpp"
 #include "common/mutex.hpp"
+#include "common/telemetry/span.hpp"
 #include "notp-server/authz/deny_list.hpp"
 #include "notp-server/authz/rights.hpp"
 #include "notp-server/publish/neighbours.hpp"
@@ -28,6 +29,7 @@ struct PublishAttempt {
   Bytes artifact;
   session::Identity publisher;
   TimeMs now_ms = 0;
+  const Span* span = nullptr;  // of the publish, for the spans of its steps; null: none
 };
 
 // With code 0 the release is published or pending: if pending, `published` is null and
@@ -42,13 +44,17 @@ class PublishPipeline {
  public:
   // Returns the newest root, never null. Thread-safe.
   using RootSource = std::function<std::shared_ptr<const trust::Root>()>;
+  // kConflict: nothing may be published to the ledger now, although its head has not moved. Called
+  // more than once for a publish; from memory. Thread-safe.
+  using MayPublish = std::function<Result<void>(const model::LedgerId&)>;
 
   // Drops pending releases whose expected head is no longer their ledger's head. A release of
-  // `denied`'s ledger (null: there is none) must be a valid deny list in addition.
+  // `denied`'s ledger (null: there is none) must be a valid deny list in addition. Without
+  // `may_publish` nothing is held up.
   PublishPipeline(registry::Registry& registry, PendingStore& waiting, RootSource root,
                   const AtomicShared<authz::RightsTable>& rights, rego::ModelChecker& engine,
                   model::BuiltinGrants builtins = {}, const authz::DenyList* denied = nullptr,
-                  Neighbours::SubscribedTogether subscribed = {});
+                  Neighbours::SubscribedTogether subscribed = {}, MayPublish may_publish = {});
 
   // Checks in this order: envelope and signatures, expected head, version and predecessor, content
   // against the signed root, validity of the model together with those that it uses, neighbours,
@@ -99,11 +105,13 @@ class PublishPipeline {
     // The identity that must be allowed to read what the release uses; nullopt: this was checked
     // when the release became pending.
     std::optional<session::Identity> reader = {};
+    const Span* span = nullptr;  // as in the attempt
   };
 
   PublishOutcome outcome_of(Result<registry::SnapshotPtr> done, const model::LedgerId& ledger,
                             wire::PublishResult result);
   Result<PublishJob> begin(PublishAttempt attempt) const;
+  Result<void> check_may_publish(const model::LedgerId& ledger) const;
   // The steps for a release with enough signatures.
   Result<registry::SnapshotPtr> publish_verified(const PublishJob& job,
                                                  wire::PublishResult& result);
@@ -113,7 +121,6 @@ class PublishPipeline {
   Result<model::ModelContent> validate_content(const PublishJob& job, const trust::Release& release,
                                                const registry::ReleaseInfoPtr& head,
                                                wire::PublishResult& result) const;
-  Result<model::ModelContent> rebuild(const PublishJob& job, const trust::Release& release) const;
   Result<void> check_model(const PublishJob& job, const model::ModelContent& content,
                            const trust::Release& release, wire::PublishResult& result) const;
   Result<void> check_neighbours(const wire::Publish& publish, const model::ModelContent& content,
@@ -139,6 +146,7 @@ class PublishPipeline {
   const model::BuiltinGrants builtins_;
   const authz::DenyList* const denied_;
   const Neighbours neighbours_;
+  const MayPublish may_publish_;
   mutable ValidatedDocuments documents_;
   // Held from reading pending releases, or the head they wait for, until the change is durable.
   Mutex waiting_mutex_;

@@ -153,7 +153,10 @@ Result<registry::SnapshotPtr> PublishPipeline::publish_if_complete(const model::
 
 PublishOutcome PublishPipeline::cosign(const wire::Cosign& cosign, TimeMs now_ms) {
   wire::PublishResult result;
-  auto done = add_signature(cosign, now_ms, result);
+  auto done = [&]() -> Result<registry::SnapshotPtr> {
+    NOTP_TRY(check_may_publish(cosign.ledger));
+    return add_signature(cosign, now_ms, result);
+  }();
   return outcome_of(std::move(done), cosign.ledger, std::move(result));
 }
 

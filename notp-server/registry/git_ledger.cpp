@@ -39,6 +39,7 @@ Result<void> check_follows(const NewRelease& release, const ReleaseInfoPtr& head
   if (release.expected_head_hash != (head ? head->ref.release_hash : Hash{}))
     return conflict(release.ref.ledger, head);
   const uint64_t next = head ? head->release.version + 1 : 1;
+  if (release.follows_gap && release.release.version > next) return {};
   if (release.release.version != next ||
       release.release.previous_hash != release.expected_head_hash)
     return fail(ErrorCode::kStatement,
@@ -61,6 +62,14 @@ Result<SnapshotPtr> make_snapshot(const ReleaseInfo& info, model::ModelContent c
                info.commit});
 }
 
+uint64_t version_of(const ReleaseInfoPtr& info) { return info->release.version; }
+
+// Where the release with this version is, or would be.
+size_t place_of(const std::vector<ReleaseInfoPtr>& releases, uint64_t version) {
+  return static_cast<size_t>(std::ranges::lower_bound(releases, version, {}, version_of) -
+                             releases.begin());
+}
+
 ReleaseInfo info_of(const Snapshot& snapshot) {
   return {snapshot.ref,
           snapshot.release,
@@ -77,6 +86,7 @@ GitLedger::GitLedger(model::LedgerId id, std::filesystem::path folder, SnapshotM
     : id_(std::move(id)), folder_(std::move(folder)), memory_(memory) {}
 
 Result<void> GitLedger::load() {
+  const MutexLock publishing(publish_mutex_);
   auto read = read_repository();
   if (!read) {
     const WriterLock lock(state_mutex_);
@@ -98,14 +108,15 @@ Result<void> GitLedger::read_repository() {
   if (!is_read_only) NOTP_TRY(clear_leftovers(folder_));
   NOTP_ASSIGN(const OpenRepository repository, open_repository(folder_));
   NOTP_ASSIGN(StoredHistory history, read_history(repository, id_));
-  const uint64_t head = history.releases.size();
+  const uint64_t head = history.releases.empty() ? 0 : history.releases.back().release.version;
+  const uint64_t unfinished = history.unfinished_version;
   // Without main, an unfinished first publish cannot be distinguished from a lost main: the tag
   // stays for the operator, and a retry replaces it.
-  if (history.unfinished_tag && head > 0 && !is_read_only)
-    NOTP_TRY(remove_tag(repository, head + 1));
-  if (history.unfinished_tag)
+  if (unfinished != 0 && head > 0 && !is_read_only) NOTP_TRY(remove_tag(repository, unfinished));
+  unfinished_version_ = head > 0 ? 0 : unfinished;
+  if (unfinished != 0)
     log::warn("unfinished_publish_dropped",
-              {{"ledger", id_.text()}, {"version", head + 1}, {"head", head}});
+              {{"ledger", id_.text()}, {"version", unfinished}, {"head", head}});
   const WriterLock lock(state_mutex_);
   releases_.clear();
   withdrawn_.clear();
@@ -129,12 +140,17 @@ ReleaseInfoPtr GitLedger::head() const {
 Result<ReleaseInfoPtr> GitLedger::info(uint64_t version) const {
   const ReaderLock lock(state_mutex_);
   if (damage_) return std::unexpected(*damage_);
-  if (version == 0 || version > releases_.size())
-    return fail(ErrorCode::kNotFound, releases_.empty()
-                                          ? fmt::format("there is no ledger {}", id_.text())
-                                          : fmt::format("{} has no v{}; its head is v{}",
-                                                        id_.text(), version, releases_.size()));
-  return releases_[version - 1];
+  if (releases_.empty())
+    return fail(ErrorCode::kNotFound, fmt::format("there is no ledger {}", id_.text()));
+  const size_t place = place_of(releases_, version);
+  if (place < releases_.size() && version_of(releases_[place]) == version) return releases_[place];
+  const uint64_t head = version_of(releases_.back());
+  if (version == 0 || version > head)
+    return fail(ErrorCode::kNotFound,
+                fmt::format("{} has no v{}; its head is v{}", id_.text(), version, head));
+  return fail(ErrorCode::kNotFound,
+              fmt::format("{} v{} is lost: when this registry was recovered, no node held it",
+                          id_.text(), version));
 }
 
 Result<std::vector<ReleaseInfoPtr>> GitLedger::history(uint64_t below_version,
@@ -146,7 +162,7 @@ Result<std::vector<ReleaseInfoPtr>> GitLedger::history(uint64_t below_version,
     if (releases_.empty())
       return fail(ErrorCode::kNotFound, fmt::format("there is no ledger {}", id_.text()));
     size_t end = releases_.size();
-    if (below_version != 0) end = std::min<uint64_t>(end, below_version - 1);
+    if (below_version != 0) end = place_of(releases_, below_version);
     for (; end > 0 && rows.size() < std::min(rows_max, limits::kQueryRowsMax); --end)
       rows.push_back(releases_[end - 1]);
   }
@@ -155,7 +171,7 @@ Result<std::vector<ReleaseInfoPtr>> GitLedger::history(uint64_t below_version,
 
 uint64_t GitLedger::newest() const {
   const ReaderLock lock(state_mutex_);
-  return releases_.size();
+  return releases_.empty() ? 0 : version_of(releases_.back());
 }
 
 Result<SnapshotPtr> GitLedger::snapshot(uint64_t version) {
@@ -219,6 +235,10 @@ Result<SnapshotPtr> GitLedger::publish(NewRelease release) {
   NOTP_ASSIGN(release.message, stored_message(release.message, release.release.version));
   share_content(release.content);
   NOTP_ASSIGN(const OpenRepository repository, open_or_create());
+  // One that a publish before left, and that is not this one.
+  if (unfinished_version_ != 0 && unfinished_version_ != release.release.version)
+    NOTP_TRY(remove_tag(repository, unfinished_version_));
+  unfinished_version_ = 0;
   std::optional<GitId> parent;
   if (current) {
     NOTP_ASSIGN(parent, git_id_from_hex(current->commit));
@@ -258,9 +278,10 @@ Result<ReleaseInfoPtr> GitLedger::withdraw(uint64_t version, const Withdrawal& w
   ReleaseInfo marked = *known;
   marked.withdrawn = withdrawal.text();
   const WriterLock state(state_mutex_);
-  releases_[version - 1] = std::make_shared<const ReleaseInfo>(std::move(marked));
-  withdrawn_.emplace(version, releases_[version - 1]->ref.release_hash);
-  return releases_[version - 1];
+  ReleaseInfoPtr& release = releases_[place_of(releases_, version)];
+  release = std::make_shared<const ReleaseInfo>(std::move(marked));
+  withdrawn_.emplace(version, release->ref.release_hash);
+  return release;
 }
 
 std::vector<Hash> GitLedger::withdrawn() const {

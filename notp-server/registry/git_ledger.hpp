@@ -42,7 +42,7 @@ class GitLedger {
   std::vector<Hash> withdrawn() const;
 
  private:
-  Result<void> read_repository();
+  Result<void> read_repository() NOTP_REQUIRES(publish_mutex_);
   // Call it before a write: checks that the ledger is not damaged, and rereads what a failed write
   // left.
   Result<void> prepare_write() NOTP_REQUIRES(publish_mutex_);
@@ -59,6 +59,8 @@ class GitLedger {
   Mutex publish_mutex_;
   // A failed write may have moved a reference.
   bool reread_ NOTP_GUARDED_BY(publish_mutex_) = false;
+  // A tag above main that a crash left, while there is no main; 0: none.
+  uint64_t unfinished_version_ NOTP_GUARDED_BY(publish_mutex_) = 0;
   // Git's folders of the head, once this process has written it.
   GitIds head_trees_ NOTP_GUARDED_BY(publish_mutex_);
   GitLargeBlobs large_blobs_ NOTP_GUARDED_BY(publish_mutex_);
@@ -67,7 +69,7 @@ class GitLedger {
 
   mutable SharedMutex state_mutex_;
   std::optional<Error> damage_ NOTP_GUARDED_BY(state_mutex_);
-  std::vector<ReleaseInfoPtr> releases_ NOTP_GUARDED_BY(state_mutex_);  // [version - 1]
+  std::vector<ReleaseInfoPtr> releases_ NOTP_GUARDED_BY(state_mutex_);  // ascending by version
   std::map<uint64_t, Hash> withdrawn_ NOTP_GUARDED_BY(state_mutex_);    // by version
 };
 

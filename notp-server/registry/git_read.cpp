@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
 #include <set>
 
 #include "common/limits.hpp"
@@ -117,18 +120,27 @@ Result<void> read_commit(const git_commit* commit, ReleaseInfo& info) {
   return {};
 }
 
+bool has_parent(const git_commit* commit, const std::optional<std::string>& parent) {
+  const unsigned parents = git_commit_parentcount(commit);
+  return parent ? parents == 1 && git_hex(git_id(*git_commit_parent_id(commit, 0))) == *parent
+                : parents == 0;
+}
+
+// Releases between the two that were lost have no commit; of others only the tag can be missing.
 Result<void> check_chain(const git_commit* commit, const ReleaseInfo& info,
                          const ReleaseInfo* previous) {
+  const uint64_t next = previous ? previous->release.version + 1 : 1;
+  const bool follows_gap = info.release.version != next;
   const Hash expected = previous ? previous->ref.release_hash : Hash{};
-  if (info.release.previous_hash != expected)
+  if (!follows_gap && info.release.previous_hash != expected)
     return fail(ErrorCode::kCorrupt, "the release does not follow the one before it");
-  const unsigned parents = git_commit_parentcount(commit);
-  const bool follows =
-      previous
-          ? parents == 1 && git_hex(git_id(*git_commit_parent_id(commit, 0))) == previous->commit
-          : parents == 0;
-  if (!follows) return fail(ErrorCode::kCorrupt, "its commit does not follow the one before it");
-  return {};
+  if (has_parent(commit, previous ? std::optional(previous->commit) : std::nullopt)) return {};
+  return fail(ErrorCode::kCorrupt,
+              follows_gap
+                  ? fmt::format("its commit follows another one than that of the tag before it: is "
+                                "the tag v{} lost?",
+                                info.release.version - 1)
+                  : "its commit does not follow the one before it");
 }
 
 Result<ReleaseInfo> read_release(const OpenRepository& repository, const model::LedgerId& ledger,
@@ -153,8 +165,11 @@ Result<void> read_withdrawals(const OpenRepository& repository,
     const auto wrong = [&](std::string_view what) {
       return corrupt(repository, fmt::format("tag withdrawn/v{}: {}", version, what));
     };
-    if (version > releases.size()) return wrong("there is no such release");
-    ReleaseInfo& release = releases[version - 1];
+    const auto found = std::ranges::lower_bound(
+        releases, version, {}, [](const ReleaseInfo& release) { return release.release.version; });
+    if (found == releases.end() || found->release.version != version)
+      return wrong("there is no such release");
+    ReleaseInfo& release = *found;
     NOTP_ASSIGN(const GitTagPtr tag, find_tag(repository, withdrawn_ref(version)));
     if (git_hex(git_id(*git_tag_target_id(tag.get()))) != release.commit)
       return wrong("it names another commit than v" + std::to_string(version));
@@ -174,6 +189,26 @@ Result<uint64_t> head_version(const OpenRepository& repository) {
   auto text = parse_commit_text(git_commit_message(commit.get()));
   if (!text) return corrupt(repository, "main: " + text.error().message);
   return text->version;
+}
+
+// The version of the tag above the head that an unfinished publish left; 0: there is none. A tag
+// further above main than the next version is one of a publish that follows a gap.
+Result<uint64_t> unfinished_version(const OpenRepository& repository,
+                                    const std::set<uint64_t>& tagged, uint64_t head,
+                                    const std::optional<GitId>& main) {
+  const auto above = tagged.upper_bound(head);
+  if (above == tagged.end()) return 0;
+  const auto too_high = [&] {
+    return corrupt(repository,
+                   fmt::format("it has a tag v{} but main is at v{}", *tagged.rbegin(), head));
+  };
+  if (std::next(above) != tagged.end()) return too_high();
+  if (*above == head + 1) return *above;
+  NOTP_ASSIGN(const GitTagPtr tag, find_tag(repository, tag_ref(*above)));
+  NOTP_ASSIGN(const GitCommitPtr commit, find_commit(repository, *git_tag_target_id(tag.get())));
+  if (!has_parent(commit.get(), main ? std::optional(git_hex(*main)) : std::nullopt))
+    return too_high();
+  return *above;
 }
 
 // Walks a Git tree into files, reading what is not in memory.
@@ -256,18 +291,16 @@ class ContentReader {
 Result<StoredHistory> read_history(const OpenRepository& repository,
                                    const model::LedgerId& ledger) {
   NOTP_ASSIGN(const uint64_t head, head_version(repository));
+  NOTP_ASSIGN(const std::optional<GitId> main, read_main(repository));
   NOTP_ASSIGN(const std::set<uint64_t> tagged, tagged_versions(repository, tag_ref));
-  if (!tagged.empty() && *tagged.rbegin() > head + 1)
-    return corrupt(repository,
-                   fmt::format("it has a tag v{} but main is at v{}", *tagged.rbegin(), head));
   StoredHistory history;
-  history.unfinished_tag = tagged.contains(head + 1);
-  for (uint64_t version = 1; version <= head; ++version) {
+  NOTP_ASSIGN(history.unfinished_version, unfinished_version(repository, tagged, head, main));
+  for (const uint64_t version : tagged) {
+    if (version > head) break;
     const ReleaseInfo* previous = history.releases.empty() ? nullptr : &history.releases.back();
     NOTP_ASSIGN(ReleaseInfo info, read_release(repository, ledger, version, previous));
     history.releases.push_back(std::move(info));
   }
-  NOTP_ASSIGN(const std::optional<GitId> main, read_main(repository));
   if (main && (history.releases.empty() || history.releases.back().commit != git_hex(*main)))
     return corrupt(repository, fmt::format("main and the tag v{} name different commits", head));
   NOTP_TRY(read_withdrawals(repository, history.releases));

@@ -44,6 +44,9 @@ struct NewRelease {
   model::ModelContent content;
   std::string publisher;
   std::string message;
+  // Releases between the head and this one are lost for good: its version need not be the next one,
+  // and its `previous` is not compared then.
+  bool follows_gap = false;
 };
 
 // A ledger that exists and cannot be served.
@@ -66,7 +69,7 @@ class Registry {
   virtual std::optional<Error> damage(const model::LedgerId& ledger) const = 0;
   // The newest release's facts, from memory. null: no such ledger, no release yet, or damaged.
   virtual ReleaseInfoPtr head(const model::LedgerId& ledger) const = 0;
-  // Any release's facts, from memory. kNotFound.
+  // Any release's facts, from memory. kNotFound, also for one that is lost.
   virtual Result<ReleaseInfoPtr> info(const model::LedgerId& ledger, uint64_t version) const = 0;
   // A release with its content: from memory, or from Git. kNotFound, kCorrupt.
   virtual Result<SnapshotPtr> snapshot(const model::LedgerId& ledger, uint64_t version) = 0;
@@ -75,12 +78,13 @@ class Registry {
   // caller that needs the head's tree requests the head's snapshot first.
   virtual std::vector<std::pair<uint64_t, model::TreePtr>> recent_trees(
       const model::LedgerId& ledger) const = 0;
-  // Newest first, versions below `below_version` (0: from the head).
+  // Newest first, versions below `below_version` (0: from the head). Lost releases have no row.
   virtual Result<std::vector<ReleaseInfoPtr>> history(const model::LedgerId& ledger,
                                                       uint64_t below_version,
                                                       size_t rows_max) const = 0;
   // Stores a release that has been verified and validated. Durable when it returns. kConflict when
-  // the head is not `expected_head_hash`; a failure or a crash leaves nothing behind.
+  // the head is not `expected_head_hash`; a failure or a crash leaves nothing behind. kStatement
+  // when it does not follow the head.
   virtual Result<SnapshotPtr> publish(NewRelease release) = 0;
   // Marks a release as one that must no longer be used for decisions. Durable when it returns. The
   // release stays in place, even as the head; only a new release supersedes it. A release that is

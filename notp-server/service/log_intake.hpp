@@ -29,6 +29,7 @@ class RegistryLogIntake final : public serve::LogIntake {
   // Answers everything that waits, and takes nothing any more. Blocking, for a commit at most; the
   // I/O threads must still run.
   void stop() { writer_.stop(); }
+  const audit::IntakeCounters& counters() const { return writer_.counters(); }
 
  private:
   audit::LogWriter& writer_;

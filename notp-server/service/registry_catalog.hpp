@@ -31,6 +31,11 @@ class RegistryCatalog final : public session::Catalog, public session::TargetSou
     return info ? std::optional((*info)->ref) : std::nullopt;
   }
 
+  std::optional<trust::ReleaseRef> newest(const model::LedgerId& ledger) const override {
+    const auto info = registry_.head(ledger);
+    return info ? std::optional(info->ref) : std::nullopt;
+  }
+
   std::optional<trust::ReleaseRef> pending(const model::LedgerId& ledger, uint64_t version,
                                            const Hash& hash) const override {
     return pipeline_.pending_entry(ledger, version, hash);

@@ -36,6 +36,7 @@ void RegistryPeers::admitted(const serve::PeerPtr& peer) {
 
 void RegistryPeers::greeted(const serve::Peer& peer, const session::server_event::Greeted& event) {
   if (!is_node(peer)) return;
+  parts_.recovery.heard(peer.name);
   auto seen = parts_.fleet.node_seen(peer.name, event.user_agent, true, read_clock().wall_ms);
   if (seen) seen = parts_.fleet.subscribed(peer.name, event.ledgers);
   log_unless(seen);

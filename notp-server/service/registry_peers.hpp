@@ -6,6 +6,7 @@
 #include "notp-server/authz/rights.hpp"
 #include "notp-server/enroll/enrollment.hpp"
 #include "notp-server/fleet/fleet.hpp"
+#include "notp-server/recovery/recovery.hpp"
 #include "protocol/serve/fair_lane.hpp"
 #include "protocol/serve/session_services.hpp"
 
@@ -15,6 +16,7 @@ namespace notp::service {
 struct RegistryPeersParts {
   const AtomicShared<authz::RightsTable>& rights;
   fleet::Fleet& fleet;
+  recovery::Recovery& recovery;
   serve::FairLane& orders;                   // where keys are written to disk
   const authz::DenyList* denied = nullptr;   // null: none is configured
   enroll::Enrollment* enrollment = nullptr;  // null: nodes cannot join or renew here

@@ -106,6 +106,14 @@ Result<wire::LedgersPage> RequestHandler::on(const wire::LedgersRequest& query,
   return out;
 }
 
+Result<wire::RegistryStatus> RequestHandler::on(const wire::StatusRequest& query,
+                                                const Caller& caller, Effects&) {
+  NOTP_ASSIGN(wire::RegistryStatus out,
+              status_of(parts_.registry, parts_.fleet, parts_.totals(), query, caller.now_ms));
+  out.started_ms = started_ms_;
+  return out;
+}
+
 // --- trust
 
 Result<wire::RootsPage> RequestHandler::on(const wire::RootsRequest& query, const Caller&,
@@ -119,6 +127,7 @@ Result<wire::RootsPage> RequestHandler::on(const wire::RootsRequest& query, cons
 
 Result<wire::Done> RequestHandler::on(const wire::PublishRoot& order, const Caller& caller,
                                       Effects& effects) {
+  NOTP_TRY(parts_.recovery.may_publish_root());
   NOTP_ASSIGN(const auto root, parts_.roots.publish(order.envelope, caller.now_ms));
   log::info("root_published", {{"identity", caller.identity.text()},
                                {"root_version", root->version},
@@ -150,6 +159,18 @@ Result<wire::TrustRow> RequestHandler::on(const wire::TrustRequest&, const Calle
     row.freshness_interval_ms = static_cast<uint64_t>(parts_.freshness.interval_ms());
   row.enroll_address = parts_.facts.enroll_address;
   return row;
+}
+
+// --- recovery
+
+Result<wire::RecoveryStatus> RequestHandler::on(const wire::RecoveryRequest& query, const Caller&,
+                                                Effects&) {
+  return parts_.recovery.status(query);
+}
+
+Result<wire::Done> RequestHandler::on(const wire::Recover& order, const Caller& caller, Effects&) {
+  NOTP_TRY(parts_.recovery.recover(order, caller.identity.text()));
+  return wire::Done{};
 }
 
 // --- pending releases

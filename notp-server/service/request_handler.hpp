@@ -1,6 +1,7 @@
 // Handles authorised requests: reads and admin commands.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -10,7 +11,9 @@
 #include "notp-server/enroll/enrollment.hpp"
 #include "notp-server/fleet/fleet.hpp"
 #include "notp-server/publish/publish_pipeline.hpp"
+#include "notp-server/recovery/recovery.hpp"
 #include "notp-server/registry/registry.hpp"
+#include "notp-server/service/registry_status.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
 
@@ -29,9 +32,11 @@ struct RequestHandlerParts {
   fleet::Fleet& fleet;
   trust::RootStore& roots;
   const trust::FreshnessSigner& freshness;
+  recovery::Recovery& recovery;
   const AtomicShared<authz::RightsTable>& rights;
   enroll::Enrollment* enrollment = nullptr;   // null: none here
   const audit::AuditSearch* audit = nullptr;  // null: no records are kept here
+  std::function<RegistryTotals()> totals;
   RegistryFacts facts;
 };
 
@@ -86,6 +91,9 @@ class RequestHandler {
   Result<wire::DecisionCountsPage> on(const wire::DecisionCountsRequest&, const Caller&, Effects&);
   Result<wire::LogsPage> on(const wire::LogsRequest&, const Caller&, Effects&);
   Result<wire::SegmentPart> on(const wire::SegmentRequest&, const Caller&, Effects&);
+  Result<wire::RegistryStatus> on(const wire::StatusRequest&, const Caller&, Effects&);
+  Result<wire::RecoveryStatus> on(const wire::RecoveryRequest&, const Caller&, Effects&);
+  Result<wire::Done> on(const wire::Recover&, const Caller&, Effects&);
 
   // Completes the fleet's row of a node's ledger with the registry's data about its releases.
   void complete_node_row(wire::NodeLedger& ledger, bool connected, TimeMs now_ms) const;
@@ -96,6 +104,7 @@ class RequestHandler {
   audit::MaySee audited_by(const Caller& caller) const;
 
   RequestHandlerParts parts_;
+  const TimeMs started_ms_ = read_clock().wall_ms;
 };
 
 }  // namespace notp::service

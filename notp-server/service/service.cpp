@@ -37,6 +37,21 @@ void hide_own_matter(const serve::Peer& peer, uint32_t code, std::string& messag
   message = serve::peer_message(known, std::move(message), "");
 }
 
+const Tracer& tracer_of(const ServiceParts& parts) {
+  static const Tracer kNone;
+  return parts.tracer == nullptr ? kNone : *parts.tracer;
+}
+
+// Goes on with the publisher's trace, if there is one.
+Span begin_publish(const Tracer& tracer, const wire::Publish& publish) {
+  Span span = publish.trace ? tracer.begin("publish", SpanKind::kServer, *publish.trace)
+                            : tracer.begin("publish", SpanKind::kServer);
+  span.set("notp.ledger", publish.ledger.text());
+  span.set("notp.version", publish.version);
+  span.set("notp.bytes", publish.size);
+  return span;
+}
+
 }  // namespace
 
 Service::Service(ServiceParts parts, ServiceOptions options)
@@ -47,6 +62,9 @@ Service::Service(ServiceParts parts, ServiceOptions options)
           parts_.rights, parts_.engine, options_.builtins, parts_.denied,
           [&fleet = parts_.fleet](const model::LedgerId& a, const model::LedgerId& b) {
             return fleet.subscribed_together(a, b);
+          },
+          [&recovery = parts_.recovery](const model::LedgerId& ledger) {
+            return recovery.may_publish(ledger);
           }),
       work_(parts_.pools, options_.workers, options_.validations_at_once),
       releases_(parts_.registry),
@@ -61,15 +79,19 @@ Service::Service(ServiceParts parts, ServiceOptions options)
                  .fleet = parts_.fleet,
                  .roots = parts_.roots,
                  .freshness = parts_.freshness,
+                 .recovery = parts_.recovery,
                  .rights = parts_.rights,
                  .enrollment = parts_.enrollment,
                  .audit = parts_.audit,
+                 .totals = [this] { return totals(); },
                  .facts = options_.facts}),
       peers_({.rights = parts_.rights,
               .fleet = parts_.fleet,
+              .recovery = parts_.recovery,
               .orders = work_.orders,
               .denied = parts_.denied,
               .enrollment = parts_.enrollment}),
+      traces_(tracer_of(parts_)),
       server_({.catalog = catalog_,
                .targets = catalog_,
                .freshness = &parts_.freshness,
@@ -80,14 +102,45 @@ Service::Service(ServiceParts parts, ServiceOptions options)
                .peers = peers_,
                .observer = peers_,
                .requests = *this,
-               .logs = parts_.logs},
-              options_.serve) {}
+               .logs = parts_.logs,
+               .recovery = &parts_.recovery,
+               .traces = tracer_of(parts_).is_on() ? &traces_ : nullptr},
+              options_.serve) {
+  parts_.fleet.measure();
+}
 
 Service::~Service() { stop(); }
+
+Result<std::string> Service::start() {
+  parts_.recovery.start(server_, {.known_nodes = [this] { return known_nodes(); },
+                                  .new_head =
+                                      [this](const model::LedgerId& ledger) {
+                                        take_in(ledger);
+                                        announce(ledger);
+                                      },
+                                  .roots_changed = [this] { roots_changed(); },
+                                  .freshness_due = [this] { freshness_due(); }});
+  return server_.start();
+}
+
+Result<std::vector<std::string>> Service::known_nodes() const {
+  std::vector<std::string> out;
+  std::string after;
+  for (bool more = true; more;) {
+    NOTP_ASSIGN(const fleet::Fleet::Page page, parts_.fleet.list(after, limits::kQueryRowsMax));
+    for (const wire::NodeRow& node : page.nodes)
+      if (parts_.denied == nullptr || parts_.denied->check(node.identity))
+        out.push_back(node.identity);
+    more = page.more && !page.nodes.empty();
+    if (more) after = page.nodes.back().identity;
+  }
+  return out;
+}
 
 void Service::stop() {
   if (stopped_.exchange(true)) return;
   work_.close();
+  parts_.recovery.stop();
   // Nodes ship again what is not acknowledged.
   if (parts_.logs != nullptr) parts_.logs->stop();
   if (parts_.audit != nullptr) parts_.audit->stop();
@@ -96,15 +149,28 @@ void Service::stop() {
   server_.join();
 }
 
-void Service::announce(const model::LedgerId& ledger) {
+RegistryTotals Service::totals() const {
+  const serve::ServeCounters& counters = session_counters();
+  return {.sessions = counters.sessions,
+          .publishes = counters_.publishes,
+          .offers = counters.offers,
+          .sent_bytes = counters.artifact_bytes,
+          .records = parts_.logs == nullptr ? 0 : parts_.logs->counters().records.load()};
+}
+
+void Service::announce(const model::LedgerId& ledger, const Span* publish) {
+  Span span;
+  if (const auto head = parts_.registry.head(ledger))
+    span = traces_.announce(ledger, head->ref.version, publish, read_clock().boot_ms);
   server_.target_changed(ledger);
+  span.end();
   if (parts_.denied != nullptr && parts_.denied->ledger() == ledger) recheck_sessions();
 }
 
-void Service::take_in(const model::LedgerId& ledger) {
+void Service::take_in(const model::LedgerId& ledger, const Span* publish) {
   if (const auto head = parts_.registry.head(ledger))
     parts_.fleet.measures().published(ledger, head->ref.version, read_clock().wall_ms);
-  artifacts_.prepare(ledger);
+  artifacts_.prepare(ledger, publish);
   if (parts_.denied == nullptr || parts_.denied->ledger() != ledger) return;
   if (const auto updated = update_deny_list(ledger); !updated)
     log::write(log::Level::kError, "deny_list_not_read", updated.error(),
@@ -123,17 +189,18 @@ asio::awaitable<wire::PublishResult> Service::publish(
     serve::PeerPtr peer, session::server_event::PublishArrived arrived) {
   const model::LedgerId ledger = arrived.publish.ledger;
   const uint64_t request = arrived.publish.request, version = arrived.publish.version;
+  Span span = begin_publish(tracer_of(parts_), arrived.publish);
   publish::PublishAttempt attempt{
-      std::move(arrived.publish), {}, peer->identity, read_clock().wall_ms};
+      std::move(arrived.publish), {}, peer->identity, read_clock().wall_ms, &span};
   // An identity that the deny list names must be disconnected at once.
   const bool is_order = options_.facts.deny_list == ledger;
   auto handled = co_await serve::offload(
       is_order ? work_.now_publishes : work_.validations, peer->name,
-      [this, &attempt, &arrived]() -> Result<publish::PublishOutcome> {
+      [this, &attempt, &arrived, &span]() -> Result<publish::PublishOutcome> {
         // Its share of the budget is returned when the publish is done.
         NOTP_ASSIGN(attempt.artifact, arrived.artifact->take());
         publish::PublishOutcome outcome = pipeline_.handle(std::move(attempt));
-        if (outcome.published) take_in(outcome.published->ref.ledger);
+        if (outcome.published) take_in(outcome.published->ref.ledger, &span);
         return outcome;
       });
   wire::PublishResult result;
@@ -141,7 +208,7 @@ asio::awaitable<wire::PublishResult> Service::publish(
     result = std::move(handled->result);
     if (handled->published) {
       ++counters_.publishes;
-      announce(ledger);
+      announce(ledger, &span);
     }
   } else {
     result.request = request;
@@ -149,6 +216,8 @@ asio::awaitable<wire::PublishResult> Service::publish(
     result.message = handled.error().message;
   }
   if (result.code != 0) ++counters_.publishes_refused;
+  span.set_code(result.code);
+  span.end();
   log_publish(*peer, ledger, result);
   result.message = serve::peer_message(error_code_from_wire(result.code), std::move(result.message),
                                        fmt::format("{} v{}", ledger.text(), version));

@@ -11,6 +11,7 @@
 #include "notp-server/enroll/enrollment.hpp"
 #include "notp-server/fleet/fleet.hpp"
 #include "notp-server/publish/publish_pipeline.hpp"
+#include "notp-server/recovery/recovery.hpp"
 #include "notp-server/service/log_intake.hpp"
 #include "notp-server/service/registry_catalog.hpp"
 #include "notp-server/service/registry_peers.hpp"
@@ -20,6 +21,7 @@
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "protocol/serve/artifact_cache.hpp"
+#include "protocol/serve/push_traces.hpp"
 #include "protocol/serve/session_artifacts.hpp"
 #include "protocol/serve/session_server.hpp"
 
@@ -38,10 +40,12 @@ struct ServiceParts {
   session::UploadSpace& uploads;
   trust::RootStore& roots;
   const trust::FreshnessSigner& freshness;
+  recovery::Recovery& recovery;
   authz::DenyList* denied = nullptr;         // null: none is configured
   enroll::Enrollment* enrollment = nullptr;  // null: nodes cannot join or renew here
   RegistryLogIntake* logs = nullptr;         // null: no log is granted
   audit::AuditSearch* audit = nullptr;       // null: no records are kept here
+  const Tracer* tracer = nullptr;            // null: publishes are not traced
   session::ServerInfo info;                  // without the peer
 };
 
@@ -69,12 +73,13 @@ class Service final : private serve::RequestServices {
 
   // Listens and serves on its own threads. Returns the actual "address:port". kConfig,
   // kUnavailable.
-  Result<std::string> start() { return server_.start(); }
+  Result<std::string> start();
   // Ends sessions in good order, then pools and threads. Blocking; a second call does nothing.
   void stop();
 
-  // A ledger has a new head: subscribed sessions offer it.
-  void announce(const model::LedgerId& ledger);
+  // A ledger has a new head: subscribed sessions offer it. The trace of it is that of `publish`, or
+  // begins here (null).
+  void announce(const model::LedgerId& ledger, const Span* publish = nullptr);
   // As in SessionServer.
   void roots_changed() { server_.roots_changed(); }
   void freshness_due() { server_.freshness_due(); }
@@ -97,9 +102,12 @@ class Service final : private serve::RequestServices {
   boost::asio::awaitable<wire::Response> answer(serve::PeerPtr peer,
                                                 wire::Request request) override;
 
+  RegistryTotals totals() const;
   // Applies a ledger's new head to the registry itself. Blocking, before announce().
-  void take_in(const model::LedgerId& ledger);
+  void take_in(const model::LedgerId& ledger, const Span* publish = nullptr);
   Result<void> update_deny_list(const model::LedgerId& ledger);
+  // Those that the deny list does not name. Blocking.
+  Result<std::vector<std::string>> known_nodes() const;
 
   ServiceParts parts_;
   const ServiceOptions options_;
@@ -111,6 +119,7 @@ class Service final : private serve::RequestServices {
   RequestHandler requests_;
   RegistryPeers peers_;
   ServiceCounters counters_;
+  serve::PushTraces traces_;
   serve::SessionServer server_;
   std::atomic<bool> stopped_{false};
 };

@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
+#include <utility>
 
 #include "common/atomic_shared.hpp"
 #include "common/limits.hpp"
@@ -32,14 +34,22 @@ std::string_view freshness_key_state_name(FreshnessKeyState state);
 // Thread-safe. `registry` and `roots` outlive it.
 class FreshnessSigner final : public session::FreshnessSource {
  public:
-  FreshnessSigner(const registry::Registry& registry, const RootStore& roots)
-      : registry_(registry), roots_(roots) {}
+  // Whether the head of a ledger is the newest release, as far as is known. Thread-safe; from
+  // memory.
+  using Attests = std::function<bool(const model::LedgerId&)>;
+
+  // Without `attests` every head is the newest.
+  FreshnessSigner(const registry::Registry& registry, const RootStore& roots, Attests attests = {})
+      : registry_(registry), roots_(roots), attests_(std::move(attests)) {}
 
   // Loads the key and sets the options, also while sessions sign. Returns whether the key changed.
   // On an error nothing changes. kNotFound, kIo, kConfig.
   Result<bool> configure(const FreshnessOptions& options);
 
   bool enabled() const override { return !roots_.current()->freshness_keys.empty(); }
+  bool attests(const model::LedgerId& ledger) const override {
+    return !attests_ || attests_(ledger);
+  }
   TimeMs interval_ms() const override { return using_.get()->options.interval_ms; }
   // kConfig when this registry's key is not the root's; kLimit when no sequence is left: another
   // signer has signed for this reader, and only a new freshness key resolves that.
@@ -62,6 +72,7 @@ class FreshnessSigner final : public session::FreshnessSource {
 
   const registry::Registry& registry_;
   const RootStore& roots_;
+  const Attests attests_;
   AtomicShared<Using> using_{std::make_shared<const Using>()};
   mutable std::atomic<FreshnessKeyState> logged_{FreshnessKeyState::kOff};
   mutable std::atomic<uint64_t> signed_{0};

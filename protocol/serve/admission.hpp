@@ -33,6 +33,7 @@ struct ServeCounters {
   std::atomic<uint64_t> sessions_refused{0};
   std::atomic<uint64_t> sessions_revoked{0};
   std::atomic<uint64_t> offers{0};
+  std::atomic<uint64_t> artifact_bytes{0};  // handed to sessions
 };
 
 // Thread-safe.

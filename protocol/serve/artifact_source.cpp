@@ -36,10 +36,13 @@ asio::awaitable<Result<ArtifactPtr>> ArtifactSource::fetch(std::string asker,
       std::move(start), asio::use_awaitable, key, std::move(asker), std::move(wanted));
 }
 
-void ArtifactSource::prepare(const model::LedgerId& ledger) {
+void ArtifactSource::prepare(const model::LedgerId& ledger, const Span* publish) {
   const auto newest = releases_.newest(ledger);
   if (!newest || *newest == 1) return;
-  static_cast<void>(make({ledger, *newest, *newest - 1, {}}));
+  Span span = child_of(publish, "artifact");
+  const auto made = make({ledger, *newest, *newest - 1, {}});
+  if (made) span.set("notp.bytes", (*made)->bytes.size());
+  span.end_with(made);
 }
 
 Result<ArtifactPair> ArtifactSource::pair_of(const WantedArtifact& wanted) const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/mutex.hpp"
+#include "common/telemetry/span.hpp"
 #include "protocol/serve/artifact_cache.hpp"
 #include "protocol/serve/fair_lane.hpp"
 #include "protocol/serve/release_source.hpp"
@@ -40,8 +41,9 @@ class ArtifactSource {
   // encode_artifact.
   boost::asio::awaitable<Result<ArtifactPtr>> fetch(std::string asker, WantedArtifact wanted);
   // Makes the artifact that sessions will want first of a new head: against the release before.
-  // Blocking: not on a session's thread. A later caller meets the error, if any.
-  void prepare(const model::LedgerId& ledger);
+  // Blocking: not on a session's thread. A later caller meets the error, if any. Its span is below
+  // `publish`; null: none.
+  void prepare(const model::LedgerId& ledger, const Span* publish = nullptr);
 
   // Callers of fetch() that waited for an artifact made for another one, since the start.
   uint64_t joined_total() const { return joined_; }

@@ -38,7 +38,9 @@ class SessionArtifacts {
   boost::asio::awaitable<Result<std::optional<session::PreparedArtifact>>> obtain(
       std::string caller, const session::server_event::ArtifactNeeded& need);
   // Makes the artifact that sessions will want first of a new head. Blocking.
-  void prepare(const model::LedgerId& ledger) { source_.prepare(ledger); }
+  void prepare(const model::LedgerId& ledger, const Span* publish = nullptr) {
+    source_.prepare(ledger, publish);
+  }
 
   // Sessions that waited for an artifact being made for another one, since the start.
   uint64_t joined_total() const { return source_.joined_total(); }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <boost/asio/post.hpp>
+#include <type_traits>
 #include <utility>
 
 #include "common/limits.hpp"
@@ -27,7 +28,8 @@ SessionHost::SessionHost(const HostContext& context, IoThread& thread, asio::ip:
       thread_(thread),
       verified_under_(context.services.tls.current()),
       connection_(std::move(socket), verified_under_),
-      wake_(thread.executor()) {}
+      wake_(thread.executor()),
+      recovery_(context.services.recovery, context.next_session) {}
 
 SessionHost::~SessionHost() = default;
 
@@ -69,6 +71,7 @@ asio::awaitable<void> SessionHost::serve() {
     });
   });
   session_->set_meter(this);
+  recovery_.begin({0, peer_->name, weak_from_this(), &thread_});
   thread_.expect_end(connection_.peer_not_after_ms());
   const auto checked = check_peer();
   if (!checked) session_->refuse(checked.error());
@@ -77,6 +80,7 @@ asio::awaitable<void> SessionHost::serve() {
   if (admitted) services.peers.admitted(peer_);
   co_await transport::pump(connection_, *session_, wake_, [this] { handle_events(); });
   handle_events();
+  recovery_.end();
   if (admitted && context_.admission.depart(peer_->name)) services.observer.departed(*peer_);
 }
 
@@ -147,7 +151,20 @@ void SessionHost::progress() {
   wake_.notify();
 }
 
+void SessionHost::ask(const std::variant<wire::HeldRequest, wire::ReturnRequest>& question) {
+  if (!session_) return;
+  std::visit([this](const auto& request) { recovery_.ask(*session_, request); }, question);
+  progress();
+}
+
 // --- events
+
+void SessionHost::handle(auto& event) {
+  if constexpr (std::is_constructible_v<LogWork, decltype(std::move(event))>)
+    add_log_work(std::move(event));
+  else
+    recovery_.take(event);
+}
 
 void SessionHost::handle_events() {
   for (auto events = session_->take_events(); !events.empty(); events = session_->take_events())
@@ -159,6 +176,7 @@ void SessionHost::handle(session::server_event::Greeted& event) {
                                {"peer", connection_.peer_address()},
                                {"agent", event.user_agent},
                                {"ledgers", event.ledgers.size()}});
+  if (peer_->identity.role == session::Role::kNode) pushes_.joined(peer_->name, event.ledgers);
   context_.services.observer.greeted(*peer_, event);
 }
 
@@ -183,11 +201,13 @@ void SessionHost::handle(session::server_event::Closed& event) {
   log::write(ordinary ? log::Level::kInfo : log::Level::kWarn,
              ordinary ? "session_closed" : "session_refused", event.error,
              {{"identity", peer_->name}, {"peer", connection_.peer_address()}});
+  pushes_.closed(event.error.code);
   context_.services.observer.closed(*peer_, event.error);
 }
 
 void SessionHost::handle(session::server_event::Committed& event) {
   context_.commits.add(event.commit);
+  pushes_.committed(event.commit);
   log::debug("commit", {{"identity", peer_->name},
                         {"ledger", event.commit.ledger.text()},
                         {"version", event.commit.version},
@@ -204,8 +224,11 @@ void SessionHost::handle(session::server_event::Attested& event) {
 
 void SessionHost::handle(session::server_event::ArtifactNeeded& event) {
   ++context_.counters.offers;
-  if (auto artifact = context_.services.artifacts.cached(event))
+  pushes_.began(event, read_clock().boot_ms);
+  if (auto artifact = context_.services.artifacts.cached(event)) {
+    pushes_.sent(event, *artifact);
     return hand_over(event.ticket, *std::move(artifact));
+  }
   spawn(thread_.executor(), fetch_artifact(std::move(event)));
 }
 
@@ -214,24 +237,30 @@ void SessionHost::hand_over(uint64_t ticket, session::PreparedArtifact artifact)
   auto held = context_.sends.hold(artifact.bytes, read_clock().boot_ms);
   if (!held) return session_->refuse(held.error(), kComeBackMs);
   artifact.bytes = *std::move(held);
+  context_.counters.artifact_bytes += artifact.bytes->size();
   session_->artifact_ready(ticket, std::move(artifact));
 }
 
 asio::awaitable<void> SessionHost::fetch_artifact(session::server_event::ArtifactNeeded need) {
   const auto self = shared_from_this();
+  Span making = pushes_.making(need);
   auto outcome = co_await context_.services.artifacts.obtain(peer_->name, need);
+  making.end_with(outcome);
   if (session_->is_closed()) co_return;
   if (!outcome)
     artifact_failed(need, std::move(outcome).error().with("ledger", need.ledger.text()));
   else if (!*outcome)
     session_->inventory_unclear(need.ticket);
-  else
+  else {
+    pushes_.sent(need, **outcome);
     hand_over(need.ticket, std::move(**outcome));
+  }
   progress();
 }
 
 // A peer whose request does not fit reconnects later: nothing else would deliver what it waits for.
 void SessionHost::artifact_failed(const session::server_event::ArtifactNeeded& need, Error error) {
+  pushes_.failed(need, error.code);
   if (error.code == ErrorCode::kOverloaded) return session_->refuse(error, kComeBackMs);
   if (is_own_matter(error.code)) {
     log::write(log::Level::kError, "artifact_failed", error, {{"identity", peer_->name}});

@@ -13,7 +13,9 @@
 #include "protocol/serve/admission.hpp"
 #include "protocol/serve/commit_counts.hpp"
 #include "protocol/serve/io_thread.hpp"
+#include "protocol/serve/push_traces.hpp"
 #include "protocol/serve/send_budget.hpp"
+#include "protocol/serve/session_recovery.hpp"
 #include "protocol/serve/session_services.hpp"
 #include "protocol/session/server/server_session.hpp"
 #include "protocol/transport/connection.hpp"
@@ -28,6 +30,7 @@ struct HostContext {
   SendBudget& sends;
   ServeCounters& counters;
   CommitCounts& commits;
+  std::atomic<uint64_t>& next_session;  // number
   const std::atomic<bool>& stopping;
 };
 
@@ -52,6 +55,8 @@ class SessionHost final : public session::SessionRights,
   TimeMs peer_end_ms() const { return session_ ? connection_.peer_not_after_ms() : kNever; }
   // Empty before the session.
   std::string_view identity() const { return peer_ ? std::string_view(peer_->name) : ""; }
+  // As PeerQuestions.
+  void ask(const std::variant<wire::HeldRequest, wire::ReturnRequest>& question);
   void say_bye(const std::string& reason, uint32_t retry_after_ms);
   void abort() { connection_.abort(); }
 
@@ -74,12 +79,11 @@ class SessionHost final : public session::SessionRights,
   void handle(session::server_event::Attested& event);
   void handle(session::server_event::PublishArrived& event);
   void handle(session::server_event::Asked& event);
-  void handle(session::server_event::LogOffered& event) { add_log_work(std::move(event)); }
-  void handle(session::server_event::LogAnnounced& event) { add_log_work(std::move(event)); }
-  void handle(session::server_event::SegmentArrived& event) { add_log_work(std::move(event)); }
   void handle(session::server_event::Refused& event);
   void handle(session::server_event::Unsendable& event);
   void handle(session::server_event::Closed& event);
+  // Of logs and of the recovery.
+  void handle(auto& event);
 
   void hand_over(uint64_t ticket, session::PreparedArtifact artifact);
   void artifact_failed(const session::server_event::ArtifactNeeded& need, Error error);
@@ -103,8 +107,10 @@ class SessionHost final : public session::SessionRights,
   PeerPtr peer_;  // null before the session
   std::optional<SendBudget::Account> sends_;
   std::optional<session::ServerSession> session_;
+  SessionPushes pushes_{context_.services.traces};
   std::deque<LogWork> log_work_;  // the session's window bounds it
   bool taking_in_logs_ = false;
+  SessionRecovery recovery_;
 };
 
 }  // namespace notp::serve

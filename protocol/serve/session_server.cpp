@@ -128,6 +128,21 @@ void SessionServer::clock_set() {
   for (auto& thread : threads_) thread->look_at_clock();
 }
 
+void SessionServer::ask_held(const SessionHandle& session, wire::HeldRequest request) {
+  if (session.thread == nullptr) return;
+  asio::post(session.thread->executor(), [host = session.host, asked = std::move(request)] {
+    if (const auto open = host.lock()) open->ask(asked);
+  });
+}
+
+void SessionServer::ask_return(const SessionHandle& session, wire::ReturnRequest request) {
+  if (session.thread == nullptr || services_.recovery == nullptr) return;
+  asio::post(session.thread->executor(), [this, session, asked = std::move(request)] {
+    if (const auto open = session.host.lock()) return open->ask(asked);
+    services_.recovery->on_returned(session, no_return(asked.request, session_ended()), nullptr);
+  });
+}
+
 std::vector<asio::any_io_executor> SessionServer::loops() {
   std::vector<asio::any_io_executor> out;
   for (auto& thread : threads_) out.emplace_back(thread->executor());

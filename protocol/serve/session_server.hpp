@@ -16,6 +16,7 @@
 #include "protocol/serve/admission.hpp"
 #include "protocol/serve/commit_counts.hpp"
 #include "protocol/serve/io_thread.hpp"
+#include "protocol/serve/recovery_intake.hpp"
 #include "protocol/serve/send_budget.hpp"
 #include "protocol/serve/session_host.hpp"
 #include "protocol/serve/session_services.hpp"
@@ -29,10 +30,10 @@ struct ServeOptions {
 };
 
 // Thread-safe.
-class SessionServer {
+class SessionServer final : public PeerQuestions {
  public:
   SessionServer(SessionServices services, ServeOptions options);
-  ~SessionServer();
+  ~SessionServer() override;
   SessionServer(const SessionServer&) = delete;
   SessionServer& operator=(const SessionServer&) = delete;
 
@@ -60,6 +61,11 @@ class SessionServer {
   // The wall clock was set, or the machine has slept: certificates may have ended.
   void clock_set();
 
+  // --- PeerQuestions; not after join()
+
+  void ask_held(const SessionHandle& session, wire::HeldRequest request) override;
+  void ask_return(const SessionHandle& session, wire::ReturnRequest request) override;
+
   const ServeCounters& counters() const { return counters_; }
   // The threads' executors: for a watch that sees whether each of them runs.
   std::vector<boost::asio::any_io_executor> loops();
@@ -77,7 +83,9 @@ class SessionServer {
   SendBudget sends_;
   CommitCounts commits_;
   std::atomic<bool> stopping_{false};
-  const HostContext context_{services_, admission_, sends_, counters_, commits_, stopping_};
+  std::atomic<uint64_t> next_session_{1};
+  const HostContext context_{services_, admission_,    sends_,   counters_,
+                             commits_,  next_session_, stopping_};
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::optional<boost::asio::ip::tcp::acceptor> acceptor_;  // on the first thread
   std::optional<boost::asio::steady_timer> next_log_;       // on the first thread

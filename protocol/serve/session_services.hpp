@@ -63,6 +63,8 @@ class RequestServices {
 };
 
 class LogIntake;
+class PushTraces;
+class RecoveryIntake;
 
 // All members outlive the server and are thread-safe.
 struct SessionServices {
@@ -76,7 +78,9 @@ struct SessionServices {
   PeerPolicy& peers;
   SessionObserver& observer;
   RequestServices& requests;
-  LogIntake* logs = nullptr;  // null: no log is granted
+  LogIntake* logs = nullptr;           // null: no log is granted
+  RecoveryIntake* recovery = nullptr;  // null: peers are not asked what they hold
+  PushTraces* traces = nullptr;        // null: pushes are not traced
 };
 
 }  // namespace notp::serve

@@ -30,6 +30,8 @@ class Catalog {
   virtual ~Catalog() = default;
   virtual std::optional<trust::ReleaseRef> release(const model::LedgerId& ledger,
                                                    uint64_t version) const = 0;
+  // Returns the newest release; a reader's target may be an older one. nullopt: there is none.
+  virtual std::optional<trust::ReleaseRef> newest(const model::LedgerId& ledger) const = 0;
   // Returns a pending release.
   virtual std::optional<trust::ReleaseRef> pending(const model::LedgerId& ledger, uint64_t version,
                                                    const Hash& release_hash) const = 0;
@@ -62,6 +64,9 @@ class FreshnessSource {
   virtual ~FreshnessSource() = default;
   // Whether the newest root names a freshness key.
   virtual bool enabled() const = 0;
+  // Whether the head of this ledger is the newest release that was published, as far as is known.
+  // While it is not, no statement goes to a reader of the ledger.
+  virtual bool attests(const model::LedgerId&) const { return true; }
   // Returns the time between two statements of an open session.
   virtual TimeMs interval_ms() const = 0;
   // Signs a statement for `audience` that lists `heads`, with a sequence of at least

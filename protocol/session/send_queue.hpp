@@ -40,6 +40,8 @@ class SendQueue {
   // Returns the lowest stream number without a transfer: it has the shortest encoding.
   uint32_t free_stream() const;
   size_t transfers() const { return transfers_.size(); }
+  // Whether bytes of a transfer on this stream wait to be sent.
+  bool is_sending(uint32_t stream) const { return transfers_.contains(stream); }
   // Waiting control bytes: they accumulate only when the peer does not read.
   size_t control_bytes() const { return control_.size(); }
   bool empty() const { return control_.empty() && transfers_.empty() && background_.empty(); }

@@ -30,6 +30,10 @@ enum class FrameType : uint8_t {
   kLogGrant = 128,
   kLogAnnouncement = 129,
   kSegment = 130,
+  kHeldRequest = 147,
+  kHeld = 148,
+  kReturnRequest = 149,
+  kReturn = 150,
 };
 inline constexpr uint8_t kFirstSkippableType = 128;
 

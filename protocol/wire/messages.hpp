@@ -1,6 +1,7 @@
-// The messages of NOTP as plain structs. schemas/notp.proto defines their encoding. Each family has
-// a header here, with the structs and the constants that other code reads (kFrame, kName), and a
-// .cpp with the codec of each of its messages: layout, rules, encoding, decoding.
+// The messages of NOTP as plain structs. schemas/notp.proto and requests.proto define their
+// encoding. Each family has a header here, with the structs and the constants that other code reads
+// (kFrame, kName), and a .cpp with the codec of each of its messages: layout, rules, encoding,
+// decoding.
 #pragma once
 
 #include <variant>
@@ -12,6 +13,7 @@
 #include "protocol/wire/messages/hello.hpp"
 #include "protocol/wire/messages/inventory.hpp"
 #include "protocol/wire/messages/publish.hpp"
+#include "protocol/wire/messages/recovery.hpp"
 #include "protocol/wire/messages/request.hpp"
 #include "protocol/wire/messages/transfer.hpp"
 
@@ -20,6 +22,7 @@ namespace notp::wire {
 using Message =
     std::variant<Hello, Welcome, Offer, Chunk, Commit, WantMore, Ping, Pong, ErrorMessage, Bye,
                  Publish, PublishResult, Request, Response, RootUpdate, FreshnessUpdate, Join,
-                 Joined, InventoryRequest, Inventory, LogGrant, LogAnnouncement, Segment>;
+                 Joined, InventoryRequest, Inventory, LogGrant, LogAnnouncement, Segment,
+                 HeldRequest, Held, ReturnRequest, Return>;
 
 }  // namespace notp::wire

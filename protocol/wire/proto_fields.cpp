@@ -78,6 +78,13 @@ Result<std::vector<Hash>> take_hashes(const google::protobuf::RepeatedPtrField<s
   return out;
 }
 
+Result<std::optional<TraceContext>> take_trace(const std::string& in) {
+  if (in.empty()) return std::nullopt;
+  auto out = TraceContext::from_bytes(in);
+  if (!out) return bad("a trace context is not 25 bytes with two ids");
+  return out;
+}
+
 Result<CommitState> take_state(pb::Commit::State in) {
   switch (in) {
     case pb::Commit::STORED:

@@ -3,6 +3,7 @@
 
 #include <google/protobuf/message_lite.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "protocol/trust/age.hpp"
 #include "protocol/wire/messages/transfer.hpp"
 #include "schemas/notp.pb.h"
+#include "schemas/requests.pb.h"
 
 namespace notp::wire {
 
@@ -45,6 +47,8 @@ Result<void> parse(ByteView payload, google::protobuf::MessageLite& out);
 Result<Hash> take_hash(const std::string& in);
 // Each 32 bytes long, or empty.
 Result<std::vector<Hash>> take_hashes(const google::protobuf::RepeatedPtrField<std::string>& in);
+// Empty: none.
+Result<std::optional<TraceContext>> take_trace(const std::string& in);
 // An error for an unknown value.
 Result<CommitState> take_state(pb::Commit::State in);
 Result<trust::FreshnessState> take_freshness(pb::FreshnessState in);

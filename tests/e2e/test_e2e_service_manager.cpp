@@ -342,6 +342,7 @@ TEST_CASE("a log that nobody reads holds up no decision, and says what is missin
                    .output_file = agent.log_file(),
                    .error_file = agent.log_file()});
   REQUIRE(scene.manager.await("READY=1") == "READY=1");
+  REQUIRE(wait_until([&] { return curl({agent.url() + "/health/ready"}).status == 200; }));
   constexpr int kDecisions = 6'000;  // a line each: more than may wait
   int right = 0;
   for (int i = 0; i < kDecisions; ++i)

@@ -46,6 +46,9 @@ class ReleaseFixture final : public session::Catalog,
                                           std::string_view) const override;
   std::optional<trust::ReleaseRef> release(const model::LedgerId& ledger,
                                            uint64_t version) const override;
+  std::optional<trust::ReleaseRef> newest(const model::LedgerId& ledger) const override {
+    return target(ledger, {});
+  }
   std::optional<trust::ReleaseRef> pending(const model::LedgerId&, uint64_t,
                                            const Hash&) const override {
     return std::nullopt;

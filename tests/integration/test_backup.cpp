@@ -12,6 +12,7 @@
 #include "common/descriptor.hpp"
 #include "common/json/json.hpp"
 #include "common/random.hpp"
+#include "notp-server/registry/restored_mark.hpp"
 #include "tests/support/process/process.hpp"
 #include "tests/support/registry/backup_site.hpp"
 
@@ -22,6 +23,13 @@ using Files = std::map<std::string, std::string>;
 
 void overwrite(const fs::path& file, const std::string& content) {
   std::ofstream(file, std::ios::binary | std::ios::trunc) << content;
+}
+
+// Of a database that BackupSite made.
+std::string rows_of(const fs::path& file) {
+  const auto database = open_database(file);
+  REQUIRE(database);
+  return (*database)->execAndGet("SELECT group_concat(a) FROM t").getString();
 }
 
 // The backup is refused by this name, and a restore has changed nothing.
@@ -122,6 +130,16 @@ TEST_CASE("a restored folder has all that was there, except join tokens") {
   for (const char* changed : {"join-tokens.db", "registry.lock", "fleet.db", "audit/logs.db"})
     before.erase(changed), after.erase(changed);
   CHECK(before.erase("pending/1/users/0b.json") == 1);
+  // What the registry is told, and nothing else is new.
+  CHECK(after.erase(registry::kRestoredMark) == 1);
+  const auto mark = registry::read_restored_mark(into);
+  REQUIRE(mark);
+  REQUIRE(*mark);
+  CHECK((*mark)->backup_made_ms == made.made_ms);
+  CHECK((*mark)->restored_ms >= made.made_ms);
+  CHECK((*mark)->root_version == 1);
+  for (const char* copied : {"fleet.db", "audit/logs.db"})
+    CHECK(rows_of(into / copied) == rows_of(site.data / copied));
   for (auto& [path, content] : before)
     CHECK_MESSAGE((after.contains(path) || path.contains("/hooks/") || path.contains("/info/")),
                   path << " is missing");

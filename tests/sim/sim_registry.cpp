@@ -57,7 +57,7 @@ void SimRegistry::sign(PublishedRelease& release, size_t publisher) {
 const PublishedRelease& SimRegistry::publish(const model::LedgerId& ledger, TimeMs now_ms,
                                              bool pdp_may_refuse) {
   auto& releases = releases_[ledger];
-  const PublishedRelease* previous = releases.empty() ? nullptr : &releases.back();
+  const PublishedRelease* previous = head(ledger);
   PublishedRelease next;
   // One in eight repeats old content: a rollback, which is a new release.
   if (previous && random_.below(8) == 0)
@@ -73,7 +73,8 @@ const PublishedRelease& SimRegistry::publish(const model::LedgerId& ledger, Time
       .trust_domain = std::string(kTrustDomain),
       .ledger = ledger,
       .epoch = trust_.root().epoch,
-      .version = releases.size() + 1,
+      .version =
+          is_restored_ ? (previous ? previous->release.version : 0) + 1 : releases.size() + 1,
       .previous_hash = previous ? previous->hash : Hash{},
       .content_root = {},
       .total_bytes = 0,
@@ -85,9 +86,21 @@ const PublishedRelease& SimRegistry::publish(const model::LedgerId& ledger, Time
       .hard_s = hard_s,
       .on_hard = random_.below(2) == 0 ? trust::OnHard::kDeny : trust::OnHard::kServe};
   sign(next, trust_.publisher(trust_.newest()));
+  if (has_lost(ledger, next.release.version)) return publish_anew(std::move(next));
   releases.push_back(std::move(next));
   signed_[releases.back().hash] = &releases.back();
   return releases.back();
+}
+
+// Only a registry that publishes although it has lost releases comes here.
+const PublishedRelease& SimRegistry::publish_anew(PublishedRelease next) {
+  const model::LedgerId ledger = next.release.ledger;
+  PublishedRelease& place = releases_.at(ledger)[next.release.version - 1];
+  overwritten_.push_back(std::exchange(place, std::move(next)));
+  signed_[overwritten_.back().hash] = &overwritten_.back();
+  signed_[place.hash] = &place;
+  take_back(ledger, place.release.version);
+  return place;
 }
 
 void SimRegistry::shadow_head(const model::LedgerId& ledger, Shadow& shadow, size_t publisher) {
@@ -102,6 +115,50 @@ void SimRegistry::shadow_head(const model::LedgerId& ledger, Shadow& shadow, siz
   if (publisher != kNobody) signed_[place->second.hash] = &place->second;
 }
 
+// --- a copy of before
+
+SimRegistry::Copy SimRegistry::copy() const {
+  Copy out{.releases = {}, .root = known_root()};
+  for (const auto& [ledger, releases] : releases_) out.releases[ledger] = releases.size();
+  return out;
+}
+
+void SimRegistry::restore(const Copy& copy) {
+  is_restored_ = true;
+  for (const auto& [ledger, releases] : releases_) {
+    const auto kept = copy.releases.find(ledger);
+    uint64_t version = kept == copy.releases.end() ? 0 : kept->second;
+    while (++version <= releases.size()) lost_[ledger].insert(version);
+  }
+  if (copy.root < trust_.newest()) lost_root_ = copy.root + 1;
+}
+
+size_t SimRegistry::lost_count() const {
+  size_t count = 0;
+  for (const auto& [ledger, versions] : lost_) count += versions.size();
+  return count;
+}
+
+const PublishedRelease* SimRegistry::lost(const model::LedgerId& ledger, uint64_t version) const {
+  const auto found = lost_.find(ledger);
+  return found != lost_.end() && found->second.contains(version)
+             ? &releases_.at(ledger)[version - 1]
+             : nullptr;
+}
+
+void SimRegistry::forget_lost(const WasNamed& was_named) {
+  for (auto& [ledger, versions] : lost_) {
+    auto& releases = releases_.at(ledger);
+    while (versions.contains(releases.size()) && !was_named(ledger, releases.size())) {
+      versions.erase(releases.size());
+      signed_.erase(releases.back().hash);
+      releases.pop_back();
+    }
+  }
+  if (lost_root_ != 0) trust_.forget_after(lost_root_ - 1);
+  lost_root_ = 0;
+}
+
 bool SimRegistry::is_withdrawn(const PublishedRelease& release) const {
   const auto found = withdrawn_.find(release.release.ledger);
   return found != withdrawn_.end() && found->second.contains(release.hash);
@@ -110,12 +167,15 @@ bool SimRegistry::is_withdrawn(const PublishedRelease& release) const {
 const PublishedRelease* SimRegistry::find(const model::LedgerId& ledger, uint64_t version) const {
   const auto found = releases_.find(ledger);
   if (found == releases_.end() || version == 0 || version > found->second.size()) return nullptr;
-  return &found->second[version - 1];
+  return has_lost(ledger, version) ? nullptr : &found->second[version - 1];
 }
 
 const PublishedRelease* SimRegistry::head(const model::LedgerId& ledger) const {
   const auto found = releases_.find(ledger);
-  return found == releases_.end() ? nullptr : find(ledger, found->second.size());
+  if (found == releases_.end()) return nullptr;
+  for (uint64_t version = found->second.size(); version > 0; --version)
+    if (const PublishedRelease* newest = find(ledger, version)) return newest;
+  return nullptr;
 }
 
 const PublishedRelease* SimRegistry::signed_by_publisher(const Hash& release) const {
@@ -134,6 +194,11 @@ trust::FreshHead SimRegistry::fresh_head(const model::LedgerId& ledger, uint64_t
         out.withdrawn.size() < limits::kWithdrawnMax)
       out.withdrawn.push_back(release);
   return out;
+}
+
+delta::ReleaseContent SimRegistry::side(const PublishedRelease& release) const {
+  return {release.envelope, release.content.tree.get(),
+          [this](const Hash& hash) -> Result<model::Content> { return blobs_.at(hash); }};
 }
 
 Result<std::optional<session::PreparedArtifact>> SimRegistry::artifact(

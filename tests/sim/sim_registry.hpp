@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <set>
 #include <tuple>
@@ -46,6 +47,33 @@ class SimRegistry {
   }
   bool is_withdrawn(const PublishedRelease& release) const;
 
+  // --- a copy of before
+
+  struct Copy {
+    std::map<model::LedgerId, size_t> releases;  // how many
+    uint64_t root = 0;
+  };
+  Copy copy() const;
+  // Puts the copy in place: the registry lacks what came later, until it is taken back.
+  void restore(const Copy& copy);
+  // From restore() to confirm(): it vouches for nothing, and publishes nothing.
+  bool is_restored() const { return is_restored_; }
+  bool has_lost(const model::LedgerId& ledger, uint64_t version) const {
+    return lost(ledger, version) != nullptr;
+  }
+  size_t lost_count() const;
+  // A release that it lacks; nullptr: none of that version.
+  const PublishedRelease* lost(const model::LedgerId& ledger, uint64_t version) const;
+  void take_back(const model::LedgerId& ledger, uint64_t version) { lost_[ledger].erase(version); }
+  // The newest root that it has. At most trust().newest().
+  uint64_t known_root() const { return lost_root_ == 0 ? trust_.newest() : lost_root_ - 1; }
+  void adopt_roots(uint64_t version) { lost_root_ = version == trust_.newest() ? 0 : version + 1; }
+  // What it still lacks is gone for good. A version that `was_named` to a node is not used again;
+  // any other is.
+  using WasNamed = std::function<bool(const model::LedgerId&, uint64_t version)>;
+  void forget_lost(const WasNamed& was_named);
+  void confirm() { is_restored_ = false; }
+
   // Makes a second release in the head's place, with other content: signed by the publisher's own
   // key, which a thief has too, or by a key that no root names.
   void make_twin(const model::LedgerId& ledger) {
@@ -61,6 +89,7 @@ class SimRegistry {
   const PublishedRelease* signed_by_publisher(const Hash& release) const;
   // The entry of a statement for the ledger when its head is `version`; 0: none.
   trust::FreshHead fresh_head(const model::LedgerId& ledger, uint64_t version) const;
+  delta::ReleaseContent side(const PublishedRelease& release) const;
   // Computed once for each pair, as in the real cache. `base` may be null. A peer's inventory is
   // matched with the releases up to the target. nullopt: the inventory cannot be read.
   Result<std::optional<session::PreparedArtifact>> artifact(
@@ -72,6 +101,7 @@ class SimRegistry {
   SimTrust& trust() { return trust_; }
 
  private:
+  const PublishedRelease& publish_anew(PublishedRelease next);
   model::ModelContent change(const model::ModelContent& content);
   void sign(PublishedRelease& release, size_t publisher);
   void shadow_head(const model::LedgerId& ledger, Shadow& shadow, size_t publisher);
@@ -82,6 +112,10 @@ class SimRegistry {
   SimTrust trust_;
   std::map<model::LedgerId, std::deque<PublishedRelease>> releases_;  // version n at index n - 1
   std::map<model::LedgerId, std::set<Hash>> withdrawn_;
+  bool is_restored_ = false;
+  std::map<model::LedgerId, std::set<uint64_t>> lost_;  // versions
+  uint64_t lost_root_ = 0;                              // the first one that it lacks; 0: none
+  std::deque<PublishedRelease> overwritten_;            // releases whose number was used again
   Shadow twins_, forgeries_;
   std::unordered_map<Hash, const PublishedRelease*, HashOfHash> signed_;
   std::unordered_map<Hash, model::Content, HashOfHash> artifacts_;

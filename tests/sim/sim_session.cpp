@@ -23,14 +23,14 @@ SimCatalog::SimCatalog(const SimRegistry& registry, Conduct conduct, Lag lag)
   if (conduct == Conduct::kForgedRelease) shadow_ = &registry.forgeries();
 }
 
-uint64_t SimCatalog::newest(const model::LedgerId& ledger) const {
+uint64_t SimCatalog::newest_version(const model::LedgerId& ledger) const {
   const PublishedRelease* head = registry_.head(ledger);
   const uint64_t version = head ? head->release.version : 0;
   return version > lag_.releases ? version - lag_.releases : 0;
 }
 
 const PublishedRelease* SimCatalog::find(const model::LedgerId& ledger, uint64_t version) const {
-  if (version > newest(ledger)) return nullptr;
+  if (version > newest_version(ledger)) return nullptr;
   if (shadow_) {
     const auto found = shadow_->find({ledger, version});
     if (found != shadow_->end()) return &found->second;
@@ -40,7 +40,7 @@ const PublishedRelease* SimCatalog::find(const model::LedgerId& ledger, uint64_t
 
 std::optional<trust::ReleaseRef> SimCatalog::target(const model::LedgerId& ledger,
                                                     std::string_view) const {
-  return release(ledger, newest(ledger));
+  return release(ledger, newest_version(ledger));
 }
 
 std::optional<trust::ReleaseRef> SimCatalog::release(const model::LedgerId& ledger,
@@ -51,7 +51,7 @@ std::optional<trust::ReleaseRef> SimCatalog::release(const model::LedgerId& ledg
 }
 
 uint64_t SimCatalog::genuine_root() const {
-  const uint64_t newest = registry_.trust().newest();
+  const uint64_t newest = registry_.known_root();
   return newest > lag_.roots ? newest - lag_.roots : 1;
 }
 
@@ -96,7 +96,7 @@ Result<std::pair<trust::Freshness, Bytes>> SimFreshness::sign(std::vector<trust:
                        .heads = {}};
   size_t key = registry_.trust().freshness_key(out.root_version);
   for (const trust::FreshHead& head : heads)
-    out.heads.push_back(registry_.fresh_head(head.ledger, catalog_.newest(head.ledger)));
+    out.heads.push_back(registry_.fresh_head(head.ledger, catalog_.newest_version(head.ledger)));
   if (conduct_ == Conduct::kStolenFreshness && theft_.freshness_key) {
     key = *theft_.freshness_key;
     lie(out);

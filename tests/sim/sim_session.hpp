@@ -53,6 +53,9 @@ class SimCatalog final : public session::Catalog, public session::TargetSource {
                                           std::string_view) const override;
   std::optional<trust::ReleaseRef> release(const model::LedgerId& ledger,
                                            uint64_t version) const override;
+  std::optional<trust::ReleaseRef> newest(const model::LedgerId& ledger) const override {
+    return release(ledger, newest_version(ledger));
+  }
   std::optional<trust::ReleaseRef> pending(const model::LedgerId&, uint64_t,
                                            const Hash&) const override {
     return std::nullopt;
@@ -62,7 +65,7 @@ class SimCatalog final : public session::Catalog, public session::TargetSource {
 
   // The release itself; nullptr: unknown in this session.
   const PublishedRelease* find(const model::LedgerId& ledger, uint64_t version) const;
-  uint64_t newest(const model::LedgerId& ledger) const;
+  uint64_t newest_version(const model::LedgerId& ledger) const;
   // The newest genuine root known in this session.
   uint64_t genuine_root() const;
 
@@ -86,6 +89,7 @@ class SimFreshness final : public session::FreshnessSource {
         random_(random) {}
 
   bool enabled() const override { return true; }
+  bool attests(const model::LedgerId&) const override { return !registry_.is_restored(); }
   TimeMs interval_ms() const override { return kSimIntervalMs; }
   Result<std::pair<trust::Freshness, Bytes>> sign(std::vector<trust::FreshHead> heads,
                                                   std::string audience, uint64_t sequence_min,

@@ -110,6 +110,12 @@ bool SimTrust::ever_authorised(uint64_t root_version, size_t publisher, uint64_t
   return false;
 }
 
+uint64_t SimTrust::version_of(ByteView envelope) const {
+  for (uint64_t version = 1; version <= newest(); ++version)
+    if (roots_[version - 1].envelope == envelope) return version;
+  return 0;
+}
+
 void SimTrust::sign_release(trust::Envelope& envelope, size_t publisher) const {
   sign(envelope, publisher == kNobody ? foreign_publisher_ : publishers_[publisher]);
 }

@@ -24,6 +24,10 @@ class SimTrust {
   void raise_epoch(TimeMs now_ms);
 
   uint64_t newest() const { return roots_.size(); }
+  // The version of this root; 0: nobody made it.
+  uint64_t version_of(ByteView envelope) const;
+  // Roots above `version` were never shown to anyone: their numbers are free again.
+  void forget_after(uint64_t version) { roots_.resize(version); }
   const trust::Root& root() const { return roots_.back().root; }
   const Bytes& envelope(uint64_t version) const { return roots_[version - 1].envelope; }
   // The number of the publisher or freshness key that a root names, 0 for the first.
@@ -43,7 +47,7 @@ class SimTrust {
 
  private:
   struct Link {
-    trust::Root root;
+    trust::Root root = {};
     Bytes envelope;
     std::vector<size_t> signers;  // of root_keys_
     size_t publisher = 0, freshness = 0;

@@ -32,7 +32,8 @@ World::World(const WorldOptions& options)
     : WorldPort(options.seed),
       options_(options),
       registry_(sim_ledgers(), terms_of(options), random()),
-      logs_(*this, options) {
+      logs_(*this, options),
+      recovery_(*this, registry_, options.agents, recovery_handlers()) {
   for (size_t i = 0; i < options.agents; ++i) {
     agents_.push_back(std::make_unique<Agent>());
     agents_.back()->index = i;
@@ -62,6 +63,7 @@ void World::violation(size_t agent, const std::string& text) {
 // --- actions of publishers and root key holders
 
 void World::publish(const model::LedgerId& ledger, bool pdp_may_refuse) {
+  if (is_behind()) return note("publish refused", 0, ledger.text());
   const PublishedRelease& release =
       registry_.publish(ledger, registry_now().wall_ms, pdp_may_refuse);
   note("publish", 0,
@@ -97,6 +99,7 @@ void World::withdraw() {
 }
 
 void World::change_roots() {
+  if (is_behind()) return note("root refused", 0);
   SimTrust& trust = registry_.trust();
   const TimeMs wall_ms = registry_now().wall_ms;
   switch (random().below(4)) {
@@ -175,7 +178,8 @@ void World::random_fault() {
       break;
     case 5:
     case 6:
-      if (!agent.store.damage(random())) break;
+      // The only copy of a lost release may be on that disk.
+      if (options_.restores || !agent.store.damage(random())) break;
       note("damage", agent.index);
       ++verdict_.faults;
       // Detected on reading: by the next delta that needs it, or by the next start.
@@ -220,6 +224,10 @@ void World::heal() {
       settle(*agent);
     }
   }
+  publish_clean_heads();
+}
+
+void World::publish_clean_heads() {
   for (const model::LedgerId& ledger : registry_.ledgers()) {
     const PublishedRelease* head = registry_.head(ledger);
     const SimTrust& trust = registry_.trust();
@@ -229,7 +237,7 @@ void World::heal() {
   }
 }
 
-// --- the two stories
+// --- the stories
 
 void World::tell_days_of_faults() {
   for (auto& agent : agents_) at(between(0, 2'000), [this, &agent = *agent] { boot(agent); });
@@ -299,9 +307,12 @@ void World::run_until(TimeMs end_ms) {
 Verdict World::run() {
   if (options_.outage_ms > 0)
     tell_outage();
+  else if (options_.restores)
+    tell_recovery();
   else
     tell_days_of_faults();
   if (verdict_.violations.empty()) check_converged();
+  if (verdict_.violations.empty() && options_.restores) check_recovered();
   if (verdict_.violations.empty()) logs_.check_arrived();
   logs_.count(verdict_);
   verdict_.trace_hash = trace_.finish();
@@ -328,7 +339,10 @@ Verdict& Verdict::operator+=(const Verdict& other) {
                                     &Verdict::records,
                                     &Verdict::segments,
                                     &Verdict::log_gaps,
-                                    &Verdict::logs})
+                                    &Verdict::logs,
+                                    &Verdict::lost,
+                                    &Verdict::recovered,
+                                    &Verdict::returns_refused})
     this->*count += other.*count;
   for (const auto& [name, count] : other.sessions) sessions[name] += count;
   for (const auto& [name, count] : other.log_sessions) log_sessions[name] += count;

@@ -29,6 +29,11 @@ struct WorldOptions {
   // Above 0: the outage story. The fleet loses its registry for this long, while nodes restart and
   // clocks are set back; releases are fresh for an hour, and expire after days.
   TimeMs outage_ms = 0;
+  // The recovery story: the registry is restored from a copy of before, while nodes crash and are
+  // cut off; an administrator recovers what it has lost. Only honest sessions.
+  bool restores = false;
+  // In that story the registry publishes although it may have lost releases: a control.
+  bool publishes_while_lost = false;
   std::function<void(const std::string&)> trace;  // empty: only the hash
 };
 
@@ -50,6 +55,8 @@ struct Verdict {
   uint64_t records = 0, segments = 0;                 // at the registry, and commits of segments
   uint64_t log_gaps = 0;                              // gap records among them
   uint64_t logs = 0;                                  // begun by nodes
+  uint64_t lost = 0, recovered = 0;                   // releases of a restored registry
+  uint64_t returns_refused = 0;                       // answers of nodes without an artifact
   std::map<std::string_view, uint64_t> sessions;      // by what the registry's side did
   std::map<std::string_view, uint64_t> log_sessions;  // by what it did with a log
   std::map<std::string_view, uint64_t> alarms;        // by code

@@ -70,6 +70,7 @@ void World::boot(Agent& agent) {
 void World::stop(Agent& agent) {
   agent.store.sync();
   agent.link.reset();
+  recovery_.ended(agent.index);
   agent.core.reset();
   agent.pdp.clear();
   agent.overdue.clear();
@@ -172,6 +173,18 @@ void World::run_effect(Agent& agent, agent::effect::ScanContent& effect) {
       [this, &agent, request, scan] {
         agent.core->on_content_scan(*request, std::move(*scan), look(agent));
       });
+}
+
+// A thread of its own, which reads the store in between.
+void World::run_effect(Agent& agent, agent::effect::GiveBack& effect) {
+  at_agent(agent, between(1, chance(10) ? 5'000 : 200),
+           [this, &agent, job = std::move(effect.job)] {
+             const agent::ReturnContents contents{
+                 .tree = [&agent](const model::LedgerId& ledger,
+                                  uint64_t version) { return agent.store.tree(ledger, version); },
+                 .blob = [&agent](const Hash& hash) { return agent.store.blob(hash); }};
+             agent.core->on_returned(job, agent::make_return(job, contents, {}), look(agent));
+           });
 }
 
 // Composed by the store's worker, then compiled by the PDP, one at a time each.

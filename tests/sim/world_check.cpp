@@ -116,6 +116,10 @@ void World::check_installed(Agent& agent, const agent::InstallRequest& request,
   const std::string what = fmt::format("{} v{}", stored.ref.ledger.text(), stored.ref.version);
   const PublishedRelease* release = registry_.signed_by_publisher(stored.ref.release_hash);
   if (!release) return violation(agent.index, what + " was installed and nobody published it");
+  const auto [first, is_first] =
+      first_installed_.try_emplace({stored.ref.ledger, stored.ref.version}, release->hash);
+  if (options_.restores && first->second != release->hash)
+    violation(agent.index, what + " was installed, and another node has another one");
   if (!registry_.trust().authorises(request.trusted.root->version, release->publisher,
                                     release->release.epoch))
     violation(agent.index, what + " was installed against the root");

@@ -16,7 +16,7 @@ constexpr size_t kCoreTimer = 0, kClientTimer = 1, kServerTimer = 2;
 }  // namespace
 
 Conduct World::choose_conduct() {
-  if (!faulty() || chance(2)) return Conduct::kHonest;
+  if (!faulty() || options_.restores || chance(2)) return Conduct::kHonest;
   const auto conduct = static_cast<Conduct>(random().below(12));
   if (conduct == Conduct::kTwinRelease && !theft_.publisher) return Conduct::kLags;
   if (conduct == Conduct::kStolenFreshness && !theft_.freshness_key) return Conduct::kReplays;
@@ -64,6 +64,7 @@ void World::cut(Agent& agent) {
   agent.core->on_session_progress(now);
   agent.core->on_disconnected(std::nullopt, now);
   agent.link.reset();
+  recovery_.ended(agent.index);
 }
 
 // Moves the output of both ends onto the wire, in random fragments that keep their order.
@@ -107,6 +108,7 @@ void World::deliver(Agent& agent, bool to_server, Bytes bytes) {
 // The registry's host: answers the requests of its session.
 void World::serve(Agent& agent) {
   for (session::ServerEvent& event : agent.link->server->take_events()) {
+    if (options_.restores) tell_recovery(agent, event);
     if (const auto* need = std::get_if<session::server_event::ArtifactNeeded>(&event)) {
       give_artifact(*agent.link, *need);
     } else if (const auto* committed = std::get_if<session::server_event::Committed>(&event)) {

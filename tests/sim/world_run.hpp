@@ -1,6 +1,6 @@
 // One run of a world. Its parts: world.cpp (time and stories), world_agent.cpp (processes, effects
-// of cores), world_network.cpp (sessions), world_check.cpp (invariants), world_logs.hpp (decision
-// records).
+// of cores), world_network.cpp (sessions), world_recovery.cpp (a registry that has lost releases),
+// world_check.cpp (invariants), world_logs.hpp (decision records).
 #pragma once
 
 #include <array>
@@ -14,6 +14,7 @@
 #include "notp-client/agent/core/agent_core.hpp"
 #include "tests/sim/clock_oracle.hpp"
 #include "tests/sim/memory_store.hpp"
+#include "tests/sim/sim_recovery.hpp"
 #include "tests/sim/sim_session.hpp"
 #include "tests/sim/world.hpp"
 #include "tests/sim/world_logs.hpp"
@@ -101,6 +102,7 @@ class World final : private WorldPort {
   bool faulty() const override { return options_.faults && options_.outage_ms == 0 && !healed_; }
   void tell_days_of_faults();
   void tell_outage();
+  void tell_recovery();
   void run_until(TimeMs end_ms);
   void publish(const model::LedgerId& ledger, bool pdp_may_refuse);
   void publish_somewhere();
@@ -109,6 +111,8 @@ class World final : private WorldPort {
   void roots_changed();
   void steal();
   void heal();
+  // Where a head cannot be what every node ends with.
+  void publish_clean_heads();
   void random_fault();
   void clock_jumps(Agent& agent);
   void set_clock(Agent& agent, TimeMs skew_ms);
@@ -126,8 +130,10 @@ class World final : private WorldPort {
   void settle(Agent& agent);
   void on_store(Agent& agent, Action write, Action then = {});
   void run_effect(Agent& agent, agent::effect::Connect& effect);
+  void run_effect(Agent&, agent::effect::TracedOffer&) {}
   void run_effect(Agent& agent, agent::effect::Install& effect);
   void run_effect(Agent& agent, agent::effect::ScanContent& effect);
+  void run_effect(Agent& agent, agent::effect::GiveBack& effect);
   void run_effect(Agent& agent, agent::effect::Activate& effect);
   void run_effect(Agent& agent, agent::effect::Persist& effect);
   void run_effect(Agent& agent, agent::effect::Aged& effect);
@@ -163,6 +169,15 @@ class World final : private WorldPort {
   TimeMs deadline_of(Agent& agent, size_t timer) const;
   void arm_deadlines(Agent& agent);
   void fire_deadline(Agent& agent, size_t timer);
+
+  // --- a registry that has lost releases
+  SimRecovery::Handlers recovery_handlers();
+  void restore_registry(const SimRegistry::Copy& copy);
+  void recovered();
+  // Whether nothing may be published now.
+  bool is_behind() const { return registry_.is_restored() && !options_.publishes_while_lost; }
+  void tell_recovery(Agent& agent, session::ServerEvent& event);
+  void check_recovered();
 
   // --- invariants
   void check(Agent& agent);
@@ -210,6 +225,9 @@ class World final : private WorldPort {
   Sha256 trace_;
   Verdict verdict_;
   LogWorld logs_;
+  SimRecovery recovery_;
+  // The first release of each version that a node installed.
+  std::map<std::pair<model::LedgerId, uint64_t>, Hash> first_installed_;
 };
 
 }  // namespace notp::sim

@@ -434,7 +434,10 @@ TEST_CASE("queries and orders each need their right") {
       {{14, wire::DecisionsRequest{{}, {}, 10, false}}, wire::Action::kAudit},
       {{15, wire::DecisionCountsRequest{}}, wire::Action::kAudit},
       {{16, wire::LogsRequest{}}, wire::Action::kAudit},
-      {{17, wire::SegmentRequest{}}, wire::Action::kAudit}};
+      {{17, wire::SegmentRequest{}}, wire::Action::kAudit},
+      {{18, wire::RecoveryRequest{}}, wire::Action::kFleet},
+      {{19, wire::Recover{}}, wire::Action::kTrust},
+      {{20, wire::StatusRequest{}}, wire::Action::kFleet}};
   const std::set<wire::Action> all = {
       wire::Action::kRead,  wire::Action::kPublish, wire::Action::kFleet,
       wire::Action::kTrust, wire::Action::kEnroll,  wire::Action::kReview,

@@ -30,6 +30,9 @@ struct Registry final : session::Catalog, session::TargetSource, session::Sessio
     return trust::ReleaseRef{ledger, 1, version, hash_of(version, "release"),
                              base_of(version).content_root};
   }
+  std::optional<trust::ReleaseRef> newest(const model::LedgerId& ledger) const override {
+    return release(ledger, 3);
+  }
   std::optional<trust::ReleaseRef> pending(const model::LedgerId&, uint64_t,
                                            const Hash&) const override {
     return std::nullopt;

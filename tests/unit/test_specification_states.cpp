@@ -97,6 +97,21 @@ wire::FreshnessUpdate freshness() {
   return out;
 }
 
+wire::HeldRequest held_request(const std::string& name = kLedger.name) {
+  return {{kLedger.zone, name}, 1, 1};
+}
+
+wire::ReturnRequest return_request(const std::string& name = kLedger.name) {
+  return {1, {kLedger.zone, name}, 3, hash_of(3), 2};
+}
+
+wire::Return returned() {
+  wire::Return out;
+  out.request = 1;
+  out.size = 10;
+  return out;
+}
+
 // For subscription `number`.
 wire::Offer short_offer(uint32_t number) {
   wire::Offer out;
@@ -139,6 +154,9 @@ struct Registry final : session::Catalog,
     if (version == 0 || version > last) return std::nullopt;
     const auto fill = static_cast<uint8_t>(version);
     return trust::ReleaseRef{ledger, 1, version, hash_of(fill), base(version).content_root};
+  }
+  std::optional<trust::ReleaseRef> newest(const model::LedgerId& ledger) const override {
+    return release(ledger, last);
   }
   std::optional<trust::ReleaseRef> pending(const model::LedgerId& ledger, uint64_t version,
                                            const Hash& release) const override {
@@ -257,6 +275,19 @@ TEST_CASE("client: what has no place is refused with its code") {
   CHECK(client_answer({welcome(), wire::LogGrant{}}) == number(ErrorCode::kState));
   CHECK(client_answer({welcome(), wire::LogAnnouncement{"a"}}) == number(ErrorCode::kState));
   CHECK(client_answer({welcome(), wire::samples::segment()}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), held_request()}) == 0);
+  CHECK(client_answer({welcome(), held_request("other")}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), return_request()}) == 0);
+  CHECK(client_answer({welcome(), return_request("other")}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), return_request(), return_request()}) ==
+        number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), wire::Held{kLedger, {}, {}, {}}}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), returned()}) == number(ErrorCode::kState));
+  std::vector<wire::Message> questions = {welcome()};
+  questions.insert(questions.end(), limits::kHeldRequestsMax, held_request());
+  CHECK(client_answer(questions) == 0);
+  questions.push_back(held_request());
+  CHECK(client_answer(questions) == number(ErrorCode::kState));
   std::vector<wire::Message> roots = {welcome()};
   roots.insert(roots.end(), limits::kRootStepsMax + 1, wire::RootUpdate{"root"});
   CHECK(client_answer(roots) == number(ErrorCode::kLimit));
@@ -287,6 +318,11 @@ TEST_CASE("registry: what has no place is refused with its code") {
   CHECK(registry_answer({hello({want()}), numbered}) == 0);
   CHECK(registry_answer({hello(), numbered}) == number(ErrorCode::kState));
   CHECK(registry_answer({hello(), wire::Chunk{1, "x"}}) == number(ErrorCode::kState));
+  CHECK(registry_answer({hello({want()}), wire::Held{kLedger, {}, {}, {}}}) ==
+        number(ErrorCode::kState));
+  CHECK(registry_answer({hello({want()}), returned()}) == number(ErrorCode::kState));
+  CHECK(registry_answer({hello(), held_request()}) == number(ErrorCode::kState));
+  CHECK(registry_answer({hello(), return_request()}) == number(ErrorCode::kState));
   wire::Publish publish{1, kLedger, {}, 4, {}, 10, "", 1};
   CHECK(registry_answer({hello(), publish}) == number(ErrorCode::kDenied));
   wire::Hello with_log = hello();
@@ -372,6 +408,29 @@ TEST_CASE("the registry picks the base, the first known older release, or none")
   const auto said = current.after(hello({want(Registry::base(3))}));
   CHECK(all_of<wire::Offer>(said).empty());
   CHECK(all_of<wire::Welcome>(said).at(0).heads.at(0).version == 3);
+}
+
+TEST_CASE("what the registry has lost is asked for, and not published past") {
+  Served served;
+  wire::Hello greeting = hello({want(Registry::base(5))});
+  tell(served.session, greeting);
+  bool holds_more = false;
+  for (const session::ServerEvent& event : served.session.take_events())
+    holds_more |= std::holds_alternative<session::server_event::HoldsMore>(event);
+  CHECK(holds_more);
+  served.output();
+
+  REQUIRE(served.session.ask_held(held_request()));
+  CHECK(all_of<wire::HeldRequest>(served.output()).size() == 1);
+  CHECK(served.after(wire::Held{kLedger, {}, {}, {}}).empty());
+  REQUIRE(served.session.ask_return(return_request(), kStart));
+  CHECK(all_of<wire::ReturnRequest>(served.output()).size() == 1);
+  wire::Return answer = returned();
+  answer.base = Registry::base(2);
+  CHECK(served.after(answer).empty());
+  CHECK(served.after(wire::Chunk{0, "ten bytes!"}).empty());
+  tell(served.session, answer);
+  CHECK(error_in(served.session) == number(ErrorCode::kState));
 }
 
 TEST_CASE("one offer at a time, the next after its Commit, and none of what was refused") {

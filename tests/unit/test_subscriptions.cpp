@@ -39,6 +39,9 @@ struct Registry final : session::Catalog, session::TargetSource, session::Sessio
     return trust::ReleaseRef{ledger, 1, version, hash_of(ledger, version, "release"),
                              base_of(ledger, version).content_root};
   }
+  std::optional<trust::ReleaseRef> newest(const model::LedgerId& ledger) const override {
+    return release(ledger, heads.at(ledger));
+  }
   std::optional<trust::ReleaseRef> pending(const model::LedgerId&, uint64_t,
                                            const Hash&) const override {
     return std::nullopt;

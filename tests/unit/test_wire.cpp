@@ -37,6 +37,12 @@ Bytes offer_payload(const Bytes& more = {}) {
 Bytes short_offer_payload(const Bytes& more = {}) {
   return varint_field(3, 2) + varint_field(6, 100) + more;
 }
+Bytes publish_payload(const Bytes& more = {}) {
+  return varint_field(1, 1) + field(2, ledger_bytes()) + varint_field(4, 1) + varint_field(6, 100) +
+         more;
+}
+// 25 bytes are a trace context that is sampled.
+Bytes trace_bytes(size_t size) { return Bytes(size - 1, 't') + '\1'; }
 Bytes commit_payload(uint64_t state) {
   return field(1, ledger_bytes()) + varint_field(2, 1) + varint_field(3, state);
 }
@@ -314,6 +320,23 @@ TEST_CASE("protobuf: hostile payloads are refused") {
       {"too many rows asked for", FrameType::kRequest,
        field(3, varint_field(2, limits::kQueryRowsMax + 1))},
       {"no want", FrameType::kWantMore, {}},
+      {"a trace context of 24 bytes", FrameType::kOffer, offer_payload(field(13, trace_bytes(24)))},
+      {"a trace context of 26 bytes", FrameType::kOffer, offer_payload(field(13, trace_bytes(26)))},
+      {"a trace context without trace id", FrameType::kOffer,
+       offer_payload(field(13, Bytes(16, '\0') + trace_bytes(25).substr(16)))},
+      {"a trace context without span id", FrameType::kOffer,
+       short_offer_payload(
+           field(13, trace_bytes(16) + Bytes(8, '\0') + trace_bytes(25).substr(24)))},
+      {"a trace context of 25 zeros", FrameType::kOffer,
+       short_offer_payload(field(13, Bytes(25, '\0')))},
+      {"two trace contexts", FrameType::kOffer,
+       offer_payload(field(13, trace_bytes(25)) + field(13, trace_bytes(25)))},
+      {"a publish with a trace context of 24 bytes", FrameType::kPublish,
+       publish_payload(field(11, trace_bytes(24)))},
+      {"a publish with a trace context of 26 bytes", FrameType::kPublish,
+       publish_payload(field(11, trace_bytes(26)))},
+      {"a publish with a trace context without ids", FrameType::kPublish,
+       publish_payload(field(11, Bytes(24, '\0') + Bytes(1, '\1')))},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
@@ -332,10 +355,32 @@ TEST_CASE("protobuf: what the hostile rows vary is accepted as it is") {
   CHECK(decode_text(FrameType::kOffer, short_offer_payload(varint_field(10, 1))) == "accepted");
   CHECK(decode_text(FrameType::kOffer, short_offer_payload(varint_field(7, 1) +
                                                            field(5, hash_bytes()))) == "accepted");
+  CHECK(decode_text(FrameType::kOffer, offer_payload(field(13, trace_bytes(25)))) == "accepted");
+  CHECK(decode_text(FrameType::kOffer, short_offer_payload(field(13, trace_bytes(25)))) ==
+        "accepted");
+  CHECK(decode_text(FrameType::kPublish, publish_payload(field(11, trace_bytes(25)))) ==
+        "accepted");
   CHECK(decode_text(FrameType::kRequest, field(4, {})) == "accepted");
   CHECK(decode_text(FrameType::kBye, field(1, "caf\xc3\xa9")) == "accepted");
   CHECK(decode_text(FrameType::kBye, field(1, Bytes(limits::kErrorTextBytesMax, 'a'))) ==
         "accepted");
+}
+
+TEST_CASE("a trace context arrives as it was sent, without flags that are not known") {
+  const auto trace_of = [](uint8_t flags) {
+    Bytes bytes = trace_bytes(25);
+    bytes.back() = static_cast<char>(flags);
+    const auto message = decode_payload(static_cast<uint8_t>(FrameType::kPublish),
+                                        publish_payload(field(11, bytes)));
+    REQUIRE(message);
+    const auto trace = std::get<Publish>(*message).trace;
+    REQUIRE(trace);
+    return *trace;
+  };
+  CHECK(to_hex(trace_of(1).bytes()) == to_hex(trace_bytes(25)));
+  CHECK(trace_of(1).is_sampled);
+  CHECK(trace_of(0xff) == trace_of(1));
+  CHECK_FALSE(trace_of(0xfe).is_sampled);
 }
 
 TEST_CASE("protobuf: a newer peer's unknown fields are skipped") {

@@ -14,7 +14,7 @@ from source_tree import Finding, SourceTree, line_of, run
 # stands for everything. The page of generated_pages.py shows this table.
 Rules = dict[str, tuple[list[str], str]]
 CORES = ["protocol/model/", "protocol/trust/", "protocol/record/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
-SERVER_PARTS = [f"notp-server/{part}/" for part in ("registry", "service", "fleet", "audit", "authz", "enroll", "publish", "trust")]
+SERVER_PARTS = [f"notp-server/{part}/" for part in ("registry", "service", "fleet", "audit", "authz", "enroll", "publish", "recovery", "trust")]
 # What the supervisor of policy workers decides, and the frames that it exchanges with them.
 REGO_CORE = ("engine_core", "path_costs", "suspicion", "turns", "question", "frames", "activation", "check_messages")
 REGO_CORE_SEES = [
@@ -77,6 +77,7 @@ RULES: Rules = {
             "notp-server/registry/registry.hpp",
             "notp-server/registry/registry_lock.hpp",
             "notp-server/registry/repository_",
+            "notp-server/registry/restored_mark.hpp",
             "notp-server/trust/",
         ],
         "what is copied and checked are files; it serves no one and needs no running store",
@@ -88,6 +89,17 @@ RULES: Rules = {
     "notp-server/publish/": (
         ["common/", "protocol/", "notp-server/authz/", "notp-server/enroll/", "notp-server/registry/registry.hpp", "notp-server/trust/"],
         "a publish is checked the same whichever session brought it; what waits is a store that knows no other",
+    ),
+    "notp-server/recovery/": (
+        [
+            "common/",
+            "protocol/",
+            "notp-server/publish/rebuilt_content.hpp",
+            "notp-server/registry/registry.hpp",
+            "notp-server/registry/restored_mark.hpp",
+            "notp-server/trust/",
+        ],
+        "what nodes give back is verified from what is signed; who is served is decided elsewhere",
     ),
     "notp-server/admin_http/": (
         ["common/", "protocol/trust/", "notp-server/registry/registry.hpp", "notp-server/trust/"],

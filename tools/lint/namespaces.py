@@ -26,6 +26,7 @@ NAMESPACES = {
     "notp-server/enroll/": "notp::enroll",
     "notp-server/fleet/": "notp::fleet",
     "notp-server/publish/": "notp::publish",
+    "notp-server/recovery/": "notp::recovery",
     "notp-server/registry/": "notp::registry",
     "notp-server/service/": "notp::service",
     "notp-server/trust/": "notp::trust",

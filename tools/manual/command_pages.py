@@ -11,6 +11,7 @@ INHERITED_FOOTER = "See 'notp --help' for the global options and exit codes."
 CHECKS = {
     "POSITIVE": "Above 0.",
     "NONNEGATIVE": "Not below 0.",
+    "SIZE": "In bytes, or with a unit, as in 16MB.",
     "TIME": "",  # the description says it by examples
 }
 RANGE = re.compile(r"(?:INT|UINT|FLOAT) in \[(\S+) - (\S+)\]")

@@ -185,11 +185,14 @@ App::App() : tree_(kDescription, "notp"), commands_(tree_) {
   add_ledgers(commands_);
   add_nodes(commands_);
   add_node(commands_);
+  add_registry(commands_);
   add_keygen(commands_);
   add_root(commands_);
   add_pki(commands_);
   add_config(commands_);
   add_doctor(commands_);
+  add_top(commands_);
+  add_capacity(commands_);
   add_setup(commands_);
   add_completion(commands_);
   commands_.add<NoOptions>(

@@ -74,6 +74,7 @@ void add_history(Commands& commands);
 void add_ledgers(Commands& commands);
 void add_nodes(Commands& commands);
 void add_node(Commands& commands);
+void add_registry(Commands& commands);
 void add_pending(Commands& commands);
 void add_sign(Commands& commands);
 void add_withdraw(Commands& commands);
@@ -81,6 +82,8 @@ void add_verify(Commands& commands);
 void add_decisions(Commands& commands);
 void add_config(Commands& commands);
 void add_doctor(Commands& commands);
+void add_top(Commands& commands);
+void add_capacity(Commands& commands);
 void add_completion(Commands& commands);
 
 }  // namespace notp::cli

@@ -74,6 +74,10 @@ wire::Hello make_hello(uint64_t root_version, const std::vector<model::LedgerId>
   return hello;
 }
 
+std::unexpected<Error> cancelled() {
+  return fail(ErrorCode::kCancelled, "the answer is not wanted any more");
+}
+
 // A registry sends the missing roots right after its greeting.
 uint64_t roots_to_come(const wire::Welcome& welcome, uint64_t root_version) {
   if (root_version == 0 || welcome.root_version <= root_version) return 0;
@@ -100,6 +104,7 @@ struct RegistryClient::State {
   std::optional<Error> closed;
   std::optional<Result<void>> pumped;  // the pump has ended
   uint64_t next_request = 1;
+  Meanwhile meanwhile;  // empty: there is nothing to do
 
   void take_events();
   void start(wire::Hello hello);
@@ -162,6 +167,7 @@ Result<void> RegistryClient::State::run_until(const std::function<bool()>& done,
     if (pumped) return std::unexpected(ending());
     if (io.stopped()) io.restart();
     io.run_one_for(kTick);
+    if (meanwhile && !meanwhile()) return cancelled();
     const TimeMs now_ms = read_clock().boot_ms;
     if (const uint64_t at = progress(); at > reached) {
       reached = at;
@@ -176,6 +182,7 @@ Result<void> RegistryClient::State::run_until(const std::function<bool()>& done,
 
 void RegistryClient::State::finish() {
   if (!session || pumped) return;
+  meanwhile = {};
   const auto no_progress = [] { return uint64_t{0}; };
   const auto over = [this] { return pumped.has_value(); };
   session->say_bye("done");
@@ -191,7 +198,7 @@ RegistryClient::~RegistryClient() { state_->finish(); }
 
 Result<std::unique_ptr<RegistryClient>> RegistryClient::connect(
     const Settings& settings, std::string trust_domain, uint64_t root_version,
-    const std::vector<model::LedgerId>& ledgers) {
+    const std::vector<model::LedgerId>& ledgers, Meanwhile meanwhile) {
   if (settings.registry.empty())
     return std::unexpected(Error{ErrorCode::kUsage, "no registry is configured", {}}.with(
         "hint",
@@ -204,6 +211,7 @@ Result<std::unique_ptr<RegistryClient>> RegistryClient::connect(
               http::choose_proxy(settings.proxy, settings.environment, target));
   auto state = std::make_unique<State>();
   state->registry = settings.registry;
+  state->meanwhile = std::move(meanwhile);
   Result<std::unique_ptr<transport::Connection>> connected =
       fail(ErrorCode::kInternal, "the connection was not tried");
   asio::co_spawn(
@@ -217,7 +225,10 @@ Result<std::unique_ptr<RegistryClient>> RegistryClient::connect(
       [&connected](std::exception_ptr exception) {
         if (exception) connected = fail(ErrorCode::kInternal, "connecting ended by an exception");
       });
-  state->io.run();
+  while (!state->io.stopped()) {
+    state->io.run_one_for(kTick);
+    if (state->meanwhile && !state->meanwhile()) return cancelled();
+  }
   if (!connected) return std::unexpected(std::move(connected).error());
   if (const session::Identity& peer = (*connected)->peer_identity(); !expected.covers(peer))
     return fail(ErrorCode::kIdentity,
@@ -320,6 +331,12 @@ Result<std::optional<RegistryClient::ClockReading>> RegistryClient::read_clock_o
     return std::unexpected(arrived.error());
   return self.clock;
 }
+
+void RegistryClient::set_meanwhile(Meanwhile meanwhile) {
+  state_->meanwhile = std::move(meanwhile);
+}
+
+bool RegistryClient::is_open() const { return !state_->pumped; }
 
 const wire::Welcome& RegistryClient::welcome() const { return *state_->welcome; }
 const std::vector<Bytes>& RegistryClient::roots() const { return state_->roots; }

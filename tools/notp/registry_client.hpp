@@ -17,12 +17,15 @@ namespace notp::cli {
 
 class RegistryClient {
  public:
+  // Is called some ten times a second while a call waits; false ends the call with kCancelled.
+  using Meanwhile = std::function<bool()>;
+
   // Connects (TLS and NOTP handshakes), requests the heads of `ledgers` and accepts the roots above
   // `root_version`. kUsage when the settings name no registry or certificate; kUnavailable,
   // kTimeout, TLS and identity errors.
   static Result<std::unique_ptr<RegistryClient>> connect(
       const Settings& settings, std::string trust_domain, uint64_t root_version,
-      const std::vector<model::LedgerId>& ledgers);
+      const std::vector<model::LedgerId>& ledgers, Meanwhile meanwhile = {});
   ~RegistryClient();
 
   // The head of a ledger that connect() asked for; nullopt when it has no release. kDenied.
@@ -57,6 +60,11 @@ class RegistryClient {
     TimeMs registry_ms = 0, own_ms = 0;
   };
   Result<std::optional<ClockReading>> read_clock_of_registry(const trust::ReleaseRef& head);
+
+  // The calls from now on.
+  void set_meanwhile(Meanwhile meanwhile);
+  // Whether the session has not ended: an error of a call may be the registry's answer.
+  bool is_open() const;
 
   const wire::Welcome& welcome() const;
   // Every root received, oldest first; nothing is verified yet.

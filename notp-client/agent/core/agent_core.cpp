@@ -32,6 +32,17 @@ bool is_store_failure(ErrorCode code) {
   return code == ErrorCode::kCorrupt || code == ErrorCode::kNotFound || code == ErrorCode::kIo;
 }
 
+// Answers that only the host reads. False: it is none.
+bool pass_on(session::ClientEvent& event, AgentEffects& effects) {
+  if (auto* answered = std::get_if<session::client_event::Answered>(&event))
+    effects.emplace_back(effect::Answered{std::move(answered->response)});
+  else if (auto* granted = std::get_if<session::client_event::LogGranted>(&event))
+    effects.emplace_back(effect::LogGranted{std::move(granted->grant)});
+  else
+    return false;
+  return true;
+}
+
 }  // namespace
 
 AgentCore::AgentCore(AgentOptions options, store::StoreState state, AgentTrust trust,
@@ -47,7 +58,8 @@ AgentCore::AgentCore(AgentOptions options, store::StoreState state, AgentTrust t
       activation_(parts()),
       installer_(parts(), repair_, transfers_, activation_, options_.releases_kept),
       watch_(parts(), now.boot_ms),
-      updates_(parts(), dial_, watch_) {}
+      updates_(parts(), dial_, watch_),
+      holdings_(parts()) {}
 
 void AgentCore::start(Now now) {
   trust_.tick(now);
@@ -94,6 +106,8 @@ session::ClientSession& AgentCore::on_connected(Now now, tls::Validity registry,
   trust_.tick(now);
   trust_.begin_session(registry);
   updates_.begin_session();
+  holdings_.begin_session();
+  reports_.send_hello();
   return session_.begin(make_hello(std::move(log)), transfers_.partials(), now);
 }
 
@@ -138,7 +152,8 @@ bool AgentCore::ask(const wire::Request& request) {
 
 void AgentCore::take_session_events() {
   for (session::ClientEvent& event : session_.get()->take_events())
-    std::visit([&](auto& e) { on_event(e); }, event);
+    if (!holdings_.take(event) && !pass_on(event, effects_))
+      std::visit([&](auto& e) { on_event(e); }, event);
 }
 
 void AgentCore::on_event(session::client_event::Welcomed& event) {
@@ -169,9 +184,9 @@ void AgentCore::on_refusal(const wire::Refusal& refusal) {
 void AgentCore::on_head(const trust::ReleaseRef& head) {
   if (!releases_.follows(head.ledger)) return;
   const trust::Floor& known = trust_.trusted().ledgers.at(head.ledger).floor;
+  if (head.version < known.version) reports_.see_head(head.ledger, head.version);
   // Versions restart with an epoch, and a head does not state its epoch.
   if (trust_.root().epoch > known.epoch) return;
-  if (head.version < known.version) reports_.see_head(head.ledger, head.version);
   if (const auto error = contradiction(head, known)) alarms_.raise(*error);
 }
 
@@ -184,6 +199,8 @@ void AgentCore::on_event(session::client_event::OfferStarted& event) {
               {}});
   reports_.see_offer(offer.ledger, offer.version);
   transfers_.on_offer(offer);
+  if (offer.trace)
+    effects_.push_back(effect::TracedOffer{offer.ledger, offer.version, offer.size, *offer.trace});
 }
 
 void AgentCore::on_event(session::client_event::OfferComplete& event) {
@@ -191,14 +208,6 @@ void AgentCore::on_event(session::client_event::OfferComplete& event) {
   transfers_.on_complete(event.offer);
   installer_.add(
       {std::move(event.offer), std::make_shared<const Bytes>(std::move(event.artifact))});
-}
-
-void AgentCore::on_event(session::client_event::Answered& event) {
-  effects_.push_back(effect::Answered{std::move(event.response)});
-}
-
-void AgentCore::on_event(session::client_event::LogGranted& event) {
-  effects_.push_back(effect::LogGranted{std::move(event.grant)});
 }
 
 void AgentCore::on_event(session::client_event::InventoryWanted& event) {
@@ -262,6 +271,9 @@ void AgentCore::on_stored(store::StoredRelease release, const std::set<uint64_t>
   reports_.report_stored_later(ledger, trust_.ticked_at().boot_ms);
   effects_.push_back(effect::Changed{ledger, version, wire::CommitState::kStored, {}});
   releases_.add(std::move(release), kept_versions);
+  // It came in an earlier session: a registry that has lost it since must learn that it is held.
+  if (!reports_.is_shown(ledger, version) && reports_.refusal(ledger).empty())
+    session_.want(repair_.want(ledger, /*with_base=*/true));
   activation_.update(/*again=*/false);
 }
 
@@ -269,6 +281,12 @@ void AgentCore::on_content_scan(const ScanRequest& request, Result<ContentScan> 
   trust_.tick(now);
   if (repair_.drop_if_unreadable(request, scan)) activation_.update(/*again=*/false);
   repair_.on_content_scan(request, std::move(scan), activation_.failed());
+}
+
+void AgentCore::on_returned(const ReturnJob& job, Result<ReturnedArtifact> artifact, Now now) {
+  trust_.tick(now);
+  holdings_.on_returned(job, std::move(artifact));
+  refresh_status();
 }
 
 void AgentCore::on_pdp(const DesiredState& state, const std::optional<Error>& rejected, Now now) {
@@ -302,11 +320,9 @@ void AgentCore::on_pdp_trouble(const std::string& reason, Now now) {
 
 void AgentCore::on_log_shipped(const Result<void>& outcome, Now now) {
   trust_.tick(now);
-  log_refused_.clear();
   if (outcome) return alarms_.clear(AlarmTopic::kLog);
   const Error refusal =
       Error(outcome.error()).in("the records of this node's decisions do not reach the registry");
-  log_refused_ = refusal.message;
   alarms_.raise_once(AlarmTopic::kLog, refusal);
 }
 
@@ -324,7 +340,7 @@ AgentStatus AgentCore::status() const {
   status.connected = session_.get() && session_.get()->is_welcomed();
   status.last_error = dial_.last_error();
   status.alarms = alarms_.list();
-  status.log_refused = log_refused_;
+  status.log_refused = alarms_.text(AlarmTopic::kLog);
   status.root_version = trust_.root().version;
   status.root_expires_ms = trust_.root().expires_ms;
   status.freshness_sequence = trust_.trusted().freshness_sequence;

@@ -10,6 +10,7 @@
 //   FreshnessWatch    what changes with time
 //   TrustUpdates      roots and freshness that arrive
 //   CommitReports     what is reported to the registry
+//   Holdings          what a registry gets back that has lost it
 #pragma once
 
 #include <optional>
@@ -27,6 +28,7 @@
 #include "notp-client/agent/core/core_parts.hpp"
 #include "notp-client/agent/core/dial_plan.hpp"
 #include "notp-client/agent/core/freshness_watch.hpp"
+#include "notp-client/agent/core/holdings.hpp"
 #include "notp-client/agent/core/installer.hpp"
 #include "notp-client/agent/core/repair.hpp"
 #include "notp-client/agent/core/staging.hpp"
@@ -75,6 +77,7 @@ class AgentCore {
 
   void on_installed(Result<store::StoredRelease> outcome, Now now);
   void on_content_scan(const ScanRequest& request, Result<ContentScan> scan, Now now);
+  void on_returned(const ReturnJob& job, Result<ReturnedArtifact> artifact, Now now);
   // `rejected` empty: the PDP decides with `state` now.
   void on_pdp(const DesiredState& state, const std::optional<Error>& rejected, Now now);
   // A known reason why the PDP does not answer; empty: none. Reported with the releases that wait
@@ -114,12 +117,10 @@ class AgentCore {
   void on_event(session::client_event::Welcomed& event);
   void on_event(session::client_event::OfferStarted& event);
   void on_event(session::client_event::OfferComplete& event);
-  void on_event(session::client_event::Published&) {}
-  void on_event(session::client_event::Answered& event);
+  void on_event(auto&) {}  // what Holdings or the host takes
   void on_event(session::client_event::RootArrived& event);
   void on_event(session::client_event::FreshnessArrived& event);
   void on_event(session::client_event::InventoryWanted& event);
-  void on_event(session::client_event::LogGranted& event);
   void on_event(session::client_event::Closed& event);
   void on_refusal(const wire::Refusal& refusal);
   void on_head(const trust::ReleaseRef& head);
@@ -141,7 +142,7 @@ class AgentCore {
   Installer installer_;
   FreshnessWatch watch_;
   TrustUpdates updates_;
-  std::string log_refused_;
+  Holdings holdings_;
 };
 
 }  // namespace notp::agent

@@ -8,6 +8,7 @@
 
 #include "notp-client/agent/core/content_scan.hpp"
 #include "notp-client/agent/core/desired_state.hpp"
+#include "notp-client/agent/core/give_back.hpp"
 #include "notp-client/agent/core/install.hpp"
 #include "notp-client/store/store.hpp"
 #include "protocol/wire/messages.hpp"
@@ -27,6 +28,13 @@ struct ActivatedRelease {
 namespace effect {
 // Dial the registry; answer with on_connected() or on_connect_failed().
 struct Connect {};
+// A release that the registry traces begins to arrive: for the host's spans.
+struct TracedOffer {
+  model::LedgerId ledger;
+  uint64_t version = 0;
+  uint64_t bytes = 0;  // of its artifact
+  TraceContext trace;
+};
 // Run install_release(); answer with on_installed().
 struct Install {
   InstallRequest request;
@@ -34,6 +42,10 @@ struct Install {
 // Run scan_content(); answer with on_content_scan().
 struct ScanContent {
   ScanRequest request;
+};
+// Run make_return(); answer with on_returned(). Installations and the PDP go first.
+struct GiveBack {
+  ReturnJob job;
 };
 // Hand these releases to the PDP; its outcome comes back through on_pdp().
 struct Activate {
@@ -80,10 +92,10 @@ struct LogGranted {
 };
 }  // namespace effect
 
-using AgentEffect =
-    std::variant<effect::Connect, effect::Install, effect::ScanContent, effect::Activate,
-                 effect::Persist, effect::Alarm, effect::Changed, effect::Aged, effect::RootAged,
-                 effect::Answered, effect::LogGranted>;
+using AgentEffect = std::variant<effect::Connect, effect::TracedOffer, effect::Install,
+                                 effect::ScanContent, effect::GiveBack, effect::Activate,
+                                 effect::Persist, effect::Alarm, effect::Changed, effect::Aged,
+                                 effect::RootAged, effect::Answered, effect::LogGranted>;
 using AgentEffects = std::vector<AgentEffect>;
 
 }  // namespace notp::agent

@@ -75,6 +75,7 @@ Result<AgentTrust::Chain> AgentTrust::walk(ByteView pinned_root, const store::St
   Chain chain;
   if (state.root_chain.empty()) {
     new_roots_.push_back({{pinned.version, Bytes(pinned_root)}, false});
+    root_chain_.push_back(new_roots_.back().root);
     chain.push_back(std::make_shared<const trust::Root>(std::move(pinned)));
     trusted_.root = chain.back();
     return chain;
@@ -92,6 +93,7 @@ Result<AgentTrust::Chain> AgentTrust::walk(ByteView pinned_root, const store::St
     }
   }
   trusted_.root = chain.back();
+  root_chain_ = state.root_chain;
   NOTP_TRY(meet(pinned, pinned_root, state, chain));
   return chain;
 }
@@ -111,6 +113,7 @@ Result<void> AgentTrust::meet(const trust::Root& pinned, ByteView pinned_envelop
     trust::advance(trusted_, verdict);
     chain.push_back(verdict.root_chain.back().root);
     new_roots_.push_back({{pinned.version, Bytes(pinned_envelope)}, verdict.freshness_key_changed});
+    root_chain_.push_back(new_roots_.back().root);
     return {};
   }
   if (pinned.version > last)
@@ -220,6 +223,7 @@ Result<void> AgentTrust::replay(const Chain& chain, const store::StoredStatement
   if (verdict.error) return std::unexpected(*verdict.error);
 
   note_signed(freshness.issued_ms);
+  if (is_last) last_statement_ = statement.envelope;
   const bool counts = is_last && !(*root)->drops_freshness_key(*trusted_.root);
   if (counts)
     trusted_.freshness_sequence = std::max(trusted_.freshness_sequence, freshness.sequence);
@@ -265,7 +269,8 @@ Result<store::change::PinRoot> AgentTrust::take_root(ByteView envelope) {
   for (auto& [ledger, releases] : held_)
     for (auto& [hash, held] : releases)
       held.authorised = is_authorised(ledger, held.envelope, root());
-  return store::change::PinRoot{{root().version, Bytes(envelope)}, verdict.freshness_key_changed};
+  root_chain_.push_back({root().version, Bytes(envelope)});
+  return store::change::PinRoot{root_chain_.back(), verdict.freshness_key_changed};
 }
 
 std::optional<TimeMs> AgentTrust::provable_ms(const trust::Freshness& freshness) const {
@@ -293,6 +298,7 @@ Result<store::FreshnessKeep> AgentTrust::take_freshness(
   if (earlier_ms) clock_.set_back(*earlier_ms, ticked_at_);
   trust::advance(trusted_, verdict);
   note_signed(verdict.freshness->freshness.issued_ms);
+  last_statement_ = bytes;
 
   const std::map<model::LedgerId, trust::Floor>& listed = verdict.freshness->listed;
   store::FreshnessKeep keep{.sequence = verdict.freshness->freshness.sequence,

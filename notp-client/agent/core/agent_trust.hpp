@@ -60,6 +60,10 @@ class AgentTrust {
 
   const trust::Trusted& trusted() const { return trusted_; }
   const trust::Root& root() const { return *trusted_.root; }
+  // Every root from the first stored one on, as signed.
+  const std::vector<store::StoredRoot>& root_chain() const { return root_chain_; }
+  // The envelope of the last statement that was accepted; empty: none.
+  const Bytes& last_statement() const { return last_statement_; }
   bool root_has_expired() const { return root().expires_ms != 0 && now_ms() >= root().expires_ms; }
   void set_audience(std::string audience) { trusted_.audience = std::move(audience); }
 
@@ -143,6 +147,8 @@ class AgentTrust {
 
   AgentTrustOptions options_;
   trust::Trusted trusted_;
+  std::vector<store::StoredRoot> root_chain_;
+  Bytes last_statement_;
   trust::TrustedClock clock_;
   Now ticked_at_;
   std::map<model::LedgerId, std::map<Hash, Held>> held_;

@@ -18,10 +18,15 @@ void Alarms::raise(const Error& error) {
 }
 
 void Alarms::raise_once(AlarmTopic topic, const Error& error) {
-  const auto [raised, is_new] = raised_.try_emplace(topic, error.code);
-  if (!is_new && raised->second == error.code) return;
-  raised->second = error.code;
-  raise(error);
+  const auto [raised, is_new] = raised_.try_emplace(topic, error);
+  const bool is_known = !is_new && raised->second.code == error.code;
+  raised->second = error;
+  if (!is_known) raise(error);
+}
+
+std::string Alarms::text(AlarmTopic topic) const {
+  const auto raised = raised_.find(topic);
+  return raised == raised_.end() ? "" : raised->second.message;
 }
 
 }  // namespace notp::agent

@@ -22,13 +22,15 @@ class Alarms {
   // As raise(), unless this topic's last alarm had the same error code and was not cleared since.
   void raise_once(AlarmTopic topic, const Error& error);
   void clear(AlarmTopic topic) { raised_.erase(topic); }
+  // The last error of the topic; empty: none lasts.
+  std::string text(AlarmTopic topic) const;
   // The last kAlarmsKept texts, oldest first, each once.
   const std::vector<std::string>& list() const { return texts_; }
 
  private:
   AgentEffects& effects_;
   std::vector<std::string> texts_;
-  std::map<AlarmTopic, ErrorCode> raised_;
+  std::map<AlarmTopic, Error> raised_;
 };
 
 }  // namespace notp::agent

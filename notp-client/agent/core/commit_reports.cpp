@@ -21,11 +21,18 @@ CommitReports::CommitReports(const LocalReleases& releases, const AgentTrust& tr
 
 // --- the session
 
+void CommitReports::send_hello() {
+  for (auto& [ledger, report] : ledgers_) {
+    const store::StoredRelease* newest = releases_.newest(ledger);
+    report.named_version = newest ? newest->ref.version : 0;
+  }
+}
+
 void CommitReports::begin_session() {
   for (auto& [ledger, report] : ledgers_) {
     report.refusal.clear();
     const store::StoredRelease* newest = releases_.newest(ledger);
-    report.registry_version = newest ? newest->ref.version : 0;
+    report.registry_version = std::min(newest ? newest->ref.version : 0, report.named_version);
   }
 }
 
@@ -43,6 +50,16 @@ void CommitReports::see_head(const model::LedgerId& ledger, uint64_t version) {
 void CommitReports::see_offer(const model::LedgerId& ledger, uint64_t version) {
   uint64_t& known = ledgers_.at(ledger).registry_version;
   known = std::max(known, version);
+}
+
+bool CommitReports::see_listed(const model::LedgerId& ledger, uint64_t version) {
+  LedgerReport& report = ledgers_.at(ledger);
+  const store::StoredRelease* newest = releases_.newest(ledger);
+  if (!newest || !report.refusal.empty()) return false;
+  const uint64_t own = newest->ref.version;
+  const bool is_back = report.registry_version < own && own <= version;
+  report.registry_version = std::max(report.registry_version, version);
+  return is_back;
 }
 
 void CommitReports::refuse(const model::LedgerId& ledger, const std::string& why) {

@@ -25,7 +25,9 @@ class CommitReports {
 
   // --- the session
 
-  // A Welcome arrived: the registry is assumed to know all that is stored, until see_head() or
+  // A Hello names what is stored now.
+  void send_hello();
+  // A Welcome arrived: the registry is assumed to know what the Hello named, until see_head() or
   // refuse() says otherwise.
   void begin_session();
   void end_session();
@@ -34,6 +36,14 @@ class CommitReports {
   void see_head(const model::LedgerId& ledger, uint64_t version);
   // As see_head(), but never lowers the known version.
   void see_offer(const model::LedgerId& ledger, uint64_t version);
+  // Whether the registry may be told of this version: it has shown it, or a later one, in this
+  // session.
+  bool is_shown(const model::LedgerId& ledger, uint64_t version) const {
+    return version <= ledgers_.at(ledger).registry_version;
+  }
+  // The registry vouches for this version. True: in this session it lacked the newest release that
+  // is stored here, and has it now, so that reports of it are of use again.
+  bool see_listed(const model::LedgerId& ledger, uint64_t version);
   // The registry does not grant this ledger.
   void refuse(const model::LedgerId& ledger, const std::string& why);
   // Empty: the ledger is granted, as far as is known.
@@ -92,8 +102,9 @@ class CommitReports {
  private:
   struct LedgerReport {
     std::string refusal;
-    uint64_t registry_version = 0;  // highest that the registry has shown in this session
-    TimeMs stored_due_ms = kNever;  // boot clock
+    uint64_t named_version = UINT64_MAX;  // newest in the last Hello
+    uint64_t registry_version = 0;        // highest that the registry has shown in this session
+    TimeMs stored_due_ms = kNever;        // boot clock
     std::optional<trust::FreshnessState> last_reported;
     std::optional<Error> install_error;
     std::optional<Refused> kept_back;

@@ -18,6 +18,9 @@ class RegistryPort {
   virtual void commit(wire::Commit commit) = 0;
   virtual void want(wire::Want want) = 0;
   virtual void send_inventory(const model::LedgerId& ledger, delta::Inventory inventory) = 0;
+  virtual void send_held(const wire::Held& held) = 0;
+  // Answers the session's ReturnWanted, as ClientSession::give_back().
+  virtual void give_back(wire::Return head, model::Content artifact) = 0;
   // Ends the session.
   virtual void say_bye(std::string reason) = 0;
 };
@@ -45,6 +48,12 @@ class RegistrySession final : public RegistryPort {
   }
   void send_inventory(const model::LedgerId& ledger, delta::Inventory inventory) override {
     if (is_open()) session_->inventory(ledger, std::move(inventory));
+  }
+  void send_held(const wire::Held& held) override {
+    if (is_open()) session_->held(held);
+  }
+  void give_back(wire::Return head, model::Content artifact) override {
+    if (is_open()) session_->give_back(std::move(head), std::move(artifact));
   }
   void say_bye(std::string reason) override {
     if (session_) session_->say_bye(std::move(reason));

@@ -60,6 +60,8 @@ void TrustUpdates::accept(store::FreshnessKeep keep) {
   is_over |= parts_.reports.clear_trouble(NodeTrouble::kRoot);
   if (std::exchange(is_attested_, true))
     is_over |= parts_.reports.clear_trouble(NodeTrouble::kStore);
+  for (const auto& [ledger, head] : keep.listed)
+    is_over |= parts_.reports.see_listed(ledger, head.version);
   if (is_over) parts_.reports.report_all();
   watch_.on_time_kept(parts_.trust.ticked_at().boot_ms);
   parts_.effects.push_back(effect::Persist{store::change::KeepFreshness{std::move(keep)}});

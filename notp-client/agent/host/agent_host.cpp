@@ -23,9 +23,11 @@ AgentHost::AgentHost(asio::any_io_executor executor, AgentHostOptions options, A
                        .failed = [this] { core_->stop_staging(); }}),
       activator_(executor, parts_.pdp, parts_.store, parts_.store_worker,
                  [this](const DesiredState& state, const std::optional<Error>& rejected) {
+                   if (parts_.traces) parts_.traces->activation_ended(state, rejected);
                    core_->on_pdp(state, rejected, read_clock());
                    drive();
                  }),
+      returner_(executor, parts_.store, parts_.store_worker, activator_.stored_contents()),
       status_(std::make_shared<const AgentStatus>()) {
   if (parts_.log)
     log_uploader_ = std::make_unique<LogUploader>(
@@ -47,6 +49,7 @@ Result<void> AgentHost::start() {
                                       read_clock());
   core_->adopt_staged(parts_.staging.load());
   activator_.start();
+  if (parts_.traces) parts_.traces->set_pdp(parts_.pdp.kind());
   core_->start(read_clock());
   drive();
   store_writer_.collect_garbage();
@@ -58,6 +61,7 @@ asio::awaitable<void> AgentHost::stop() {
   timer_.cancel();
   activator_.stop();
   staging_writer_.stop();
+  returner_.stop();
   if (log_uploader_) log_uploader_->stop();
   store_writer_.stop();
   co_await dialer_.stop();
@@ -129,7 +133,10 @@ void AgentHost::look_at_clock() {
 
 // --- the connection
 
-void AgentHost::on_identity(std::string identity) { core_->set_identity(std::move(identity)); }
+void AgentHost::on_identity(std::string identity) {
+  if (parts_.traces) parts_.traces->set_node(identity);
+  core_->set_identity(std::move(identity));
+}
 
 session::ClientSession& AgentHost::on_connected(tls::Validity registry) {
   std::optional<wire::LogOffer> offer;
@@ -150,6 +157,8 @@ void AgentHost::on_session_progress() {
 
 std::string AgentHost::on_disconnected(const std::optional<Error>& why) {
   if (log_uploader_) log_uploader_->session_ended();
+  returner_.cancel();
+  if (parts_.traces) parts_.traces->disconnected();
   core_->on_disconnected(why, read_clock());
   return core_->status().last_error;
 }
@@ -160,9 +169,15 @@ void AgentHost::on_dial_ended() { drive(); }
 
 void AgentHost::run(effect::Connect&) { dialer_.dial(); }
 
+void AgentHost::run(effect::TracedOffer& effect) {
+  if (parts_.traces) parts_.traces->offered(effect);
+}
+
 void AgentHost::run(effect::Install& effect) {
+  if (parts_.traces) parts_.traces->install_began(effect.request.ledger, effect.request.version);
   store_writer_.install(std::move(effect.request), activator_.recent(),
                         [this](Result<store::StoredRelease> outcome) {
+                          if (parts_.traces) parts_.traces->install_ended(outcome);
                           core_->on_installed(std::move(outcome), read_clock());
                           drive();
                         });
@@ -176,7 +191,18 @@ void AgentHost::run(effect::ScanContent& effect) {
                      });
 }
 
-void AgentHost::run(effect::Activate& effect) { activator_.activate(std::move(effect)); }
+void AgentHost::run(effect::GiveBack& effect) {
+  returner_.give_back(std::move(effect.job),
+                      [this](const ReturnJob& job, Result<ReturnedArtifact> artifact) {
+                        core_->on_returned(job, std::move(artifact), read_clock());
+                        drive();
+                      });
+}
+
+void AgentHost::run(effect::Activate& effect) {
+  if (parts_.traces) parts_.traces->activation_began(effect.desired);
+  activator_.activate(std::move(effect));
+}
 
 void AgentHost::run(effect::Persist& effect) {
   log_effect(effect);
@@ -191,6 +217,7 @@ void AgentHost::run(effect::Alarm& effect) { log_effect(effect); }
 
 void AgentHost::run(effect::Changed& effect) {
   dialer_.log_next_error();
+  if (parts_.traces) parts_.traces->changed(effect);
   log_effect(effect, parts_.pdp.kind());
 }
 

@@ -13,8 +13,10 @@
 #include "common/atomic_shared.hpp"
 #include "notp-client/agent/core/agent_core.hpp"
 #include "notp-client/agent/host/activator.hpp"
+#include "notp-client/agent/host/agent_traces.hpp"
 #include "notp-client/agent/host/dialer.hpp"
 #include "notp-client/agent/host/log_uploader.hpp"
+#include "notp-client/agent/host/release_returner.hpp"
 #include "notp-client/agent/host/staging_writer.hpp"
 #include "notp-client/agent/host/store_writer.hpp"
 #include "notp-client/pdp/pdp.hpp"
@@ -40,6 +42,7 @@ struct AgentParts {
   transport::TlsSource& tls;
   Bytes pinned_root;                    // envelope, as the operator installed it
   spool::SegmentSource* log = nullptr;  // null: no decisions are recorded here
+  AgentTraces* traces = nullptr;        // null: releases are not traced
 };
 
 // All methods run on the executor's thread unless stated otherwise.
@@ -98,8 +101,10 @@ class AgentHost final : private ConnectionHandler {
   void arm_timer();
   void look_at_clock();
   void run(effect::Connect& effect);
+  void run(effect::TracedOffer& effect);
   void run(effect::Install& effect);
   void run(effect::ScanContent& effect);
+  void run(effect::GiveBack& effect);
   void run(effect::Activate& effect);
   void run(effect::Persist& effect);
   void run(effect::Alarm& effect);
@@ -119,6 +124,7 @@ class AgentHost final : private ConnectionHandler {
   StoreWriter store_writer_;
   StagingWriter staging_writer_;
   Activator activator_;
+  ReleaseReturner returner_;
   std::unique_ptr<LogUploader> log_uploader_;  // null: there is no log
   bool stopping_ = false;
   bool driving_ = false;

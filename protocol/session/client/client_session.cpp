@@ -64,6 +64,10 @@ Result<void> ClientSession::on_message(wire::Message&& message, Now) {
           return {};
         }
         if constexpr (std::is_same_v<T, wire::LogGrant>) return on_log_grant(std::move(value));
+        if constexpr (std::is_same_v<T, wire::HeldRequest>)
+          return on_held_request(std::move(value));
+        if constexpr (std::is_same_v<T, wire::ReturnRequest>)
+          return on_return_request(std::move(value));
         return fail(ErrorCode::kState, "the registry sent a message that only a client may send");
       },
       std::move(message));
@@ -142,6 +146,41 @@ Result<void> ClientSession::on_log_grant(wire::LogGrant&& grant) {
     return fail(ErrorCode::kState, "the registry granted a log that was not offered");
   events_.push_back(client_event::LogGranted{std::move(grant)});
   return {};
+}
+
+Result<void> ClientSession::on_held_request(wire::HeldRequest&& request) {
+  if (!table_.number_of(request.ledger))
+    return fail(ErrorCode::kState,
+                "the registry asked what this node holds of a ledger that it does not want");
+  if (++held_requests_[request.ledger] > limits::kHeldRequestsMax)
+    return fail(ErrorCode::kState,
+                fmt::format("the registry asked more than {} times in one session what is held of "
+                            "{}",
+                            limits::kHeldRequestsMax, request.ledger.text()));
+  events_.push_back(client_event::HeldWanted{std::move(request)});
+  return {};
+}
+
+// An artifact that the registry does not read counts as open: otherwise more and more would wait.
+Result<void> ClientSession::on_return_request(wire::ReturnRequest&& request) {
+  if (!table_.number_of(request.ledger))
+    return fail(ErrorCode::kState,
+                "the registry asked for a release of a ledger that this node does not want");
+  if (return_request_ || queue().is_sending(return_stream_))
+    return fail(ErrorCode::kState, "the registry asked for a release before it had the one before");
+  return_request_ = request.request;
+  events_.push_back(client_event::ReturnWanted{std::move(request)});
+  return {};
+}
+
+void ClientSession::give_back(wire::Return head, model::Content artifact) {
+  NOTP_ASSERT(return_request_, "a release is given back that was asked for");
+  NOTP_ASSERT((head.code == 0) == (artifact && !artifact->empty()), "an artifact, or a code");
+  head.request = *std::exchange(return_request_, std::nullopt);
+  head.size = artifact ? artifact->size() : 0;
+  head.stream = artifact ? (return_stream_ = next_stream_++) : 0;
+  send(head);
+  if (artifact) send_transfer(head.stream, std::move(artifact), 0);
 }
 
 void ClientSession::finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer) {

@@ -49,6 +49,14 @@ struct InventoryWanted {
 struct LogGranted {
   wire::LogGrant grant;
 };
+// The registry asks what is held of a wanted ledger; answer with held().
+struct HeldWanted {
+  wire::HeldRequest request;
+};
+// The registry asks for a release of a wanted ledger; answer once with give_back().
+struct ReturnWanted {
+  wire::ReturnRequest request;
+};
 struct Closed {
   Error error;
   uint32_t retry_after_ms = 0;
@@ -59,7 +67,8 @@ using ClientEvent =
     std::variant<client_event::Welcomed, client_event::OfferStarted, client_event::OfferComplete,
                  client_event::Published, client_event::Answered, client_event::RootArrived,
                  client_event::FreshnessArrived, client_event::InventoryWanted,
-                 client_event::LogGranted, client_event::Closed>;
+                 client_event::LogGranted, client_event::HeldWanted, client_event::ReturnWanted,
+                 client_event::Closed>;
 
 // A partly received artifact of a session that was cut. Its id is zero when the offer had none.
 struct PartialArtifact {
@@ -89,6 +98,12 @@ class ClientSession final : public SessionBase {
   // `oldest_age_ms`: as in wire::Segment.
   void send_segment(record::Segment segment, uint64_t oldest_age_ms = 0);
 
+  // Answers HeldWanted; within kHeldEnvelopesMax and kHeldBytesMax.
+  void held(const wire::Held& held) { send(held); }
+  // Answers ReturnWanted: with the artifact, or null and a code. Fills in the request, stream and
+  // size. The registry may ask for the next release once the artifact is sent.
+  void give_back(wire::Return head, model::Content artifact);
+
   // Returns the bytes of a transfer that have arrived so far: enough to check the signed envelope
   // at its front. Empty when there is no such transfer.
   ByteView received(uint32_t stream) const;
@@ -112,6 +127,8 @@ class ClientSession final : public SessionBase {
   Result<void> on_inventory_request(const wire::InventoryRequest& request);
   Result<void> on_chunk(const wire::Chunk& chunk);
   Result<void> on_log_grant(wire::LogGrant&& grant);
+  Result<void> on_held_request(wire::HeldRequest&& request);
+  Result<void> on_return_request(wire::ReturnRequest&& request);
   void finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer);
 
   const std::optional<record::LogId> log_;  // offered
@@ -120,8 +137,11 @@ class ClientSession final : public SessionBase {
   std::map<uint32_t, Transfer> transfers_;
   std::vector<ClientEvent> events_;
   uint32_t next_stream_ = 1;
-  size_t roots_ = 0;                               // number received in this session
-  std::map<model::LedgerId, size_t> inventories_;  // number requested in this session
+  size_t roots_ = 0;                                 // number received in this session
+  std::map<model::LedgerId, size_t> inventories_;    // number requested in this session
+  std::map<model::LedgerId, size_t> held_requests_;  // likewise
+  std::optional<uint64_t> return_request_;           // not answered yet
+  uint32_t return_stream_ = 0;                       // of the last artifact given back; 0: none
   bool welcomed_ = false;
 };
 

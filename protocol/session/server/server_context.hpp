@@ -38,6 +38,10 @@ struct ServerContext {
   std::optional<trust::ReleaseRef> target(const model::LedgerId& ledger) const {
     return ports.targets.target(ledger, info.peer);
   }
+  // Whether statements attest the head of this ledger, as far as is known.
+  bool attests(const model::LedgerId& ledger) const {
+    return ports.freshness == nullptr || ports.freshness->attests(ledger);
+  }
   Result<void> may(wire::Action action, const model::LedgerId* ledger) const {
     return ports.rights.may(action, ledger);
   }

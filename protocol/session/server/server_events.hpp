@@ -22,6 +22,7 @@ struct PreparedArtifact {
   model::Content bytes;
   // Set when the base is a part of what the peer holds.
   std::optional<wire::PartialBase> partial;
+  std::optional<TraceContext> trace = {};  // of the push
 };
 
 namespace server_event {
@@ -69,6 +70,24 @@ struct SegmentArrived {
   wire::Segment segment;
   Bytes body;
 };
+// The peer holds what the catalog lacks: of a ledger that was granted, a release above the newest
+// one, or a root above the newest one. Or the registry does not attest the ledger. The peer's word;
+// the host may ask_held().
+struct HoldsMore {
+  model::LedgerId ledger;
+  uint64_t held_version = 0;  // of the peer's newest release of the ledger; 0: none
+  uint64_t root_version = 0;  // of the peer's newest root
+};
+// Answers an ask_held(). Nothing in it is verified.
+struct HeldArrived {
+  wire::Held held;  // within the limits of the message
+};
+// Answers an ask_return(), once. `head.request` and `head.base` are as asked; the content of the
+// artifact is not verified.
+struct ReturnArrived {
+  wire::Return head;
+  std::unique_ptr<notp::session::Upload> artifact;  // whole; null exactly if head.code is not 0
+};
 // A right is missing, or a ledger cannot be served: the session continues, the host logs it.
 struct Refused {
   Error error;
@@ -86,6 +105,7 @@ using ServerEvent =
     std::variant<server_event::Greeted, server_event::ArtifactNeeded, server_event::Committed,
                  server_event::Attested, server_event::PublishArrived, server_event::Asked,
                  server_event::LogOffered, server_event::LogAnnounced, server_event::SegmentArrived,
+                 server_event::HoldsMore, server_event::HeldArrived, server_event::ReturnArrived,
                  server_event::Refused, server_event::Unsendable, server_event::Closed>;
 
 }  // namespace notp::session

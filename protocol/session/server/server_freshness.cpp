@@ -5,6 +5,7 @@
 
 #include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
+#include "protocol/session/server/session_limits.hpp"
 
 namespace notp::session {
 namespace {
@@ -25,10 +26,13 @@ void ServerFreshness::on_hello(const wire::Hello& hello) {
   sequence_ = hello.freshness_sequence;
 }
 
-Result<void> ServerFreshness::start(Now now) {
+Result<void> ServerFreshness::start(Now now, bool holds_more) {
   send_roots();
-  NOTP_TRY(send_statement(now));
-  deadline_ = renewal_after(now.boot_ms);
+  if (holds_more)
+    not_before_ms_ = now.boot_ms + limits::kHeldAnswerMs;
+  else
+    NOTP_TRY(send_statement(now));
+  deadline_ = renewal_after(std::max(now.boot_ms, not_before_ms_));
   return {};
 }
 
@@ -54,7 +58,7 @@ void ServerFreshness::send_roots() {
 void ServerFreshness::hasten(Now now) {
   if (deadline_ == kNever) return;
   const auto within = static_cast<TimeMs>(spread_ % limits::kFreshnessSoonMs);
-  deadline_ = std::min(deadline_, now.boot_ms + within);
+  deadline_ = std::min(deadline_, std::max(now.boot_ms, not_before_ms_) + within);
 }
 
 TimeMs ServerFreshness::renewal_after(TimeMs boot_ms) const {
@@ -91,6 +95,8 @@ Result<void> ServerFreshness::send_statement(Now now) {
   if (source == nullptr || output.is_closed()) return {};
   NOTP_ASSIGN(std::vector<trust::FreshHead> listed, heads());
   if (listed.empty() || !source->enabled()) return {};
+  // What the registry has of such a ledger is not the newest: the peer keeps the statement it has.
+  if (!std::ranges::all_of(ledgers_, [&](const auto& l) { return source->attests(l); })) return {};
   auto statement = source->sign(std::move(listed), context_.info.peer, sequence_ + 1, now);
   if (!statement) return {};
   auto& [freshness, signature] = *statement;

@@ -19,9 +19,11 @@ class ServerFreshness {
   void on_hello(const wire::Hello& hello);
   // The peer has subscribed: statements list this ledger from now on.
   void add(const model::LedgerId& ledger) { ledgers_.insert(ledger); }
-  // Called after Welcome: sends the roots that the peer lacks, and the first statement. kDenied
-  // when the right to a subscribed ledger was withdrawn.
-  Result<void> start(Now now);
+  // Called after Welcome: sends the roots that the peer lacks, and the first statement. With
+  // `holds_more`, which the peer says, that one waits for the first renewal after kHeldAnswerMs: by
+  // then it is known what is true of it. kDenied when the right to a subscribed ledger was
+  // withdrawn.
+  Result<void> start(Now now, bool holds_more);
   // Sends every root that the peer lacks. Called before each statement and release, because they
   // depend on roots.
   void send_roots();
@@ -47,6 +49,7 @@ class ServerFreshness {
   size_t roots_sent_ = 0;   // number sent in this session
   uint64_t sequence_ = 0;   // of the peer's last statement
   TimeMs deadline_ = kNever;
+  TimeMs not_before_ms_ = 0;  // boot time of the first statement at the earliest
   std::optional<trust::Freshness> last_statement_;  // sent in this session
 };
 

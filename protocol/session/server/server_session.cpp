@@ -33,9 +33,11 @@ Result<void> ServerSession::on_message(wire::Message&& message, Now now) {
           return transfers_.on_message(std::move(value), now);
         if constexpr (is_one_of<T, wire::LogAnnouncement, wire::Segment>)
           return logs_.on_message(std::move(value), now);
-        if constexpr (std::is_same_v<T, wire::Chunk>)
-          return logs_.receives(value.stream) ? logs_.on_message(value, now)
-                                              : transfers_.on_message(value, now);
+        if constexpr (std::is_same_v<T, wire::Return>)
+          if (value.code == 0) NOTP_TRY(check_stream(value.stream));
+        if constexpr (is_one_of<T, wire::Held, wire::Return>)
+          return holdings_.on_message(std::move(value), now);
+        if constexpr (std::is_same_v<T, wire::Chunk>) return on_chunk(value, now);
         if constexpr (std::is_same_v<T, wire::Request>)
           return requests_.on_message(std::move(value), now);
         return fail(ErrorCode::kState, "a client sent a message that only a registry may send");
@@ -58,6 +60,7 @@ Result<void> ServerSession::on_hello(wire::Hello&& hello, Now now) {
                         .heads = {},
                         .refusals = {}};
   freshness_.on_hello(hello);
+  subscriptions_.on_hello(hello);
   const std::optional<wire::LogOffer> log = std::move(hello.log);
   // Inserted as the first event, although its ledgers are known only after the artifacts have been
   // requested.
@@ -71,13 +74,37 @@ Result<void> ServerSession::on_hello(wire::Hello&& hello, Now now) {
   // The Welcome precedes the offers that granting has started: those wait for their artifacts.
   send(welcome);
   subscriptions_.send_inventory_requests();
+  const bool holds_more = subscriptions_.report_holdings();
   if (log) logs_.on_offer(*log);
-  return freshness_.start(now);
+  return freshness_.start(now, holds_more);
+}
+
+Result<void> ServerSession::on_chunk(const wire::Chunk& chunk, Now now) {
+  if (logs_.receives(chunk.stream)) return logs_.on_message(chunk, now);
+  if (holdings_.receives(chunk.stream)) return holdings_.on_message(chunk, now);
+  return transfers_.on_message(chunk, now);
 }
 
 Result<void> ServerSession::check_stream(uint32_t stream) const {
-  if (!logs_.receives(stream) && !transfers_.receives(stream)) return {};
+  if (!logs_.receives(stream) && !transfers_.receives(stream) && !holdings_.receives(stream))
+    return {};
   return fail(ErrorCode::kState, "an upload or a segment on a stream that is in use");
+}
+
+Result<void> ServerSession::check_subscribed(const model::LedgerId& ledger) const {
+  if (!is_closed() && subscriptions_.contains(ledger)) return {};
+  return fail(ErrorCode::kState,
+              fmt::format("this session does not serve {} to its node", ledger.text()));
+}
+
+Result<void> ServerSession::ask_held(const wire::HeldRequest& request) {
+  NOTP_TRY(check_subscribed(request.ledger));
+  return holdings_.ask_held(request);
+}
+
+Result<void> ServerSession::ask_return(const wire::ReturnRequest& request, Now now) {
+  NOTP_TRY(check_subscribed(request.ledger));
+  return holdings_.ask_return(request, now);
 }
 
 void ServerSession::artifact_ready(uint64_t ticket, Result<PreparedArtifact> artifact) {
@@ -102,12 +129,14 @@ void ServerSession::roots_changed(Now now) {
 }
 
 TimeMs ServerSession::own_deadline() const {
-  return std::min({transfers_.next_deadline(), logs_.next_deadline(), freshness_.next_deadline()});
+  return std::min({transfers_.next_deadline(), logs_.next_deadline(), holdings_.next_deadline(),
+                   freshness_.next_deadline()});
 }
 
 void ServerSession::on_own_deadline(Now now) {
   if (now.boot_ms >= transfers_.next_deadline()) return transfers_.on_deadline(now);
   if (now.boot_ms >= logs_.next_deadline()) return logs_.on_deadline(now);
+  if (now.boot_ms >= holdings_.next_deadline()) return holdings_.on_deadline(now);
   freshness_.on_deadline(now);
 }
 
@@ -118,6 +147,7 @@ void ServerSession::on_unsendable(const Error& error) {
 void ServerSession::on_closed(const Error& error, uint32_t, Now) {
   transfers_.drop_uploads();
   logs_.drop_segment();
+  holdings_.drop_artifact();
   context_.events.push_back(server_event::Closed{error});
 }
 

@@ -1,5 +1,5 @@
-// The registry's end of a session. It combines five machines: subscriptions, transfers, freshness,
-// requests, and logs. protocol/session/README.md, "Flows".
+// The registry's end of a session. It combines six machines: subscriptions, transfers, freshness,
+// requests, logs, and holdings. protocol/session/README.md, "Flows".
 #pragma once
 
 #include <utility>
@@ -8,6 +8,7 @@
 #include "protocol/session/server/server_context.hpp"
 #include "protocol/session/server/server_events.hpp"
 #include "protocol/session/server/server_freshness.hpp"
+#include "protocol/session/server/server_holdings.hpp"
 #include "protocol/session/server/server_logs.hpp"
 #include "protocol/session/server/server_requests.hpp"
 #include "protocol/session/server/server_subscriptions.hpp"
@@ -42,6 +43,13 @@ class ServerSession final : public SessionBase {
   void log_granted(const wire::LogGrant& grant) {
     if (!is_closed()) logs_.granted(grant);
   }
+  // Asks what the peer holds of a ledger; the answer comes as HeldArrived, or never. kState when
+  // the peer does not subscribe to the ledger, kLimit after kHeldRequestsMax questions about it.
+  Result<void> ask_held(const wire::HeldRequest& request);
+  // Asks for a release that the peer holds; the answer comes as one ReturnArrived, with kTimeout
+  // after kReturnAnswerMs, unless the session ends before. kState when the peer does not subscribe
+  // to the ledger, kConflict while an earlier return is open.
+  Result<void> ask_return(const wire::ReturnRequest& request, Now now);
 
  private:
   Result<void> on_message(wire::Message&& message, Now now) override;
@@ -50,7 +58,10 @@ class ServerSession final : public SessionBase {
   TimeMs own_deadline() const override;
   void on_own_deadline(Now now) override;
   Result<void> on_hello(wire::Hello&& hello, Now now);
-  // The two machines that receive share the peer's stream numbers: kState when `stream` is in use.
+  Result<void> on_chunk(const wire::Chunk& chunk, Now now);
+  // kState unless the peer was granted the ledger, and the session is open.
+  Result<void> check_subscribed(const model::LedgerId& ledger) const;
+  // The machines that receive share the peer's stream numbers: kState when `stream` is in use.
   Result<void> check_stream(uint32_t stream) const;
 
   ServerContext context_;
@@ -59,6 +70,7 @@ class ServerSession final : public SessionBase {
   ServerSubscriptions subscriptions_{context_, transfers_, freshness_};
   ServerRequests requests_{context_};
   ServerLogs logs_{context_};
+  ServerHoldings holdings_{context_};
   bool greeted_ = false;
 };
 

@@ -73,7 +73,10 @@ Result<void> ServerSubscriptions::check_room(const wire::Want& want) const {
 
 void ServerSubscriptions::subscribe(const wire::Want& want) {
   Subscription subscription{.ledger = want.ledger};
-  if (want.base && knows(want.ledger, *want.base)) subscription.base = want.base->version;
+  if (want.base && knows(want.ledger, *want.base))
+    subscription.base = want.base->version;
+  else
+    subscription.unknown = want.base;
   for (const wire::Base& older : want.older)
     if (knows(want.ledger, older)) subscription.older.push_back(older.version);
   if (!subscription.base && !subscription.older.empty())
@@ -81,9 +84,12 @@ void ServerSubscriptions::subscribe(const wire::Want& want) {
   subscription.missing_blobs.insert(want.missing_blobs.begin(), want.missing_blobs.end());
   subscription.resume = want.resume;
   freshness_.add(want.ledger);
+  uint64_t held = want.base ? want.base->version : 0;
+  for (const wire::Base& older : want.older) held = std::max(held, older.version);
+  granted_.push_back({want.ledger, held, root_version_});
   auto& place = subscriptions_[want.ledger] = std::move(subscription);
-  if (!want.base || place.base || !context_.target(want.ledger)) return offer_target(place);
-  ask_inventory(place, /*listed=*/false);
+  place.inventory_due = want.base && !place.base && context_.target(want.ledger);
+  offer_target(place);
 }
 
 Result<void> ServerSubscriptions::offer_single(const wire::Want& want) {
@@ -107,10 +113,29 @@ Result<void> ServerSubscriptions::on_message(wire::WantMore&& more, Now now) {
   wire::Welcome granted;
   grant(std::move(more.wants), granted);
   send_inventory_requests();
+  report_holdings();
   if (subscriptions_.size() > subscribed) freshness_.hasten(now);
   if (granted.refusals.empty()) return {};
   const wire::Refusal& refusal = granted.refusals.front();
   return fail(refusal.code, refusal.message);
+}
+
+// What is held back from this peer is not lost: the newest release counts, not its target. While
+// the registry does not attest a ledger, what any reader of it holds is of interest.
+bool ServerSubscriptions::report_holdings() {
+  bool was_reported = false;
+  const Catalog& catalog = context_.ports.catalog;
+  const bool root_lost = !root_reported_ && root_version_ > catalog.newest_root();
+  for (server_event::HoldsMore& held : std::exchange(granted_, {})) {
+    const auto newest = catalog.newest(held.ledger);
+    const bool release_lost = held.held_version > (newest ? newest->version : 0);
+    const bool holds_more = release_lost || (root_lost && !root_reported_);
+    if (!holds_more && context_.attests(held.ledger)) continue;
+    root_reported_ = root_reported_ || root_lost;
+    was_reported = was_reported || holds_more;
+    context_.events.push_back(std::move(held));
+  }
+  return was_reported;
 }
 
 // --- inventories
@@ -142,6 +167,15 @@ Result<void> ServerSubscriptions::on_message(wire::Inventory&& inventory, Now) {
   }
   const auto target = context_.target(ledger);
   if (!target) return {};
+  // Found out while the inventory was on its way; a later offer needs another one.
+  if (is_behind(subscription, *target)) {
+    subscription.inventory_due = true;
+    return {};
+  }
+  if (subscription.base) {
+    offer_target(subscription);
+    return {};
+  }
   subscription.target = target->version;
   subscription.ticket = transfers_.prepare({.ledger = ledger,
                                             .version = target->version,
@@ -169,11 +203,31 @@ void ServerSubscriptions::target_changed(const model::LedgerId& ledger) {
     return;
   }
   offer_target(found->second);
+  send_inventory_requests();
+}
+
+// Versions restart with an epoch, so a lower number alone proves nothing.
+bool ServerSubscriptions::is_behind(Subscription& subscription,
+                                    const trust::ReleaseRef& target) const {
+  if (!subscription.unknown) return false;
+  if (knows(subscription.ledger, *subscription.unknown)) {
+    subscription.base = subscription.unknown->version;
+    subscription.unknown.reset();
+    for (auto& [version, report] : std::exchange(subscription.early_reports, {}))
+      if (context_.ports.catalog.release(subscription.ledger, version))
+        context_.events.push_back(server_event::Committed{std::move(report)});
+    subscription.inventory_due = false;
+    return false;
+  }
+  return target.version <= subscription.unknown->version && !context_.attests(subscription.ledger);
 }
 
 void ServerSubscriptions::offer_target(Subscription& subscription) {
   const auto target = context_.target(subscription.ledger);
   if (!target || subscription.target != 0 || subscription.inventory_asked) return;
+  if (is_behind(subscription, *target)) return;
+  if (std::exchange(subscription.inventory_due, false))
+    return ask_inventory(subscription, /*listed=*/false);
   if (target->version <= subscription.refused) return;
   if (subscription.base && *subscription.base >= target->version &&
       subscription.missing_blobs.empty())
@@ -219,6 +273,16 @@ void ServerSubscriptions::artifact_ready(uint64_t ticket, Result<PreparedArtifac
 
 // --- reports
 
+// The peer cannot know that this registry has lost what it named.
+Result<void> ServerSubscriptions::keep_early(Subscription& subscription, wire::Commit&& commit) {
+  if (!subscription.unknown || commit.version > subscription.unknown->version)
+    return fail(ErrorCode::kState, "a Commit for a release that was never offered");
+  auto& kept = subscription.early_reports;
+  kept.insert_or_assign(commit.version, std::move(commit));
+  if (kept.size() > limits::kOlderBasesMax) kept.erase(kept.begin());
+  return {};
+}
+
 Result<void> ServerSubscriptions::on_message(wire::Commit&& commit, Now) {
   NOTP_TRY(table_.expand(commit));
   const auto found = subscriptions_.find(commit.ledger);
@@ -227,16 +291,19 @@ Result<void> ServerSubscriptions::on_message(wire::Commit&& commit, Now) {
   Subscription& subscription = found->second;
   if (commit.version > std::max(subscription.target, subscription.base.value_or(0)) &&
       !context_.ports.catalog.release(commit.ledger, commit.version))
-    return fail(ErrorCode::kState, "a Commit for a release that was never offered");
+    return keep_early(subscription, std::move(commit));
   if (commit.version == subscription.target && subscription.ticket == 0) {
-    if (commit.state == wire::CommitState::kRejected)
+    if (commit.state == wire::CommitState::kRejected) {
       subscription.refused = commit.version;
-    else
+    } else {
       subscription.base = commit.version;
+      subscription.unknown.reset();
+    }
     subscription.target = 0;
   }
   context_.events.push_back(server_event::Committed{std::move(commit)});
   offer_target(subscription);
+  send_inventory_requests();
   return {};
 }
 

@@ -24,8 +24,13 @@ class ServerSubscriptions {
                       ServerFreshness& freshness)
       : context_(context), transfers_(transfers), freshness_(freshness) {}
 
+  // The peer's newest root, from its Hello.
+  void on_hello(const wire::Hello& hello) { root_version_ = hello.root_version; }
   // Grants or refuses each want of a Hello; heads and refusals go into `welcome`.
   void grant(std::vector<wire::Want>&& wants, wire::Welcome& welcome);
+  // Reports what the peer holds beyond the catalog, by the wants granted since the last call.
+  // Whether the peer holds more.
+  bool report_holdings();
   // Sends the requests for inventories that granting requires, after the answer to the wants.
   void send_inventory_requests();
 
@@ -43,6 +48,7 @@ class ServerSubscriptions {
   // The target of a ledger may have moved: offers it if the peer subscribed and its base is known.
   void target_changed(const model::LedgerId& ledger);
 
+  bool contains(const model::LedgerId& ledger) const { return subscriptions_.contains(ledger); }
   // Returns the subscribed ledgers, ascending.
   std::vector<model::LedgerId> ledgers() const;
 
@@ -50,9 +56,14 @@ class ServerSubscriptions {
   // State of the peer's copy of one ledger.
   struct Subscription {
     model::LedgerId ledger;
-    std::optional<uint64_t> base;   // version that the peer holds and that the catalog knows
+    std::optional<uint64_t> base;  // version that the peer holds and that the catalog knows
+    // The newest release that it named, while the catalog lacks it.
+    std::optional<wire::Base> unknown;
+    // What it reported of such releases: handed over once the catalog has them. By version.
+    std::map<uint64_t, wire::Commit> early_reports = {};
     std::vector<uint64_t> older;    // other versions that it holds, newest first
     std::set<Hash> missing_blobs;   // contents that it cannot read
+    bool inventory_due = false;     // to be asked for, before the first offer
     bool inventory_asked = false;   // no offers until it has come
     bool inventory_listed = false;  // the next one must not be a sketch
     std::optional<wire::ResumeToken> resume;
@@ -69,8 +80,13 @@ class ServerSubscriptions {
   void offer_target(Subscription& subscription);
   // Offers a release that was requested once. kDenied, kNotFound.
   Result<void> offer_single(const wire::Want& want);
+  // Whether what the peer holds is newer than the target, and lost to this registry. Looks first
+  // whether the catalog knows by now what the peer named.
+  bool is_behind(Subscription& subscription, const trust::ReleaseRef& target) const;
   void ask_inventory(Subscription& subscription, bool listed);
   Subscription* waiting_for(uint64_t ticket);
+  // kState: the release was neither offered nor named by the peer.
+  Result<void> keep_early(Subscription& subscription, wire::Commit&& commit);
 
   ServerContext& context_;
   ServerTransfers& transfers_;
@@ -78,6 +94,9 @@ class ServerSubscriptions {
   SubscriptionTable table_;
   std::map<model::LedgerId, Subscription> subscriptions_;
   std::vector<wire::InventoryRequest> inventory_requests_;  // to be sent
+  uint64_t root_version_ = 0;                               // of the peer
+  bool root_reported_ = false;
+  std::vector<server_event::HoldsMore> granted_;  // what the peer holds; to be looked at
 };
 
 }  // namespace notp::session

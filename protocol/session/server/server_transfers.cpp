@@ -6,9 +6,7 @@
 #include <utility>
 
 #include "common/limits.hpp"
-#include "protocol/session/server/session_limits.hpp"
 #include "protocol/session/session_base.hpp"
-#include "protocol/session/transfer_buffer.hpp"
 
 namespace notp::session {
 
@@ -78,7 +76,8 @@ Result<wire::Offer> ServerTransfers::make_offer(const OutgoingRelease& release,
                     .offset = 0,
                     .content_root = {},
                     .partial = artifact.partial,
-                    .encoding_tier = artifact.encoding_tier};
+                    .encoding_tier = artifact.encoding_tier,
+                    .trace = artifact.trace};
   if (from) offer.base = wire::Base{release.base, from->content_root};
   return offer;
 }
@@ -95,15 +94,11 @@ Result<void> ServerTransfers::on_message(wire::Publish&& publish, Now now) {
   NOTP_TRY(context_.may(wire::Action::kPublish, &publish.ledger));
   if (uploads_.size() >= limits::kUploadsPerSessionMax)
     return fail(ErrorCode::kLimit, "too many publishes at once in one session");
-  if (publish.size == 0 || publish.size > limits::kArtifactBytesMax)
-    return fail(ErrorCode::kLimit, fmt::format("an artifact of {} bytes; at most {} are taken",
-                                               publish.size, limits::kArtifactBytesMax));
   const uint32_t stream = publish.stream;
-  MemoryUploads memory;
-  UploadSpace& space = context_.ports.uploads ? *context_.ports.uploads : memory;
-  NOTP_ASSIGN(std::unique_ptr<Upload> upload, space.open(context_.info.peer, publish.size));
-  uploads_.emplace(stream,
-                   IncomingUpload{std::move(publish), std::move(upload), now.boot_ms, now.boot_ms});
+  const uint64_t bytes = publish.size;
+  NOTP_ASSIGN(std::unique_ptr<Upload> upload, open_upload(context_, bytes));
+  uploads_.emplace(
+      stream, IncomingPublish{std::move(publish), IncomingUpload(std::move(upload), bytes, now)});
   return {};
 }
 
@@ -111,26 +106,20 @@ Result<void> ServerTransfers::on_message(const wire::Chunk& chunk, Now now) {
   const auto place = uploads_.find(chunk.stream);
   if (place == uploads_.end())
     return fail(ErrorCode::kState, "a chunk on a stream that was not announced");
-  IncomingUpload& incoming = place->second;
-  NOTP_TRY(check_chunk(incoming.publish.size, incoming.received, chunk.bytes.size()));
-  NOTP_TRY(incoming.upload->append(chunk.bytes));
-  incoming.received += chunk.bytes.size();
-  incoming.last_ms = now.boot_ms;
-  if (incoming.received < incoming.publish.size) return {};
+  IncomingPublish& incoming = place->second;
+  NOTP_TRY(incoming.artifact.append(chunk.bytes, now));
+  if (!incoming.artifact.complete()) return {};
   context_.events.push_back(
-      server_event::PublishArrived{std::move(incoming.publish), std::move(incoming.upload)});
+      server_event::PublishArrived{std::move(incoming.publish), incoming.artifact.take()});
   uploads_.erase(place);
   return {};
 }
 
 TimeMs ServerTransfers::next_deadline() const {
-  TimeMs since = kNever;
-  for (const auto& [stream, incoming] : uploads_) {
-    const auto earned =
-        static_cast<TimeMs>(incoming.received * 1000 / limits::kUploadBytesPerSecondMin);
-    since = std::min({since, incoming.last_ms, incoming.since_ms + earned});
-  }
-  return since == kNever ? kNever : since + limits::kTransferStallMs;
+  TimeMs deadline = kNever;
+  for (const auto& [stream, incoming] : uploads_)
+    deadline = std::min(deadline, incoming.artifact.deadline());
+  return deadline;
 }
 
 void ServerTransfers::on_deadline(Now) { context_.output.refuse(silent_peer(), 0); }

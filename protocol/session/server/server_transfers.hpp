@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 
+#include "protocol/session/server/incoming_upload.hpp"
 #include "protocol/session/server/server_context.hpp"
 #include "protocol/session/server/server_freshness.hpp"
 
@@ -63,11 +63,9 @@ class ServerTransfers {
   void on_deadline(Now now);
 
  private:
-  struct IncomingUpload {
+  struct IncomingPublish {
     wire::Publish publish;
-    std::unique_ptr<Upload> upload;
-    TimeMs since_ms = 0, last_ms = 0;  // boot time of its announcement, and of its last bytes
-    uint64_t received = 0;
+    IncomingUpload artifact;
   };
 
   std::optional<trust::ReleaseRef> find(const OutgoingRelease& release) const;
@@ -75,7 +73,7 @@ class ServerTransfers {
   ServerContext& context_;
   ServerFreshness& freshness_;
   std::map<uint64_t, OutgoingRelease> singles_;  // by ticket
-  std::map<uint32_t, IncomingUpload> uploads_;   // by stream
+  std::map<uint32_t, IncomingPublish> uploads_;  // by stream
   size_t preparing_ = 0;                         // tickets without an answer yet
   uint64_t next_ticket_ = 1;
 };

@@ -2,7 +2,7 @@
 // and its codec in its family's file; the session, the registry's queues and the client derive the
 // rest from these members of each alternative of Request:
 //
-//   kName     as in schemas/notp.proto
+//   kName     as in schemas/requests.proto
 //   kAction   the right that it needs, about `ledger` when it has such a member; nullopt: none, and
 //             the response holds no more than its reader may see
 //   kKind     which of the registry's queues it waits in
@@ -23,6 +23,8 @@
 #include "protocol/wire/messages/nodes.hpp"
 #include "protocol/wire/messages/pending.hpp"
 #include "protocol/wire/messages/publish.hpp"
+#include "protocol/wire/messages/recovery.hpp"
+#include "protocol/wire/messages/status.hpp"
 #include "protocol/wire/messages/trust.hpp"
 
 namespace notp::wire {
@@ -34,7 +36,8 @@ struct Request {
   uint64_t request = 0;  // chosen by the client, returned in the Response
   std::variant<HistoryRequest, NodesRequest, LedgersRequest, RootsRequest, PublishRoot, Withdraw,
                PendingRequest, Cosign, DropPending, TrustRequest, NewJoinToken, RenewCertificate,
-               DecisionsRequest, DecisionCountsRequest, LogsRequest, SegmentRequest>
+               DecisionsRequest, DecisionCountsRequest, LogsRequest, SegmentRequest,
+               RecoveryRequest, Recover, StatusRequest>
       what;
 };
 
@@ -48,7 +51,7 @@ struct Response {
   // Done also stands for a page without rows: both have no bytes.
   std::variant<Done, HistoryPage, NodesPage, LedgersPage, RootsPage, PendingPage, PublishResult,
                TrustRow, IssuedToken, Certificate, DecisionsPage, DecisionCountsPage, LogsPage,
-               SegmentPart>
+               SegmentPart, RecoveryStatus, RegistryStatus>
       what = {};
 };
 

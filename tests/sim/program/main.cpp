@@ -83,6 +83,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--outage-days", outage_days,
                  "the registry is gone for so long, and nothing else");
+  app.add_flag("--restores", options.world.restores,
+               "the registry is restored from a copy of before, and recovered from its nodes");
   CLI::Option* tracing = app.add_flag("--trace", trace, "print every event");
   app.add_flag("--no-faults", calm, "a world in which nothing breaks");
   app.add_flag("--ed25519", options.world.ed25519,

@@ -55,6 +55,9 @@ std::string report_text(const Campaign& campaign, uint64_t first, uint64_t seeds
       "commits\n",
       total.decisions, total.decisions_lost, total.logs, total.records, total.log_gaps,
       total.segments);
+  if (total.lost > 0)
+    text += fmt::format("  restored: {} releases lost, {} recovered, {} not returned\n", total.lost,
+                        total.recovered, total.returns_refused);
   return text + counts_text("sessions", total.sessions) + counts_text("logs", total.log_sessions) +
          counts_text("alarms", total.alarms) +
          fmt::format("  {:.1f} s, {:.1f} seeds a second\n", campaign.seconds, rate(campaign));
@@ -91,6 +94,9 @@ json::object report_json(const Campaign& campaign, uint64_t first, uint64_t seed
                         {"log_gaps", total.log_gaps},
                         {"log_commits", total.segments},
                         {"logs", total.logs},
+                        {"lost", total.lost},
+                        {"recovered", total.recovered},
+                        {"not_returned", total.returns_refused},
                         {"sessions", counts_json(total.sessions)},
                         {"log_sessions", counts_json(total.log_sessions)},
                         {"alarms", counts_json(total.alarms)}};

@@ -123,17 +123,19 @@ class AgentNode {
 
   // --- the registry
 
-  void connect(std::vector<wire::Refusal> not_granted = {}) {
+  void connect(std::vector<wire::Refusal> not_granted = {},
+               std::vector<trust::ReleaseRef> heads = {}) {
     for (int tries = 0; !dialled_ && tries < 100; ++tries) advance(1'000);
     REQUIRE(dialled_);
     dialled_ = false;
     session_ = &core_->on_connected(now, registry_certificate, log);
     settle();
+    if (std::exchange(finishes_install_before_welcome, false)) finish_install();
     send(wire::Welcome{.version = wire::kProtocolVersion,
                        .server = "test",
                        .trust_domain = std::string(samples::kDomain),
                        .root_version = 1,
-                       .heads = {},
+                       .heads = std::move(heads),
                        .refusals = std::move(not_granted)});
   }
   void disconnect() {
@@ -162,6 +164,11 @@ class AgentNode {
     send(offer);
     if (session_) session_->receive(wire::encode_chunk_header(stream_, artifact.size()), now);
     if (session_) session_->receive(artifact, now);
+    settle();
+  }
+  void finish_install() {
+    delays_installs = false;
+    core_->on_installed(agent::install_release(delayed_.value(), store), now);
     settle();
   }
   // A statement that these are the heads, as of now; `change` may edit it before signing.
@@ -203,6 +210,8 @@ class AgentNode {
   tls::Validity registry_certificate;  // of the peer of the next session
   sim::MemoryStore store;
   uint64_t sequence = 0;
+  bool delays_installs = false;  // until finish_install()
+  bool finishes_install_before_welcome = false;
   agent::DesiredState pdp;
   std::set<uint64_t> pdp_refuses;      // versions; not while they are to be denied
   std::set<uint64_t> pdp_cannot_read;  // versions with damaged content; not while to be denied
@@ -214,6 +223,9 @@ class AgentNode {
   std::vector<wire::Response> answers;
   std::optional<wire::LogOffer> log;  // offered in the next session
   std::vector<wire::LogGrant> grants;
+  std::vector<wire::Held> helds;
+  std::vector<wire::Return> returns;
+  std::map<uint32_t, Bytes> returned_bytes;  // of the last session, by stream
   std::vector<trust::RootExpiry> root_aged;
   size_t activations = 0;
 
@@ -259,12 +271,24 @@ class AgentNode {
           table_.count(want);
           wants.push_back(want);
         }
+      if (auto* held = std::get_if<wire::Held>(&*message)) helds.push_back(*held);
+      if (auto* returned = std::get_if<wire::Return>(&*message)) {
+        returns.push_back(*returned);
+        returned_bytes[returned->stream].clear();
+      }
+      if (auto* chunk = std::get_if<wire::Chunk>(&*message))
+        returned_bytes[chunk->stream].append(chunk->bytes);
       if (auto* error = std::get_if<wire::ErrorMessage>(&*message)) refusals.push_back(error->code);
     }
   }
 
   void run(agent::effect::Connect&) { dialled_ = true; }
+  void run(agent::effect::TracedOffer&) {}
   void run(agent::effect::Install& effect) {
+    if (delays_installs) {
+      delayed_ = effect.request;
+      return;
+    }
     core_->on_installed(agent::install_release(effect.request, store), now);
   }
   void run(agent::effect::ScanContent& effect) {
@@ -282,6 +306,13 @@ class AgentNode {
     if (!refused) pdp = effect.desired;
     core_->on_pdp(effect.desired, refused, now);
   }
+  void run(agent::effect::GiveBack& effect) {
+    const agent::ReturnContents contents{
+        .tree = [this](const auto& ledger,
+                       uint64_t version) { return store.tree(ledger, version); },
+        .blob = [this](const Hash& hash) { return store.blob(hash); }};
+    core_->on_returned(effect.job, agent::make_return(effect.job, contents, {}), now);
+  }
   void run(agent::effect::Persist& effect) { CHECK(store::apply_change(store, effect.change)); }
   void run(agent::effect::Alarm& effect) { alarms.insert(effect.error.code); }
   void run(agent::effect::Changed&) {}
@@ -298,6 +329,7 @@ class AgentNode {
   std::unique_ptr<agent::AgentCore> core_;
   session::ClientSession* session_ = nullptr;
   bool dialled_ = false;
+  std::optional<agent::InstallRequest> delayed_;
   session::SubscriptionTable table_;  // of the session, on the registry's side
   uint32_t stream_ = 0;
 };

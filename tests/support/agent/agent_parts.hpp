@@ -17,11 +17,17 @@ struct RecordedRegistry final : agent::RegistryPort {
   void send_inventory(const model::LedgerId& ledger, delta::Inventory) override {
     inventories.push_back(ledger);
   }
+  void send_held(const wire::Held& held) override { helds.push_back(held); }
+  void give_back(wire::Return head, model::Content artifact) override {
+    returns.emplace_back(std::move(head), std::move(artifact));
+  }
   void say_bye(std::string reason) override { byes.push_back(std::move(reason)); }
 
   std::vector<wire::Commit> commits;
   std::vector<wire::Want> wants;
   std::vector<model::LedgerId> inventories;
+  std::vector<wire::Held> helds;
+  std::vector<std::pair<wire::Return, model::Content>> returns;
   std::vector<std::string> byes;
 };
 

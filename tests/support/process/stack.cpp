@@ -380,7 +380,7 @@ void Stack::start_registry() {
   registry_ = std::make_unique<Process>(
       ProcessOptions{.command = {program("notp-server"), "--config", file("registry.yaml")},
                      .folder = folder(),
-                     .environment = {},
+                     .environment = registry_environment,
                      .output_file = registry_log_file(),
                      .error_file = registry_log_file()});
   require_start(*registry_, "the registry", [this] { return fs::exists(file("registry.port")); });

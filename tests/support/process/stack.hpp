@@ -161,6 +161,8 @@ class Stack {
   json::array rights;
   // Further properties of its configuration: deny_list, enroll, ….
   json::object registry_more;
+  // Variables of its process, from the next start on.
+  std::vector<std::pair<std::string, std::string>> registry_environment;
   // Grants another right to everyone with the role, in the next configuration.
   void grant(const std::string& role, std::string_view action);
   // Allows nodes to join with administrators' tokens, in the next configuration.

@@ -30,6 +30,8 @@ struct ServedRegistry final : Catalog, TargetSource, SessionRights, FreshnessSou
   std::set<model::LedgerId> forbidden;
   std::set<wire::Action> granted = {wire::Action::kRead};
   bool can_sign = true;
+  std::set<model::LedgerId> unattested;
+  Hash known_root;  // of the head, in place of the samples'; zero: theirs
   // Runs between a session's last look at the roots and the signature.
   mutable std::function<void()> before_signing = [] {};
 
@@ -49,7 +51,11 @@ struct ServedRegistry final : Catalog, TargetSource, SessionRights, FreshnessSou
     if (found == heads.end() || version > found->second.version) return std::nullopt;
     trust::Release one = found->second;
     one.version = version;
+    if (!known_root.is_zero() && version == found->second.version) one.content_root = known_root;
     return trust::ref_of(one, samples::place_of(one).release_hash);
+  }
+  std::optional<trust::ReleaseRef> newest(const model::LedgerId& ledger) const override {
+    return target(ledger, {});
   }
   std::optional<trust::ReleaseRef> pending(const model::LedgerId&, uint64_t,
                                            const Hash&) const override {
@@ -70,6 +76,9 @@ struct ServedRegistry final : Catalog, TargetSource, SessionRights, FreshnessSou
   }
 
   bool enabled() const override { return true; }
+  bool attests(const model::LedgerId& ledger) const override {
+    return !unattested.contains(ledger);
+  }
   TimeMs interval_ms() const override { return kInterval; }
   Result<std::pair<trust::Freshness, Bytes>> sign(std::vector<trust::FreshHead> targets,
                                                   std::string audience, uint64_t sequence_min,
@@ -132,7 +141,9 @@ struct Served {
     for (const model::LedgerId& ledger : ledgers) {
       wire::Want want;
       want.ledger = ledger;
-      want.base = wire::Base{3, registry.target(samples::kLedger, {})->content_root};
+      // Nothing that the registry has lost.
+      if (const auto head = registry.newest(ledger); head && head->version >= 3)
+        want.base = wire::Base{3, registry.target(samples::kLedger, {})->content_root};
       hello.wants.push_back(want);
     }
     return after(hello);

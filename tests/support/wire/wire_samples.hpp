@@ -128,6 +128,35 @@ inline record::SegmentHead segment_head() {
   return {log_id(), 1024, 512, 430000, Bytes(32, '\x22'), "checkpoint"};
 }
 
+inline RecoveryStatus recovery_status() {
+  return {.restored_ms = 1750000000005,
+          .backup_ms = 1750000000006,
+          .root_version = 2,
+          .newest_root = 3,
+          .nodes = 4,
+          .silent = 1,
+          .silent_nodes = {"spiffe://core-platform.internal/node/edge-17"},
+          .is_running = true,
+          .rows = {{kLedger, 41, 47, 2, RecoveryState::kFetching, 1, "v43", "edge-17 has left"}}};
+}
+
+inline RegistryStatus registry_status() {
+  return {.started_ms = 1750000000007,
+          .now_ms = 1750000000008,
+          .sessions = 3,
+          .publishes = 4,
+          .offers = 5,
+          .sent_bytes = 6000,
+          .activations = 7,
+          .rejections = 8,
+          .records = 9000,
+          .lag_ms = 10,
+          .nodes = 11,
+          .connected = 12,
+          .stale = 13,
+          .ledgers = {{kLedger, 42, 1750000000009, 6, 3, 1, 1, 1, 250}}};
+}
+
 inline Segment segment() { return {segment_head(), 70000, 3, {}}; }
 
 // The node has dropped its body. Its records make up the subtrees [1026, 1028) and [1028, 1029).
@@ -203,6 +232,25 @@ inline Commit short_commit() {
   return commit;
 }
 
+inline TraceContext trace_context() {
+  TraceContext trace;
+  for (size_t i = 0; i < trace.trace.size(); ++i) trace.trace[i] = static_cast<uint8_t>(0x61 + i);
+  for (size_t i = 0; i < trace.span.size(); ++i) trace.span[i] = static_cast<uint8_t>(0x81 + i);
+  trace.is_sampled = true;
+  return trace;
+}
+
+// A Publish or an Offer of a publish that is traced.
+template <typename T>
+T traced(T message) {
+  message.trace = trace_context();
+  return message;
+}
+
+inline Publish publish() {
+  return {77, kLedger, Base{42, hash_of(0xf1)}, 43, hash_of(0xf2), 4096, "tighten limits", 2, true};
+}
+
 struct Sample {
   Message message;
   std::string_view frame;  // the whole of it, in hexadecimal: these bytes never change
@@ -257,8 +305,7 @@ inline std::vector<Sample> table() {
       {ErrorMessage{ErrorCode::kOverloaded, "try later", 1500},
        "091008041209747279206c6174657218dc0b"},
       {Bye{"restart", 2500}, "0a0c0a077265737461727410c413"},
-      {Publish{77, kLedger, Base{42, hash_of(0xf1)}, 43, hash_of(0xf2), 4096, "tighten limits", 2,
-               true},
+      {publish(),
        "1076084d1211089ebea2cff90712087061796d656e74731a24082a1220f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1"
        "f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1202b2a20f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2"
        "f2f2f2f2f2f2f2f2f23080203a0e7469676874656e206c696d69747340024801"},
@@ -414,6 +461,46 @@ inline std::vector<Sample> table() {
        "032f0806182a2a20d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d430e80738"
        "0a48035002"},
       {short_commit(), "0508102a180238004003"},
+      {HeldRequest{kLedger, 41, 2}, "93170a11089ebea2cff90712087061796d656e747310291802"},
+      {Held{kLedger, {"release 42", "release 43"}, {"root 3"}, "statement"},
+       "943e0a11089ebea2cff90712087061796d656e7473120a72656c65617365203432120a72656c6561736520"
+       "34331a06726f6f742033220973746174656d656e74"},
+      {ReturnRequest{7, kLedger, 42, hash_of(0xe1), 41},
+       "953b08071211089ebea2cff90712087061796d656e7473182a2220e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1"
+       "e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e12829"},
+      {Return{7, Base{41, hash_of(0xe2)}, 175, 3, 0, {}},
+       "962d0807122408291220e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e218"
+       "af012003"},
+      {Return{7, std::nullopt, 0, 0, 10, "v42 is not held any more"},
+       "961e0807280a3218763432206973206e6f742068656c6420616e79206d6f7265"},
+      {Request{19, RecoveryRequest{kLedger}},
+       "121808139201130a11089ebea2cff90712087061796d656e7473"},
+      {Request{20, Recover{true, true}}, "120908149a010408011001"},
+      {Request{21, StatusRequest{kLedger, 100}},
+       "121a0815a201150a11089ebea2cff90712087061796d656e74731064"},
+      {Response{7, 0, {}, recovery_status()},
+       "1381010807b2017c0885b883a1f7321086b883a1f73218022003280430013a2c7370696666653a2f2f636f"
+       "72652d706c6174666f726d2e696e7465726e616c2f6e6f64652f656467652d313740014a340a11089ebea2"
+       "cff90712087061796d656e74731029182f2002280230013a037634334210656467652d313720686173206c"
+       "656674"},
+      {Response{8, 0, {}, registry_status()},
+       "13560808ba01510887b883a1f7321088b883a1f73218032004280530f02e3807400848a846500a580b600c"
+       "680d72290a11089ebea2cff90712087061796d656e7473102a1889b883a1f7322006280330013801400148"
+       "fa01"},
+      {traced(publish()),
+       "109101084d1211089ebea2cff90712087061796d656e74731a24082a1220f1f1f1f1f1f1f1f1f1f1f1f1f1f1"
+       "f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1202b2a20f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2"
+       "f2f2f2f2f2f2f2f2f2f23080203a0e7469676874656e206c696d697473400248015a19616263646566676869"
+       "6a6b6c6d6e6f70818283848586878801"},
+      {traced(offer()),
+       "03d10108051211089ebea2cff90712087061796d656e7473182a222408291220d1d1d1d1d1d1d1d1d1d1d1d1"
+       "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d12a20d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2"
+       "d2d2d2d2d2d2d2d2d2d230e807380a4220d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3"
+       "d3d3d3d3d35a2c0a20d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d412086c"
+       "656166206f6e6560016a196162636465666768696a6b6c6d6e6f70818283848586878801"},
+      {traced(short_offer()),
+       "034a0806182a2a20d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d430e80738"
+       "0a480350026a196162636465666768696a6b6c6d6e6f70818283848586878801"},
   };
 }
 

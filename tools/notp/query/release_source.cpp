@@ -78,7 +78,8 @@ Result<std::unique_ptr<RegistryClient>> connect_to_registry(
         fmt::format("the registry is at root {}, but root {} of {} was seen here before",
                     client->welcome().root_version, seen, known.trust_domain),
         {}}.with("hint", fmt::format("when the registry was restored from an older copy, give it "
-                                     "what it lost: 'notp root publish {}'",
+                                     "what it lost: 'notp registry recover', or, when no node has "
+                                     "it, 'notp root publish {}'",
                                      chain.file_of(client->welcome().root_version + 1).string())));
   NOTP_TRY(chain.extend(client->roots(), now_ms));
   return client;
