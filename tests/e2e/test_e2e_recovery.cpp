@@ -261,7 +261,7 @@ TEST_CASE("a registry that is restored from a backup of before gets all back fro
   site.active({&one, &two, &lagging}, kPayments, 5);
   site.active({&lagging}, kGateway, 4);
   REQUIRE(wait_until([&] { return text_at(one.ledger_status(kPayments), "state") == "fresh"; }));
-  CHECK(site.metric("notp_freshness_signed_total") > 0);
+  CHECK(wait_until([&] { return site.metric("notp_freshness_signed_total") > 0; }));
   site.check_no_alarm({&one, &two, &lagging});
   CHECK(site.recover().status == 0);  // nothing is left to do
 }
@@ -485,7 +485,7 @@ TEST_CASE("a recovery that is killed at any step is run again, and nothing is th
   const auto before = site.stored(kPayments, 4);
 
   int kills = 0;
-  for (const char* point :
+  for (const std::string point :
        {"recovery.after_mark", "recovery.after_roots", "registry.after_pack:2",
         "registry.after_tag", "registry.after_main", "recovery.after_release:3",
         "registry.withdraw_after_pack", "registry.withdraw_after_tag", "recovery.after_withdrawals",
@@ -501,11 +501,13 @@ TEST_CASE("a recovery that is killed at any step is run again, and nothing is th
     stack.kill_registry();
     ++kills;
     stack.start_registry();
-    const bool is_over = std::string_view(point) == "recovery.after_end";
+    const bool is_over = point == "recovery.after_end";
     CHECK(fs::exists(site.data / "restored.json") != is_over);
     if (!is_over) {
       set_single_approval_max(site.payments, 55'000);  // or nothing would change
-      CHECK(site.publish_as_bob().status == 4);
+      // By the registry, or by bob's machine, which has seen more at another point.
+      const int status = site.publish_as_bob().status;
+      CHECK_MESSAGE((status == 4 || status == 7), status);
       set_single_approval_max(site.payments, 100'004);
     }
     REQUIRE(wait_until([&] {
