@@ -6,7 +6,7 @@
 
 namespace notp {
 
-// "1.2 MB", in powers of 1000.
+// "812 B", "2.4 KB", "20.1 MB": powers of 1000.
 std::string size_text(uint64_t bytes);
 
 }  // namespace notp

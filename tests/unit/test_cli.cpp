@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "common/size_text.hpp"
 #include "common/storage/files.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "tests/support/registry/model_samples.hpp"
@@ -134,10 +135,10 @@ TEST_CASE("data roots that a release gains and loses") {
 }
 
 TEST_CASE("sizes, counts, times and ages as people read them") {
-  CHECK(human_bytes(999) == "999 B");
-  CHECK(human_bytes(1000) == "1.0 KB");
-  CHECK(human_bytes(999'960) == "1.0 MB");
-  CHECK(human_bytes(20'100'000) == "20.1 MB");
+  CHECK(size_text(999) == "999 B");
+  CHECK(size_text(1000) == "1.0 KB");
+  CHECK(size_text(999'960) == "1.0 MB");
+  CHECK(size_text(20'100'000) == "20.1 MB");
   CHECK(human_count(999) == "999");
   CHECK(human_count(1'234'567) == "1,234,567");
   CHECK(utc_time(1'751'371'200'000) == "2025-07-01T12:00:00Z");

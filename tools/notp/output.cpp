@@ -7,6 +7,7 @@
 
 #include "common/bytes.hpp"
 #include "common/limits.hpp"
+#include "common/size_text.hpp"
 #include "protocol/session/identity.hpp"
 
 namespace notp::cli {
@@ -21,20 +22,8 @@ void write_to(std::FILE* stream, std::string_view text) {
   std::fflush(stream);
 }
 
-// Counts terminal columns, assuming one column for each code point; colours take none.
-size_t columns(std::string_view text) {
-  size_t count = 0;
-  bool in_escape = false;
-  for (const char c : text) {
-    if (c == '\033') in_escape = true;
-    if (!in_escape && (static_cast<uint8_t>(c) & 0xC0) != 0x80) ++count;
-    if (c == 'm') in_escape = false;
-  }
-  return count;
-}
-
 std::string padded(std::string_view text, size_t width) {
-  const size_t used = columns(text);
+  const size_t used = shown_columns(text);
   return fmt::format("{}{:{}}", text, "", used < width ? width - used : 0);
 }
 
@@ -113,7 +102,7 @@ void Progress::update(uint64_t done, uint64_t total) {
   const TimeMs now_ms = read_clock().boot_ms;
   if (drawn_ && now_ms - drawn_ms_ < kRedrawMs) return;
   drawn_ms_ = now_ms;
-  const auto amount = unit_ == ProgressUnit::kBytes ? human_bytes : human_count;
+  const auto amount = unit_ == ProgressUnit::kBytes ? size_text : human_count;
   std::string line = fmt::format("\r\033[K{} {}", label_, amount(done));
   if (total > 0) {
     const size_t filled = std::min<size_t>(kBarColumns, done * kBarColumns / total);
@@ -133,7 +122,7 @@ std::string table(const Output& output, const std::vector<std::vector<std::strin
   std::vector<size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns(row[i]));
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], shown_columns(row[i]));
   }
   std::string text;
   for (const auto& row : rows) {
@@ -151,20 +140,22 @@ std::string table(const Output& output, const std::vector<std::vector<std::strin
 
 std::string facts(const std::vector<std::pair<std::string, std::string>>& rows) {
   size_t width = 0;
-  for (const auto& [name, value] : rows) width = std::max(width, columns(name));
+  for (const auto& [name, value] : rows) width = std::max(width, shown_columns(name));
   std::string text;
   for (const auto& [name, value] : rows)
     text += fmt::format("  {}  {}\n", padded(name, width), value);
   return text;
 }
 
-std::string human_bytes(uint64_t bytes) {
-  if (bytes < 1000) return fmt::format("{} B", bytes);
-  static constexpr std::string_view kUnits[] = {"KB", "MB", "GB", "TB", "PB", "EB"};
-  double value = static_cast<double>(bytes) / 1000;
-  size_t unit = 0;
-  for (; value >= 999.95 && unit + 1 < std::size(kUnits); ++unit) value /= 1000;
-  return fmt::format("{:.1f} {}", value, kUnits[unit]);
+size_t shown_columns(std::string_view text) {
+  size_t count = 0;
+  bool in_escape = false;
+  for (const char c : text) {
+    if (c == '\033') in_escape = true;
+    if (!in_escape && (static_cast<uint8_t>(c) & 0xC0) != 0x80) ++count;
+    if (c == 'm') in_escape = false;
+  }
+  return count;
 }
 
 std::string human_count(uint64_t count) {

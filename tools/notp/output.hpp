@@ -71,8 +71,8 @@ std::string table(const Output& output, const std::vector<std::vector<std::strin
 // "  name          value" lines, aligned.
 std::string facts(const std::vector<std::pair<std::string, std::string>>& rows);
 
-// "812 B", "2.4 KB", "20.1 MB": powers of 1000.
-std::string human_bytes(uint64_t bytes);
+// The number of terminal columns, one for each code point; escape sequences have none.
+size_t shown_columns(std::string_view text);
 // 12345 as "12,345".
 std::string human_count(uint64_t count);
 // "1 file", "2 files".

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "common/limits.hpp"
+#include "common/size_text.hpp"
 #include "tools/notp/audit/audit_commands.hpp"
 #include "tools/notp/audit/audit_record.hpp"
 #include "tools/notp/audit/event.hpp"
@@ -77,7 +78,7 @@ Result<int> run_export(const Context& context, const ExportOptions& options) {
   // The export itself is on standard output.
   if (options.file.empty()) return exit_code::kOk;
   context.output.result(fmt::format("{} in {}, {}\n", counted(done.records, "record"), options.file,
-                                    human_bytes(done.bytes)),
+                                    size_text(done.bytes)),
                         json::object{{"file", options.file},
                                      {"format", options.format},
                                      {"records", done.records},

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "common/bytes.hpp"
+#include "common/size_text.hpp"
 #include "tools/notp/capacity/estimate.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/duration.hpp"
@@ -80,9 +81,9 @@ std::string amount(double value, Unit unit) {
     case Unit::kCoreSeconds:
       return fmt::format("{:.3g} s of a core", value);
     case Unit::kBytes:
-      return human_bytes(static_cast<uint64_t>(value));
+      return size_text(static_cast<uint64_t>(value));
     case Unit::kBytesPerSecond:
-      return human_bytes(static_cast<uint64_t>(value)) + "/s";
+      return size_text(static_cast<uint64_t>(value)) + "/s";
     case Unit::kCount:
       break;
   }
@@ -93,7 +94,7 @@ std::string work_text(const Work& work) {
   const auto count = [](double value) {
     return value >= 100 ? human_count(static_cast<uint64_t>(value)) : fmt::format("{:.3g}", value);
   };
-  const auto bytes = [](double value) { return human_bytes(static_cast<uint64_t>(value)); };
+  const auto bytes = [](double value) { return size_text(static_cast<uint64_t>(value)); };
   return facts(
       {{"nodes", count(work.nodes)},
        {"ledgers", fmt::format("{}, {} at a node, of {}", count(work.ledgers),

@@ -12,6 +12,8 @@
 #include <limits>
 #include <sstream>
 
+#include "common/size_text.hpp"
+
 namespace notp::cli::doctor {
 namespace {
 
@@ -95,10 +97,9 @@ void check_disk(const std::string& name, const fs::path& folder, Diagnosis& diag
   const std::string path = folder.string();
   const uint64_t free = room.f_bavail * room.f_frsize, total = room.f_blocks * room.f_frsize;
   if (free < std::max(total / kPartFree, kBytesFree))
-    diagnosis.add(
-        "disk_space", path,
-        fmt::format("{} of {} are free for {}", human_bytes(free), human_bytes(total), name),
-        "make room, or move the folder to a larger disk");
+    diagnosis.add("disk_space", path,
+                  fmt::format("{} of {} are free for {}", size_text(free), size_text(total), name),
+                  "make room, or move the folder to a larger disk");
   // Some file systems, as btrfs, count no inodes.
   if (room.f_files != 0 && room.f_favail < kInodesFree)
     diagnosis.add("disk_inodes", path,

@@ -6,6 +6,8 @@
 #include <iterator>
 #include <map>
 
+#include "common/size_text.hpp"
+
 namespace notp::cli {
 namespace {
 
@@ -31,21 +33,21 @@ Sign sign_of(ChangeKind kind) {
 
 std::string difference(uint64_t before, uint64_t after) {
   if (before == after) return "same size";
-  return before < after ? fmt::format("+{}", human_bytes(after - before))
-                        : fmt::format("-{}", human_bytes(before - after));
+  return before < after ? fmt::format("+{}", size_text(after - before))
+                        : fmt::format("-{}", size_text(before - after));
 }
 
 std::string sizes(const Change& change) {
   switch (change.kind) {
     case ChangeKind::kAdd:
     case ChangeKind::kRename:
-      return human_bytes(change.bytes_after);
+      return size_text(change.bytes_after);
     case ChangeKind::kRemove:
-      return human_bytes(change.bytes_before);
+      return size_text(change.bytes_before);
     case ChangeKind::kChange:
       break;
   }
-  return fmt::format("{} ({})", human_bytes(change.bytes_after),
+  return fmt::format("{} ({})", size_text(change.bytes_after),
                      difference(change.bytes_before, change.bytes_after));
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "common/size_text.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/confirm.hpp"
 #include "tools/notp/publish/publish_base.hpp"
@@ -113,7 +114,7 @@ Result<int> run_validate(const Context& context, const ValidateOptions& options)
         facts({{"name", report.manifest.name},
                {"content root", tree.content_root().hex()},
                {"content", fmt::format("{}, {}", counted(tree.files().size(), "file"),
-                                       human_bytes(tree.total_bytes()))},
+                                       size_text(tree.total_bytes()))},
                {"data roots", fmt::format("{}", fmt::join(report.manifest.data_roots, ", "))},
                {"tests", tests_text(report.tests)},
                {"needs", needs_text({report.builtins, report.features})}}));

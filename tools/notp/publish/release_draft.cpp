@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "common/limits.hpp"
+#include "common/size_text.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "tools/notp/confirm.hpp"
 #include "tools/notp/duration.hpp"
@@ -306,15 +307,14 @@ int print_outcome(const Context& context, const ReleaseDraft& draft,
   std::vector<std::pair<std::string, std::string>> rows{
       {"release", outcome.release.ref.release_hash.hex()},
       {"content root", release.content_root.hex()},
-      {"artifact", fmt::format("{}, {}", human_bytes(outcome.artifact_bytes), kind)}};
+      {"artifact", fmt::format("{}, {}", size_text(outcome.artifact_bytes), kind)}};
   if (outcome.published) rows.insert(rows.begin() + 1, {"commit", printable(outcome.commit)});
   if (outcome.pending)
     rows.emplace_back("signatures", fmt::format("{} of {} needed", outcome.release.signers,
                                                 outcome.release.threshold));
   if (outcome.published || outcome.pending)
-    rows.emplace_back("network",
-                      fmt::format("{} sent, {} received", human_bytes(outcome.bytes_sent),
-                                  human_bytes(outcome.bytes_received)));
+    rows.emplace_back("network", fmt::format("{} sent, {} received", size_text(outcome.bytes_sent),
+                                             size_text(outcome.bytes_received)));
   std::string text =
       fmt::format("{} {} v{}: {}\n{}",
                   outcome.published ? "Published"

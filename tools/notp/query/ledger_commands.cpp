@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/limits.hpp"
+#include "common/size_text.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/publish/release_draft.hpp"
 #include "tools/notp/query/external_diff.hpp"
@@ -93,7 +94,7 @@ Result<int> run_history(const Context& context, const HistoryOptions& options) {
     any_unverified = any_unverified || (chain && !verified);
     lines.push_back({version_cell(context.output, row, chain && !verified), utc_time(row.issued_ms),
                      age(row.issued_ms, context.now.wall_ms), short_identity(row.publisher),
-                     human_count(row.file_count), human_bytes(row.total_bytes),
+                     human_count(row.file_count), size_text(row.total_bytes),
                      printable(row.commit.substr(0, 12)),
                      first_line(row.withdrawn.empty() ? row.message : row.withdrawn)});
     json::object object{{"version", row.version},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/size_text.hpp"
 #include "common/storage/files.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/publish/engine_check.hpp"
@@ -87,7 +88,7 @@ Result<int> run_clone(const Context& context, const CloneOptions& options) {
                   facts({{"release", release->verified.ref.release_hash.hex()},
                          {"content root", statement.content_root.hex()},
                          {"content", fmt::format("{}, {}", counted(statement.file_count, "file"),
-                                                 human_bytes(statement.total_bytes))}})),
+                                                 size_text(statement.total_bytes))}})),
       json::object{{"folder", folder.string()},
                    {"ledger", statement.ledger.text()},
                    {"version", statement.version},
@@ -234,7 +235,7 @@ std::string release_text(const PulledRelease& release, const std::vector<std::st
              {"signed by", fmt::format("{} (verified by root {})", fmt::join(signers, ", "),
                                        release.root_version)},
              {"content",
-              fmt::format("{}, {}", counted(r.file_count, "file"), human_bytes(r.total_bytes))}});
+              fmt::format("{}, {}", counted(r.file_count, "file"), size_text(r.total_bytes))}});
   text += "\n";
   const model::Files& files = release.content.tree->files();
   size_t left = all ? files.size() : kFileLines, width = 0;
@@ -243,8 +244,8 @@ std::string release_text(const PulledRelease& release, const std::vector<std::st
     if (left-- == 0)
       return text + fmt::format("  and {} more (--all shows them)\n",
                                 human_count(files.size() - kFileLines));
-    text += fmt::format("  {:{}}  {:>9}\n", path, std::min<size_t>(width, 72),
-                        human_bytes(entry.bytes));
+    text +=
+        fmt::format("  {:{}}  {:>9}\n", path, std::min<size_t>(width, 72), size_text(entry.bytes));
   }
   return text;
 }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "common/limits.hpp"
+#include "common/size_text.hpp"
 #include "common/storage/files.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/git/git_clone.hpp"
@@ -114,7 +115,7 @@ void Audit::check_content(Checked& out, const trust::Release& release) {
   auto tree = clone_.content(out.version, release);
   if (!tree) return out.refuse("content.files", std::move(tree).error());
   out.add("content.files", fmt::format("{}, {}", counted(tree->files().size(), "file"),
-                                       human_bytes(tree->total_bytes())));
+                                       size_text(tree->total_bytes())));
   if (tree->content_root() == release.content_root)
     return out.add("content.root", release.content_root.hex());
   out.refuse("content.root",

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "common/bytes.hpp"
+#include "common/size_text.hpp"
 
 namespace notp::cli {
 namespace {
@@ -126,8 +127,8 @@ std::vector<Fact> movements(const wire::RegistryStatus& status, const std::optio
     return rates ? fmt::format("{} ({})", count, per_second(*rates.*rate)) : count;
   };
   const std::string sent =
-      human_bytes(status.sent_bytes) +
-      (rates ? fmt::format(" ({}/s)", human_bytes(static_cast<uint64_t>(rates->sent_bytes))) : "");
+      size_text(status.sent_bytes) +
+      (rates ? fmt::format(" ({}/s)", size_text(static_cast<uint64_t>(rates->sent_bytes))) : "");
   return {
       {"publishes", moved(status.publishes, &Rates::publishes)},
       {"pushes", moved(status.offers, &Rates::offers)},
@@ -253,17 +254,6 @@ std::string trouble_line(const Output& output, const View& view) {
 }
 
 }  // namespace
-
-size_t shown_columns(std::string_view text) {
-  size_t count = 0;
-  bool in_escape = false;
-  for (const char c : text) {
-    if (c == '\033') in_escape = true;
-    if (!in_escape && (static_cast<uint8_t>(c) & 0xC0) != 0x80) ++count;
-    if (c == 'm') in_escape = false;
-  }
-  return count;
-}
 
 std::array<size_t, 4> bar_cells(const std::array<uint64_t, 4>& parts, size_t columns) {
   std::array<size_t, 4> cells{};

@@ -45,7 +45,4 @@ std::vector<std::string> screen_lines(const Output& output, const View& view, Ro
 // 0 if the parts are.
 std::array<size_t, 4> bar_cells(const std::array<uint64_t, 4>& parts, size_t columns);
 
-// The number of terminal columns, one for each code point; escape sequences have none.
-size_t shown_columns(std::string_view text);
-
 }  // namespace notp::cli
