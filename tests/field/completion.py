@@ -135,7 +135,8 @@ class Completion(unittest.TestCase):
 
     def test_bash(self):
         prepare = f"PS1='{PROMPT[:-2]}''> '; bind 'set enable-bracketed-paste off'; "
-        self.check(["bash", "--norc", "--noprofile", "-i"], prepare + "for script in bash/*; do source $script; done", [*COMMON, EQUALS])
+        self.check(["bash", "--norc", "--noprofile", "-i"], prepare + "for script in bash/*; do source $script; done",
+                   [*COMMON, EQUALS])  # fmt: skip
 
     def test_bash_completion_loads_it_when_it_is_needed(self):
         prepare = f"PS1='{PROMPT[:-2]}''> '; bind 'set enable-bracketed-paste off'; "
@@ -155,7 +156,8 @@ class Completion(unittest.TestCase):
         self.check(["zsh", "-f", "-i"], prepare, COMMON[:4])
 
     def test_fish(self):
-        prepare = "function fish_prompt; echo -n 'READY''> '; end; set fish_greeting; set -g fish_autosuggestion_enabled 0; for script in fish/*; source $script; end"
+        prepare = "function fish_prompt; echo -n 'READY''> '; end; set fish_greeting; set -g fish_autosuggestion_enabled 0; "
+        prepare += "for script in fish/*; source $script; end"
         self.check(["fish", "--no-config", "-i"], prepare, [*COMMON, EQUALS])
 
 

@@ -17,7 +17,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from cluster import BASES, MANUAL, VERSIONS, block_with, built, parsed, schema_findings  # noqa: E402
+from cluster import BASES, MANUAL, VERSIONS, block_with, built, parsed, schema_findings, secrets  # noqa: E402
 from programs import BIN, SOURCE, Programs, ask, free_port, run, run_to_end  # noqa: E402
 
 # The one container that may be root, and what for.
@@ -47,31 +47,28 @@ spec:{more}
 """
 
 
-class Overlays:
-    """The manual's overlay of a site, and the overlay of an application with the manual's component."""
-
-    def __init__(self, folder):
-        self.site, application = folder / "site", folder / "application"
-        for one in (self.site, application):
-            one.mkdir()
-            (one / "bases").symlink_to(os.path.relpath(BASES, one.resolve()))
-        (self.site / "kustomization.yaml").write_text(block_with("kind: Kustomization"))
-        shutil.copy(BASES / "registry/server.yaml", self.site)
-        shutil.copy(BASES / "agent-sidecar/client.yaml", application)
-        (application / "kustomization.yaml").write_text(
-            "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [pods.yaml]\n" +
-            block_with("components:"))
-        (application / "pods.yaml").write_text("---\n".join(
-            APPLICATION.format(kind=kind, name=name, label=label, more=more)
-            for kind, name, label, more in (("Deployment", "till", "sidecar", ""), ("Deployment", "other", "none", ""),
-                                            ("StatefulSet", "ledger", "sidecar", "\n  serviceName: till"))))
-        self.resources = {"site": built(self.site), "application": built(application)}
+def overlays(folder):
+    """What kustomize builds: of a site, by the manual's overlay, and of an application with the manual's component."""
+    site, application = folder / "site", folder / "application"
+    for one in (site, application):
+        one.mkdir()
+        (one / "bases").symlink_to(os.path.relpath(BASES, one.resolve()))
+    (site / "kustomization.yaml").write_text(block_with("kind: Kustomization"))
+    shutil.copy(BASES / "registry/server.yaml", site)
+    shutil.copy(BASES / "agent-sidecar/client.yaml", application)
+    (application / "kustomization.yaml").write_text(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [pods.yaml]\n" + block_with("components:"))
+    (application / "pods.yaml").write_text("---\n".join(
+        APPLICATION.format(kind=kind, name=name, label=label, more=more)
+        for kind, name, label, more in (("Deployment", "till", "sidecar", ""), ("Deployment", "other", "none", ""),
+                                        ("StatefulSet", "ledger", "sidecar", "\n  serviceName: till"))))
+    return {"site": built(site), "application": built(application)}
 
 
 def setUpModule():  # pylint: disable=invalid-name
     global FOLDER, OVERLAYS
     FOLDER = tempfile.TemporaryDirectory(prefix="notp-kubernetes-")
-    OVERLAYS = Overlays(pathlib.Path(FOLDER.name).resolve()).resources
+    OVERLAYS = overlays(pathlib.Path(FOLDER.name).resolve())
 
 
 def tearDownModule():  # pylint: disable=invalid-name
@@ -135,15 +132,6 @@ def configuration(name):
 
 def variables():
     return only("ConfigMap", "notp-agent")["data"]
-
-
-def secrets_of_the_manual():
-    """Secret -> the names of its keys, by the manual's commands; None for a folder of any."""
-    found = {}
-    for name, files in re.findall(r"create secret generic (\S+)((?: --from-file=\S+)+)", MANUAL.read_text()):
-        keys = [pathlib.PurePath(one).name for one in re.findall(r"--from-file=(\S+)", files)]
-        found[name] = None if keys == ["machines"] else keys
-    return found
 
 
 class Resources(unittest.TestCase):
@@ -243,7 +231,6 @@ class Pods(unittest.TestCase):
 
     def test_volumes_are_mounted_and_what_they_name_exists(self):
         known = {one["metadata"]["name"] for one in everything() if one["kind"] == "ConfigMap"}
-        manual = secrets_of_the_manual()
         named = set()
         for workload in workloads():
             pod = workload["spec"]["template"]["spec"]
@@ -259,14 +246,14 @@ class Pods(unittest.TestCase):
             for one in containers(workload):
                 for source in one.get("envFrom", []):
                     self.assertIn(source["configMapRef"]["name"], known)
-        self.assertEqual(named, set(manual))
+        self.assertEqual(named, set(secrets()))
 
     def test_files_of_the_configurations_are_keys_of_the_secrets(self):
-        manual = secrets_of_the_manual()
+        manual = {name: {pathlib.PurePath(file).name for file in files} for name, files in secrets().items()}
         registry = configuration("notp-registry")[1]
-        self.assertEqual(set(files_below(registry, "/etc/notp/keys")), set(manual["notp-registry-keys"]))
+        self.assertEqual(set(files_below(registry, "/etc/notp/keys")), manual["notp-registry-keys"])
         sidecar = configuration("notp-agent-sidecar")[1]
-        self.assertEqual(set(files_below(sidecar, "/etc/notp/identity")), set(manual["notp-agent-identity"]))
+        self.assertEqual(set(files_below(sidecar, "/etc/notp/identity")), manual["notp-agent-identity"])
         server = container(only("StatefulSet", "notp-registry"), "notp-server")
         pods = [(server, "notp-registry", registry["data_dir"], "/etc/notp/keys")]
         pods += [(agent, "notp-agent-sidecar", sidecar["data_dir"], "/etc/notp/identity") for _, agent in sidecars()]
@@ -381,9 +368,8 @@ class Running(unittest.TestCase):
 
     def secret(self, name, folder):
         """What the manual's command would put into it, run in the folder that `notp setup` made."""
-        files = re.search(rf"create secret generic {name}((?: --from-file=\S+)+)", MANUAL.read_text())[1]
         folder.mkdir(parents=True)
-        for file in re.findall(r"--from-file=(\S+)", files):
+        for file in secrets()[name]:
             shutil.copy(self.at / "setup" / file, folder)
 
     def probe(self, name, one, port):

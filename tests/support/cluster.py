@@ -6,6 +6,7 @@ tools/build-kustomize builds.
 
 import functools
 import pathlib
+import re
 import sys
 import tempfile
 
@@ -77,3 +78,9 @@ def block_with(words):
     if len(found) != 1:
         raise RuntimeError(f"{MANUAL} has {len(found)} blocks with '{words}'")
     return found[0]
+
+
+def secrets():
+    """Secret -> the files, or the folder, that the manual's command makes it of."""
+    commands = re.findall(r"create secret generic (\S+)((?: --from-file=\S+)+)", MANUAL.read_text(encoding="utf-8"))
+    return {name: re.findall(r"--from-file=(\S+)", files) for name, files in commands}

@@ -1,4 +1,4 @@
-"""What the slow scripts share: commands, programs that run beside them, and questions to those."""
+"""What the slow scripts share: commands, programs that run beside them, questions to those, and rows of results."""
 
 import os
 import pathlib
@@ -11,6 +11,19 @@ import urllib.request
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("NOTP_BIN") or SOURCE / "build/dev/bin")
 SECONDS = 120  # how long anything may take
+
+
+def require(holds, otherwise):
+    if not holds:
+        raise RuntimeError(otherwise)
+
+
+def report(*rows):
+    """Prints rows of the table in tests/README.md, and keeps them for it (tools/test --long)."""
+    print(*rows, sep="\n")
+    if os.environ.get("NOTP_RESULTS"):
+        with open(os.environ["NOTP_RESULTS"], "a", encoding="utf-8") as file:
+            file.writelines(row + "\n" for row in rows)
 
 
 def run_to_end(command, statuses=(0,), folder=None, seconds=SECONDS, environment=None):

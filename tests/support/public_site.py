@@ -58,10 +58,7 @@ def report(name, prove, *arguments):
             row = prove(pathlib.Path(folder), *arguments)
         except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as failure:
             sys.exit(f"{name} {arguments or ''}: {failure}{getattr(failure, 'stderr', None) or ''}")
-    print(row)
-    if os.environ.get("NOTP_RESULTS"):
-        with open(os.environ["NOTP_RESULTS"], "a", encoding="utf-8") as results:
-            results.write(row + "\n")
+    programs.report(row)
 
 
 class Site(programs.Programs):

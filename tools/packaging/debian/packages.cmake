@@ -100,7 +100,7 @@ notp_package(notp-doc SECTION doc ALL SUGGESTS "prometheus, grafana"
 ${carries}
 
 This package has the operator's guide, the runbook, the specification of the
-protocol, models and configurations to begin with, the rules for Prometheus
-and the dashboards for Grafana.")
+protocol, models and configurations to begin with, the rules for Prometheus,
+the dashboards for Grafana and the bases for Kubernetes.")
 
 include(CPack)
