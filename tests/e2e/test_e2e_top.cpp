@@ -167,6 +167,15 @@ TEST_CASE("--once says exactly how many nodes have what, before and after a publ
   CHECK(at(needs.document, "work.ledgers_per_node").to_number<double>() == 1);
   CHECK(at(needs.document, "work.decisions_per_second").to_number<double>() == 5);
   CHECK(at(needs.document, "registry.descriptors.value").to_number<double>() > 3);
+  for (const auto& [option, amount] : {std::pair("--model-bytes", "1e30GB"),
+                                       {"--model-bytes", "nan"},
+                                       {"--model-bytes", "-1"},
+                                       {"--nodes", "nan"},
+                                       {"--nodes", "inf"},
+                                       {"--nodes", "1e10"}})
+    CHECK_MESSAGE(site.stack.notp("eve", {"capacity", option, amount}).status == 2, amount);
+  CHECK(site.stack.notp("eve", {"capacity", "--nodes", "1e9", "--decisions-per-second", "1e9"})
+            .status == 0);
 }
 
 TEST_CASE("a terminal is drawn on in place, and is as before after each way to end") {

@@ -1,6 +1,7 @@
 // notp capacity: what a registry and a node need.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
@@ -21,6 +22,11 @@ struct CapacityOptions {
   bool explain = false;
 };
 
+constexpr double kSizeMax = 1e15;
+
+// Products of large options may be above any integer.
+uint64_t whole(double value) { return static_cast<uint64_t>(std::clamp(value, 0.0, 9e18)); }
+
 // "500", "20KB", "1.5MB": powers of 1000.
 CLI::Validator size_in_bytes() {
   return {[](std::string& text) -> std::string {
@@ -33,9 +39,11 @@ CLI::Validator size_in_bytes() {
                                   : unit == "MB"              ? 1e6
                                   : unit == "GB"              ? 1e9
                                                               : 0;
-            if (error != std::errc() || value < 0 || factor == 0)
-              return fmt::format("'{}' is not a size: a number, and KB, MB or GB, as in 20MB",
-                                 printable(text));
+            const bool is_size = value >= 0 && value * factor <= kSizeMax;  // and a number
+            if (error != std::errc() || factor == 0 || !is_size)
+              return fmt::format(
+                  "'{}' is not a size: a number, and KB, MB or GB, as in 20MB, of 1 PB at most",
+                  printable(text));
             text = fmt::format("{}", value * factor);
             return {};
           },
@@ -81,20 +89,20 @@ std::string amount(double value, Unit unit) {
     case Unit::kCoreSeconds:
       return fmt::format("{:.3g} s of a core", value);
     case Unit::kBytes:
-      return size_text(static_cast<uint64_t>(value));
+      return size_text(whole(value));
     case Unit::kBytesPerSecond:
-      return size_text(static_cast<uint64_t>(value)) + "/s";
+      return size_text(whole(value)) + "/s";
     case Unit::kCount:
       break;
   }
-  return human_count(static_cast<uint64_t>(value));
+  return human_count(whole(value));
 }
 
 std::string work_text(const Work& work) {
   const auto count = [](double value) {
-    return value >= 100 ? human_count(static_cast<uint64_t>(value)) : fmt::format("{:.3g}", value);
+    return value >= 100 ? human_count(whole(value)) : fmt::format("{:.3g}", value);
   };
-  const auto bytes = [](double value) { return size_text(static_cast<uint64_t>(value)); };
+  const auto bytes = [](double value) { return size_text(whole(value)); };
   return facts(
       {{"nodes", count(work.nodes)},
        {"ledgers", fmt::format("{}, {} at a node, of {}", count(work.ledgers),
@@ -194,7 +202,14 @@ Result<int> run_capacity(const Context& context, const CapacityOptions& options)
 
 void add_number(CLI::App& command, const char* name, std::optional<double>& into, const char* about,
                 double least) {
-  command.add_option(name, into, about)->check(CLI::Range(least, 1e9))->type_name("N");
+  // CLI::Range takes "nan".
+  const auto is_number = [](const std::string& text) -> std::string {
+    return text.find_first_of("nN") == std::string::npos ? "" : printable(text) + " is no number";
+  };
+  command.add_option(name, into, about)
+      ->check(CLI::Range(least, 1e9))
+      ->check(is_number)
+      ->type_name("N");
 }
 
 void add_size(CLI::App& command, const char* name, std::optional<double>& into, const char* about) {
