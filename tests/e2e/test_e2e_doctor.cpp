@@ -99,25 +99,16 @@ TEST_CASE("another root, another clock and missing rights are found from the CLI
         })),
         "root_invalid");
   // The same domain and version by other root keys.
-  json::value client = must(parse_json(read_text(stack.file("eve.cli.yaml"))));
-  client.as_object()["root"] = other.root_file().string();
-  must(write_file(stack.file("deceived.cli.yaml"), json::serialize(client)));
-  finds(of_client(stack, "deceived"), "root_differs");
-
-  client.as_object()["root"] = stack.root_file().string();
+  finds(of_client_with(stack, {{"root", other.root_file().string()}}), "root_differs");
   // One that is yet to be published is no fault.
-  client.as_object()["ledger"] = kPayments;
-  must(write_file(stack.file("eve.cli.yaml"), json::serialize(client)));
-  finds_nothing(of_client(stack, "eve"));
-  client.as_object()["ledger"] = kShop;
-  must(write_file(stack.file("eve.cli.yaml"), json::serialize(client)));
+  finds_nothing(of_client_with(stack, {{"ledger", kPayments}}));
   const FakedClock clock(stack.file("clock"));
   clock.set("+1h");
   finds(of_client(stack, "eve", clock.environment()), "clock_differs");
   stack.rights = {};
   stack.write_registry_config();
   stack.reload_registry();
-  finds(of_client(stack, "eve"), "ledger_denied");
+  finds(of_client_with(stack, {{"ledger", kShop}}), "ledger_denied");
 }
 
 TEST_CASE("a clock that once was far ahead is found at the running agent") {

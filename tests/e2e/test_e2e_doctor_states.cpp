@@ -36,12 +36,8 @@ void end_root_at(const Stack& stack, TimeMs expires_ms) {
   must(write_file(stack.root_file(), envelope.encode()));
 }
 
-// The administrator's settings with another pinned root.
 Doctor of_client_with_root(const Stack& stack, const fs::path& root) {
-  json::value client = must(parse_json(read_text(stack.file("eve.cli.yaml"))));
-  client.as_object()["root"] = root.string();
-  must(write_file(stack.file("pinned.cli.yaml"), json::serialize(client)));
-  return of_client(stack, "pinned");
+  return of_client_with(stack, {{"root", root.string()}});
 }
 
 // --- the registry
@@ -53,10 +49,7 @@ TEST_CASE("a registry that cannot serve a ledger is found, and from the CLI, too
   damage(stack.repository(kShop));
   stack.start_registry();
   finds(of_registry(stack), "unhealthy");
-  json::value client = must(parse_json(read_text(stack.file("eve.cli.yaml"))));
-  client.as_object()["ledger"] = kShop;
-  must(write_file(stack.file("eve.cli.yaml"), json::serialize(client)));
-  finds(of_client(stack, "eve"), "registry_error");
+  finds(of_client_with(stack, {{"ledger", kShop}}), "registry_error");
 }
 
 TEST_CASE("a registry whose certificate has ended is found by an agent") {

@@ -65,6 +65,13 @@ inline Doctor of_client(const Stack& stack, const std::string& who,
                         const std::vector<std::pair<std::string, std::string>>& environment = {}) {
   return examined(stack, {"--config", stack.file(who + ".cli.yaml")}, environment);
 }
+// As the administrator, with settings of which some are changed.
+inline Doctor of_client_with(const Stack& stack, const json::object& changed) {
+  json::value settings = must(parse_json(read_text(stack.file("eve.cli.yaml"))));
+  for (const auto& [name, value] : changed) settings.as_object()[name] = value;
+  must(write_file(stack.file("changed.cli.yaml"), json::serialize(settings)));
+  return of_client(stack, "changed");
+}
 
 inline void finds(const Doctor& doctor, std::string_view code) {
   CHECK_MESSAGE(doctor.status == 1, doctor.text);

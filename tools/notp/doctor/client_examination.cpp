@@ -18,6 +18,8 @@ namespace {
 
 // Statements of freshness and certificates have margins of minutes; this is far from them.
 constexpr TimeMs kClockMs = 5'000;
+// Ledgers that are named; the others are counted.
+constexpr size_t kLostShown = 20;
 
 void check_files(const Settings& settings, Now now, Diagnosis& diagnosis) {
   SetupReport report;
@@ -97,7 +99,7 @@ Result<std::vector<trust::ReleaseRef>> check_rights(const Settings& settings,
 
 // A registry that was restored, or whose folder was put back, says so itself.
 Result<void> check_lost(const Settings& settings, RegistryClient& client, Diagnosis& diagnosis) {
-  const auto status = client.ask(wire::RecoveryRequest{});
+  const auto status = ask_recovery(client);
   if (!status && status.error().code == ErrorCode::kDenied) {
     diagnosis.cannot_check("whether the registry has lost releases: that needs the right fleet");
     return {};
@@ -110,12 +112,15 @@ Result<void> check_lost(const Settings& settings, RegistryClient& client, Diagno
   if (status->newest_root > status->root_version)
     facts.push_back(
         fmt::format("nodes have root v{}, it has v{}", status->newest_root, status->root_version));
+  size_t lost = 0;
   for (const wire::RecoveryRow& row : status->rows)
-    if (row.state != wire::RecoveryState::kRecovered)
+    if (row.state != wire::RecoveryState::kRecovered && ++lost <= kLostShown)
       facts.push_back(row.state == wire::RecoveryState::kFork
                           ? fmt::format("{} is forked", row.ledger.text())
                           : fmt::format("nodes have {} up to v{}, it has v{}", row.ledger.text(),
                                         row.newest_version, row.head_version));
+  if (lost > kLostShown)
+    facts.push_back(fmt::format("and {} more", counted(lost - kLostShown, "ledger")));
   if (facts.empty())
     diagnosis.saw("lost releases", "none");
   else

@@ -77,6 +77,19 @@ Result<ShownLedgers> ask_ledgers(RegistryClient& client) {
   return out;
 }
 
+Result<wire::RecoveryStatus> ask_recovery(RegistryClient& client) {
+  NOTP_ASSIGN(wire::RecoveryStatus out, client.ask(wire::RecoveryRequest{}));
+  while (out.more && !out.rows.empty()) {
+    const model::LedgerId last = out.rows.back().ledger;
+    NOTP_ASSIGN(wire::RecoveryStatus page, client.ask(wire::RecoveryRequest{.after = last}));
+    const bool forward = !page.rows.empty() && page.rows.front().ledger > last;
+    if (!forward) break;
+    std::ranges::move(page.rows, std::back_inserter(out.rows));
+    out.more = page.more;
+  }
+  return out;
+}
+
 std::string first_line(const std::string& message) {
   return printable(message.substr(0, message.find('\n')), 72);
 }

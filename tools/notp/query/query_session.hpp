@@ -30,6 +30,8 @@ Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client,
 Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client);
 // Every ledger that may be read here.
 Result<ShownLedgers> ask_ledgers(RegistryClient& client);
+// What the registry has lost, of all ledgers; the other figures are those of the first answer.
+Result<wire::RecoveryStatus> ask_recovery(RegistryClient& client);
 
 // Returns the first line of the message, fit for a table.
 std::string first_line(const std::string& message);

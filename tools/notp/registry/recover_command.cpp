@@ -23,19 +23,6 @@ struct RecoverOptions {
   bool accept_missing = false;
 };
 
-// All pages.
-Result<wire::RecoveryStatus> ask_recovery(RegistryClient& client) {
-  NOTP_ASSIGN(wire::RecoveryStatus out, client.ask(wire::RecoveryRequest{}));
-  while (out.more && !out.rows.empty()) {
-    NOTP_ASSIGN(wire::RecoveryStatus next,
-                client.ask(wire::RecoveryRequest{.after = out.rows.back().ledger}));
-    out.more = next.more;
-    if (next.rows.empty()) break;
-    std::ranges::move(next.rows, std::back_inserter(out.rows));
-  }
-  return out;
-}
-
 bool is_lost(const wire::RecoveryRow& row) { return row.state != wire::RecoveryState::kRecovered; }
 
 bool is_whole(const wire::RecoveryStatus& status) {
