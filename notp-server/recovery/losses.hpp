@@ -47,6 +47,7 @@ class Losses {
 
   // --- what is to be done
 
+  uint64_t head_of(const model::LedgerId& ledger) const;  // its version; 0: there is none
   std::optional<registry::RestoredMark> mark() const;
   void set_mark(std::optional<registry::RestoredMark> mark);
   // Only for what is said: a recovery is under way.
@@ -69,7 +70,8 @@ class Losses {
   Withdrawn withdrawn() const;
   // Nothing is lost that could come back.
   bool is_whole();
-  // Everything in between that no open session holds now: "ledger v43, v44", one for each ledger.
+  // Everything above the head that no open session holds now: "ledger v43, v44", one for each
+  // ledger.
   std::vector<std::string> missing() const;
   GivenUp give_up_missing() const;
 
@@ -86,7 +88,6 @@ class Losses {
   Facts facts() const;
 
  private:
-  uint64_t head_of(const model::LedgerId& ledger) const;
   bool has_lost_releases(const LostLedger& ledger) const;
   bool is_forked(const model::LedgerId& id, const LostLedger& ledger) const;
   // The head is not known to be the newest release.

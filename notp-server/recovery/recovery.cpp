@@ -59,16 +59,11 @@ void Recovery::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-uint64_t Recovery::head_of(const model::LedgerId& ledger) const {
-  const auto head = parts_.registry.head(ledger);
-  return head ? head->ref.version : 0;
-}
-
 // --- what nodes say
 
 void Recovery::on_holds_more(const serve::SessionHandle& session,
                              const session::server_event::HoldsMore& more) {
-  inquiry_.holds_more(session, more.ledger, head_of(more.ledger));
+  inquiry_.holds_more(session, more.ledger, losses_.head_of(more.ledger));
 }
 
 void Recovery::on_held(const serve::SessionHandle& session, wire::Held held) {

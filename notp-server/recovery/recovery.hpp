@@ -57,8 +57,9 @@ class Recovery final : public serve::RecoveryIntake {
   // --- administrators
 
   // Begins to fetch, in the name of `administrator`. While it runs, the same order is accepted
-  // again and changes nothing. kConflict, naming the first: nodes that are known were not heard
-  // since the start, or no connected node holds a release in between. Blocks on the disk.
+  // again and changes nothing; so it does when nothing is lost and there is no mark. kConflict,
+  // naming the first: nodes that are known were not heard since the start, or no connected node
+  // holds a lost release. kUnavailable before start() and after stop(). Blocks on the disk.
   Result<void> recover(const wire::Recover& order, const std::string& administrator);
   // Blocks on the disk.
   Result<wire::RecoveryStatus> status(const wire::RecoveryRequest& request);
@@ -75,7 +76,6 @@ class Recovery final : public serve::RecoveryIntake {
   Recovery(RecoveryParts parts, std::optional<registry::RestoredMark> mark);
   void run();
   void take_in(const NodeInquiry::Answer& answer);
-  uint64_t head_of(const model::LedgerId& ledger) const;
   bool is_running() const;
   Result<void> check_silent(const std::vector<std::string>& known) const;
   Result<void> check_missing() const;

@@ -17,11 +17,6 @@ constexpr TimeMs kBeforeAnyExpiry = 0;
 
 }  // namespace
 
-uint64_t RecoveryJob::head_of(const model::LedgerId& ledger) const {
-  const auto head = parts_.registry.head(ledger);
-  return head ? head->ref.version : 0;
-}
-
 void RecoveryJob::run(const RecoveryOrder& order, const RecoveryEffects& effects) {
   log::info("recovery_began", {{"identity", order.administrator},
                                {"accept_silent", order.what.accept_silent},
@@ -44,7 +39,7 @@ Result<void> RecoveryJob::run_steps(const RecoveryOrder& order, const RecoveryEf
     failpoint("recovery.after_roots");
     const bool has_progress = recover_ledgers(order, effects);
     for (const model::LedgerId& ledger : losses_.unlisted())
-      inquiry_.ask_all_again(ledger, head_of(ledger));
+      inquiry_.ask_all_again(ledger, losses_.head_of(ledger));
     inquiry_.wait_for_answers();
     if (!has_progress) break;
   } while (inquiry_.is_open());
@@ -80,9 +75,9 @@ Result<void> RecoveryJob::adopt_roots(const RecoveryOrder& order, const Recovery
 bool RecoveryJob::recover_ledgers(const RecoveryOrder& order, const RecoveryEffects& effects) {
   bool has_progress = false;
   for (const model::LedgerId& ledger : losses_.ledgers()) {
-    const uint64_t before = head_of(ledger);
+    const uint64_t before = losses_.head_of(ledger);
     const auto recovered = recover_ledger(order, ledger);
-    if (head_of(ledger) > before) {
+    if (losses_.head_of(ledger) > before) {
       has_progress = true;
       effects.new_head(ledger);
     }
@@ -130,7 +125,7 @@ Result<void> RecoveryJob::fetch(const RecoveryOrder& order, const LostRelease& l
 
 Result<registry::NewRelease> RecoveryJob::get_from(const serve::SessionHandle& session,
                                                    const LostRelease& lost) {
-  const uint64_t head = head_of(lost.ref.ledger);
+  const uint64_t head = losses_.head_of(lost.ref.ledger);
   NOTP_ASSIGN(const NodeInquiry::Returned returned,
               inquiry_.fetch(session, lost, head + 1 == lost.ref.version ? head : 0));
   if (returned.head.code != 0)

@@ -77,7 +77,6 @@ class RecoveryJob {
   void withdraw_again(const RecoveryOrder& order, const model::LedgerId& ledger,
                       const std::map<Hash, TimeMs>& listed);
   Result<void> end();
-  uint64_t head_of(const model::LedgerId& ledger) const;
 
   const RecoveryParts& parts_;
   Losses& losses_;

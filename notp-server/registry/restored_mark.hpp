@@ -1,5 +1,6 @@
 // Marks a data folder that was restored: releases that were published after its backup may exist at
-// nodes. `notp-server restore` writes the mark before anything else; recovery removes it.
+// nodes. `notp-server restore` writes the mark before the first ledger; recovery writes it where it
+// is missing, and removes it.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +16,8 @@ inline constexpr const char* kRestoredMark = "restored.json";
 struct RestoredMark {
   TimeMs backup_made_ms = 0;  // 0: unknown, the folder was put back by other means
   TimeMs restored_ms = 0;
-  // The newest root of the backup: what was lost is signed as this one or a later one demands.
+  // The newest root of the backup, or of the folder when recovery wrote the mark: what was lost is
+  // signed as this one or a later one demands.
   uint64_t root_version = 0;
 };
 

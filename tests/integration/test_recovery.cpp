@@ -13,8 +13,16 @@ samples::Texts small(int step) {
 struct Lost : LostSite {
   // Of five releases, the first two are left.
   explicit Lost(int releases = 5, uint64_t kept = 2) {
-    for (int step = 1; step <= releases; ++step) publish(step == 1 ? texts(1) : texts(step));
+    for (int step = 1; step <= releases; ++step) publish(texts(step));
     keep(kept);
+  }
+  // All that nodes have said is taken in: this answer, signed by such a key, is the last one.
+  void take_in(uint8_t key) {
+    const auto last = next_release(kOther, nullptr, model_of(small(1)));
+    ScriptedNode node{.identity = "spiffe://core-platform.internal/node/last"};
+    node.more = {samples::signed_by(last.release, {key}).encode()};
+    connect(node, kOther);
+    REQUIRE(is_missing(1, kOther));
   }
 };
 
@@ -260,6 +268,7 @@ TEST_CASE("a version of an epoch that is over does not count") {
   ScriptedNode node{.identity = "spiffe://core-platform.internal/node/edge-1"};
   node.more = {samples::signed_by(high.release, {2}).encode()};
   site.connect(node);
+  site.take_in(2);
   CHECK(site.recovery->may_publish(kLedger));
   high.release.version = 3;
   high.release.epoch = 2;
@@ -366,7 +375,7 @@ TEST_CASE("lost roots come back, and what only they let sign") {
   ScriptedNode thief{.identity = "spiffe://core-platform.internal/node/thief"};
   thief.more = {samples::signed_by(stolen.release, {2}).encode()};
   site.connect(thief);
-  site.connect(site.node("edge-1", {3}));
+  site.take_in(4);
   CHECK(site.recovery->may_publish(kLedger));
 }
 

@@ -79,6 +79,13 @@ agent::ReturnJob job_of(const TestRelease& release, const TestRelease* base) {
           .base = base ? std::optional(part(*base)) : std::nullopt};
 }
 
+struct ConnectedNode : AgentNode {
+  ConnectedNode() : AgentNode(samples::signed_by(samples::tracked_root(), {1}).encode()) {
+    boot();
+    connect();
+  }
+};
+
 }  // namespace
 
 // --- Held
@@ -273,9 +280,7 @@ TEST_CASE("a damaged base costs the delta, a damaged release the answer") {
 // --- the whole core
 
 TEST_CASE("a node that is asked back for a release sends it, and goes on deciding") {
-  AgentNode node(samples::signed_by(samples::tracked_root(), {1}).encode());
-  node.boot();
-  node.connect();
+  ConnectedNode node;
   const TestRelease first = make_release(), second = make_release(&first);
   node.send_release(first);
   node.send_release(second);
@@ -296,9 +301,7 @@ TEST_CASE("a node that is asked back for a release sends it, and goes on decidin
 }
 
 TEST_CASE("a damaged content is not given back, and the session goes on") {
-  AgentNode node(samples::signed_by(samples::tracked_root(), {1}).encode());
-  node.boot();
-  node.connect();
+  ConnectedNode node;
   const TestRelease release = make_release();
   node.send_release(release);
   SeededRandom random(1);
@@ -311,9 +314,7 @@ TEST_CASE("a damaged content is not given back, and the session goes on") {
 }
 
 TEST_CASE("a registry that has its releases again is told of them again") {
-  AgentNode node(samples::signed_by(samples::tracked_root(), {1}).encode());
-  node.boot();
-  node.connect();
+  ConnectedNode node;
   const TestRelease first = make_release(), second = make_release(&first);
   node.send_release(first);
   node.send_release(second);
@@ -334,9 +335,7 @@ TEST_CASE("a registry that has its releases again is told of them again") {
 
 TEST_CASE("a release that is stored after its session has ended is named to the next one") {
   for (const bool is_shown : {false, true}) {
-    AgentNode node(samples::signed_by(samples::tracked_root(), {1}).encode());
-    node.boot();
-    node.connect();
+    ConnectedNode node;
     const TestRelease first = make_release(), second = make_release(&first);
     node.send_release(first);
     node.delays_installs = true;
@@ -353,9 +352,7 @@ TEST_CASE("a release that is stored after its session has ended is named to the 
 }
 
 TEST_CASE("no report of what the registry's head is below, also after an epoch was raised") {
-  AgentNode node(samples::signed_by(samples::tracked_root(), {1}).encode());
-  node.boot();
-  node.connect();
+  ConnectedNode node;
   const TestRelease first = make_release(), second = make_release(&first);
   node.send_release(first);
   node.send_release(second);
@@ -370,9 +367,7 @@ TEST_CASE("no report of what the registry's head is below, also after an epoch w
 }
 
 TEST_CASE("a release that is stored between Hello and Welcome is not reported as known") {
-  AgentNode node(samples::signed_by(samples::tracked_root(), {1}).encode());
-  node.boot();
-  node.connect();
+  ConnectedNode node;
   const TestRelease first = make_release(), second = make_release(&first);
   node.send_release(first);
   node.delays_installs = true;

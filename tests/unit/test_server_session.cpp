@@ -114,6 +114,23 @@ TEST_CASE("who subscribes to nothing is sent no statement") {
   CHECK(all_of<wire::FreshnessUpdate>(served.next_deadline()).size() == 1);
 }
 
+TEST_CASE("a peer that holds more than the registry is first asked, and then gets a statement") {
+  for (const bool by_root : {false, true}) {
+    CAPTURE(by_root);
+    Served served;
+    wire::Want want;
+    want.ledger = kLedger;
+    if (!by_root) want.base = wire::Base{47, sha256("lost")};
+    const wire::Hello hello{{wire::kProtocolVersion}, "test", by_root ? 2u : 1u, 0, {want}};
+    CHECK(all_of<wire::FreshnessUpdate>(served.after(hello)).empty());
+    const TimeMs answered_ms = served.now.boot_ms + limits::kHeldAnswerMs;
+    served.session.freshness_due_now(served.now);
+    CHECK(all_of<wire::FreshnessUpdate>(served.next_deadline()).size() == 1);
+    CHECK(served.now.boot_ms >= answered_ms);
+    CHECK(served.now.boot_ms <= answered_ms + limits::kFreshnessSoonMs);
+  }
+}
+
 TEST_CASE("a registry that cannot sign serves on, and signs when it can") {
   Served served;
   served.registry.can_sign = false;

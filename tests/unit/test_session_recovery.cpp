@@ -98,7 +98,6 @@ ErrorCode code_of(const server_event::ReturnArrived& arrived) {
 // The node's end, which wants the ledger.
 struct Asked {
   ClientSession session;
-  std::vector<wire::Message> first;
   Asked() : session(hello(), {}, kStart) {
     session.take_output(1 << 20);
     tell(wire::Welcome{.version = wire::kProtocolVersion,

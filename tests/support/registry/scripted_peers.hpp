@@ -187,7 +187,7 @@ class LostSite {
       out.releases[ledger][version] = source->snapshot(ledger, version).value();
     return out;
   }
-  // Connects it; waits until the recovery knows what it holds.
+  // Connects it; waits until the recovery has asked it.
   serve::SessionHandle connect(const ScriptedNode& node, const model::LedgerId& ledger = kLedger) {
     const auto held = node.releases.find(ledger);
     const uint64_t newest =
