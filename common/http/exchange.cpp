@@ -19,14 +19,6 @@ constexpr size_t kPieceBytes = 32 << 10;  // of one read
 // Interim responses (RFC 9110 §15.2) before the final one.
 constexpr int kInterimMax = 4;
 
-// RFC 9110 §5.6.2.
-bool is_token(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("!#$%&'*+-.^_`|~").contains(c);
-  });
-}
-
 bool breaks_line(std::string_view text) {
   return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos;
 }
@@ -51,6 +43,13 @@ Response to_response(message::response<message::string_body>&& from) {
 }
 
 }  // namespace
+
+bool is_token(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("!#$%&'*+-.^_`|~").contains(c);
+  });
+}
 
 Result<Bytes> request_head(const Call& call, const Url& url) {
   if (!is_token(call.method))

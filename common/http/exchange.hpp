@@ -13,6 +13,9 @@
 
 namespace notp::http {
 
+// RFC 9110 §5.6.2: a method, or the name of a header.
+bool is_token(std::string_view text);
+
 // Returns the request's head as it goes over the wire. kUsage: the method or a header cannot be
 // sent.
 Result<Bytes> request_head(const Call& call, const Url& url);

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/beast/core/string.hpp>
 #include <charconv>
 #include <optional>
 
+#include "common/http/exchange.hpp"
 #include "common/http/url.hpp"
 
 namespace notp {
@@ -18,25 +20,15 @@ constexpr std::array<std::string_view, 7> kOwnHeaders = {
     "host",       "content-length",    "content-type", "connection",
     "user-agent", "transfer-encoding", "expect"};
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
+bool is_own(std::string_view header) {
+  return std::ranges::any_of(
+      kOwnHeaders, [&](std::string_view own) { return boost::beast::iequals(own, header); });
 }
 
 std::string_view trimmed(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t");
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
-}
-
-// RFC 9110 §5.6.2.
-bool is_token(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("!#$%&'*+-.^_`|~").contains(c);
-  });
 }
 
 bool is_field_value(std::string_view text) {
@@ -59,7 +51,7 @@ std::optional<std::vector<NamedText>> read_list(std::string_view text) {
     if (equals == std::string_view::npos || out.size() == kTraceListMax) return std::nullopt;
     const std::string_view name = trimmed(entry.substr(0, equals));
     const auto value = http::percent_decode(trimmed(entry.substr(equals + 1)));
-    if (!is_token(name) || !value || !is_utf8(*value) ||
+    if (!http::is_token(name) || !value || !is_utf8(*value) ||
         std::max(name.size(), value->size()) > kTraceTextBytesMax)
       return std::nullopt;
     out.push_back({std::string(name), *value});
@@ -115,7 +107,7 @@ class Reader {
   }
 
   bool is_off() {
-    if (lower(variable("OTEL_SDK_DISABLED").value) == "true") return true;
+    if (boost::beast::iequals(variable("OTEL_SDK_DISABLED").value, "true")) return true;
     const auto [name, value] = variable("OTEL_TRACES_EXPORTER");
     if (value.empty() || value == "otlp") return false;
     if (value != "none") warn(name, "this program knows otlp and none; there are no traces");
@@ -143,8 +135,7 @@ class Reader {
     const auto list = read_list(value);
     if (!list) return warn(name, "not of the form name=value,name=value; no headers are sent");
     for (const NamedText& entry : *list) {
-      if (std::ranges::find(kOwnHeaders, lower(entry.name)) != kOwnHeaders.end() ||
-          !is_field_value(entry.value))
+      if (is_own(entry.name) || !is_field_value(entry.value))
         warn(name, fmt::format("{} cannot be sent", entry.name));
       else
         out_.headers.emplace_back(entry.name, entry.value);

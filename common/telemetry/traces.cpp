@@ -1,6 +1,5 @@
 #include "common/telemetry/traces.hpp"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include "common/log.hpp"

@@ -7,7 +7,8 @@ namespace {
 
 constexpr uint64_t kFnvOffset = 0xcbf29ce484222325, kFnvPrime = 0x100000001b3;
 
-// FNV-1a, with a finish that spreads names which differ in their last digits.
+// FNV-1a, with a finish that spreads names which differ in their last digits: the same in every
+// process.
 uint64_t hash_of(std::string_view text) {
   uint64_t out = kFnvOffset;
   for (const char c : text) out = (out ^ static_cast<uint8_t>(c)) * kFnvPrime;
@@ -17,8 +18,6 @@ uint64_t hash_of(std::string_view text) {
 }
 
 }  // namespace
-
-uint64_t PushTraces::hash(std::string_view node) { return hash_of(node); }
 
 Span PushTraces::announce(const model::LedgerId& ledger, uint64_t version, const Span* publish,
                           TimeMs now_boot_ms) {
@@ -57,7 +56,7 @@ void PushTraces::forget_old(TimeMs now_boot_ms) {
 
 Span PushTraces::begin_push(const std::string& node, const model::LedgerId& ledger,
                             uint64_t version, TimeMs now_boot_ms) {
-  const uint64_t number = hash(node);
+  const uint64_t number = hash_of(node);
   TraceContext place;
   {
     const MutexLock lock(mutex_);
@@ -82,14 +81,14 @@ void PushTraces::joined(const std::string& node, const std::vector<model::Ledger
   std::vector<uint64_t> hashes;
   for (const model::LedgerId& ledger : ledgers) hashes.push_back(hash_of(ledger.text()));
   const MutexLock lock(mutex_);
-  Node& known = nodes_[hash(node)];
+  Node& known = nodes_[hash_of(node)];
   ++known.sessions;
   known.ledgers = std::move(hashes);
 }
 
 void PushTraces::left(const std::string& node) {
   const MutexLock lock(mutex_);
-  const auto known = nodes_.find(hash(node));
+  const auto known = nodes_.find(hash_of(node));
   if (known != nodes_.end() && --known->second.sessions == 0) nodes_.erase(known);
 }
 
@@ -103,47 +102,43 @@ void SessionPushes::began(const session::server_event::ArtifactNeeded& need, Tim
   if (traces_ == nullptr || node_.empty() || !need.pending_hash.is_zero()) return;
   // The node may need the same release in another form: after an unclear inventory, or a failed
   // delta.
-  if (find(need) != pushes_.end()) return;
+  if (find(need.ledger, need.version) != nullptr) return;
   pushes_.erase(need.ledger);
   Span span = traces_->begin_push(node_, need.ledger, need.version, now_boot_ms);
   if (span.is_open()) pushes_[need.ledger] = {need.version, std::move(span)};
 }
 
-SessionPushes::Pushes::iterator SessionPushes::find(
-    const session::server_event::ArtifactNeeded& need) {
-  const auto found = pushes_.find(need.ledger);
-  return found != pushes_.end() && found->second.version == need.version ? found : pushes_.end();
+Span* SessionPushes::find(const model::LedgerId& ledger, uint64_t version) {
+  const auto found = pushes_.find(ledger);
+  return found != pushes_.end() && found->second.version == version ? &found->second.span : nullptr;
 }
 
-Span SessionPushes::making(const session::server_event::ArtifactNeeded& need) const {
-  const auto found = pushes_.find(need.ledger);
-  if (found == pushes_.end() || found->second.version != need.version) return {};
-  return found->second.span.child("artifact");
+Span SessionPushes::making(const session::server_event::ArtifactNeeded& need) {
+  return child_of(find(need.ledger, need.version), "artifact");
 }
 
 void SessionPushes::sent(const session::server_event::ArtifactNeeded& need,
                          session::PreparedArtifact& artifact) {
-  const auto found = find(need);
-  if (found == pushes_.end()) return;
-  found->second.span.set("notp.bytes", artifact.bytes->size());
-  artifact.trace = found->second.span.context();
+  Span* const span = find(need.ledger, need.version);
+  if (span == nullptr) return;
+  span->set("notp.bytes", artifact.bytes->size());
+  artifact.trace = span->context();
 }
 
 void SessionPushes::failed(const session::server_event::ArtifactNeeded& need, ErrorCode code) {
-  const auto found = find(need);
-  if (found == pushes_.end()) return;
-  found->second.span.fail(code);
-  pushes_.erase(found);
+  Span* const span = find(need.ledger, need.version);
+  if (span == nullptr) return;
+  span->fail(code);
+  pushes_.erase(need.ledger);
 }
 
 void SessionPushes::committed(const wire::Commit& commit) {
   if (commit.state == wire::CommitState::kStored) return;
-  const auto found = pushes_.find(commit.ledger);
-  if (found == pushes_.end() || found->second.version != commit.version) return;
+  Span* const span = find(commit.ledger, commit.version);
+  if (span == nullptr) return;
   if (commit.state == wire::CommitState::kRejected)
-    found->second.span.set_code(commit.code != 0 ? commit.code
-                                                 : static_cast<uint32_t>(ErrorCode::kPdpRejected));
-  pushes_.erase(found);
+    span->set_code(commit.code != 0 ? commit.code : static_cast<uint32_t>(ErrorCode::kPdpRejected));
+  pushes_.erase(commit.ledger);
 }
 
 void SessionPushes::closed(ErrorCode code) {

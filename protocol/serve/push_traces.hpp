@@ -4,8 +4,6 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -45,9 +43,6 @@ class PushTraces {
   void joined(const std::string& node, const std::vector<model::LedgerId>& ledgers);
   void left(const std::string& node);
 
-  // Equal for the same node everywhere.
-  static uint64_t hash(std::string_view node);
-
  private:
   struct Node {
     size_t sessions = 0;
@@ -84,7 +79,7 @@ class SessionPushes {
   // The node is about to get a release. One of the same ledger that was under way is superseded.
   void began(const session::server_event::ArtifactNeeded& need, TimeMs now_boot_ms);
   // The span of making what the push sends, if that has to be made.
-  Span making(const session::server_event::ArtifactNeeded& need) const;
+  Span making(const session::server_event::ArtifactNeeded& need);
   // Adds the trace of the push to what is sent, for the Offer.
   void sent(const session::server_event::ArtifactNeeded& need, session::PreparedArtifact& artifact);
   void failed(const session::server_event::ArtifactNeeded& need, ErrorCode code);
@@ -98,12 +93,12 @@ class SessionPushes {
     uint64_t version = 0;
     Span span;
   };
-  using Pushes = std::map<model::LedgerId, Push>;
-  Pushes::iterator find(const session::server_event::ArtifactNeeded& need);
+  // null: no push of it is traced.
+  Span* find(const model::LedgerId& ledger, uint64_t version);
 
   PushTraces* const traces_;
   std::string node_;  // empty: the session is not a node's
-  Pushes pushes_;
+  std::map<model::LedgerId, Push> pushes_;
 };
 
 }  // namespace notp::serve

@@ -34,6 +34,11 @@ http::Response status(unsigned status, std::string retry_after = {}) {
   return out;
 }
 
+// Always the same.
+OtlpCollector::Answer answering(unsigned code, const std::string& retry_after = {}) {
+  return [=](size_t) -> asio::awaitable<http::Response> { co_return status(code, retry_after); };
+}
+
 asio::awaitable<http::Response> never(size_t) {
   asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::hours(1));
   co_await timer.async_wait(asio::use_awaitable);
@@ -160,8 +165,7 @@ TEST_CASE("a collector that is busy gets the spans again after the pause that it
 }
 
 TEST_CASE("a collector that asks for a year does not hold up the end") {
-  OtlpCollector collector(
-      [](size_t) -> asio::awaitable<http::Response> { co_return status(503, "31536000"); });
+  OtlpCollector collector(answering(503, "31536000"));
   const Exporting exporting(collector.url());
   exporting.add(0, 1);
   REQUIRE(wait_until([&] { return !exporting.reports().empty(); }));
@@ -174,8 +178,7 @@ TEST_CASE("a collector that asks for a year does not hold up the end") {
 
 TEST_CASE("answers that are no success: spans count as failed, and are not sent again") {
   for (const unsigned code : {400U, 401U, 404U, 500U, 302U}) {
-    OtlpCollector collector(
-        [code](size_t) -> asio::awaitable<http::Response> { co_return status(code); });
+    OtlpCollector collector(answering(code));
     const Exporting exporting(collector.url());
     exporting.add(0, 4);
     exporting.exporter->begin_stop();

@@ -1,6 +1,7 @@
 // notp top: what a registry and its fleet do now.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <optional>
@@ -30,10 +31,9 @@ struct TopOptions {
   size_t ledgers_max = 20;
 };
 
+// CLI11 has checked the name.
 LedgerOrder order_of(std::string_view name) {
-  for (size_t i = 0; i < std::size(kLedgerOrderNames); ++i)
-    if (kLedgerOrderNames[i] == name) return static_cast<LedgerOrder>(i);
-  return LedgerOrder::kDeviating;  // CLI11 has checked the name
+  return static_cast<LedgerOrder>(std::ranges::find(kLedgerOrderNames, name) - kLedgerOrderNames);
 }
 
 // The last answer, and since when there is none.
@@ -162,7 +162,8 @@ void add_top(Commands& commands) {
             ->check(CLI::Range(1U, kIntervalMaxS))
             ->capture_default_str();
         command.add_option("--sort", options.order, "Which ledgers come first")
-            ->check(CLI::IsMember({"deviating", "name", "nodes", "published"}))
+            ->check(CLI::IsMember(std::vector<std::string>(std::begin(kLedgerOrderNames),
+                                                           std::end(kLedgerOrderNames))))
             ->capture_default_str();
         command
             .add_option("-n,--limit", options.ledgers_max,
