@@ -75,22 +75,21 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
     job_.close();
   }
 
-  // Runs on the agent's executor.
-  asio::awaitable<http::Response> hold(std::string instance, std::string if_none_match,
-                                       milliseconds time) {
-    const auto self = shared_from_this();
+  // Runs on the agent's executor. It starts there later than it is called, so it holds `self`.
+  static asio::awaitable<http::Response> hold(std::shared_ptr<State> self, std::string instance,
+                                              std::string if_none_match, milliseconds time) {
     const auto deadline = steady_clock::now() + time;
-    OpaFeed::Answer answer = feed_.on_request(instance, if_none_match);
-    while (!answer.bundle && !answer.at_once && !closed_ && steady_clock::now() < deadline &&
-           held_.size() < kHeldMax) {
-      asio::steady_timer timer(agent_, deadline);
-      held_.insert(&timer);
+    OpaFeed::Answer answer = self->feed_.on_request(instance, if_none_match);
+    while (!answer.bundle && !answer.at_once && !self->closed_ && steady_clock::now() < deadline &&
+           self->held_.size() < kHeldMax) {
+      asio::steady_timer timer(self->agent_, deadline);
+      self->held_.insert(&timer);
       co_await timer.async_wait(kAwait);
-      held_.erase(&timer);
+      self->held_.erase(&timer);
       if ((co_await asio::this_coro::cancellation_state).cancelled() !=
           asio::cancellation_type::none)
         break;
-      answer = feed_.on_request(instance, if_none_match);
+      answer = self->feed_.on_request(instance, if_none_match);
     }
     http::Response response;
     if (answer.bundle) {
@@ -186,11 +185,12 @@ void OpaPdp::activate(ActiveSetPtr wanted, model::BlobLoader load) {
 DecisionBasisPtr OpaPdp::basis() const { return state_->basis(); }
 
 asio::awaitable<http::Response> OpaPdp::bundle_request(const http::Request& request) {
-  co_return co_await asio::co_spawn(state_->agent(),
-                                    state_->hold(std::string(request.header(kOpaInstanceHeader)),
-                                                 std::string(request.header("If-None-Match")),
-                                                 hold_time(request.header("Prefer"))),
-                                    asio::use_awaitable);
+  co_return co_await asio::co_spawn(
+      state_->agent(),
+      State::hold(state_, std::string(request.header(kOpaInstanceHeader)),
+                  std::string(request.header("If-None-Match")),
+                  hold_time(request.header("Prefer"))),
+      asio::use_awaitable);
 }
 
 asio::awaitable<http::Response> OpaPdp::status_post(const http::Request& request) {

@@ -54,13 +54,12 @@ struct Host {
   }
   ~Host() {
     opa.reset();
-    on_agent([&] {
-      pdp.reset();
-      server.reset();
-    });
+    // The last requests of an OPA that has ended may still be read, so the feed goes last.
+    on_agent([&] { server.reset(); });
     work.reset();
     context.stop();
     thread.join();
+    pdp.reset();
     pool.join();
   }
   void on_agent(std::function<void()> action) {

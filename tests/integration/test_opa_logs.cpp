@@ -78,13 +78,12 @@ struct Host {
     opa.reset();
     poll.reset();
     feed.reset();
-    on_agent([&] {
-      pdp.reset();
-      server.reset();
-    });
+    // The last requests of an OPA that has ended may still be read, so what answers them goes last.
+    on_agent([&] { server.reset(); });
     work.reset();
     context.stop();
     thread.join();
+    pdp.reset();
     pool.join();
   }
   std::filesystem::path log_file() const { return folder.path() / "opa-log" / "decisions.jsonl"; }
