@@ -262,6 +262,14 @@ inline constexpr size_t kSegmentChunkBytes = 32 << 10;
 inline constexpr uint64_t kLogWindowBytes = 1 << 20;
 inline constexpr size_t kLogsPerNodeMax = 16;
 inline constexpr size_t kForksKeptMax = 256;
+// Hashes of one proof, of inclusion or of consistency: more than any tree of kPositionMax needs.
+inline constexpr size_t kProofHashesMax = 63;
+// One leaf of the registry's tree: it fits an entry bundle of C2SP tlog-tiles.
+inline constexpr size_t kTreeEntryBytesMax = (1 << 16) - 1;
+inline constexpr int64_t kTreeSealMs = 10'000;  // between two checkpoints of the registry's tree
+// Cosignatures that a registry keeps with one of its checkpoints.
+inline constexpr size_t kCosignaturesMax = 16;
+inline constexpr size_t kHoldsMax = 1'024;
 inline constexpr size_t kIngestQueueMax = 4'096;  // segments that wait for the writer, of all nodes
 inline constexpr uint64_t kIngestBytesMax = 256ULL << 20;
 // Audit questions.

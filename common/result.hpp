@@ -78,7 +78,9 @@ inline constexpr int kChanges = 10;  // plan, diff: there are changes, and the c
   X(kQuarantined, 54, kRetry, kFailure)      /* a path that took too much */   \
   X(kAuditUnavailable, 55, kRetry, kFailure) /* cannot be recorded */          \
   X(kLogFork, 56, kStop, kUntrusted)         /* two records at one place */    \
-  X(kLogGap, 57, kStop, kUntrusted)          /* records are missing */
+  X(kLogGap, 57, kStop, kUntrusted)          /* records are missing */         \
+  X(kGateHeld, 58, kStop, kFailure)          /* decisions would change */      \
+  X(kRegistrySplit, 59, kStop, kUntrusted)   /* its tree contradicts itself */
 
 enum class ErrorCode : uint16_t {
 #define NOTP_ERROR_ENUM(name, wire, action, exit) name = wire,

@@ -210,6 +210,18 @@ Result<Checkpoint> extend_tree(Frontier& tree, const Segment& segment, const Ope
 
 namespace {
 
+void put_open(Bytes& out, ByteView salt, ByteView record) {
+  out += kOpened;
+  out += salt;
+  put_varint(out, record.size());
+  out += record;
+}
+
+void put_closed(Bytes& out, const Hash& leaf) {
+  out += kClosed;
+  out += leaf.view();
+}
+
 Result<ReducedRecord> take_reduced(ByteView& in, const SegmentHead& head, size_t index) {
   const auto kind = take_bytes(in, 1);
   if (!kind || (kind->front() != kClosed && kind->front() != kOpened))
@@ -221,10 +233,10 @@ Result<ReducedRecord> take_reduced(ByteView& in, const SegmentHead& head, size_t
     return refuse(head, fmt::format("reduced record {} is cut short", head.first + index));
   if (is_closed) {
     NOTP_ASSIGN(const Hash leaf, Hash::from_bytes(*hash_or_salt));
-    return ReducedRecord{std::nullopt, leaf};
+    return ReducedRecord{std::nullopt, leaf, {}};
   }
   NOTP_ASSIGN(const ByteView record, take_record(in, head, index));
-  return ReducedRecord{Bytes(record), leaf_hash(*hash_or_salt, record)};
+  return ReducedRecord{Bytes(record), leaf_hash(*hash_or_salt, record), Bytes(*hash_or_salt)};
 }
 
 }  // namespace
@@ -235,15 +247,22 @@ Result<Bytes> reduce(const SegmentHead& head, const OpenedSegment& segment,
   for (size_t i = 0; i < segment.records().size(); ++i) {
     const ByteView record = segment.records()[i];
     const Bytes salt = leaf_salt(head.secret, head.first + i);
-    if (!may_see(i)) {
-      content += kClosed;
-      content += leaf_hash(salt, record).view();
-      continue;
-    }
-    content += kOpened;
-    content += salt;
-    put_varint(content, record.size());
-    content += record;
+    if (may_see(i))
+      put_open(content, salt, record);
+    else
+      put_closed(content, leaf_hash(salt, record));
+  }
+  return zstd_compress(content, {}, {.level = limits::kSegmentLevel});
+}
+
+Result<Bytes> reduce(std::span<const ReducedRecord> records,
+                     const std::function<bool(size_t index)>& may_see) {
+  Bytes content;
+  for (size_t i = 0; i < records.size(); ++i) {
+    if (records[i].record && may_see(i))
+      put_open(content, records[i].salt, *records[i].record);
+    else
+      put_closed(content, records[i].leaf);
   }
   return zstd_compress(content, {}, {.level = limits::kSegmentLevel});
 }

@@ -94,8 +94,12 @@ Result<Checkpoint> extend_tree(Frontier& tree, const Segment& segment, const Ope
 struct ReducedRecord {
   std::optional<Bytes> record;  // nullopt: closed
   Hash leaf;
+  Bytes salt;  // of an open one
 };
 Result<Bytes> reduce(const SegmentHead& head, const OpenedSegment& segment,
+                     const std::function<bool(size_t index)>& may_see);
+// The same of one that was reduced before: what is closed stays so.
+Result<Bytes> reduce(std::span<const ReducedRecord> records,
                      const std::function<bool(size_t index)>& may_see);
 // `content_bytes` bounds the memory. kMessage, kArtifact, kLimit.
 Result<std::vector<ReducedRecord>> open_reduced(const SegmentHead& head, ByteView body);

@@ -89,6 +89,16 @@ Result<void> Frontier::extend(uint64_t count, std::span<const Hash> subtrees) {
   return {};
 }
 
+std::optional<Hash> Frontier::subtree(uint64_t first, uint64_t leaves) const {
+  uint64_t at = 0;
+  for (const Hash& hash : subtrees_) {
+    const uint64_t here = std::bit_floor(size_ - at);
+    if (at == first && here == leaves) return hash;
+    at += here;
+  }
+  return std::nullopt;
+}
+
 Bytes Frontier::encode() const {
   Bytes out;
   put_varint(out, size_);
@@ -172,6 +182,129 @@ bool verify_inclusion(const Hash& leaf, uint64_t index, uint64_t size, std::span
     last >>= 1;
   }
   return last == 0 && hash == root;
+}
+
+// --- proofs from a store of hashes
+
+namespace {
+
+// The root of `count` leaves from `first` on, which begin at a multiple of their next power of two.
+Result<Hash> range_root(uint64_t first, uint64_t count, const SubtreeSource& source) {
+  std::vector<Hash> parts;
+  while (count > 0) {
+    const uint64_t leaves = std::bit_floor(count);
+    NOTP_ASSIGN(const Hash part, source(first, leaves));
+    parts.push_back(part);
+    first += leaves;
+    count -= leaves;
+  }
+  Hash out = parts.back();
+  for (size_t i = parts.size() - 1; i > 0; --i) out = node_hash(parts[i - 1], out);
+  return out;
+}
+
+// The number of leaves in the left part of a tree of `count` leaves.
+uint64_t left_part(uint64_t count) { return std::bit_floor(count - 1); }
+
+}  // namespace
+
+Result<std::vector<Hash>> inclusion_proof(uint64_t index, uint64_t size,
+                                          const SubtreeSource& source) {
+  NOTP_ASSERT(index < size, "the leaf is one of the tree");
+  std::vector<Hash> out;  // from the root down
+  uint64_t first = 0;
+  while (size > 1) {
+    const uint64_t left = left_part(size);
+    const bool is_left = index - first < left;
+    NOTP_ASSIGN(const Hash sibling, is_left ? range_root(first + left, size - left, source)
+                                            : range_root(first, left, source));
+    out.push_back(sibling);
+    if (!is_left) first += left;
+    size = is_left ? left : size - left;
+  }
+  std::ranges::reverse(out);
+  return out;
+}
+
+Result<std::vector<Hash>> consistency_proof(uint64_t old_size, uint64_t size,
+                                            const SubtreeSource& source) {
+  NOTP_ASSERT(old_size <= size, "a tree is consistent with smaller ones");
+  std::vector<Hash> out;  // from the root down
+  if (old_size == 0 || old_size == size) return out;
+  uint64_t first = 0;
+  bool is_whole = true;  // the old tree is the part that is looked at: its root is known already
+  while (old_size != size) {
+    const uint64_t left = left_part(size);
+    if (old_size <= left) {
+      NOTP_ASSIGN(const Hash right, range_root(first + left, size - left, source));
+      out.push_back(right);
+      size = left;
+    } else {
+      NOTP_ASSIGN(const Hash whole_left, range_root(first, left, source));
+      out.push_back(whole_left);
+      first += left;
+      old_size -= left;
+      size -= left;
+      is_whole = false;
+    }
+  }
+  if (!is_whole) {
+    NOTP_ASSIGN(const Hash last, range_root(first, size, source));
+    out.push_back(last);
+  }
+  std::ranges::reverse(out);
+  return out;
+}
+
+bool verify_consistency(uint64_t old_size, const Hash& old_root, uint64_t size, const Hash& root,
+                        std::span<const Hash> proof) {
+  if (old_size > size) return false;
+  if (old_size == size) return old_root == root && proof.empty();
+  if (old_size == 0) return proof.empty();
+  // The old tree's last subtree is its root when it is perfect, and comes first otherwise.
+  std::optional<Hash> start;
+  if (std::has_single_bit(old_size)) start = old_root;
+  uint64_t node = old_size - 1, last = size - 1;
+  for (; (node & 1) != 0; node >>= 1) last >>= 1;
+  if (!start) {
+    if (proof.empty()) return false;
+    start = proof.front();
+    proof = proof.subspan(1);
+  }
+  Hash old_hash = *start, hash = *start;
+  for (const Hash& sibling : proof) {
+    if (last == 0) return false;
+    if ((node & 1) != 0 || node == last) {
+      old_hash = node_hash(sibling, old_hash);
+      hash = node_hash(sibling, hash);
+      while ((node & 1) == 0 && node != 0) {
+        node >>= 1;
+        last >>= 1;
+      }
+    } else {
+      hash = node_hash(hash, sibling);
+    }
+    node >>= 1;
+    last >>= 1;
+  }
+  return last == 0 && old_hash == old_root && hash == root;
+}
+
+std::vector<Hash> inclusion_proof(const Frontier& before, std::span<const Hash> leaves,
+                                  uint64_t index) {
+  const uint64_t begin = before.size();
+  NOTP_ASSERT(index >= begin && index - begin < leaves.size(), "the leaf is one of `leaves`");
+  const auto source = [&](uint64_t first, uint64_t count) -> Result<Hash> {
+    if (first >= begin) return root_of(leaves.subspan(first - begin, count));
+    // What the path to a new leaf passes is either a whole part of the tree before, or grows out of
+    // it.
+    Frontier grown = before;
+    while (grown.size() < first + count) grown.append(leaves[grown.size() - begin]);
+    const auto root = grown.subtree(first, count);
+    NOTP_ASSERT(root, "a subtree beside the path");
+    return *root;
+  };
+  return *inclusion_proof(index, begin + leaves.size(), source);
 }
 
 }  // namespace notp::record

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -35,6 +37,10 @@ class Frontier {
   // returns them. kMessage: another number of hashes, or more than kPositionMax leaves.
   Result<void> extend(uint64_t count, std::span<const Hash> subtrees);
 
+  // Returns the root of the perfect subtree that begins at `first` and has `leaves` leaves, if it
+  // is one of those that the tree consists of.
+  std::optional<Hash> subtree(uint64_t first, uint64_t leaves) const;
+
   // Size as varint, then the hashes from the largest subtree on.
   Bytes encode() const;
   static Result<Frontier> decode(ByteView bytes);
@@ -59,5 +65,28 @@ std::vector<Hash> inclusion_proof(uint64_t index, std::span<const Hash> leaves);
 // RFC 9162 §2.1.3.2.
 bool verify_inclusion(const Hash& leaf, uint64_t index, uint64_t size, std::span<const Hash> proof,
                       const Hash& root);
+
+// --- proofs from a store of hashes
+
+// Returns the root of the perfect subtree of `leaves` leaves, a power of two, at `first`, which is
+// a multiple of it. Only subtrees that are full at the size in question are asked for.
+using SubtreeSource = std::function<Result<Hash>(uint64_t first, uint64_t leaves)>;
+
+// RFC 9162 §2.1.3.1: of leaf `index` in the tree of `size` leaves; index < size. Errors of
+// `source`.
+Result<std::vector<Hash>> inclusion_proof(uint64_t index, uint64_t size,
+                                          const SubtreeSource& source);
+// RFC 9162 §2.1.4.1: from the tree of `old_size` leaves to that of `size`; old_size <= size. Empty
+// when they are equal, or the old one has no leaf. Errors of `source`.
+Result<std::vector<Hash>> consistency_proof(uint64_t old_size, uint64_t size,
+                                            const SubtreeSource& source);
+// RFC 9162 §2.1.4.2. Every tree is consistent with the one of no leaves.
+bool verify_consistency(uint64_t old_size, const Hash& old_root, uint64_t size, const Hash& root,
+                        std::span<const Hash> proof);
+
+// Returns the inclusion proof of leaf `index` in the tree that `before` becomes by `leaves`; index
+// is one of them.
+std::vector<Hash> inclusion_proof(const Frontier& before, std::span<const Hash> leaves,
+                                  uint64_t index);
 
 }  // namespace notp::record

@@ -33,5 +33,9 @@ inline constexpr size_t kCursorBytesMax = 1 << 10;
 inline constexpr size_t kDecisionCountsMax = 10'000;  // rows of one page
 // The newest faults of a log that its row lists: so many fit a frame beside an announcement.
 inline constexpr size_t kLogFaultsListedMax = 32;
+inline constexpr size_t kTreeEntriesPageMax = 4'096;  // entries of one TreePart
+inline constexpr size_t kErasedIdsMax = 1'000;        // decision ids of one EraseRequest
+// A frontier: its size, and a hash for each bit of it.
+inline constexpr size_t kFrontierBytesMax = 10 + kTreeLevelsMax * 32;
 
 }  // namespace notp::limits

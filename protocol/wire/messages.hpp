@@ -12,6 +12,7 @@
 #include "protocol/wire/messages/freshness.hpp"
 #include "protocol/wire/messages/hello.hpp"
 #include "protocol/wire/messages/inventory.hpp"
+#include "protocol/wire/messages/nodes.hpp"
 #include "protocol/wire/messages/publish.hpp"
 #include "protocol/wire/messages/recovery.hpp"
 #include "protocol/wire/messages/request.hpp"
@@ -23,6 +24,6 @@ using Message =
     std::variant<Hello, Welcome, Offer, Chunk, Commit, WantMore, Ping, Pong, ErrorMessage, Bye,
                  Publish, PublishResult, Request, Response, RootUpdate, FreshnessUpdate, Join,
                  Joined, InventoryRequest, Inventory, LogGrant, LogAnnouncement, Segment,
-                 HeldRequest, Held, ReturnRequest, Return>;
+                 HeldRequest, Held, ReturnRequest, Return, LogReceipt, LogWitness, ReleaseHeld>;
 
 }  // namespace notp::wire

@@ -16,6 +16,7 @@ enum class Action : uint8_t {
   kRenew,   // get the next certificate of one's own identity
   kAudit,   // read recorded decisions
   kRecord,  // ship the log of one's own decisions
+  kErase,   // hold and erase recorded decisions
 };
 
 enum class RequestKind : uint8_t {

@@ -25,6 +25,8 @@ Result<void> check_oldest_age(uint64_t age_ms) {
 Result<void> Codec<LogOffer>::check(const LogOffer& in) {
   NOTP_TRY(check_position(in.size, "the size of the log"));
   NOTP_TRY(check_oldest_age(in.oldest_age_ms));
+  NOTP_TRY(check_position(in.tree_size, "the size of the registry's tree"));
+  NOTP_TRY(require(in.tree || in.tree_size == 0, "the size of an unnamed tree"));
   return require(!in.root.is_zero(), "an offered log has no root");
 }
 
@@ -33,6 +35,8 @@ void Codec<LogOffer>::put(Proto& out, const LogOffer& in) {
   out.set_size(in.size);
   out.set_root(hash_bytes(in.root));
   out.set_oldest_age_ms(in.oldest_age_ms);
+  if (in.tree) out.set_tree(log_bytes(*in.tree));
+  out.set_tree_size(in.tree_size);
 }
 
 Result<LogOffer> Codec<LogOffer>::take(const Proto& in) {
@@ -41,6 +45,10 @@ Result<LogOffer> Codec<LogOffer>::take(const Proto& in) {
   out.size = in.size();
   NOTP_ASSIGN(out.root, take_hash(in.root()));
   out.oldest_age_ms = in.oldest_age_ms();
+  if (!in.tree().empty()) {
+    NOTP_ASSIGN(out.tree, record::LogId::from_bytes(in.tree()));
+  }
+  out.tree_size = in.tree_size();
   return out;
 }
 

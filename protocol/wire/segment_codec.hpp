@@ -21,8 +21,8 @@ Result<void> check_oldest_age(uint64_t age_ms);
 template <>
 struct Codec<LogOffer> {
   using Proto = pb::LogOffer;
-  static constexpr FieldRule kFields[] = {log_rule(1), rules::u64(2), rules::hash(3),
-                                          rules::u64(4)};
+  static constexpr FieldRule kFields[] = {log_rule(1),   rules::u64(2), rules::hash(3),
+                                          rules::u64(4), log_rule(5),   rules::u64(6)};
   static constexpr Layout kLayout{"LogOffer", kFields};
 
   static Result<void> check(const LogOffer& in);

@@ -8,6 +8,8 @@
 #include "protocol/record/announcement.hpp"
 #include "protocol/record/record.hpp"
 #include "protocol/record/segment.hpp"
+#include "protocol/record/tlog_proof.hpp"
+#include "protocol/record/tree_entry.hpp"
 #include "tests/fuzz/record_seeds.hpp"
 
 namespace {
@@ -26,11 +28,28 @@ void read_record(ByteView bytes) {
     static_cast<void>(outcome_of(decision->result));
 }
 
+// A witness's line goes into a note that somebody else has made.
+void check_cosigning(ByteView note) {
+  const PublicKey key = fuzz::log_key().public_key();
+  const auto signature = cosign(note, 7, fuzz::log_key());
+  NOTP_ASSERT(signature && verify_cosignature(note, 7, *signature, key), "a note is cosigned");
+  const auto cosigned = add_cosignature(note, {"witness", 7, *signature}, key);
+  if (!cosigned) {
+    NOTP_ASSERT(cosigned.error().code == ErrorCode::kLimit, "only a full note takes no more");
+    return;
+  }
+  NOTP_ASSERT(cosigned->size() <= limits::kCheckpointBytesMax, "a note within its limit");
+  NOTP_ASSERT(cosigned_at(*cosigned, "witness", key) == 7, "a cosignature is found again");
+  NOTP_ASSERT(*parse_checkpoint(*cosigned) == *parse_checkpoint(note), "and changes nothing else");
+  NOTP_ASSERT(signer_names(*cosigned).back() == "witness", "its line is the last one");
+}
+
 void read_checkpoint(ByteView bytes) {
   const auto checkpoint = parse_checkpoint(bytes);
   const auto verified = verify_checkpoint(bytes, fuzz::log_key().public_key());
   NOTP_ASSERT(!verified || (checkpoint && *checkpoint == *verified), "one reading");
   if (!checkpoint) return;
+  check_cosigning(bytes);
   const std::string again = sign_checkpoint(*checkpoint, fuzz::log_key());
   NOTP_ASSERT(again.substr(0, again.find("\n\n")) == bytes.substr(0, bytes.find("\n\n")),
               "the text of a checkpoint has one form");
@@ -123,13 +142,45 @@ void read_address(ByteView bytes) {
               "an address is one of a record");
 }
 
+void read_tree_entry(ByteView bytes) {
+  const auto entry = decode_tree_entry(bytes);
+  if (!entry) {
+    NOTP_ASSERT(entry.error().code == ErrorCode::kMessage, "a refusal with a foreign code");
+    return;
+  }
+  NOTP_ASSERT(encode(*entry) == bytes, "an entry has one encoding");
+  NOTP_ASSERT(bytes.size() <= limits::kTreeEntryBytesMax, "an entry within its limit");
+  NOTP_ASSERT(entry->positions.size() <= limits::kSegmentRecordsMax &&
+                  entry->hashes.size() <= limits::kSegmentRecordsMax,
+              "an entry about one segment at most");
+  for (size_t i = 1; i < entry->positions.size(); ++i)
+    NOTP_ASSERT(entry->positions[i - 1] < entry->positions[i], "its positions ascend");
+}
+
+void read_tlog_proof(ByteView text) {
+  const auto proof = parse_tlog_proof(text);
+  if (!proof) return;
+  NOTP_ASSERT(proof->inclusion.size() <= limits::kProofHashesMax &&
+                  proof->index < limits::kPositionMax &&
+                  proof->checkpoint.size() <= limits::kCheckpointBytesMax,
+              "a proof within its limits");
+  const std::string again = to_text(*proof);
+  NOTP_ASSERT(parse_tlog_proof(again) == *proof, "a proof is read as it was written");
+  NOTP_ASSERT(again == text || text.contains("\nextra "), "its text has one form");
+}
+
+void read_named_key(ByteView text) {
+  const auto key = parse_named_key(text);
+  if (key) NOTP_ASSERT(named_key_text(*key) == text, "a key's text has one form");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
-  constexpr void (*kReaders[])(ByteView) = {read_record,  read_checkpoint, read_announcement,
-                                            read_segment, read_reduced,    read_frontier,
-                                            read_address};
+  constexpr void (*kReaders[])(ByteView) = {
+      read_record,   read_checkpoint, read_announcement, read_segment,    read_reduced,
+      read_frontier, read_address,    read_tree_entry,   read_tlog_proof, read_named_key};
   const ByteView bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   kReaders[data[0] % std::size(kReaders)](bytes);
   return 0;

@@ -1,5 +1,5 @@
-// fuzz_seeds FOLDER: writes FOLDER/fuzz_frame and FOLDER/fuzz_record, which are a part of every run
-// of fuzz_frame and fuzz_record, and the first seeds of corpus/fuzz_envelope, corpus/fuzz_trust,
+// fuzz_seeds FOLDER: writes FOLDER/fuzz_frame, FOLDER/fuzz_record and FOLDER/fuzz_proof, which are
+// a part of every run of these, and the first seeds of corpus/fuzz_envelope, corpus/fuzz_trust,
 // corpus/fuzz_artifact and corpus/fuzz_inventory.
 #include <cstdio>
 #include <filesystem>
@@ -9,6 +9,7 @@
 #include "common/assert.hpp"
 #include "common/storage/files.hpp"
 #include "tests/fuzz/artifact_samples.hpp"
+#include "tests/fuzz/proof_seeds.hpp"
 #include "tests/fuzz/record_seeds.hpp"
 #include "tests/support/wire/inventory_samples.hpp"
 #include "tests/support/wire/signed_samples.hpp"
@@ -101,8 +102,8 @@ bool write_inventories(const std::filesystem::path& folder) {
          write(folder, "without_foreign", Bytes("\3") + foreign);
 }
 
-bool write_records(const std::filesystem::path& folder) {
-  for (const auto& [name, seed] : fuzz::record_seeds())
+bool write_all(const std::filesystem::path& folder, const std::map<std::string, Bytes>& seeds) {
+  for (const auto& [name, seed] : seeds)
     if (!write(folder, name, seed)) return false;
   return true;
 }
@@ -143,6 +144,8 @@ int main(int argc, char** argv) {
   const bool written =
       write_envelopes(folder / "fuzz_envelope") && write_trust(folder / "fuzz_trust") &&
       write_artifacts(folder / "fuzz_artifact") && write_inventories(folder / "fuzz_inventory") &&
-      write_frames(folder / "fuzz_frame") && write_records(folder / "fuzz_record");
+      write_frames(folder / "fuzz_frame") &&
+      write_all(folder / "fuzz_record", fuzz::record_seeds()) &&
+      write_all(folder / "fuzz_proof", fuzz::proof_seeds());
   return written ? 0 : 1;
 }

@@ -325,12 +325,40 @@ TEST_CASE("a reduced segment shows some records, and proves all") {
                                         *OpenedSegment::open(a_segment(3).head, a_segment(3).body)))
       again.append(leaf);
     for (size_t i = 0; i < reduced->size(); ++i) {
-      const auto& [record, leaf] = (*reduced)[i];
+      const auto& [record, leaf, salt] = (*reduced)[i];
       CHECK(record.has_value() == may_see(i));
+      CHECK(salt == (record ? leaf_salt(segment.head.secret, head.first + i) : Bytes()));
       if (record) CHECK(*record == opened->records()[i]);
       again.append(leaf);
     }
     CHECK(again.root() == tree.root());
+  }
+}
+
+TEST_CASE("a reduced segment is reduced again: what was closed stays so, and the leaves stay") {
+  const Segment segment = a_segment();
+  const auto opened = OpenedSegment::open(segment.head, segment.body);
+  REQUIRE(opened);
+  const auto first = open_reduced(
+      segment.head, *reduce(segment.head, *opened, [](size_t index) { return index != 1; }));
+  REQUIRE(first);
+  SegmentHead head = segment.head;
+  head.secret.assign(kSegmentSecretBytes, '\0');  // what is open needs it no more
+  const auto again =
+      open_reduced(head, *reduce(*first, [](size_t index) { return index <= 1 || index == 4; }));
+  REQUIRE(again);
+  REQUIRE(again->size() == first->size());
+  const std::vector<Hash> leaves = leaf_hashes(segment.head, *opened);
+  for (size_t i = 0; i < again->size(); ++i) {
+    CHECK((*again)[i].leaf == leaves[i]);
+    CHECK((*again)[i].record.has_value() == (i == 0 || i == 4));
+    if ((*again)[i].record) CHECK(*(*again)[i].record == opened->records()[i]);
+  }
+  const auto none = open_reduced(head, *reduce(*again, [](size_t) { return false; }));
+  REQUIRE(none);
+  for (size_t i = 0; i < none->size(); ++i) {
+    CHECK_FALSE((*none)[i].record);
+    CHECK((*none)[i].leaf == leaves[i]);
   }
 }
 

@@ -55,8 +55,8 @@ TEST_CASE("a rule says which names of nodes the right to enrol is for") {
 }
 
 TEST_CASE("only the right to audit lets anyone read recorded decisions") {
-  const auto all_but_audit = {wire::Action::kRead, wire::Action::kPublish, wire::Action::kFleet,
-                              wire::Action::kTrust, wire::Action::kEnroll};
+  const auto all_but_audit = {wire::Action::kRead,  wire::Action::kPublish, wire::Action::kFleet,
+                              wire::Action::kTrust, wire::Action::kEnroll,  wire::Action::kErase};
   const authz::RightsTable table({
       {.identity = pattern("admin/eve"), .ledgers = {"*/*"}, .actions = all_but_audit},
       {.identity = pattern("admin/otto"),
@@ -87,6 +87,35 @@ TEST_CASE("only the right to audit lets anyone read recorded decisions") {
   CHECK_FALSE(table.may_everywhere(node, wire::Action::kAudit));
 }
 
+TEST_CASE("only the right to erase lets anyone hold or erase recorded decisions") {
+  const auto all_but_erase = {wire::Action::kRead,  wire::Action::kPublish, wire::Action::kFleet,
+                              wire::Action::kTrust, wire::Action::kEnroll,  wire::Action::kAudit};
+  const authz::RightsTable table({
+      {.identity = pattern("admin/eve"), .ledgers = {"*/*"}, .actions = all_but_erase},
+      {.identity = pattern("admin/otto"),
+       .ledgers = {"100000000002/*"},
+       .actions = {wire::Action::kErase}},
+      {.identity = pattern("admin/ada"), .ledgers = {"*/*"}, .actions = {wire::Action::kErase}},
+      {.identity = pattern("node/*"), .ledgers = {"*/*"}, .actions = {wire::Action::kErase}},
+  });
+  const model::LedgerId payments{100'000'000'002, "payments"}, gateway{100'000'000'001, "gateway"};
+  const session::Identity eve = who(session::Role::kAdmin, "eve"),
+                          otto = who(session::Role::kAdmin, "otto"),
+                          ada = who(session::Role::kAdmin, "ada"),
+                          node = who(session::Role::kNode, "till-1");
+  const auto refused = table.may(eve, wire::Action::kErase, &payments);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ErrorCode::kDenied);
+  CHECK(refused.error().message.contains("hold or erase recorded decisions about"));
+  CHECK(table.may(otto, wire::Action::kErase, &payments));
+  CHECK_FALSE(table.may(otto, wire::Action::kErase, &gateway));
+  CHECK_FALSE(table.may(otto, wire::Action::kAudit, &payments));
+  CHECK_FALSE(table.may_everywhere(otto, wire::Action::kErase));
+  CHECK(table.may_everywhere(ada, wire::Action::kErase));
+  CHECK_FALSE(table.may(node, wire::Action::kErase, &payments));
+  CHECK_FALSE(table.may_everywhere(node, wire::Action::kErase));
+}
+
 TEST_CASE("a node ships its records without a rule, and nothing else does") {
   const authz::RightsTable none({});
   CHECK(none.may(who(session::Role::kNode, "till-1"), wire::Action::kRecord, nullptr));
@@ -97,6 +126,7 @@ TEST_CASE("a node ships its records without a rule, and nothing else does") {
     CHECK(refused.error().code == ErrorCode::kDenied);
   }
   CHECK(authz::parse_action("audit") == wire::Action::kAudit);
+  CHECK(authz::parse_action("erase") == wire::Action::kErase);
   for (const char* name : {"record", "review", "renew", ""}) CHECK_FALSE(authz::parse_action(name));
 }
 

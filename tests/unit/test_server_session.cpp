@@ -454,11 +454,17 @@ TEST_CASE("queries and orders each need their right") {
       {{17, wire::SegmentRequest{}}, wire::Action::kAudit},
       {{18, wire::RecoveryRequest{}}, wire::Action::kFleet},
       {{19, wire::Recover{}}, wire::Action::kTrust},
-      {{20, wire::StatusRequest{}}, wire::Action::kFleet}};
+      {{20, wire::StatusRequest{}}, wire::Action::kFleet},
+      {{21, wire::TreeRequest{}}, wire::Action::kAudit},
+      {{22, wire::ProofRequest{}}, wire::Action::kAudit},
+      {{23, wire::HoldsRequest{}}, wire::Action::kAudit},
+      {{24, wire::PutHold{"case-7", {}, "a court wants them", false}}, wire::Action::kErase},
+      {{25, wire::EraseRequest{{}, {"id"}, "asked for", true, {}}}, wire::Action::kErase},
+      {{26, wire::ReleaseHeldRequest{"node", kLedger, 1}}, wire::Action::kPublish}};
   const std::set<wire::Action> all = {
-      wire::Action::kRead,  wire::Action::kPublish, wire::Action::kFleet,
-      wire::Action::kTrust, wire::Action::kEnroll,  wire::Action::kReview,
-      wire::Action::kRenew, wire::Action::kAudit,   wire::Action::kRecord};
+      wire::Action::kRead,   wire::Action::kPublish, wire::Action::kFleet, wire::Action::kTrust,
+      wire::Action::kEnroll, wire::Action::kReview,  wire::Action::kRenew, wire::Action::kAudit,
+      wire::Action::kRecord, wire::Action::kErase};
   std::set<size_t> kinds;
   for (const auto& [request, needed] : cases) {
     kinds.insert(request.what.index());

@@ -107,6 +107,11 @@ std::map<std::string, uint64_t> protocol_limits() {
           NOTP_LIMIT(kPositionMax),
           NOTP_LIMIT(kCheckpointBytesMax),
           NOTP_LIMIT(kAnnouncementBytesMax),
+          NOTP_LIMIT(kProofHashesMax),
+          NOTP_LIMIT(kTreeEntryBytesMax),
+          NOTP_LIMIT(kTreeSealMs),
+          NOTP_LIMIT(kCosignaturesMax),
+          NOTP_LIMIT(kHoldsMax),
           NOTP_LIMIT(kLogWindowBytes),
           NOTP_LIMIT(kSegmentOverheadBytes),
           NOTP_LIMIT(kSegmentChunkBytes),
@@ -117,6 +122,9 @@ std::map<std::string, uint64_t> protocol_limits() {
           NOTP_LIMIT(kCursorBytesMax),
           NOTP_LIMIT(kDecisionCountsMax),
           NOTP_LIMIT(kLogFaultsListedMax),
+          NOTP_LIMIT(kTreeEntriesPageMax),
+          NOTP_LIMIT(kFrontierBytesMax),
+          NOTP_LIMIT(kErasedIdsMax),
           NOTP_LIMIT(kBackoffFirstMs),
           NOTP_LIMIT(kBackoffMaxMs)};
 #undef NOTP_LIMIT

@@ -232,6 +232,7 @@ std::string right_text() {
       {wire::Action::kEnroll, "`enroll`"},
       {wire::Action::kRenew, "the role `node`"},
       {wire::Action::kAudit, "`audit`"},
+      {wire::Action::kErase, "`erase`"},
       {wire::Action::kReview, "`read` on the ledger, and not the role `node`"}};
   if (!T::kAction) return "none";
   std::string out = kTexts.at(*T::kAction);
@@ -275,6 +276,11 @@ TEST_CASE("client: what has no place is refused with its code") {
   CHECK(client_answer({welcome(), wire::LogGrant{}}) == number(ErrorCode::kState));
   CHECK(client_answer({welcome(), wire::LogAnnouncement{"a"}}) == number(ErrorCode::kState));
   CHECK(client_answer({welcome(), wire::samples::segment()}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), wire::samples::log_receipt()}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), wire::samples::log_witness()}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), wire::ReleaseHeld{kLedger, 3}}) == 0);
+  CHECK(client_answer({welcome(), wire::ReleaseHeld{{kLedger.zone, "other"}, 3}}) ==
+        number(ErrorCode::kState));
   CHECK(client_answer({welcome(), held_request()}) == 0);
   CHECK(client_answer({welcome(), held_request("other")}) == number(ErrorCode::kState));
   CHECK(client_answer({welcome(), return_request()}) == 0);
@@ -329,9 +335,12 @@ TEST_CASE("registry: what has no place is refused with its code") {
   with_log.log = wire::samples::log_offer();
   CHECK(registry_answer({with_log}) == 0);
   CHECK(registry_answer({hello(), wire::LogGrant{}}) == number(ErrorCode::kState));
+  CHECK(registry_answer({hello(), wire::samples::log_receipt()}) == number(ErrorCode::kState));
+  CHECK(registry_answer({hello(), wire::ReleaseHeld{kLedger, 3}}) == number(ErrorCode::kState));
   for (const wire::Hello& greeting : {hello(), with_log}) {
     CHECK(registry_answer({greeting, wire::samples::segment()}) == number(ErrorCode::kState));
     CHECK(registry_answer({greeting, wire::LogAnnouncement{"a"}}) == number(ErrorCode::kState));
+    CHECK(registry_answer({greeting, wire::samples::log_witness()}) == number(ErrorCode::kState));
   }
 }
 

@@ -64,6 +64,9 @@ Result<void> ClientSession::on_message(wire::Message&& message, Now) {
           return {};
         }
         if constexpr (std::is_same_v<T, wire::LogGrant>) return on_log_grant(std::move(value));
+        if constexpr (std::is_same_v<T, wire::LogReceipt>) return on_log_receipt(std::move(value));
+        if constexpr (std::is_same_v<T, wire::ReleaseHeld>)
+          return on_release_held(std::move(value));
         if constexpr (std::is_same_v<T, wire::HeldRequest>)
           return on_held_request(std::move(value));
         if constexpr (std::is_same_v<T, wire::ReturnRequest>)
@@ -145,6 +148,21 @@ Result<void> ClientSession::on_log_grant(wire::LogGrant&& grant) {
   if (!log_ || grant.log != *log_)
     return fail(ErrorCode::kState, "the registry granted a log that was not offered");
   events_.push_back(client_event::LogGranted{std::move(grant)});
+  return {};
+}
+
+Result<void> ClientSession::on_log_receipt(wire::LogReceipt&& receipt) {
+  if (!log_ || receipt.log != *log_)
+    return fail(ErrorCode::kState, "the registry sent a receipt of a log that was not offered");
+  events_.push_back(client_event::ReceiptArrived{std::move(receipt)});
+  return {};
+}
+
+Result<void> ClientSession::on_release_held(wire::ReleaseHeld&& release) {
+  if (!table_.number_of(release.ledger))
+    return fail(ErrorCode::kState,
+                "the registry let a release go of a ledger that this node does not want");
+  events_.push_back(client_event::HeldReleased{std::move(release)});
   return {};
 }
 

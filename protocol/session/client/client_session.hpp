@@ -49,6 +49,14 @@ struct InventoryWanted {
 struct LogGranted {
   wire::LogGrant grant;
 };
+// The registry's tree has a checkpoint of the offered log; not yet verified. Answer with witness().
+struct ReceiptArrived {
+  wire::LogReceipt receipt;
+};
+// An operator lets a release of a wanted ledger go that the replay gate holds.
+struct HeldReleased {
+  wire::ReleaseHeld release;
+};
 // The registry asks what is held of a wanted ledger; answer with held().
 struct HeldWanted {
   wire::HeldRequest request;
@@ -67,8 +75,8 @@ using ClientEvent =
     std::variant<client_event::Welcomed, client_event::OfferStarted, client_event::OfferComplete,
                  client_event::Published, client_event::Answered, client_event::RootArrived,
                  client_event::FreshnessArrived, client_event::InventoryWanted,
-                 client_event::LogGranted, client_event::HeldWanted, client_event::ReturnWanted,
-                 client_event::Closed>;
+                 client_event::LogGranted, client_event::ReceiptArrived, client_event::HeldReleased,
+                 client_event::HeldWanted, client_event::ReturnWanted, client_event::Closed>;
 
 // A partly received artifact of a session that was cut. Its id is zero when the offer had none.
 struct PartialArtifact {
@@ -94,6 +102,8 @@ class ClientSession final : public SessionBase {
   void request(const wire::Request& request) { send(request); }
   // Sends the announcement of the offered log, after a grant that asks for it.
   void announce_log(Bytes announcement) { send(wire::LogAnnouncement{std::move(announcement)}); }
+  // Answers a ReceiptArrived, at most once; `witness` names the offered log.
+  void witness(const wire::LogWitness& witness) { send(witness); }
   // Sends the next segment of the granted log when nothing else waits to be sent.
   // `oldest_age_ms`: as in wire::Segment.
   void send_segment(record::Segment segment, uint64_t oldest_age_ms = 0);
@@ -127,6 +137,8 @@ class ClientSession final : public SessionBase {
   Result<void> on_inventory_request(const wire::InventoryRequest& request);
   Result<void> on_chunk(const wire::Chunk& chunk);
   Result<void> on_log_grant(wire::LogGrant&& grant);
+  Result<void> on_log_receipt(wire::LogReceipt&& receipt);
+  Result<void> on_release_held(wire::ReleaseHeld&& release);
   Result<void> on_held_request(wire::HeldRequest&& request);
   Result<void> on_return_request(wire::ReturnRequest&& request);
   void finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer);

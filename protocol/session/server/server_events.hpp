@@ -70,6 +70,11 @@ struct SegmentArrived {
   wire::Segment segment;
   Bytes body;
 };
+// What the peer says to a log_receipt(). Nothing in it is verified but that it is of the offered
+// log.
+struct WitnessArrived {
+  wire::LogWitness witness;
+};
 // The peer holds what the catalog lacks: of a ledger that was granted, a release above the newest
 // one, or a root above the newest one. Or the registry does not attest the ledger. The peer's word;
 // the host may ask_held().
@@ -105,7 +110,8 @@ using ServerEvent =
     std::variant<server_event::Greeted, server_event::ArtifactNeeded, server_event::Committed,
                  server_event::Attested, server_event::PublishArrived, server_event::Asked,
                  server_event::LogOffered, server_event::LogAnnounced, server_event::SegmentArrived,
-                 server_event::HoldsMore, server_event::HeldArrived, server_event::ReturnArrived,
-                 server_event::Refused, server_event::Unsendable, server_event::Closed>;
+                 server_event::WitnessArrived, server_event::HoldsMore, server_event::HeldArrived,
+                 server_event::ReturnArrived, server_event::Refused, server_event::Unsendable,
+                 server_event::Closed>;
 
 }  // namespace notp::session

@@ -90,6 +90,20 @@ void ServerLogs::granted(const wire::LogGrant& grant) {
   context_.output.send(grant);
 }
 
+void ServerLogs::receipt(const wire::LogReceipt& receipt) {
+  if (phase_ != Phase::kGranted || receipt.log != log_) return;
+  ++receipts_;
+  context_.output.send(receipt);
+}
+
+Result<void> ServerLogs::on_message(wire::LogWitness&& witness, Now) {
+  if (receipts_ == 0 || witness.log != log_)
+    return fail(ErrorCode::kState, "a witness of what was not sent to it");
+  --receipts_;
+  context_.events.push_back(server_event::WitnessArrived{std::move(witness)});
+  return {};
+}
+
 TimeMs ServerLogs::next_deadline() const {
   return incoming_ ? incoming_->last_ms + limits::kIdleMs : kNever;
 }

@@ -25,6 +25,8 @@ class ServerLogs {
   // kState for a segment of a log that is not granted, before the announcement that was asked for,
   // inside another segment, or one that does not follow the one before; kLimit beyond the window.
   Result<void> on_message(wire::Segment&& segment, Now now);
+  // kState unless a receipt was sent that has no answer yet.
+  Result<void> on_message(wire::LogWitness&& witness, Now now);
   // kState past the body's end. Only for a stream that receives() names.
   Result<void> on_message(const wire::Chunk& chunk, Now now);
   // Whether chunks of this stream are the body of a segment.
@@ -33,6 +35,8 @@ class ServerLogs {
   // Sends the host's grant. Segments below its `next` count no longer against the window. After a
   // refusal the segments that are on their way are dropped.
   void granted(const wire::LogGrant& grant);
+  // Sends a receipt of the granted log.
+  void receipt(const wire::LogReceipt& receipt);
   // Releases the memory of a partly received segment.
   void drop_segment() { incoming_.reset(); }
 
@@ -68,6 +72,7 @@ class ServerLogs {
   uint64_t unacknowledged_bytes_ = 0;
   std::optional<record::Position> end_;  // of the last segment of the session
   std::optional<ArrivingSegment> incoming_;
+  size_t receipts_ = 0;  // sent, and not answered yet
 };
 
 }  // namespace notp::session

@@ -31,7 +31,7 @@ Result<void> ServerSession::on_message(wire::Message&& message, Now now) {
           NOTP_TRY(check_stream(value.stream));
         if constexpr (std::is_same_v<T, wire::Publish>)
           return transfers_.on_message(std::move(value), now);
-        if constexpr (is_one_of<T, wire::LogAnnouncement, wire::Segment>)
+        if constexpr (is_one_of<T, wire::LogAnnouncement, wire::Segment, wire::LogWitness>)
           return logs_.on_message(std::move(value), now);
         if constexpr (std::is_same_v<T, wire::Return>)
           if (value.code == 0) NOTP_TRY(check_stream(value.stream));
@@ -95,6 +95,12 @@ Result<void> ServerSession::check_subscribed(const model::LedgerId& ledger) cons
   if (!is_closed() && subscriptions_.contains(ledger)) return {};
   return fail(ErrorCode::kState,
               fmt::format("this session does not serve {} to its node", ledger.text()));
+}
+
+Result<void> ServerSession::release_held(const wire::ReleaseHeld& release) {
+  NOTP_TRY(check_subscribed(release.ledger));
+  send(release);
+  return {};
 }
 
 Result<void> ServerSession::ask_held(const wire::HeldRequest& request) {

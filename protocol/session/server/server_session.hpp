@@ -43,6 +43,13 @@ class ServerSession final : public SessionBase {
   void log_granted(const wire::LogGrant& grant) {
     if (!is_closed()) logs_.granted(grant);
   }
+  // Sends a receipt of the log that was granted; a WitnessArrived may answer it. Without a granted
+  // log it does nothing.
+  void log_receipt(const wire::LogReceipt& receipt) {
+    if (!is_closed()) logs_.receipt(receipt);
+  }
+  // Tells the peer that a release of a ledger that it subscribes to may go. kState: it does not.
+  Result<void> release_held(const wire::ReleaseHeld& release);
   // Asks what the peer holds of a ledger; the answer comes as HeldArrived, or never. kState when
   // the peer does not subscribe to the ledger, kLimit after kHeldRequestsMax questions about it.
   Result<void> ask_held(const wire::HeldRequest& request);

@@ -78,6 +78,103 @@ struct Codec<Segment> {
   }
 };
 
+template <>
+struct Codec<LogReceipt> {
+  using Proto = pb::LogReceipt;
+  static constexpr FieldRule kFields[] = {log_rule(1),
+                                          rules::u64(2),
+                                          rules::u64(3),
+                                          rules::bytes(4, limits::kCheckpointBytesMax),
+                                          rules::hash(5, limits::kProofHashesMax),
+                                          rules::hash(6, limits::kProofHashesMax),
+                                          rules::bytes(7, limits::kAnnouncementBytesMax),
+                                          rules::u64(8),
+                                          rules::u64(9)};
+  static constexpr Layout kLayout{LogReceipt::kName, kFields};
+
+  static Result<void> check(const LogReceipt& in) {
+    NOTP_TRY(check_position(in.size, "the size of the log"));
+    NOTP_TRY(check_position(in.index, "the leaf's index"));
+    NOTP_TRY(require(!in.checkpoint.empty() && in.checkpoint.size() <= limits::kCheckpointBytesMax,
+                     "a receipt has no checkpoint, or one that is too long"));
+    NOTP_TRY(require(in.inclusion.size() <= limits::kProofHashesMax &&
+                         in.consistency.size() <= limits::kProofHashesMax,
+                     "a proof is too long"));
+    NOTP_TRY(require(in.time_ms > 0 && in.time_ms <= limits::kTimestampMsMax,
+                     "the time of a leaf is out of range"));
+    return require(in.announcement.size() <= limits::kAnnouncementBytesMax,
+                   "an announcement is too long");
+  }
+  static void put(Proto& out, const LogReceipt& in) {
+    out.set_log(log_bytes(in.log));
+    out.set_size(in.size);
+    out.set_index(in.index);
+    out.set_checkpoint(in.checkpoint);
+    for (const Hash& hash : in.inclusion) out.add_inclusion(hash_bytes(hash));
+    for (const Hash& hash : in.consistency) out.add_consistency(hash_bytes(hash));
+    out.set_announcement(in.announcement);
+    out.set_time_ms(in.time_ms);
+    out.set_dropped(in.dropped);
+  }
+  static Result<LogReceipt> take(const Proto& in) {
+    LogReceipt out;
+    NOTP_ASSIGN(out.log, record::LogId::from_bytes(in.log()));
+    out.size = in.size();
+    out.index = in.index();
+    out.checkpoint = in.checkpoint();
+    NOTP_ASSIGN(out.inclusion, take_hashes(in.inclusion()));
+    NOTP_ASSIGN(out.consistency, take_hashes(in.consistency()));
+    out.announcement = in.announcement();
+    out.time_ms = in.time_ms();
+    out.dropped = in.dropped();
+    return out;
+  }
+};
+
+template <>
+struct Codec<LogWitness> {
+  using Proto = pb::LogWitness;
+  static constexpr FieldRule kFields[] = {log_rule(1),
+                                          rules::u64(2),
+                                          rules::u64(3),
+                                          rules::signature(4),
+                                          rules::u32(5),
+                                          rules::text(6),
+                                          rules::bytes(7, limits::kCheckpointBytesMax)};
+  static constexpr Layout kLayout{LogWitness::kName, kFields};
+
+  static Result<void> check(const LogWitness& in) {
+    NOTP_TRY(check_position(in.tree_size, "the size of the tree"));
+    NOTP_TRY(require(in.time_s >= 0 && in.time_s <= limits::kTimestampMsMax / 1000,
+                     "the time of a cosignature is out of range"));
+    NOTP_TRY(require((in.code == 0) == (in.signature.size() == kSignatureBytes),
+                     "neither a cosignature nor a refusal, or both"));
+    return require(in.kept.size() <= limits::kCheckpointBytesMax, "a kept checkpoint is too long");
+  }
+  static void put(Proto& out, const LogWitness& in) {
+    out.set_log(log_bytes(in.log));
+    out.set_tree_size(in.tree_size);
+    out.set_time_s(in.time_s);
+    out.set_signature(in.signature);
+    out.set_code(in.code);
+    out.set_message(clean_text(in.message));
+    out.set_kept(in.kept);
+  }
+  static Result<LogWitness> take(const Proto& in) {
+    LogWitness out;
+    NOTP_ASSIGN(out.log, record::LogId::from_bytes(in.log()));
+    out.tree_size = in.tree_size();
+    out.time_s = in.time_s();
+    out.signature = in.signature();
+    out.code = in.code();
+    out.message = in.message();
+    out.kept = in.kept();
+    return out;
+  }
+};
+
+template struct MessageCodec<LogReceipt>;
+template struct MessageCodec<LogWitness>;
 template struct MessageCodec<LogGrant>;
 template struct MessageCodec<LogAnnouncement>;
 template struct MessageCodec<Segment>;

@@ -122,6 +122,56 @@ struct Codec<NodesPage> {
   }
 };
 
+template <>
+struct Codec<ReleaseHeldRequest> {
+  static constexpr FieldRule kFields[] = {
+      rules::identity(1), rules::message(2, Codec<model::LedgerId>::kLayout), rules::u64(3)};
+  static constexpr Layout kLayout{ReleaseHeldRequest::kName, kFields};
+  static constexpr FieldRule kPart[] = {rules::message(26, kLayout)};
+
+  static Result<void> check(const ReleaseHeldRequest& in) {
+    NOTP_TRY(require(!in.node.empty() && in.node.size() <= limits::kIdentityBytesMax,
+                     "there is no node, or its identity is too long"));
+    NOTP_TRY(check_ledger(in.ledger));
+    return check_release(in.version, "held version");
+  }
+  static bool is_in(const pb::Request& in) { return in.has_release_held(); }
+  static void put(pb::Request& envelope, const ReleaseHeldRequest& in) {
+    pb::ReleaseHeldRequest& out = *envelope.mutable_release_held();
+    out.set_node(clean_identity(in.node));
+    wire::put(out.mutable_ledger(), in.ledger);
+    out.set_version(in.version);
+  }
+  static Result<ReleaseHeldRequest> take(const pb::Request& envelope) {
+    const pb::ReleaseHeldRequest& in = envelope.release_held();
+    NOTP_ASSIGN(model::LedgerId ledger, take_ledger(in));
+    return ReleaseHeldRequest{in.node(), std::move(ledger), in.version()};
+  }
+};
+
+template <>
+struct Codec<ReleaseHeld> {
+  using Proto = pb::ReleaseHeld;
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout),
+                                          rules::u64(2)};
+  static constexpr Layout kLayout{ReleaseHeld::kName, kFields};
+
+  static Result<void> check(const ReleaseHeld& in) {
+    NOTP_TRY(check_ledger(in.ledger));
+    return check_release(in.version, "held version");
+  }
+  static void put(Proto& out, const ReleaseHeld& in) {
+    wire::put(out.mutable_ledger(), in.ledger);
+    out.set_version(in.version);
+  }
+  static Result<ReleaseHeld> take(const Proto& in) {
+    NOTP_ASSIGN(model::LedgerId ledger, take_ledger(in));
+    return ReleaseHeld{std::move(ledger), in.version()};
+  }
+};
+
+template struct MessageCodec<ReleaseHeld>;
+template struct PartCodec<ReleaseHeldRequest, pb::Request>;
 template struct PartCodec<NodesRequest, pb::Request>;
 template struct PartCodec<NodesPage, pb::Response>;
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/clock.hpp"
+#include "protocol/wire/messages/done.hpp"
 #include "protocol/wire/messages/transfer.hpp"
 #include "protocol/wire/request_traits.hpp"
 
@@ -52,6 +53,27 @@ struct NodesRequest {
 
   std::string after;
   uint32_t rows_max = 0;
+};
+
+// Lets a release go that the node's replay gate holds.
+struct ReleaseHeldRequest {
+  static constexpr std::string_view kName = "ReleaseHeldRequest";
+  static constexpr std::optional<Action> kAction = Action::kPublish;
+  static constexpr RequestKind kKind = RequestKind::kCommand;
+  using Response = Done;
+
+  std::string node;  // identity
+  model::LedgerId ledger;
+  uint64_t version = 0;
+};
+
+// The same, to the node.
+struct ReleaseHeld {
+  static constexpr FrameType kFrame = FrameType::kReleaseHeld;
+  static constexpr std::string_view kName = "ReleaseHeld";
+
+  model::LedgerId ledger;
+  uint64_t version = 0;
 };
 
 }  // namespace notp::wire

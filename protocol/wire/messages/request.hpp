@@ -19,9 +19,11 @@
 #include "protocol/wire/messages/audit.hpp"
 #include "protocol/wire/messages/done.hpp"
 #include "protocol/wire/messages/enrollment.hpp"
+#include "protocol/wire/messages/erasure.hpp"
 #include "protocol/wire/messages/ledgers.hpp"
 #include "protocol/wire/messages/nodes.hpp"
 #include "protocol/wire/messages/pending.hpp"
+#include "protocol/wire/messages/proof.hpp"
 #include "protocol/wire/messages/publish.hpp"
 #include "protocol/wire/messages/recovery.hpp"
 #include "protocol/wire/messages/status.hpp"
@@ -37,7 +39,8 @@ struct Request {
   std::variant<HistoryRequest, NodesRequest, LedgersRequest, RootsRequest, PublishRoot, Withdraw,
                PendingRequest, Cosign, DropPending, TrustRequest, NewJoinToken, RenewCertificate,
                DecisionsRequest, DecisionCountsRequest, LogsRequest, SegmentRequest,
-               RecoveryRequest, Recover, StatusRequest>
+               RecoveryRequest, Recover, StatusRequest, TreeRequest, ProofRequest, HoldsRequest,
+               PutHold, EraseRequest, ReleaseHeldRequest>
       what;
 };
 
@@ -51,7 +54,8 @@ struct Response {
   // Done also stands for a page without rows: both have no bytes.
   std::variant<Done, HistoryPage, NodesPage, LedgersPage, RootsPage, PendingPage, PublishResult,
                TrustRow, IssuedToken, Certificate, DecisionsPage, DecisionCountsPage, LogsPage,
-               SegmentPart, RecoveryStatus, RegistryStatus>
+               SegmentPart, RecoveryStatus, RegistryStatus, TreePart, RecordProof, HoldsPage,
+               Erased>
       what = {};
 };
 

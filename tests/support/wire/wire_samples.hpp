@@ -5,251 +5,9 @@
 #include <vector>
 
 #include "protocol/wire/frame.hpp"
+#include "tests/support/wire/sample_values.hpp"
 
 namespace notp::wire::samples {
-
-inline Hash hash_of(uint8_t fill) {
-  Hash hash;
-  hash.bytes.fill(fill);
-  return hash;
-}
-
-inline const model::LedgerId kLedger{273165098782, "payments"};
-
-inline trust::ReleaseRef head() { return {kLedger, 3, 42, hash_of(0xa1), hash_of(0xa2)}; }
-
-inline Offer offer() {
-  Offer offer;
-  offer.stream = 5;
-  offer.ledger = kLedger;
-  offer.version = 42;
-  offer.base = Base{41, hash_of(0xd1)};
-  offer.artifact = hash_of(0xd2);
-  offer.size = 1000;
-  offer.offset = 10;
-  offer.content_root = hash_of(0xd3);
-  offer.partial = PartialBase{hash_of(0xd4), "leaf one"};
-  offer.encoding_tier = 1;
-  return offer;
-}
-
-inline Want want() {
-  Want want;
-  want.ledger = kLedger;
-  want.base = Base{41, hash_of(0xb1)};
-  want.older = {Base{40, hash_of(0xb2)}, Base{38, hash_of(0xb3)}};
-  want.resume = ResumeToken{hash_of(0xb4), 262144};
-  want.version = 42;
-  want.heads_only = true;
-  want.pending_hash = hash_of(0xb5);
-  want.missing_blobs = {hash_of(0xb6), hash_of(0xb7)};
-  return want;
-}
-
-inline HistoryRow history_row() {
-  return {42,
-          hash_of(0xc1),
-          hash_of(0xc2),
-          "spiffe://core-platform.internal/publisher/ci",
-          "tighten limits",
-          1750000000000,
-          152043520,
-          2060,
-          "0123456789abcdef0123456789abcdef01234567",
-          "envelope",
-          "spiffe://core-platform.internal/publisher/ci: wrong limits"};
-}
-
-inline NodeRow node_row() {
-  return {"spiffe://core-platform.internal/node/edge-17",
-          "notp-client 0.1.0",
-          true,
-          1750000000001,
-          {NodeLedger{kLedger, 42, CommitState::kActive, 42, 50, "words", 1750000000002, 43,
-                      trust::FreshnessState::kStale, 1750000000004}}};
-}
-
-// A node whose records are partly missing at the registry.
-inline NodeRow node_row_with_lag() {
-  return {"spiffe://core-platform.internal/node/edge-17", {}, false, 0, {}, 1750000000005};
-}
-
-inline PublishResult publish_result() {
-  return {77,
-          43,
-          hash_of(0x11),
-          "0123456789abcdef0123456789abcdef01234567",
-          11,
-          "the head moved",
-          head(),
-          "spiffe://core-platform.internal/publisher/ci",
-          1750000000003,
-          {Finding{"a/b.rego", 12, "rego.parse", "unexpected token"}},
-          1,
-          2};
-}
-
-inline PendingRow pending_row() {
-  return {kLedger,
-          43,
-          hash_of(0xc3),
-          "spiffe://core-platform.internal/publisher/ci",
-          "tighten limits",
-          1750000000005,
-          1,
-          2,
-          "envelope"};
-}
-
-inline FreshnessUpdate freshness_update() {
-  return {100,
-          99,
-          1750000000006,
-          900000,
-          8,
-          {FreshnessHead{kLedger, 3, 42, hash_of(0xa1), {hash_of(0x41), hash_of(0x42)}}},
-          {model::LedgerId{273165098782, "refunds"}},
-          Bytes(64, 's')};
-}
-
-inline Certificate certificate() { return {"certificates", "authorities"}; }
-
-inline TrustRow trust_row() { return {8, kLedger, 30000, "registry.internal:7445"}; }
-
-inline record::LogId log_id() {
-  record::LogId log;
-  for (size_t i = 0; i < record::LogId::kSize; ++i) log.bytes[i] = static_cast<uint8_t>(0x10 + i);
-  return log;
-}
-
-inline LogOffer log_offer() { return {log_id(), 2048, hash_of(0x21)}; }
-
-inline record::SegmentHead segment_head() {
-  return {log_id(), 1024, 512, 430000, Bytes(32, '\x22'), "checkpoint"};
-}
-
-inline RecoveryStatus recovery_status() {
-  return {.restored_ms = 1750000000005,
-          .backup_ms = 1750000000006,
-          .root_version = 2,
-          .newest_root = 3,
-          .nodes = 4,
-          .silent = 1,
-          .silent_nodes = {"spiffe://core-platform.internal/node/edge-17"},
-          .is_running = true,
-          .rows = {{kLedger, 41, 47, 2, RecoveryState::kFetching, 1, "v43", "edge-17 has left"}}};
-}
-
-inline RegistryStatus registry_status() {
-  return {.started_ms = 1750000000007,
-          .now_ms = 1750000000008,
-          .sessions = 3,
-          .publishes = 4,
-          .offers = 5,
-          .sent_bytes = 6000,
-          .activations = 7,
-          .rejections = 8,
-          .records = 9000,
-          .lag_ms = 10,
-          .nodes = 11,
-          .connected = 12,
-          .stale = 13,
-          .ledgers = {{kLedger, 42, 1750000000009, 6, 3, 1, 1, 1, 250}}};
-}
-
-inline Segment segment() { return {segment_head(), 70000, 3, {}}; }
-
-// The node has dropped its body. Its records make up the subtrees [1026, 1028) and [1028, 1029).
-inline Segment pruned_segment() {
-  Segment segment{segment_head(), 0, 0, {hash_of(0x23), hash_of(0x24)}};
-  segment.head.first = 1026;
-  segment.head.count = 3;
-  segment.head.content_bytes = 2500;
-  return segment;
-}
-
-// From a node that has more than it sends.
-inline LogOffer late_log_offer() { return {log_id(), 2048, hash_of(0x21), 30'000}; }
-inline Segment segment_of_many() { return {segment_head(), 70000, 3, {}, 60'000}; }
-
-inline DecisionFilter decision_filter() {
-  return {1750000000000,
-          1750000600000,
-          "spiffe://core-platform.internal/node/*",
-          "273165098782/payments",
-          "/authz/allow",
-          record::Outcome::kDeny,
-          hash_of(0xa1),
-          {"alice", "42"},
-          "over the limit",
-          "10111213-1415-8001-8000-000000000400",
-          {record::Kind::kDecision, record::Kind::kGap}};
-}
-
-inline std::vector<DecisionRow> decision_rows() {
-  const std::string node = "spiffe://core-platform.internal/node/edge-17";
-  return {{node, log_id(), 1030, "record", "active record"}, {node, log_id(), 1029, {}, {}}};
-}
-
-inline LogRow log_row() {
-  return {"spiffe://core-platform.internal/node/edge-17",
-          log_id(),
-          2048,
-          hash_of(0x21),
-          "announcement",
-          1750000000001,
-          1750000000002,
-          {LogFault{ErrorCode::kLogFork, 1024, "another root", 1750000000003, "checkpoint"}},
-          3};
-}
-
-inline SegmentPart segment_part() {
-  return {segment_head(), {}, 70000, "the first bytes of the body", true, 1750000000004};
-}
-
-// When the content has rows, every field of a Response can be set.
-inline Response failed(auto content) { return {1, 10, "not found", std::move(content)}; }
-
-// An Offer for a subscription, by its number.
-inline Offer short_offer() {
-  Offer offer;
-  offer.stream = 6;
-  offer.version = 42;
-  offer.artifact = hash_of(0xd4);
-  offer.size = 1000;
-  offer.offset = 10;
-  offer.subscription = 3;
-  offer.base_distance = 2;
-  return offer;
-}
-
-inline Commit short_commit() {
-  Commit commit;
-  commit.version = 42;
-  commit.state = CommitState::kActive;
-  commit.freshness = trust::FreshnessState::kUntracked;
-  commit.subscription = 3;
-  return commit;
-}
-
-inline TraceContext trace_context() {
-  TraceContext trace;
-  for (size_t i = 0; i < trace.trace.size(); ++i) trace.trace[i] = static_cast<uint8_t>(0x61 + i);
-  for (size_t i = 0; i < trace.span.size(); ++i) trace.span[i] = static_cast<uint8_t>(0x81 + i);
-  trace.is_sampled = true;
-  return trace;
-}
-
-// A Publish or an Offer of a publish that is traced.
-template <typename T>
-T traced(T message) {
-  message.trace = trace_context();
-  return message;
-}
-
-inline Publish publish() {
-  return {77, kLedger, Base{42, hash_of(0xf1)}, 43, hash_of(0xf2), 4096, "tighten limits", 2, true};
-}
 
 struct Sample {
   Message message;
@@ -501,6 +259,60 @@ inline std::vector<Sample> table() {
       {traced(short_offer()),
        "034a0806182a2a20d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d430e80738"
        "0a480350026a196162636465666768696a6b6c6d6e6f70818283848586878801"},
+      {Hello{{1}, "notp-client 0.1.0", 7, 99, {}, offer_with_tree()},
+       "016d0a010112116e6f74702d636c69656e7420302e312e301807206332510a10101112131415161718191a"
+       "1b1c1d1e1f1080101a20212121212121212121212121212121212121212121212121212121212121212120"
+       "b0ea012a10505152535455565758595a5b5c5d5e5f30f0a204"},
+      {log_receipt(),
+       "83a3010a10101112131415161718191a1b1c1d1e1f10801018f1a204220a636865636b706f696e742a2025"
+       "252525252525252525252525252525252525252525252525252525252525252a2026262626262626262626"
+       "26262626262626262626262626262626262626262626322027272727272727272727272727272727272727"
+       "272727272727272727272727273a0c616e6e6f756e63656d656e744085b883a1f732488008"},
+      {log_witness(),
+       "845e0a10101112131415161718191a1b1c1d1e1f10f2a204188ac3bbc20622407373737373737373737373"
+       "73737373737373737373737373737373737373737373737373737373737373737373737373737373737373"
+       "73737373737373737373"},
+      {refused_witness(),
+       "84420a10101112131415161718191a1b1c1d1e1f283b320f746865207472656520736872616e6b3a1b7468"
+       "6520636865636b706f696e742074686174206973206b657074"},
+      {ReleaseHeld{kLedger, 43}, "85150a11089ebea2cff90712087061796d656e7473102b"},
+      {Request{22, TreeRequest{70'000}}, "12090816aa010408f0a204"},
+      {Request{23, ProofRequest{log_id(), 1030}},
+       "121a0817b201150a10101112131415161718191a1b1c1d1e1f108608"},
+      {Request{24, HoldsRequest{"case-6"}}, "120d0818ba01080a06636173652d36"},
+      {Request{25, PutHold{"case-7", decision_filter(), "a court wants them", true}},
+       "12eb010819c201e5010a06636173652d3712c4010880b883a1f73210c087a8a1f7321a267370696666653a"
+       "2f2f636f72652d706c6174666f726d2e696e7465726e616c2f6e6f64652f2a221532373331363530393837"
+       "38322f7061796d656e74732a0c2f617574687a2f616c6c6f7730023a20a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+       "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a14205616c696365420234324a0e6f76657220746865206c696d"
+       "6974522431303131313231332d313431352d383030312d383030302d3030303030303030303430305a0200"
+       "041a126120636f7572742077616e7473207468656d2001"},
+      {Request{26, EraseRequest{{.values = {"alice"}},
+                                {"10111213-1415-8001-8000-000000000400"},
+                                "she asked for it",
+                                true,
+                                "cursor"}},
+       "1250081aca014b0a074205616c696365122431303131313231332d313431352d383030312d383030302d30"
+       "30303030303030303430301a107368652061736b656420666f7220697420012a06637572736f72"},
+      {Request{27, ReleaseHeldRequest{"spiffe://core-platform.internal/node/edge-17", kLedger, 43}},
+       "1248081bd201430a2c7370696666653a2f2f636f72652d706c6174666f726d2e696e7465726e616c2f6e6f"
+       "64652f656467652d31371211089ebea2cff90712087061796d656e7473182b"},
+      {Response{9, 0, {}, tree_part()},
+       "133d0809c201380a0c616e6e6f756e63656d656e74120a636865636b706f696e7418f2a20420f0a2042a09"
+       "656e747279206f6e652a09656e7472792074776f"},
+      {Response{10, 0, {}, record_proof()},
+       "13df01080aca01d901088008120866726f6e7469657218f1a2042220252525252525252525252525252525"
+       "25252525252525252525252525252525252220262626262626262626262626262626262626262626262626"
+       "26262626262626262a0a636865636b706f696e743218616e6e6f756e63656d656e74206f66207468652074"
+       "7265653a05656e7472794217616e6e6f756e63656d656e74206f6620746865206c6f674a3c0a2c73706966"
+       "66653a2f2f636f72652d706c6174666f726d2e696e7465726e616c2f6e6f64652f656467652d3138120c61"
+       "6e6e6f756e63656d656e74"},
+      {failed(HoldsPage{{hold()}, true}),
+       "139f010801100a1a096e6f7420666f756e643801d2018a010a06636173652d37122f1a267370696666653a"
+       "2f2f636f72652d706c6174666f726d2e696e7465726e616c2f6e6f64652f2a4205616c6963651a12612063"
+       "6f7572742077616e7473207468656d22297370696666653a2f2f636f72652d706c6174666f726d2e696e74"
+       "65726e616c2f61646d696e2f616461288ab883a1f732308bb883a1f73238f3a204"},
+      {Response{11, 0, {}, erased()}, "1317080bda0112080c10031802200128013206637572736f72"},
   };
 }
 
