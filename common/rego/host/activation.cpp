@@ -112,6 +112,41 @@ Activation plan_activation(uint64_t number, const Snapshot& target, uint64_t bas
   return plan;
 }
 
+std::vector<ContentNeed> needs_of(const Snapshot& snapshot, const std::vector<Hash>& hashes) {
+  const std::set<Hash> wanted(hashes.begin(), hashes.end());
+  std::map<Hash, ContentNeed> needs;
+  for (const auto& [key, module] : snapshot.modules)
+    if (wanted.contains(module.hash))
+      needs.emplace(module.hash, ContentNeed{module.hash, true, {}, {}});
+  for (const auto& [key, document] : snapshot.documents)
+    if (wanted.contains(document.hash))
+      needs.emplace(document.hash, ContentNeed{document.hash, false, document.format, {}});
+  std::vector<ContentNeed> found;
+  for (auto& [hash, need] : needs) found.push_back(std::move(need));
+  return found;
+}
+
+Result<std::vector<Hash>> decode_missing(ByteView json_text) {
+  NOTP_ASSIGN(const auto value, parse_json(json_text));
+  std::vector<Hash> hashes;
+  if (value.is_array())
+    for (const auto& each : value.get_array())
+      if (each.is_string())
+        if (const auto hash = Hash::from_hex(std::string_view(each.get_string())))
+          hashes.push_back(*hash);
+  if (hashes.empty()) return fail(ErrorCode::kMessage, "no hash is named");
+  return hashes;
+}
+
+Error rejection_of(ByteView message) {
+  std::string text;
+  if (const auto findings = decode_findings(message))
+    for (const auto& each : *findings) text += (text.empty() ? "" : "\n") + to_string(each);
+  else
+    text = message;
+  return {ErrorCode::kPdpRejected, text, {}};
+}
+
 std::set<Hash> contents_of(const Snapshot& snapshot) {
   std::set<Hash> contents;
   for (const auto& [key, module] : snapshot.modules) contents.insert(module.hash);

@@ -31,6 +31,17 @@ struct Activation {
 Activation plan_activation(uint64_t number, const Snapshot& target, uint64_t base_number,
                            const Snapshot* base, bool is_accepted);
 
+// --- answers to an activation that was refused
+
+// Returns the hashes of content that the worker lacks. kMessage.
+Result<std::vector<Hash>> decode_missing(ByteView json_text);
+// Returns that content, as far as the snapshot has it.
+std::vector<ContentNeed> needs_of(const Snapshot& snapshot, const std::vector<Hash>& hashes);
+// Returns kPdpRejected with the findings in the message, one a line.
+Error rejection_of(ByteView message);
+// How often a worker may lack content that it was assumed to have.
+inline constexpr int kActivationRoundsMax = 3;
+
 // Returns all content of a snapshot.
 std::set<Hash> contents_of(const Snapshot& snapshot);
 

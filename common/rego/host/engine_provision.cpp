@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
-#include "common/json/json.hpp"
 #include "common/mutex.hpp"
 #include "common/rego/host/content_frames.hpp"
 #include "common/rego/host/engine_state.hpp"
@@ -13,44 +12,6 @@ namespace notp::rego {
 namespace {
 
 namespace asio = boost::asio;
-
-constexpr int kRoundsMax = 3;  // times that a worker may lack content that it was assumed to have
-
-// Returns the missing content that a worker names, as far as the snapshot has it.
-std::vector<ContentNeed> needs_of(const Snapshot& snapshot, const std::vector<Hash>& hashes) {
-  const std::set<Hash> wanted(hashes.begin(), hashes.end());
-  std::map<Hash, ContentNeed> needs;
-  for (const auto& [key, module] : snapshot.modules)
-    if (wanted.contains(module.hash))
-      needs.emplace(module.hash, ContentNeed{module.hash, true, {}, {}});
-  for (const auto& [key, document] : snapshot.documents)
-    if (wanted.contains(document.hash))
-      needs.emplace(document.hash, ContentNeed{document.hash, false, document.format, {}});
-  std::vector<ContentNeed> found;
-  for (auto& [hash, need] : needs) found.push_back(std::move(need));
-  return found;
-}
-
-Result<std::vector<Hash>> decode_hashes(ByteView json_text) {
-  NOTP_ASSIGN(const auto value, parse_json(json_text));
-  std::vector<Hash> hashes;
-  if (value.is_array())
-    for (const auto& each : value.get_array())
-      if (each.is_string())
-        if (const auto hash = Hash::from_hex(std::string_view(each.get_string())))
-          hashes.push_back(*hash);
-  if (hashes.empty()) return fail(ErrorCode::kMessage, "no hash is named");
-  return hashes;
-}
-
-Error rejected(ByteView message) {
-  std::string text;
-  if (const auto findings = decode_findings(message))
-    for (const auto& each : *findings) text += (text.empty() ? "" : "\n") + to_string(each);
-  else
-    text = message;
-  return {ErrorCode::kPdpRejected, text, {}};
-}
 
 }  // namespace
 
@@ -146,10 +107,10 @@ Result<void> Engine::State::activation_outcome(const Provision& provision, ByteV
     return {};
   }
   const auto& failure = std::get<Failure>(status);
-  if (failure.code == "rejected") return std::unexpected(rejected(failure.message));
+  if (failure.code == "rejected") return std::unexpected(rejection_of(failure.message));
   if (failure.code == "cancelled") return fail(ErrorCode::kCancelled, "it was cancelled");
-  if (failure.code == "missing" && provision.rounds < kRoundsMax) {
-    NOTP_ASSIGN(missing, decode_hashes(failure.message));
+  if (failure.code == "missing" && provision.rounds < kActivationRoundsMax) {
+    NOTP_ASSIGN(missing, decode_missing(failure.message));
     return {};
   }
   // What it has is not what it confirmed: it must not decide any more.

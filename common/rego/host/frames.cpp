@@ -84,6 +84,31 @@ void put_input(Bytes& out, const InputText& input) {
   put_str(out, input ? ByteView(*input) : ByteView());
 }
 
+void put_path(Bytes& out, std::span<const std::string> segments) {
+  put_u16(out, static_cast<uint16_t>(segments.size()));
+  for (const auto& segment : segments) put_str(out, segment);
+}
+
+// Everything but the inputs.
+void put_request(Bytes& fields, const EvalRequest& request) {
+  put_u64(fields, static_cast<uint64_t>(request.time_ns));
+  put_u32(fields, request.flags);
+  fields.push_back(static_cast<char>(request.form));
+  fields.push_back(static_cast<char>(request.explain));
+  put_path(fields, request.path);
+  put_str(fields, request.log_event);
+}
+
+size_t bytes_of(const EvalRequest& request) {
+  size_t bytes = 64 + request.log_event.size();
+  for (const auto& segment : request.path) bytes += kLengthBytes + segment.size();
+  return bytes;
+}
+
+std::unexpected<Error> oversized_question() {
+  return fail(ErrorCode::kLimit, "the question is larger than one frame to the policy worker");
+}
+
 std::string text_of(ByteView bytes) {
   return is_utf8(bytes) ? std::string(bytes) : printable(bytes, limits::kErrorTextBytesMax);
 }
@@ -146,23 +171,17 @@ Result<std::optional<IncomingFrame>> FrameReader::next() {
 
 Result<EncodedQuestion> encode_question(const EvalRequest& request,
                                         std::span<const InputText> inputs) {
-  size_t bytes = 64 + request.log_event.size(), input_bytes = 0;
-  for (const auto& segment : request.path) bytes += kLengthBytes + segment.size();
+  const size_t bytes = bytes_of(request);
+  size_t input_bytes = 0;
   for (const auto& input : inputs) input_bytes += 1 + kLengthBytes + (input ? input->size() : 0);
   if (request.path.size() > UINT16_MAX || inputs.size() > limits::kBatchInputsMax ||
       bytes + input_bytes + kHeadBytes > limits::kWorkerFrameBytesMax)
-    return fail(ErrorCode::kLimit, "the question is larger than one frame to the policy worker");
+    return oversized_question();
   const bool is_batch = inputs.size() != 1;
   EncodedQuestion question{is_batch ? Operation::kEvalBatch : Operation::kEval, {}, {}};
   Bytes& fields = question.fields;
   fields.reserve(bytes + (is_batch ? input_bytes : 0));
-  put_u64(fields, static_cast<uint64_t>(request.time_ns));
-  put_u32(fields, request.flags);
-  fields.push_back(static_cast<char>(request.form));
-  fields.push_back(static_cast<char>(request.explain));
-  put_u16(fields, static_cast<uint16_t>(request.path.size()));
-  for (const auto& segment : request.path) put_str(fields, segment);
-  put_str(fields, request.log_event);
+  put_request(fields, request);
   if (is_batch) {
     put_u32(fields, static_cast<uint32_t>(inputs.size()));
     for (const auto& input : inputs) put_input(fields, input);
@@ -184,6 +203,27 @@ OutgoingFrame frame_of(uint32_t id, const EncodedQuestion& question) {
 OutgoingFrame frame_of(uint32_t id, Operation operation, std::shared_ptr<const Bytes> payload) {
   const size_t bytes = payload ? payload->size() : 0;
   return {head_of(id, operation, bytes), std::move(payload)};
+}
+
+Result<OutgoingFrame> encode_replay(uint32_t id, const EvalRequest& request, const InputText& input,
+                                    std::span<const std::vector<std::string>> hidden,
+                                    std::shared_ptr<const Bytes> recorded) {
+  size_t bytes = bytes_of(request) + (input ? input->size() : 0);
+  bool has_long_path = request.path.size() > UINT16_MAX;
+  for (const auto& path : hidden) {
+    has_long_path = has_long_path || path.size() > UINT16_MAX;
+    for (const auto& name : path) bytes += kLengthBytes + name.size();
+  }
+  if (has_long_path || hidden.size() > UINT16_MAX ||
+      bytes + recorded->size() + kHeadBytes > limits::kWorkerFrameBytesMax)
+    return oversized_question();
+  Bytes fields;
+  fields.reserve(bytes);
+  put_request(fields, request);
+  put_input(fields, input);
+  put_u16(fields, static_cast<uint16_t>(hidden.size()));
+  for (const auto& path : hidden) put_path(fields, path);
+  return frame_with_text(id, Operation::kReplay, fields, std::move(recorded));
 }
 
 OutgoingFrame encode_cancel(uint32_t id, uint32_t cancelled) {

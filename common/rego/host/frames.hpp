@@ -36,6 +36,7 @@ enum class Operation : uint8_t {
   kStats = 9,
   kForget = 10,
   kProgress = 11,
+  kReplay = 12,
 };
 
 // A frame on its way to a worker: its bytes are `head`, then `tail`.
@@ -91,6 +92,12 @@ Result<EncodedQuestion> encode_question(const EvalRequest& request,
                                         std::span<const InputText> inputs);
 OutgoingFrame frame_of(uint32_t id, const EncodedQuestion& question);
 OutgoingFrame frame_of(uint32_t id, Operation operation, std::shared_ptr<const Bytes> payload);
+// An eval of what was recorded: `recorded` is the JSON of the results of non-deterministic
+// built-ins. With paths of `hidden` values below input, the value of the answer is whether the
+// result may depend on them. kLimit: the frame would be too large.
+Result<OutgoingFrame> encode_replay(uint32_t id, const EvalRequest& request, const InputText& input,
+                                    std::span<const std::vector<std::string>> hidden,
+                                    std::shared_ptr<const Bytes> recorded);
 OutgoingFrame encode_cancel(uint32_t id, uint32_t cancelled);
 OutgoingFrame encode_stage_module(uint32_t id, const Hash& hash, std::shared_ptr<const Bytes> text);
 OutgoingFrame encode_stage_document(uint32_t id, const Hash& hash, DocumentFormat format,

@@ -32,6 +32,8 @@ const largeResult = 32 << 10
 // context, so that a cancel ends waiting for the network. The zero value is ready. Thread-safe. Calls of
 // evaluations that have another topdown.Cancel are bounded one by one only.
 type Meter struct {
+	Recorded *Recorded // of an evaluation that is repeated; nil: it is none. Set before it begins.
+
 	cancelled atomic.Bool
 	bytes     atomic.Int64
 
@@ -141,9 +143,14 @@ func replaceBy(declaration *ast.Builtin, f topdown.BuiltinFunc) topdown.BuiltinF
 		panic("OPA has no " + declaration.Name)
 	}
 	originals[declaration.Name] = original
+	override(declaration, f)
+	return original
+}
+
+// override registers a function in the place of another one.
+func override(declaration *ast.Builtin, f topdown.BuiltinFunc) {
 	declaration.CanSkipBctx = false // otherwise there is no meter and no cancel
 	topdown.RegisterBuiltinFunc(declaration.Name, f)
-	return original
 }
 
 // check is called before a function; an error keeps it from being called.

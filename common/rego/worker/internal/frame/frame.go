@@ -29,6 +29,7 @@ const (
 	OpStats     = 9
 	OpForget    = 10
 	OpProgress  = 11
+	OpReplay    = 12
 )
 
 const headerSize = 4 + 1 // what the length counts beside the payload: id, operation

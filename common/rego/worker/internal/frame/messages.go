@@ -56,6 +56,31 @@ type Input struct {
 // DecodeEval takes an eval or an eval_batch apart.
 func DecodeEval(payload []byte, batch bool) (Eval, error) {
 	d := NewDecoder(payload)
+	e := d.eval(batch)
+	return e, d.End()
+}
+
+// Replay is a request to evaluate again what was recorded.
+type Replay struct {
+	Eval
+	// Values below input that the record lacks. With any, the answer is whether the result may depend
+	// on them.
+	Hidden   [][]string
+	Recorded []byte // JSON of the results of non-deterministic built-ins; empty: none
+}
+
+// DecodeReplay takes a replay apart.
+func DecodeReplay(payload []byte) (Replay, error) {
+	d := NewDecoder(payload)
+	r := Replay{Eval: d.eval(false)}
+	for range d.Count16(2) {
+		r.Hidden = append(r.Hidden, d.path())
+	}
+	r.Recorded = d.Bytes()
+	return r, d.End()
+}
+
+func (d *Decoder) eval(batch bool) Eval {
 	e := Eval{Time: d.I64(), Flags: d.U32(), Form: d.U8(), Explain: d.U8()}
 	e.Path = d.path()
 	e.LogEvent = d.Bytes()
@@ -67,7 +92,7 @@ func DecodeEval(payload []byte, batch bool) (Eval, error) {
 	for range count {
 		e.Inputs = append(e.Inputs, Input{Present: d.U8() != 0, Text: d.Bytes()})
 	}
-	return e, d.End()
+	return e
 }
 
 func (d *Decoder) path() []string {

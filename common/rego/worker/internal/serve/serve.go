@@ -115,6 +115,8 @@ func (w *Worker) dispatch(request frame.Frame) {
 		w.stubs(request)
 	case frame.OpStats:
 		w.stats(request)
+	case frame.OpReplay:
+		w.replay(request)
 	default:
 		w.fail(request, "operation", "unknown operation")
 	}
@@ -225,6 +227,32 @@ func (w *Worker) evaluation(request frame.Frame) func() {
 			w.writer.Send(evalAnswer(request, decision))
 		}
 	}
+}
+
+// replay evaluates again what was evaluated before.
+func (w *Worker) replay(request frame.Frame) {
+	question, err := frame.DecodeReplay(request.Payload)
+	if err != nil {
+		w.malformed(request, err)
+		return
+	}
+	recorded, err := builtin.ReadRecorded(question.Recorded, question.Time != 0)
+	if err != nil {
+		w.fail(request, "recorded", err.Error())
+		return
+	}
+	meter := &builtin.Meter{Recorded: recorded}
+	w.cancellable(request.ID, meter.Cancel)
+	w.pool.run(func() {
+		var decision snapshot.Decision
+		if len(question.Hidden) > 0 {
+			decision = w.engine.Depends(question, meter)
+		} else {
+			decision = w.engine.Evaluate(question.Eval, meter)
+		}
+		w.finished(request.ID)
+		w.writer.Send(evalAnswer(request, decision))
+	})
 }
 
 func evalAnswer(request frame.Frame, decision snapshot.Decision) *frame.Encoder {

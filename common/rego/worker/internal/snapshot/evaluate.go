@@ -180,6 +180,8 @@ func (r *evaluation) decide(input frame.Input, seen *asked) (outcome Outcome) {
 	case err == nil:
 	case topdown.IsCancel(err) || r.meter.Cancelled():
 		return Outcome{Failure: cancelledFailure()}
+	case builtin.Unrecorded(err) != "":
+		return Outcome{Failure: &Failure{"unrecorded", builtin.Unrecorded(err)}}
 	default:
 		failure, details := failureOf(err)
 		return Outcome{Failure: failure, Details: details}
