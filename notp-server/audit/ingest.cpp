@@ -38,7 +38,35 @@ Result<void> check_numbers(const record::SegmentHead& head) {
                           head.first, head.count));
 }
 
+// Without a body because the node had none; where the registry has taken it out, the secret is
+// zeros.
+bool was_dropped(const record::Segment& segment) {
+  return segment.body.empty() && segment.head.secret.find_first_not_of('\0') != Bytes::npos;
+}
+
+record::TreeEntry fault_entry(const StoredFault& fault) {
+  record::TreeEntry out;
+  out.kind = record::TreeEntryKind::kFault;
+  out.time_ms = fault.at_ms;
+  out.log = fault.log;
+  out.first = fault.position;
+  out.code = static_cast<uint32_t>(fault.code);
+  if (!fault.checkpoint.empty()) out.digest = sha256(fault.checkpoint);
+  return out;
+}
+
 }  // namespace
+
+record::TreeEntry checkpoint_entry(const StoredSegment& stored) {
+  record::TreeEntry out;
+  out.kind = record::TreeEntryKind::kCheckpoint;
+  out.time_ms = stored.stored_ms;
+  out.log = stored.segment.head.log;
+  out.size = stored.tree.size();
+  out.root = stored.tree.root();
+  if (was_dropped(stored.segment)) out.count = stored.segment.head.count;
+  return out;
+}
 
 Result<void> LogIngest::load() {
   NOTP_ASSIGN(std::vector<StoredLog> logs, store_.logs());
@@ -59,6 +87,12 @@ Result<void> LogIngest::load() {
 record::Position LogIngest::next_of(const record::LogId& log) const {
   const auto at = logs_.find(log);
   return at == logs_.end() ? 0 : at->second.tree.size();
+}
+
+std::optional<PublicKey> LogIngest::key_of(const record::LogId& log) const {
+  const auto at = logs_.find(log);
+  if (at == logs_.end() || !at->second.is_announced) return std::nullopt;
+  return at->second.key;
 }
 
 wire::LogGrant LogIngest::grant(const record::LogId& log, record::Position next) const {
@@ -87,14 +121,16 @@ wire::LogGrant LogIngest::refuse_fault(const record::LogId& log, Error error,
     known.last_fault = fault;
     log::write(log::Level::kError, "log_fault", error,
                {{"identity", known.node}, {"log", log.hex()}, {"position", position}});
-    const auto kept = store_.put_fault({.log = log,
-                                        .code = error.code,
-                                        .position = position,
-                                        .message = error.message,
-                                        .at_ms = now_ms,
-                                        .checkpoint = segment ? segment->head.checkpoint : "",
-                                        .segment = segment ? evidence_of(*segment) : Bytes()});
+    const StoredFault stored{.log = log,
+                             .code = error.code,
+                             .position = position,
+                             .message = error.message,
+                             .at_ms = now_ms,
+                             .checkpoint = segment ? segment->head.checkpoint : "",
+                             .segment = segment ? evidence_of(*segment) : Bytes()};
+    const auto kept = store_.put_fault(stored);
     if (!kept) log::write(log::Level::kError, "log_fault_not_kept", kept.error());
+    if (log_entry_) log_entry_(fault_entry(stored));
   }
   return refuse(log, error);
 }

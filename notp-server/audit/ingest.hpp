@@ -2,22 +2,32 @@
 // stored, and what is a fault. It knows neither sessions nor threads.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 
 #include "notp-server/audit/audit_store.hpp"
 #include "notp-server/audit/intake_counters.hpp"
+#include "protocol/record/tree_entry.hpp"
 #include "protocol/wire/messages/decision_log.hpp"
 
 namespace notp::audit {
+
+// The leaf of the registry's tree that says that a segment was taken. What it says follows from
+// what is stored, so that it can be made again.
+record::TreeEntry checkpoint_entry(const StoredSegment& stored);
 
 // One thread. `node` is the identity of the session's peer. It blocks on the store for what is
 // rare: faults, new logs, and segments that come again.
 class LogIngest {
  public:
-  // Both outlive it.
-  LogIngest(AuditStore& store, IntakeCounters& counters) : store_(store), counters_(counters) {}
+  // Receives a leaf of the registry's tree.
+  using LogEntry = std::function<void(const record::TreeEntry&)>;
+
+  // Both outlive it. Faults go to `log_entry`; empty: there is no tree.
+  LogIngest(AuditStore& store, IntakeCounters& counters, LogEntry log_entry = {})
+      : store_(store), counters_(counters), log_entry_(std::move(log_entry)) {}
 
   // Reads the logs of the store. kIo, kCorrupt.
   Result<void> load();
@@ -44,6 +54,8 @@ class LogIngest {
   wire::LogGrant regranted(const record::LogId& log) const;
   // The first record that the registry does not have; 0 for a log that it does not know.
   record::Position next_of(const record::LogId& log) const;
+  // The key of a log that was announced.
+  std::optional<PublicKey> key_of(const record::LogId& log) const;
   // Whether a segment is one that has come before, so that deciding needs what is stored.
   bool has_come(const record::Segment& segment) const {
     return segment.head.first < next_of(segment.head.log);
@@ -73,6 +85,7 @@ class LogIngest {
 
   AuditStore& store_;
   IntakeCounters& counters_;
+  const LogEntry log_entry_;
   std::map<record::LogId, Log> logs_;
   std::map<std::string, size_t> logs_of_node_;
 };

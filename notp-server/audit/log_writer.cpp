@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "common/failpoint.hpp"
 #include "common/log.hpp"
 
 namespace notp::audit {
@@ -28,7 +29,7 @@ wire::LogGrant nothing_stored(const record::LogId& log) {
 LogWriter::LogWriter(AuditStore& store, LogWriterOptions options)
     : store_(store),
       options_(std::move(options)),
-      ingest_(store, counters_),
+      ingest_(store, counters_, [this](const record::TreeEntry& entry) { log_entry(entry); }),
       catch_up_(options_.catching_up_max) {
   counters_.on_fault = options_.on_fault;
 }
@@ -128,6 +129,7 @@ bool LogWriter::wait_for_work(Jobs& urgent, Jobs& segments) {
 }
 
 void LogWriter::run() {
+  complete_tree();
   for (;;) {
     Jobs urgent, segments;
     if (!wait_for_work(urgent, segments)) return;
@@ -139,9 +141,11 @@ void LogWriter::run() {
 
 void LogWriter::handle(Job& job) {
   const TimeMs now_ms = options_.clock().wall_ms;
-  if (const auto* offer = std::get_if<wire::LogOffer>(&job.what))
-    return answer_when_placed(*offer, ingest_.offered(job.node, *offer, now_ms),
-                              std::move(job.done));
+  if (const auto* offer = std::get_if<wire::LogOffer>(&job.what)) {
+    wire::LogGrant grant = ingest_.offered(job.node, *offer, now_ms);
+    remember_key(grant);
+    return answer_when_placed(*offer, std::move(grant), std::move(job.done));
+  }
   if (const auto* away = std::get_if<TurnedAway>(&job.what))
     return job.done(ingest_.turn_away(away->log));
   const auto& announced = std::get<Announced>(job.what);
@@ -152,7 +156,60 @@ void LogWriter::handle(Job& job) {
     if (!pause()) return job.done(nothing_stored(announced.log));
     grant = ingest_.announced(job.node, announced.log, announced.announcement, now_ms);
   }
+  remember_key(*grant);
   job.done(*std::move(grant));
+}
+
+void LogWriter::remember_key(const wire::LogGrant& grant) {
+  const auto key = grant.code == 0 ? ingest_.key_of(grant.log) : std::nullopt;
+  if (!key) return;
+  const MutexLock lock(mutex_);
+  keys_[grant.log] = *key;
+}
+
+std::optional<PublicKey> LogWriter::key_of(const record::LogId& log) const {
+  const MutexLock lock(mutex_);
+  const auto at = keys_.find(log);
+  return at == keys_.end() ? std::nullopt : std::optional(at->second);
+}
+
+// --- the registry's tree
+
+// What finds no room before the writer stops is made again at the next start.
+void LogWriter::log_entry(const record::TreeEntry& entry) {
+  if (options_.tree == nullptr) return;
+  while (!options_.tree->try_add(entry))
+    if (!pause()) return;
+}
+
+void LogWriter::complete_tree() {
+  if (options_.tree == nullptr) return;
+  const auto logs = store_.logs();
+  if (!logs)
+    return log::write(log::Level::kError, "tree_not_completed", logs.error(),
+                      {{"log", ""}, {"position", 0}});
+  for (const StoredLog& log : *logs)
+    if (!complete_tree(log, options_.tree->sealed_size(log.log))) return;
+}
+
+bool LogWriter::complete_tree(const StoredLog& log, record::Position from) {
+  while (from < log.tree.size()) {
+    if (is_stopping()) return false;
+    auto stored = store_.find(log.log, from);
+    if (stored && stored->tree.size() <= from)
+      stored = fail(ErrorCode::kCorrupt, "the segment is not the one that follows");
+    if (!stored) {
+      // What cannot be read has no leaf of its own: the log's state stands for it.
+      log::write(log::Level::kError, "tree_not_completed", stored.error(),
+                 {{"log", log.log.hex()}, {"position", from}});
+      stored = StoredSegment{.node = log.node, .segment = {}, .index = {}, .tree = log.tree};
+      stored->segment.head.log = log.log;
+      stored->stored_ms = log.last_ms;
+    }
+    log_entry(checkpoint_entry(*stored));
+    from = stored->tree.size();
+  }
+  return true;
 }
 
 void LogWriter::answer_when_placed(const wire::LogOffer& offer, wire::LogGrant grant, Done done) {
@@ -207,7 +264,9 @@ void LogWriter::commit(Round& round) {
     counters_.bytes += stored.segment.body.size();
     catch_up_.progress(head.log, head.end(), boot_ms);
   }
+  if (!round.segments.empty()) failpoint("log_writer.after_commit");
   for (Answer& one : round.answers) one.done(std::move(one.grant));
+  for (const StoredSegment& stored : round.segments) log_entry(checkpoint_entry(stored));
   round = {};
 }
 
@@ -222,6 +281,11 @@ bool LogWriter::store_round(const Round& round) {
     if (!pause()) return false;
   }
   return false;
+}
+
+bool LogWriter::is_stopping() const {
+  const MutexLock lock(mutex_);
+  return stopping_;
 }
 
 // Waits before a repetition; false: the writer stops.

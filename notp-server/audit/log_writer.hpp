@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "notp-server/audit/audit_limits.hpp"
 #include "notp-server/audit/catch_up.hpp"
 #include "notp-server/audit/ingest.hpp"
+#include "notp-server/audit/tree_sink.hpp"
 
 namespace notp::audit {
 
@@ -25,6 +27,9 @@ struct LogWriterOptions {
   size_t catching_up_max = limits::kCatchingUpMax;
   int64_t retry_ms = limits::kIngestRetryMs;
   std::function<void(FaultKind)> on_fault = [](FaultKind) {};
+  // Gets a leaf for each segment that is stored, and each fault; it outlives the writer. Null:
+  // there is no tree.
+  TreeSink* tree = nullptr;
 };
 
 // Thread-safe. `done` is called exactly once, on the writer's thread or in stop(), and must not
@@ -32,7 +37,8 @@ struct LogWriterOptions {
 //
 // Back-pressure: a window is constant, and an answer comes after the commit. A node that has more
 // to ship than the registry has waits for its grant until it has a place among those that catch up.
-// A commit that fails is repeated until it succeeds: no answer goes out meanwhile.
+// A commit that fails is repeated until it succeeds: no answer goes out meanwhile. While the tree
+// has no room, nothing is taken. Leaves that a crash has lost are made again, before anything else.
 class LogWriter {
  public:
   using Done = std::function<void(wire::LogGrant grant)>;
@@ -54,6 +60,8 @@ class LogWriter {
   void announced(std::string node, record::LogId log, Bytes announcement, Done done);
   void arrived(std::string node, record::Segment segment, Done done);
 
+  // The key of a log that was offered since the start.
+  std::optional<PublicKey> key_of(const record::LogId& log) const;
   const IntakeCounters& counters() const { return counters_; }
 
  private:
@@ -87,7 +95,13 @@ class LogWriter {
   void handle_segments(Jobs& jobs);
   void commit(Round& round);
   bool store_round(const Round& round);
+  bool is_stopping() const;
   bool pause();
+  void log_entry(const record::TreeEntry& entry);
+  void complete_tree();
+  // The segments of a log from a position on. False: the writer stops.
+  bool complete_tree(const StoredLog& log, record::Position from);
+  void remember_key(const wire::LogGrant& grant);
   void grant_places();
   void answer_when_placed(const wire::LogOffer& offer, wire::LogGrant grant, Done done);
   void turn_away_all();
@@ -103,11 +117,12 @@ class LogWriter {
   std::deque<std::pair<wire::LogOffer, Done>> without_place_;
   bool is_abandoned_ = false;  // a commit was given up: the trees in memory are ahead of the store
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   ConditionVariable wake_;
   Jobs urgent_ NOTP_GUARDED_BY(mutex_);  // all but segments
   Jobs segments_ NOTP_GUARDED_BY(mutex_);
   uint64_t segment_bytes_ NOTP_GUARDED_BY(mutex_) = 0;
+  std::map<record::LogId, PublicKey> keys_ NOTP_GUARDED_BY(mutex_);
   bool stopping_ NOTP_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -17,6 +17,7 @@
 #include "common/storage/files.hpp"
 #include "common/storage/sqlite.hpp"
 #include "notp-server/audit/day_database.hpp"
+#include "notp-server/audit_tree/tree_file_names.hpp"
 #include "notp-server/registry/registry_lock.hpp"
 
 namespace notp::backup {
@@ -103,7 +104,7 @@ Result<bool> ask_registry(const fs::path& data_dir, pid_t registry) {
 // What the audit folder held before the databases were copied.
 struct AuditFiles {
   std::vector<std::string> days;       // ascending
-  std::vector<std::string> set_aside;  // damaged files, kept as evidence
+  std::vector<std::string> set_aside;  // damaged files and earlier trees, kept as evidence
 };
 
 Result<AuditFiles> list_audit(const fs::path& folder) {
@@ -112,7 +113,7 @@ Result<AuditFiles> list_audit(const fs::path& folder) {
   for (const std::string& name : names)
     if (audit::day_of_file_name(name))
       out.days.push_back(name);
-    else if (name.contains(".db.damaged"))
+    else if (name.contains(".db.damaged") || audit::is_tree_set_aside(name))
       out.set_aside.push_back(name);
   return out;
 }
@@ -169,8 +170,10 @@ Result<void> copy_as_registry(const RegistryPlaces& places, const AuditFiles& au
   NOTP_TRY(add_closed_days(places.audit, audit, backup));
   if (!audit.days.empty())
     NOTP_TRY(backup.copy(places.audit / audit.days.back(), audit_path(audit.days.back())));
-  if (is_there(places.audit / kLogsFile))
-    NOTP_TRY(copy_closed(places.audit / kLogsFile, audit_path(kLogsFile), backup));
+  // The tree last: what is deleted in the days is stated there.
+  for (const char* name : {kLogsFile, kTreeFile})
+    if (is_there(places.audit / name))
+      NOTP_TRY(copy_closed(places.audit / name, audit_path(name), backup));
   return {};
 }
 
@@ -198,6 +201,14 @@ Result<bool> take_copies(const RegistryPlaces& places, const AuditFiles& audit,
   return true;
 }
 
+// The registry has copied it after the days. One that it has not copied, it does not use.
+Result<void> take_tree(const RegistryPlaces& places, BackupFolder& backup) {
+  const fs::path copy = places.data_dir / kCopies / kAudit / kTreeFile;
+  if (is_there(copy)) return backup.copy(copy, audit_path(kTreeFile));
+  if (!is_there(places.audit / kTreeFile)) return {};
+  return copy_closed(places.audit / kTreeFile, audit_path(kTreeFile), backup);
+}
+
 }  // namespace
 
 Result<void> add_databases(const RegistryPlaces& places, const Say& say, BackupFolder& backup) {
@@ -212,6 +223,7 @@ Result<void> add_databases(const RegistryPlaces& places, const Say& say, BackupF
     NOTP_ASSIGN(const bool is_copied, ask_registry(places.data_dir, lock.registry));
     if (!is_copied) continue;
     NOTP_ASSIGN(const bool is_whole, take_copies(places, audit, backup));
+    if (is_whole) NOTP_TRY(take_tree(places, backup));
     NOTP_TRY(remove_copies(places.data_dir));
     if (is_whole) return {};
   }

@@ -126,8 +126,11 @@ Result<uint64_t> add_roots(const fs::path& folder, BackupFolder& backup) {
 }
 
 Result<void> add_configured(const std::vector<ConfiguredFile>& files, BackupFolder& backup) {
-  for (const ConfiguredFile& file : files)
-    NOTP_TRY(backup.copy(file.path, fmt::format("{}/{}", kConfigured, file.key)));
+  for (const ConfiguredFile& file : files) {
+    const auto copied = backup.copy(file.path, fmt::format("{}/{}", kConfigured, file.key));
+    if (!copied && !(file.may_be_missing && copied.error().code == ErrorCode::kNotFound))
+      return copied;
+  }
   return {};
 }
 

@@ -12,6 +12,7 @@ namespace notp::backup {
 struct ConfiguredFile {
   std::string key;  // as in "tls.certificate"; its name in a backup
   std::filesystem::path path;
+  bool may_be_missing = false;
 };
 
 struct RegistryPlaces {
@@ -31,7 +32,8 @@ inline constexpr const char* kAudit = "audit";
 inline constexpr const char* kConfigured = "configuration";
 inline constexpr const char* kFleetFile = "fleet.db";
 inline constexpr const char* kJoinTokensFile = "join-tokens.db";
-inline constexpr const char* kLogsFile = "logs.db";  // in kAudit
+inline constexpr const char* kLogsFile = "logs.db";  // in kAudit, like the next
+inline constexpr const char* kTreeFile = "tree.db";
 
 // Receives one line for each step, for a person who waits.
 using Say = std::function<void(const std::string& line)>;

@@ -71,4 +71,20 @@ asio::awaitable<wire::LogGrant> RegistryLogIntake::arrived(serve::PeerPtr peer,
   co_return grant;
 }
 
+void RegistryLogIntake::granted(serve::PeerPtr peer, const wire::LogOffer& offer,
+                                SendReceipt send) {
+  if (tree_ != nullptr) tree_->granted(peer->name, offer, std::move(send));
+}
+
+void RegistryLogIntake::witnessed(serve::PeerPtr peer, wire::LogWitness witness) {
+  if (tree_ == nullptr) return;
+  const auto key = writer_.key_of(witness.log);
+  tree_->witnessed(peer->name, std::move(witness), key);
+}
+
+void RegistryLogIntake::stop() {
+  writer_.stop();
+  if (tree_ != nullptr) tree_->stop();
+}
+
 }  // namespace notp::service

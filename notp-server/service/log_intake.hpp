@@ -6,6 +6,7 @@
 
 #include "common/clock.hpp"
 #include "notp-server/audit/log_writer.hpp"
+#include "notp-server/audit_tree/registry_tree.hpp"
 #include "notp-server/fleet/fleet.hpp"
 #include "protocol/serve/log_intake.hpp"
 
@@ -15,10 +16,11 @@ namespace notp::service {
 // stops. Backpressure is the writer's.
 class RegistryLogIntake final : public serve::LogIntake {
  public:
-  // Both outlive it. The fleet learns how far nodes are behind.
+  // All outlive it. The fleet learns how far nodes are behind. `tree` is the one that the writer
+  // writes into; null: nodes get no receipts.
   RegistryLogIntake(audit::LogWriter& writer, fleet::Fleet& fleet,
-                    std::function<Now()> clock = read_clock)
-      : writer_(writer), fleet_(fleet), clock_(std::move(clock)) {}
+                    std::function<Now()> clock = read_clock, audit::RegistryTree* tree = nullptr)
+      : writer_(writer), fleet_(fleet), clock_(std::move(clock)), tree_(tree) {}
 
   boost::asio::awaitable<wire::LogGrant> offered(serve::PeerPtr peer,
                                                  wire::LogOffer offer) override;
@@ -26,15 +28,18 @@ class RegistryLogIntake final : public serve::LogIntake {
                                                    Bytes announcement) override;
   boost::asio::awaitable<wire::LogGrant> arrived(serve::PeerPtr peer, wire::Segment segment,
                                                  Bytes body) override;
-  // Answers everything that waits, and takes nothing any more. Blocking, for a commit at most; the
-  // I/O threads must still run.
-  void stop() { writer_.stop(); }
+  void granted(serve::PeerPtr peer, const wire::LogOffer& offer, SendReceipt send) override;
+  void witnessed(serve::PeerPtr peer, wire::LogWitness witness) override;
+  // Answers everything that waits, takes nothing any more, and seals the tree. Blocking, for a
+  // commit of each; the I/O threads must still run.
+  void stop();
   const audit::IntakeCounters& counters() const { return writer_.counters(); }
 
  private:
   audit::LogWriter& writer_;
   fleet::Fleet& fleet_;
   const std::function<Now()> clock_;
+  audit::RegistryTree* const tree_;
 };
 
 }  // namespace notp::service

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 
 #include "protocol/serve/session_services.hpp"
 #include "protocol/wire/messages/decision_log.hpp"
@@ -21,6 +22,14 @@ class LogIntake {
   // A segment with its whole body. The grant comes after its commit.
   virtual boost::asio::awaitable<wire::LogGrant> arrived(PeerPtr peer, wire::Segment segment,
                                                          Bytes body) = 0;
+
+  // Hands a receipt to the session, on any thread, without blocking. False: the session is over.
+  using SendReceipt = std::function<bool(const wire::LogReceipt&)>;
+  // The grant of an offer, without an error, was sent: from now on the session takes receipts of
+  // the log. Must not block; so that a registry without a tree sends none, it does nothing here.
+  virtual void granted(PeerPtr, const wire::LogOffer&, SendReceipt) {}
+  // The peer's answer to a receipt. Must not block.
+  virtual void witnessed(PeerPtr, wire::LogWitness) {}
 };
 
 }  // namespace notp::serve

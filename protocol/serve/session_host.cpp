@@ -9,7 +9,6 @@
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/spawn.hpp"
-#include "protocol/serve/log_intake.hpp"
 #include "protocol/serve/peer_error.hpp"
 #include "protocol/transport/pump.hpp"
 
@@ -29,6 +28,7 @@ SessionHost::SessionHost(const HostContext& context, IoThread& thread, asio::ip:
       verified_under_(context.services.tls.current()),
       connection_(std::move(socket), verified_under_),
       wake_(thread.executor()),
+      logs_(context.services.logs),
       recovery_(context.services.recovery, context.next_session) {}
 
 SessionHost::~SessionHost() = default;
@@ -72,6 +72,11 @@ asio::awaitable<void> SessionHost::serve() {
   });
   session_->set_meter(this);
   recovery_.begin({0, peer_->name, weak_from_this(), &thread_});
+  logs_.begin({.session = &*session_,
+               .peer = peer_,
+               .thread = &thread_,
+               .host = weak_from_this(),
+               .progress = [this] { progress(); }});
   thread_.expect_end(connection_.peer_not_after_ms());
   const auto checked = check_peer();
   if (!checked) session_->refuse(checked.error());
@@ -124,6 +129,10 @@ void SessionHost::freshness_due() {
   wake_.notify();
 }
 
+void SessionHost::release_held(const wire::ReleaseHeld& release) {
+  if (session_ && !session_->is_closed() && session_->release_held(release)) wake_.notify();
+}
+
 void SessionHost::say_bye(const std::string& reason, uint32_t retry_after_ms) {
   if (!session_) return connection_.abort();
   session_->say_bye(reason, retry_after_ms);
@@ -160,8 +169,11 @@ void SessionHost::ask(const std::variant<wire::HeldRequest, wire::ReturnRequest>
 // --- events
 
 void SessionHost::handle(auto& event) {
-  if constexpr (std::is_constructible_v<LogWork, decltype(std::move(event))>)
-    add_log_work(std::move(event));
+  using Event = std::decay_t<decltype(event)>;
+  if constexpr (std::is_constructible_v<SessionLogs::Work, Event>)
+    logs_.take(SessionLogs::Work(std::move(event)));
+  else if constexpr (std::is_same_v<Event, session::server_event::WitnessArrived>)
+    logs_.take(event);
   else
     recovery_.take(event);
 }
@@ -292,45 +304,6 @@ asio::awaitable<void> SessionHost::answer(wire::Request request) {
   auto response = co_await context_.services.requests.answer(peer_, std::move(request));
   session_->answer(std::move(response));
   progress();
-}
-
-// --- logs of decisions
-
-void SessionHost::add_log_work(LogWork work) {
-  if (context_.services.logs == nullptr) return;
-  log_work_.push_back(std::move(work));
-  if (!std::exchange(taking_in_logs_, true)) spawn(thread_.executor(), take_in_logs());
-}
-
-// What is left when the session ends, or its log is refused, is not stored: the node sends it
-// again.
-asio::awaitable<void> SessionHost::take_in_logs() {
-  const auto self = shared_from_this();
-  while (!log_work_.empty() && !session_->is_closed()) {
-    LogWork work = std::move(log_work_.front());
-    log_work_.pop_front();
-    const wire::LogGrant grant = co_await take_in(std::move(work));
-    if (grant.code != 0) {
-      log_work_.clear();
-      log::write(log::Level::kError, "log_refused",
-                 Error(error_code_from_wire(grant.code), grant.message, {}),
-                 {{"identity", peer_->name}, {"log", grant.log.hex()}, {"next", grant.next}});
-    }
-    session_->log_granted(grant);
-    progress();
-  }
-  log_work_.clear();
-  taking_in_logs_ = false;
-}
-
-asio::awaitable<wire::LogGrant> SessionHost::take_in(LogWork work) {
-  LogIntake& logs = *context_.services.logs;
-  if (auto* offered = std::get_if<session::server_event::LogOffered>(&work))
-    co_return co_await logs.offered(peer_, offered->offer);
-  if (auto* announced = std::get_if<session::server_event::LogAnnounced>(&work))
-    co_return co_await logs.announced(peer_, announced->log, std::move(announced->announcement));
-  auto& arrived = std::get<session::server_event::SegmentArrived>(work);
-  co_return co_await logs.arrived(peer_, std::move(arrived.segment), std::move(arrived.body));
 }
 
 }  // namespace notp::serve

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +14,7 @@
 #include "protocol/serve/io_thread.hpp"
 #include "protocol/serve/push_traces.hpp"
 #include "protocol/serve/send_budget.hpp"
+#include "protocol/serve/session_logs.hpp"
 #include "protocol/serve/session_recovery.hpp"
 #include "protocol/serve/session_services.hpp"
 #include "protocol/session/server/server_session.hpp"
@@ -48,6 +48,8 @@ class SessionHost final : public session::SessionRights,
   void target_changed(const model::LedgerId& ledger);
   void roots_changed();
   void freshness_due();
+  // A peer that does not want the ledger now is told when it reports on it again.
+  void release_held(const wire::ReleaseHeld& release);
   // Ends the session if its peer would not be admitted any more: by the policy, or by the current
   // authorities and clock.
   void recheck();
@@ -91,14 +93,6 @@ class SessionHost final : public session::SessionRights,
   boost::asio::awaitable<void> publish(session::server_event::PublishArrived arrived);
   boost::asio::awaitable<void> answer(wire::Request request);
 
-  // Steps of a log go to the intake one after the other, in the order in which they arrived.
-  using LogWork =
-      std::variant<session::server_event::LogOffered, session::server_event::LogAnnounced,
-                   session::server_event::SegmentArrived>;
-  void add_log_work(LogWork work);
-  boost::asio::awaitable<void> take_in_logs();
-  boost::asio::awaitable<wire::LogGrant> take_in(LogWork work);
-
   const HostContext& context_;
   IoThread& thread_;
   std::shared_ptr<const transport::TlsContext> verified_under_;
@@ -108,8 +102,7 @@ class SessionHost final : public session::SessionRights,
   std::optional<SendBudget::Account> sends_;
   std::optional<session::ServerSession> session_;
   SessionPushes pushes_{context_.services.traces};
-  std::deque<LogWork> log_work_;  // the session's window bounds it
-  bool taking_in_logs_ = false;
+  SessionLogs logs_;
   SessionRecovery recovery_;
 };
 

@@ -124,6 +124,12 @@ void SessionServer::recheck_sessions_of(const std::string& identity) {
   for (auto& thread : threads_) thread->recheck_identity(identity);
 }
 
+void SessionServer::release_held(const std::string& identity, const wire::ReleaseHeld& release) {
+  for_each([identity, release](SessionHost& host) {
+    if (host.identity() == identity) host.release_held(release);
+  });
+}
+
 void SessionServer::clock_set() {
   for (auto& thread : threads_) thread->look_at_clock();
 }

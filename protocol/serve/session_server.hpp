@@ -58,6 +58,8 @@ class SessionServer final : public PeerQuestions {
   void recheck_sessions();
   // The same for the sessions of one identity, whose name now belongs to another key.
   void recheck_sessions_of(const std::string& identity);
+  // The sessions of one identity are told that a release may go that their gate holds.
+  void release_held(const std::string& identity, const wire::ReleaseHeld& release);
   // The wall clock was set, or the machine has slept: certificates may have ended.
   void clock_set();
 

@@ -33,10 +33,11 @@ class BackupSite {
     put("data/pending/1/users/0a.artifact", "an artifact");
     put("data/pending/1/users/0a.json", "{}");
     put("data/pending/1/users/0b.json", "{}");  // its artifact is being removed
-    for (const char* name :
-         {"fleet.db", "audit/2026-01-01.db", "audit/2026-01-02.db", "audit/logs.db"})
+    for (const char* name : {"fleet.db", "audit/2026-01-01.db", "audit/2026-01-02.db",
+                             "audit/logs.db", "audit/tree.db"})
       make_database(data / name);
     put("data/audit/2025-12-31.db.damaged", "evidence");
+    put("data/audit/tree-0a.db.old", "an earlier tree");
     add_tokens();
   }
 
@@ -57,7 +58,9 @@ class BackupSite {
             .root = folder.path() / "root.envelope",
             .trust_domain = std::string(samples::kDomain),
             .configured = {{"tls.key", folder.path() / "server.key"},
-                           {"root", folder.path() / "root.envelope"}}};
+                           {"root", folder.path() / "root.envelope"},
+                           {"audit.tree_key", data_dir / "audit/tree.key",
+                            /*may_be_missing=*/true}}};
   }
   Result<backup::Manifest> back_up(
       const backup::Say& say = [](const std::string&) {}, bool with_keys = true) const {
