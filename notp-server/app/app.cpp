@@ -22,10 +22,15 @@
 #include "notp-server/admin_http/admin_http.hpp"
 #include "notp-server/admin_http/health_routes.hpp"
 #include "notp-server/app/descriptors.hpp"
+#include "notp-server/app/open_tree.hpp"
 #include "notp-server/app/setup_check.hpp"
 #include "notp-server/app/status_line.hpp"
 #include "notp-server/audit/audit_metrics.hpp"
 #include "notp-server/audit/day_files.hpp"
+#include "notp-server/audit/erasure.hpp"
+#include "notp-server/audit/recompression.hpp"
+#include "notp-server/audit/retention.hpp"
+#include "notp-server/audit_tree/tree_metrics.hpp"
 #include "notp-server/authz/deny_list_metrics.hpp"
 #include "notp-server/enroll/enroll_listener.hpp"
 #include "notp-server/enroll/enroll_metrics.hpp"
@@ -35,6 +40,7 @@
 #include "notp-server/recovery/recovery_metrics.hpp"
 #include "notp-server/registry/git_registry.hpp"
 #include "notp-server/registry/snapshot_metrics.hpp"
+#include "notp-server/service/release_terms.hpp"
 #include "notp-server/service/service_metrics.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_expiry_log.hpp"
@@ -74,6 +80,7 @@ class Server {
   Result<service::ServiceOptions> options_within_descriptors() const;
   Result<void> open_enrollment();
   Result<void> open_audit();
+  void open_erasure();
   Result<void> start_enrollment(const std::string& registry_address);
   void add_metrics();
   fleet::Heads newest_releases() const;
@@ -121,9 +128,14 @@ class Server {
   Traces traces_{"notp-server", environment_, SpanCounters(metrics_.families(), "notp_"),
                  log_trace_report};
   std::unique_ptr<audit::DayFiles> audit_store_;
-  std::unique_ptr<audit::LogWriter> log_writer_;  // null: records are only read
+  std::unique_ptr<audit::RegistryTree> tree_;     // null: records are only read
+  std::unique_ptr<audit::LogWriter> log_writer_;  // the same
   std::unique_ptr<service::RegistryLogIntake> log_intake_;
   std::unique_ptr<audit::AuditSearch> audit_search_;
+  std::unique_ptr<service::ReleaseTerms> release_terms_;
+  std::unique_ptr<audit::Removals> removals_;  // null without a tree, like the next two
+  std::unique_ptr<audit::Erasure> erasure_;
+  std::unique_ptr<audit::RetentionThread> retention_;
   std::unique_ptr<service::Service> service_;
 
   asio::io_context context_{1};
@@ -201,6 +213,8 @@ Result<void> Server::open() {
                             .enrollment = enrollment_.get(),
                             .logs = log_intake_.get(),
                             .audit = audit_search_.get(),
+                            .tree = tree_.get(),
+                            .erasure = erasure_.get(),
                             .tracer = &traces_.tracer(),
                             .info = {.server = "notp-server/" NOTP_VERSION,
                                      .trust_domain = config_.trust_domain,
@@ -277,11 +291,39 @@ Result<void> Server::open_audit() {
       *audit_store_, audit::AuditSearchOptions{
                          .observe = [this](TimeMs took_ms) { audit_queries_.observe(took_ms); }});
   if (is_read_only) return {};
+  NOTP_ASSIGN(tree_, open_tree(config_, tls_->current(), *audit_store_, environment_));
+  if (tree_) tree_->start();
   log_writer_ = std::make_unique<audit::LogWriter>(
       *audit_store_, audit::LogWriterOptions{
-                         .on_fault = [this](audit::FaultKind kind) { audit_faults_.count(kind); }});
-  log_intake_ = std::make_unique<service::RegistryLogIntake>(*log_writer_, *fleet_);
-  return log_writer_->start();
+                         .on_fault = [this](audit::FaultKind kind) { audit_faults_.count(kind); },
+                         .tree = tree_ ? &tree_->writer() : nullptr});
+  log_intake_ =
+      std::make_unique<service::RegistryLogIntake>(*log_writer_, *fleet_, read_clock, tree_.get());
+  NOTP_TRY(log_writer_->start());
+  open_erasure();
+  return {};
+}
+
+// What is deleted is stated in the tree first: without one nothing is.
+void Server::open_erasure() {
+  if (!tree_) return;
+  release_terms_ = std::make_unique<service::ReleaseTerms>(*registry_);
+  const audit::FindTerms find_terms = [this](const trust::ReleaseRef& release) {
+    return release_terms_->find(release);
+  };
+  removals_ = std::make_unique<audit::Removals>(*audit_store_, tree_->writer());
+  erasure_ = std::make_unique<audit::Erasure>(*removals_, find_terms, audit::ErasureOptions{});
+  const auto rate = std::make_shared<audit::ArrivalRate>();
+  retention_ = std::make_unique<audit::RetentionThread>(
+      *removals_, find_terms,
+      audit::RetentionOptions{.days_min = config_.audit.retain_days_min,
+                              .is_busy =
+                                  [this, rate] {
+                                    return rate->is_high(log_writer_->counters().segments,
+                                                         read_clock().boot_ms);
+                                  },
+                              .recompresses = config_.audit.recompress});
+  retention_->start();
 }
 
 Result<void> Server::start_enrollment(const std::string& registry_address) {
@@ -341,6 +383,7 @@ void Server::add_metrics() {
   if (denied_) authz::add_deny_list_metrics(metrics_, *denied_);
   if (enrollment_) enroll::add_enrollment_metrics(metrics_, *enrollment_);
   if (log_writer_) audit::add_intake_metrics(metrics_, log_writer_->counters());
+  if (tree_) audit::add_tree_metrics(metrics_, *tree_);
   if (log_writer_) audit::add_lag_metric(metrics_, [this] { return fleet_->log_lag_since_ms(); });
   trust::add_trust_metrics(metrics_, *roots_, *freshness_);
   recovery::add_recovery_metrics(metrics_, *recovery_);
@@ -446,6 +489,8 @@ Result<void> Server::write_copies() const {
   if (audit_store_) {
     NOTP_TRY(make_private_folder(folder / kAuditCopies));
     NOTP_TRY(audit_store_->copy_to(folder / kAuditCopies));
+    // After the store: what is deleted there is stated here.
+    if (tree_) NOTP_TRY(tree_->copy_to(folder / kAuditCopies / audit::kTreeFile));
   }
   return fleet_->copy_to(folder / kFleetFile);
 }

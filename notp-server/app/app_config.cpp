@@ -33,7 +33,7 @@ Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
   NOTP_ASSIGN(out.freshness, trust::load_freshness(root.section("freshness")));
   NOTP_ASSIGN(out.deny_list, authz::load_deny_list(root));
   out.enroll = enroll::load_enroll(root, out.tls);
-  out.audit = audit::load_audit(root.section("audit"), out.data_dir);
+  NOTP_ASSIGN(out.audit, audit::load_audit(root.section("audit"), out.data_dir));
   NOTP_ASSIGN(out.rights, authz::load_rights(root, out.tls));
   return out;
 }

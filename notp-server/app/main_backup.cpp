@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "common/size_text.hpp"
+#include "notp-server/audit_tree/tree_file_names.hpp"
 #include "notp-server/backup/backup_check.hpp"
 #include "notp-server/backup/make_backup.hpp"
 #include "notp-server/backup/restore.hpp"
@@ -43,6 +44,9 @@ backup::RegistryPlaces places_of(const ServerConfig& config, const std::string& 
   add("tls.ca", config.tls.authorities);
   add("identity.builtin_ca", config.tls.built_in_authorities);
   add("freshness.private_key", config.freshness.private_key);
+  if (config.audit.enabled)
+    out.configured.push_back({"audit.tree_key", config.audit.folder / audit::kTreeKeyFile,
+                              /*may_be_missing=*/true});
   if (!config.enroll) return out;
   add("enroll.authority_certificate", config.enroll->authority.certificate);
   add("enroll.authority_key", config.enroll->authority.private_key);

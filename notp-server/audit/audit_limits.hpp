@@ -21,6 +21,9 @@ inline constexpr size_t kFaultsPerLogMax = 16;  // of kForksKeptMax: one node ca
 inline constexpr size_t kFaultSegmentBytesMax = 1 << 20;  // evidence; larger: its checkpoint alone
 inline constexpr size_t kFaultMessageBytesMax = 1 << 10;
 inline constexpr size_t kDamagesMax = 1'000;  // damaged files that are named
+// Of today's file: it is in memory twice while records are taken out of it, and nothing is stored.
+inline constexpr uint64_t kRedactInPlaceBytesMax = 32 << 20;
+inline constexpr int kRewriteAttemptsMax = 8;  // of a file that is changed meanwhile
 
 // --- intake
 // Segments of one commit: 16 MiB are written in well under a second, which is what a node waits.
@@ -41,5 +44,18 @@ inline constexpr size_t kAuditRowBytesMax = 448
 inline constexpr size_t kAuditCountRowsMax = 1'000;
 inline constexpr size_t kActiveSetsCachedMax = 256;
 inline constexpr size_t kAuditLogsPageMax = 256;
+
+// --- what is deleted and erased
+// A page of an erasure: it ends with the segment in which one of these is reached. Each file is
+// written anew, which takes as long as it is large.
+inline constexpr int64_t kErasePageMs = 5'000;
+inline constexpr size_t kErasePageSegmentsMax = 256, kErasePageFilesMax = 2;
+// Of records that are deleted by rule in one go: a file is written anew for each.
+inline constexpr size_t kDeleteBatchSegmentsMax = 8'192, kDeleteBatchRecordsMax = 1 << 20;
+inline constexpr size_t kDeleteScanSegmentsMax = 4'096;  // looked at while nobody may place a hold
+inline constexpr int64_t kRetentionRunMs = 3'600'000;
+inline constexpr int kDayRecompressLevel = 12;
+inline constexpr uint64_t kBusySegmentsPerSecond = 20;
+inline constexpr size_t kTermsCachedMax = 4'096;  // releases
 
 }  // namespace notp::limits

@@ -17,10 +17,13 @@ struct SegmentIndex {
   Bytes filter;  // the strings and numbers of inputs and results (value_filter.hpp)
 };
 
-// A segment as it is stored.
+// A segment as it is stored. Of one without a body the hashes remain.
 struct StoredSegment {
+  uint64_t key = 0;  // as in SegmentRow; set by read() and find()
   std::string node;  // identity
   record::Segment segment;
+  // Records were taken out: the body is as record::reduce() makes it, and the secret is zeros.
+  bool reduced = false;
   SegmentIndex index;     // empty without a body
   record::Frontier tree;  // after the segment
   TimeMs stored_ms = 0;
@@ -36,6 +39,15 @@ struct SegmentRow {
   uint32_t count = 0;
   int64_t first_time_ns = 0, last_time_ns = 0;
   TimeMs stored_ms = 0;
+};
+
+// Segments of the same day lie in one file.
+constexpr uint32_t day_of_key(uint64_t key) { return static_cast<uint32_t>(key >> 32); }
+
+// What is taken out of a segment.
+struct Removal {
+  uint64_t key = 0;
+  std::vector<record::Position> positions;  // ascending; empty: its whole body
 };
 
 // The state of one log.
@@ -101,8 +113,13 @@ class AuditStore {
   virtual Result<StoredSegment> find(const record::LogId& log, record::Position position) const = 0;
   // Logs whose id begins with these 6 bytes, as in a decision's id.
   virtual std::vector<record::LogId> logs_by_prefix(ByteView prefix) const = 0;
-  // Deletes a segment's body, secret and index; its hashes stay. kNotFound, kCorrupt.
-  virtual Result<void> remove(uint64_t key) = 0;
+  // Takes records out for good: from each file at once, or not at all. Of a whole segment the
+  // hashes of its subtrees stay; of single records their leaf hashes, and the salts of the others
+  // instead of the secret. What is out already changes nothing. No file of the store has the bytes
+  // afterwards. It rewrites the files of closed days: one for each day. kNotFound; kUsage: a
+  // position outside its segment; kCorrupt, kIo.
+  virtual Result<void> redact(const std::vector<Removal>& removals) = 0;
+  Result<void> remove(uint64_t key) { return redact({{key, {}}}); }
 
   virtual std::vector<StoreDamage> damages() const = 0;
 };

@@ -4,107 +4,17 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 
+#include "common/failpoint.hpp"
 #include "common/limits.hpp"
 #include "common/storage/sqlite.hpp"
-#include "notp-server/audit/value_filter.hpp"
+#include "notp-server/audit/day_rows.hpp"
 
 namespace notp::audit {
+
+using namespace day_rows;
+
 namespace {
-
-constexpr int kFormat = 1;
-// Bodies lie apart, so that a search reads heads and filters alone.
-constexpr const char* kSchema = R"(
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE segments (
-  row INTEGER PRIMARY KEY,
-  log BLOB NOT NULL,
-  first INTEGER NOT NULL,
-  count INTEGER NOT NULL,
-  node TEXT NOT NULL,
-  first_time_ns INTEGER NOT NULL,
-  last_time_ns INTEGER NOT NULL,
-  stored_ms INTEGER NOT NULL,
-  content_bytes INTEGER NOT NULL,
-  secret BLOB NOT NULL,
-  checkpoint TEXT NOT NULL,
-  tree BLOB NOT NULL,
-  subtrees BLOB NOT NULL,
-  head BLOB NOT NULL,
-  filter BLOB NOT NULL
-) STRICT;
-CREATE INDEX segments_by_log ON segments (log, first);
-CREATE TABLE bodies (row INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
-)";
-
-constexpr const char* kRowColumns =
-    "row, log, first, count, node, first_time_ns, last_time_ns, stored_ms";
-
-std::unexpected<Error> corrupt(std::string message) {
-  return fail(ErrorCode::kCorrupt, std::move(message));
-}
-
-// A blob and 8 bytes of checksum; nothing stays nothing.
-Bytes sealed(ByteView content) {
-  Bytes out(content);
-  if (content.empty()) return out;
-  const uint64_t sum = value_hash(content);
-  out.append(reinterpret_cast<const char*>(&sum), sizeof sum);
-  return out;
-}
-
-Result<Bytes> unsealed(const SQLite::Column& column, std::string_view what) {
-  const auto size = static_cast<size_t>(column.getBytes());
-  if (size == 0) return Bytes();
-  const ByteView all(static_cast<const char*>(column.getBlob()), size);
-  uint64_t sum = 0;
-  if (size > sizeof sum) {
-    std::memcpy(&sum, all.data() + size - sizeof sum, sizeof sum);
-    const ByteView content = all.substr(0, size - sizeof sum);
-    if (value_hash(content) == sum) return Bytes(content);
-  }
-  return corrupt(fmt::format("the {} of a segment is damaged", what));
-}
-
-Bytes blob_of(const SQLite::Column& column) {
-  return {static_cast<const char*>(column.getBlob()), static_cast<size_t>(column.getBytes())};
-}
-
-void bind_blob(SQLite::Statement& statement, int at, ByteView value) {
-  statement.bind(at, value.empty() ? static_cast<const void*>("") : value.data(),
-                 static_cast<int>(value.size()));
-}
-
-Result<SegmentRow> segment_row(SQLite::Statement& row) {
-  SegmentRow out;
-  auto log = record::LogId::from_bytes(blob_of(row.getColumn(1)));
-  if (!log) return corrupt("the log of a segment is damaged");
-  out.log = *log;
-  out.first = static_cast<uint64_t>(row.getColumn(2).getInt64());
-  out.count = row.getColumn(3).getUInt();
-  out.node = row.getColumn(4).getString();
-  out.first_time_ns = row.getColumn(5).getInt64();
-  out.last_time_ns = row.getColumn(6).getInt64();
-  out.stored_ms = row.getColumn(7).getInt64();
-  if (out.count == 0 || out.count > limits::kSegmentRecordsMax || out.first > limits::kPositionMax)
-    return corrupt("the place of a segment is damaged");
-  return out;
-}
-
-Bytes joined(const std::vector<Hash>& hashes) {
-  Bytes out;
-  for (const Hash& hash : hashes) out += hash.view();
-  return out;
-}
-
-Result<std::vector<Hash>> split(ByteView bytes) {
-  if (bytes.size() % Hash::kSize != 0) return corrupt("the hashes of a segment are damaged");
-  std::vector<Hash> out;
-  for (; !bytes.empty(); bytes.remove_prefix(Hash::kSize))
-    out.push_back(*Hash::from_bytes(bytes.substr(0, Hash::kSize)));
-  return out;
-}
 
 // Runs a body that returns a Result.
 template <typename Body>
@@ -117,43 +27,6 @@ auto attempt(std::string_view doing, Body&& body) -> std::invoke_result_t<Body> 
 }
 
 constexpr std::string_view kReading = "cannot read segments";
-
-void insert_segment(SQLite::Statement& meta, SQLite::Statement& body, uint32_t row,
-                    const StoredSegment& stored) {
-  const record::SegmentHead& head = stored.segment.head;
-  meta.reset();
-  meta.bind(1, static_cast<int64_t>(row));
-  bind_blob(meta, 2, head.log.view());
-  meta.bind(3, static_cast<int64_t>(head.first));
-  meta.bind(4, static_cast<int64_t>(head.count));
-  meta.bind(5, stored.node);
-  meta.bind(6, stored.first_time_ns);
-  meta.bind(7, stored.last_time_ns);
-  meta.bind(8, stored.stored_ms);
-  meta.bind(9, static_cast<int64_t>(head.content_bytes));
-  bind_blob(meta, 10, head.secret);
-  meta.bind(11, head.checkpoint);
-  bind_blob(meta, 12, sealed(stored.tree.encode()));
-  bind_blob(meta, 13, sealed(joined(stored.segment.subtrees)));
-  bind_blob(meta, 14, sealed(stored.index.head));
-  bind_blob(meta, 15, sealed(stored.index.filter));
-  meta.exec();
-  if (stored.segment.body.empty()) return;
-  body.reset();
-  body.bind(1, static_cast<int64_t>(row));
-  bind_blob(body, 2, sealed(stored.segment.body));
-  body.exec();
-}
-
-Result<std::unique_ptr<SQLite::Database>> connect_closed(const std::filesystem::path& file) {
-  return sqlite_try(fmt::format("cannot read {}", file.string()), [&] {
-    auto database = std::make_unique<SQLite::Database>(database_uri(file, "mode=ro&immutable=1"),
-                                                       SQLite::OPEN_READONLY | SQLite::OPEN_URI);
-    database->exec("PRAGMA cell_size_check = ON");
-    database->exec("PRAGMA query_only = ON");
-    return database;
-  });
-}
 
 }  // namespace
 
@@ -198,7 +71,8 @@ Result<void> DayDatabase::prepare(const DayMark& mark) {
   if (format != 0) return check_mark(mark);
   return sqlite_try("cannot create a day's file", [&] {
     SQLite::Transaction transaction(*database_);
-    database_->exec(kSchema);
+    database_->exec(kTables);
+    database_->exec(kIndex);
     SQLite::Statement meta(*database_, "INSERT INTO meta VALUES (?, ?)");
     for (const auto& [name, value] :
          {std::pair<std::string, Bytes>{"store", mark.store}, {"day", std::to_string(mark.day)}}) {
@@ -258,10 +132,8 @@ Result<uint32_t> DayDatabase::last_row() const {
 Result<void> DayDatabase::append(uint32_t row, const std::vector<StoredSegment>& segments) {
   return sqlite_try("cannot store segments", [&] {
     SQLite::Transaction transaction(*database_);
-    SQLite::Statement meta(*database_,
-                           "INSERT INTO segments VALUES "
-                           "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    SQLite::Statement body(*database_, "INSERT INTO bodies VALUES (?, ?)");
+    SQLite::Statement meta(*database_, kInsertSegment);
+    SQLite::Statement body(*database_, kInsertBody);
     for (const StoredSegment& segment : segments) insert_segment(meta, body, row++, segment);
     transaction.commit();
   });
@@ -298,36 +170,11 @@ Result<std::vector<DayEntry>> DayDatabase::page(const AuditStore::Range& range, 
 
 Result<StoredSegment> DayDatabase::read(uint32_t row) const {
   return attempt(kReading, [&]() -> Result<StoredSegment> {
-    SQLite::Statement found(
-        *database_,
-        fmt::format("SELECT {}, content_bytes, secret, checkpoint, tree, subtrees, head, filter, "
-                    "(SELECT body FROM bodies WHERE bodies.row = segments.row) "
-                    "FROM segments WHERE row = ?",
-                    kRowColumns));
+    SQLite::Statement found(*database_,
+                            fmt::format("SELECT {} FROM segments WHERE row = ?", kSegmentColumns));
     found.bind(1, static_cast<int64_t>(row));
     if (!found.executeStep()) return fail(ErrorCode::kNotFound, "there is no such segment");
-    NOTP_ASSIGN(const SegmentRow place, segment_row(found));
-    StoredSegment out;
-    out.node = place.node;
-    out.stored_ms = place.stored_ms;
-    out.first_time_ns = place.first_time_ns;
-    out.last_time_ns = place.last_time_ns;
-    out.segment.head = {.log = place.log,
-                        .first = place.first,
-                        .count = place.count,
-                        .content_bytes = static_cast<uint64_t>(found.getColumn(8).getInt64()),
-                        .secret = blob_of(found.getColumn(9)),
-                        .checkpoint = found.getColumn(10).getString()};
-    NOTP_ASSIGN(const Bytes tree, unsealed(found.getColumn(11), "tree"));
-    NOTP_ASSIGN(out.tree, record::Frontier::decode(tree));
-    NOTP_ASSIGN(const Bytes subtrees, unsealed(found.getColumn(12), "hashes"));
-    NOTP_ASSIGN(out.segment.subtrees, split(subtrees));
-    NOTP_ASSIGN(out.index.head, unsealed(found.getColumn(13), "head"));
-    NOTP_ASSIGN(out.index.filter, unsealed(found.getColumn(14), "filter"));
-    NOTP_ASSIGN(out.segment.body, unsealed(found.getColumn(15), "body"));
-    if (out.segment.body.empty() && out.segment.subtrees.empty())
-      return corrupt("the body of a segment is missing");
-    return out;
+    return read_segment(found);
   });
 }
 
@@ -369,28 +216,36 @@ Result<std::vector<DayProgress>> DayDatabase::progress_after(uint32_t row, size_
   });
 }
 
-Result<void> DayDatabase::remove(uint32_t row) {
-  NOTP_ASSIGN(const StoredSegment stored, read(row));
-  if (stored.segment.body.empty()) return {};
-  const record::SegmentHead& head = stored.segment.head;
-  NOTP_ASSIGN(const auto opened, record::OpenedSegment::open(head, stored.segment.body));
-  const auto subtrees = record::subtrees(head.first, record::leaf_hashes(head, opened));
-  return sqlite_try("cannot remove a segment", [&] {
+Result<void> DayDatabase::replace(const std::map<uint32_t, StoredSegment>& segments) {
+  return sqlite_try("cannot replace segments", [&] {
     database_->exec("PRAGMA secure_delete = ON");
     SQLite::Transaction transaction(*database_);
-    SQLite::Statement hashes(*database_,
-                             "UPDATE segments SET secret = zeroblob(?2), subtrees = ?3, head = "
-                             "x'', filter = x'' WHERE row = ?1");
-    hashes.bind(1, static_cast<int64_t>(row));
-    hashes.bind(2, static_cast<int64_t>(record::kSegmentSecretBytes));
-    bind_blob(hashes, 3, sealed(joined(subtrees)));
-    hashes.exec();
-    SQLite::Statement body(*database_, "DELETE FROM bodies WHERE row = ?");
-    body.bind(1, static_cast<int64_t>(row));
-    body.exec();
+    for (const char* table : {"segments", "bodies"}) {
+      SQLite::Statement old(*database_, fmt::format("DELETE FROM {} WHERE row = ?", table));
+      for (const auto& [row, segment] : segments) {
+        old.reset();
+        old.bind(1, static_cast<int64_t>(row));
+        old.exec();
+      }
+    }
+    SQLite::Statement meta(*database_, kInsertSegment);
+    SQLite::Statement body(*database_, kInsertBody);
+    for (const auto& [row, segment] : segments) insert_segment(meta, body, row, segment);
     transaction.commit();
-    // What was deleted is also in the log of the database.
+    failpoint("audit.after_replace");
+    // Cells that were moved leave copies in the free parts of pages, and the log of the database
+    // has the old pages. What this needs beside it must not lie in a folder for temporary files.
+    database_->exec("PRAGMA temp_store = MEMORY");
+    database_->exec("VACUUM");
     database_->exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  });
+}
+
+Result<Bytes> DayDatabase::note(const std::string& name) const {
+  return sqlite_try(kReading, [&]() -> Bytes {
+    SQLite::Statement found(*database_, "SELECT value FROM meta WHERE name = ?");
+    found.bind(1, name);
+    return found.executeStep() ? blob_of(found.getColumn(0)) : Bytes();
   });
 }
 

@@ -4,6 +4,7 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,8 +68,12 @@ class DayDatabase {
   Result<std::optional<uint32_t>> row_of(const record::LogId& log, record::Position position) const;
   // Up to `max` rows above `row`, ascending.
   Result<std::vector<DayProgress>> progress_after(uint32_t row, size_t max) const;
-  // Replaces body, secret and index by the hashes. kNotFound.
-  Result<void> remove(uint32_t row);
+  // Puts others in the place of segments, and overwrites what was there: in the file as well as in
+  // its log. Needs the size of the file in memory. A crash leaves the old ones or the new ones;
+  // those that it leaves may still be in the free parts of the file.
+  Result<void> replace(const std::map<uint32_t, StoredSegment>& segments);
+  // What DayRewrite::note() has written; empty: nothing.
+  Result<Bytes> note(const std::string& name) const;
 
  private:
   explicit DayDatabase(std::unique_ptr<SQLite::Database> database)

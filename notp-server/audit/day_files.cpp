@@ -21,13 +21,13 @@ namespace fs = std::filesystem;
 
 constexpr const char* kLogsFile = "logs.db";
 constexpr const char* kDamagedEnd = ".damaged";
+constexpr const char* kNewEnd = ".db.new";
 constexpr size_t kStoreIdBytes = 16;
 constexpr size_t kFirstPageRows = 8;
 constexpr size_t kRecoveryPageRows = 1'024;
 constexpr TimeMs kDayMs = 24LL * 3600 * 1000;
 
 uint64_t key_of(uint32_t day, uint32_t row) { return (static_cast<uint64_t>(day) << 32) + row; }
-uint32_t day_of_key(uint64_t key) { return static_cast<uint32_t>(key >> 32); }
 uint32_t row_of_key(uint64_t key) { return static_cast<uint32_t>(key); }
 
 bool is_there(const fs::path& file) {
@@ -77,7 +77,11 @@ DayProgress progress_of(const StoredSegment& stored, uint32_t row) {
 // --- opening
 
 DayFiles::DayFiles(fs::path folder, DayFilesOptions options, std::unique_ptr<LogTable> logs)
-    : folder_(std::move(folder)), options_(std::move(options)), logs_(std::move(logs)) {}
+    : folder_(std::move(folder)),
+      options_(std::move(options)),
+      logs_(std::move(logs)),
+      damages_(folder_),
+      readers_(options_.readers_max) {}
 
 DayFiles::~DayFiles() = default;
 
@@ -99,16 +103,21 @@ Result<std::unique_ptr<DayFiles>> DayFiles::open(const fs::path& folder, DayFile
 
 Result<std::vector<uint32_t>> DayFiles::days_on_disk() {
   std::vector<uint32_t> out;
+  std::vector<fs::path> unfinished;  // of a rewrite that a crash ended
   std::error_code error;
   for (fs::directory_iterator at(folder_, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
     if (const auto day = day_of_file_name(name)) out.push_back(*day);
+    if (name.contains(kNewEnd) && !options_.read_only) unfinished.push_back(at->path());
     if (name.contains(kDamagedEnd) && !name.ends_with("-wal") && !name.ends_with("-journal"))
-      keep_damage(name, {ErrorCode::kCorrupt, "it was damaged and is kept as evidence", {}}, true);
+      damages_.keep(name, {ErrorCode::kCorrupt, "it was damaged and is kept as evidence", {}},
+                    true);
   }
   if (error)
     return fail(ErrorCode::kIo,
                 fmt::format("cannot list {}: {}", folder_.string(), error.message()));
+  std::error_code ignored;
+  for (const fs::path& file : unfinished) fs::remove(file, ignored);
   std::ranges::sort(out);
   return out;
 }
@@ -134,8 +143,8 @@ Result<void> DayFiles::load() {
   for (const DaySummary& summary : known) {
     add_day(summary);
     if (!std::ranges::binary_search(on_disk, summary.day))
-      keep_damage(day_file_name(summary.day), {ErrorCode::kCorrupt, "the file is missing", {}},
-                  true);
+      damages_.keep(day_file_name(summary.day), {ErrorCode::kCorrupt, "the file is missing", {}},
+                    true);
   }
   const uint32_t newest = known.empty() ? 0 : known.back().day;
   for (const uint32_t day : on_disk) {
@@ -152,11 +161,11 @@ Result<void> DayFiles::load() {
 // The newest files may have more than logs.db; one that was not closed gets its log written back.
 void DayFiles::recover(uint32_t day, uint32_t known_rows) {
   const bool is_unclean = is_there(file_of(day).string() + "-wal");
-  auto database = is_unclean ? DayDatabase::open(file_of(day), mark_of(day))
-                             : DayDatabase::open_closed(file_of(day), mark_of(day));
+  auto database = is_unclean ? DayDatabase::open(file_of(day), DayMark{store_, day})
+                             : DayDatabase::open_closed(file_of(day), DayMark{store_, day});
   const auto recovered = database ? recover_from(**database, day, known_rows)
                                   : Result<void>(std::unexpected(database.error()));
-  if (!recovered) return keep_damage(day_file_name(day), recovered.error(), true);
+  if (!recovered) return damages_.keep(day_file_name(day), recovered.error(), true);
   if (!is_unclean || !options_.read_only) return;
   // It was read into memory with its log, which cannot be written back.
   const MutexLock lock(today_mutex_);
@@ -221,95 +230,21 @@ std::vector<DayFiles::DayPtr> DayFiles::days_of(const Range& range) const {
   return out;
 }
 
-// --- damage
-
-Error DayFiles::named(uint32_t day, Error error) const {
-  if (error.code != ErrorCode::kCorrupt) return error;
-  return std::move(error)
-      .in(fmt::format("{} cannot be used", day_file_name(day)))
-      .with("file", file_of(day).string());
-}
-
-void DayFiles::keep_damage(const std::string& file, const Error& error, bool is_unusable) const {
-  {
-    const MutexLock lock(days_mutex_);
-    if (damages_.size() >= limits::kDamagesMax && !damages_.contains(file)) return;
-    const auto [at, is_new] = damages_.try_emplace(file, Damage{error.message, is_unusable});
-    if (is_unusable) at->second.is_unusable = true;
-    if (!is_new) return;
-  }
-  log::write(log::Level::kError, "audit_file_damaged", error,
-             {{"file", (folder_ / file).string()}});
-}
-
-// The error of a file that cannot be read at all.
-std::optional<Error> DayFiles::damage_of(uint32_t day) const {
-  const MutexLock lock(days_mutex_);
-  const auto at = damages_.find(day_file_name(day));
-  if (at == damages_.end() || !at->second.is_unusable) return std::nullopt;
-  return Error{ErrorCode::kCorrupt, at->second.message, {}};
-}
-
-std::vector<StoreDamage> DayFiles::damages() const {
-  const MutexLock lock(days_mutex_);
-  std::vector<StoreDamage> out;
-  for (const auto& [file, damage] : damages_) out.push_back({file, damage.message});
-  return out;
-}
-
 // --- reading
 
-Result<DayFiles::Reader> DayFiles::take_reader(const Day& day) const {
+// Opens a closed day, or says why it is of no use.
+Result<DayReader> DayFiles::open_reader(const Day& day) const {
   const uint64_t generation = day.generation;
-  {
-    const MutexLock lock(readers_mutex_);
-    for (auto at = readers_.begin(); at != readers_.end(); ++at)
-      if (at->day == day.number && at->generation == generation) {
-        Reader reader = std::move(*at);
-        readers_.erase(at);
-        return reader;
-      }
-  }
-  NOTP_ASSIGN(auto database, DayDatabase::open_closed(file_of(day.number), mark_of(day.number)));
-  return Reader{day.number, generation, std::move(database)};
-}
-
-void DayFiles::return_reader(Reader reader) const {
-  std::list<Reader> old;  // closed without the lock
-  const MutexLock lock(readers_mutex_);
-  readers_.push_front(std::move(reader));
-  while (readers_.size() > options_.readers_max)
-    old.splice(old.begin(), readers_, std::prev(readers_.end()));
-}
-
-// Once for each day: it is the file that was closed, not a copy of an earlier hour.
-Result<void> DayFiles::check_closed(Day& day, const DayDatabase& database) const {
-  const MutexLock checking(day.checking);
-  if (day.is_checked) return {};
   uint32_t rows = 0;
   {
     const MutexLock lock(days_mutex_);
     rows = day.summary.rows;
   }
-  NOTP_ASSIGN(const uint32_t last, database.last_row());
-  if (last != rows)
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("it ends with segment {}, and segment {} was written last: the file "
-                            "was replaced",
-                            last, rows));
-  day.is_checked = true;
-  return {};
-}
-
-// Opens a closed day, or says why it is of no use.
-Result<DayFiles::Reader> DayFiles::open_reader(Day& day) const {
-  auto reader = take_reader(day);
-  auto checked =
-      reader ? check_closed(day, *reader->database) : Result<void>(std::unexpected(reader.error()));
-  if (checked) return reader;
-  Error error = std::move(checked).error();
+  auto reader = readers_.take(file_of(day.number), {store_, day.number}, generation, rows);
+  if (reader) return reader;
+  Error error = std::move(reader).error();
   if (!is_there(file_of(day.number))) error = {ErrorCode::kCorrupt, "the file is missing", {}};
-  if (error.code == ErrorCode::kCorrupt) keep_damage(day_file_name(day.number), error, true);
+  if (error.code == ErrorCode::kCorrupt) damages_.keep(day_file_name(day.number), error, true);
   return std::unexpected(std::move(error));
 }
 
@@ -317,8 +252,8 @@ template <typename Step>
 auto DayFiles::with_day(const DayPtr& day, Step&& step) const
     -> std::invoke_result_t<Step, DayDatabase&> {
   using Outcome = std::invoke_result_t<Step, DayDatabase&>;
-  if (auto damage = damage_of(day->number))
-    return std::unexpected(named(day->number, *std::move(damage)));
+  if (auto damage = damages_.unusable(day_file_name(day->number)))
+    return std::unexpected(damages_.named(day_file_name(day->number), *std::move(damage)));
   std::optional<Outcome> outcome;
   while (!outcome) {
     {
@@ -334,11 +269,11 @@ auto DayFiles::with_day(const DayPtr& day, Step&& step) const
       break;
     }
     outcome.emplace(step(*reader->database));
-    return_reader(*std::move(reader));
+    readers_.give_back(*std::move(reader));
   }
   if (*outcome) return *std::move(outcome);
-  Error error = named(day->number, std::move(*outcome).error());
-  if (error.code == ErrorCode::kCorrupt) keep_damage(day_file_name(day->number), error, false);
+  Error error = damages_.named(day_file_name(day->number), std::move(*outcome).error());
+  if (error.code == ErrorCode::kCorrupt) damages_.keep(day_file_name(day->number), error, false);
   return std::unexpected(std::move(error));
 }
 
@@ -354,7 +289,7 @@ Result<void> DayFiles::list(const Range& range, const Visit& visit) const {
       if (!page) break;  // the other days go on
       for (DayEntry& entry : *page) {
         if (!entry.damage.empty())
-          keep_damage(day_file_name(day->number), {ErrorCode::kCorrupt, entry.damage, {}}, false);
+          damages_.keep(day_file_name(day->number), {ErrorCode::kCorrupt, entry.damage, {}}, false);
         entry.segment.key = key_of(day->number, entry.row);
         if (!visit(entry.segment, entry.index)) return {};
       }
@@ -368,7 +303,11 @@ Result<void> DayFiles::list(const Range& range, const Visit& visit) const {
 Result<StoredSegment> DayFiles::read(uint64_t key) const {
   const DayPtr found = day(day_of_key(key));
   if (!found) return fail(ErrorCode::kNotFound, "there is no such segment");
-  return with_day(found, [&](DayDatabase& database) { return database.read(row_of_key(key)); });
+  NOTP_ASSIGN(StoredSegment out, with_day(found, [&](DayDatabase& database) {
+                return database.read(row_of_key(key));
+              }));
+  out.key = key;
+  return out;
 }
 
 Result<StoredSegment> DayFiles::find(const record::LogId& log, record::Position position) const {
@@ -385,8 +324,16 @@ Result<StoredSegment> DayFiles::find(const record::LogId& log, record::Position 
       return fail(ErrorCode::kCorrupt,
                   fmt::format("position {} of log {} was written to {} and is not there", position,
                               log.hex(), day_file_name(*number)));
-    return database.read(*row);
+    NOTP_ASSIGN(StoredSegment out, database.read(*row));
+    out.key = key_of(*number, *row);
+    return out;
   });
+}
+
+Result<Bytes> DayFiles::note_of(uint32_t number, const std::string& name) const {
+  const DayPtr found = day(number);
+  if (!found) return fail(ErrorCode::kNotFound, "there is no such day");
+  return with_day(found, [&](DayDatabase& database) { return database.note(name); });
 }
 
 std::vector<record::LogId> DayFiles::logs_by_prefix(ByteView prefix) const {
@@ -423,11 +370,12 @@ Result<void> DayFiles::begin_today(uint32_t number) {
   const WriterLock lock(day->use);
   day->is_written = true;
   ++day->generation;
-  if (const auto damage = damage_of(number)) NOTP_TRY(set_aside(number, *damage));
-  auto database = DayDatabase::open(file_of(number), mark_of(number));
+  if (const auto damage = damages_.unusable(day_file_name(number)))
+    NOTP_TRY(set_aside(number, *damage));
+  auto database = DayDatabase::open(file_of(number), DayMark{store_, number});
   if (!database && database.error().code == ErrorCode::kCorrupt) {
     NOTP_TRY(set_aside(number, database.error()));
-    database = DayDatabase::open(file_of(number), mark_of(number));
+    database = DayDatabase::open(file_of(number), DayMark{store_, number});
   }
   if (!database) {
     day->is_written = false;
@@ -458,9 +406,8 @@ Result<void> DayFiles::set_aside(uint32_t day, const Error& why) {
   if (is_there(file_of(day))) {
     NOTP_ASSIGN(aside, move_aside(file_of(day)));
   }
-  keep_damage(aside, why, true);
-  const MutexLock lock(days_mutex_);
-  damages_.erase(day_file_name(day));
+  damages_.keep(aside, why, true);
+  damages_.forget(day_file_name(day));
   return {};
 }
 
@@ -511,19 +458,6 @@ void DayFiles::move_logs_on() {
       return log::write(log::Level::kError, "audit_logs_not_written", moved.error());
     behind_.erase(at);
   }
-}
-
-Result<void> DayFiles::remove(uint64_t key) {
-  const DayPtr found = day(day_of_key(key));
-  if (!found) return fail(ErrorCode::kNotFound, "there is no such segment");
-  const uint32_t row = row_of_key(key);
-  const MutexLock today(today_mutex_);
-  if (today_.database && today_.day == found) return today_.database->remove(row);
-  const WriterLock lock(found->use);
-  ++found->generation;  // what readers have open would show the old file
-  NOTP_ASSIGN(const auto database,
-              DayDatabase::open(file_of(found->number), mark_of(found->number)));
-  return database->remove(row);
 }
 
 Result<void> DayFiles::copy_to(const std::filesystem::path& folder) const {

@@ -8,12 +8,15 @@
 // A day that is damaged, missing, or not the file that was written, is left out, named in
 // damages() and logged once; the others go on. When today's file is damaged it is kept under its
 // name and ".damaged", and a new one continues.
+//
+// Files of closed days are never changed: a backup may have links to them. One whose records are
+// taken out, or that is compressed again, is made anew beside it and takes its name; a crash leaves
+// the old one or the new one.
 #pragma once
 
 #include <atomic>
 #include <filesystem>
 #include <functional>
-#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,7 +26,10 @@
 #include "notp-server/audit/audit_limits.hpp"
 #include "notp-server/audit/audit_store.hpp"
 #include "notp-server/audit/day_database.hpp"
+#include "notp-server/audit/day_readers.hpp"
+#include "notp-server/audit/day_rewrite.hpp"
 #include "notp-server/audit/log_table.hpp"
+#include "notp-server/audit/store_damages.hpp"
 
 namespace notp::audit {
 
@@ -32,6 +38,9 @@ struct DayFilesOptions {
   // On a read-only disk nothing can be appended.
   bool read_only = false;
   size_t readers_max = limits::kDayReadersMax;  // connections to closed days that stay open
+  // Records are taken out of today's file in place while it is no larger; else the next one begins,
+  // and it is made anew like those of closed days.
+  uint64_t in_place_bytes_max = limits::kRedactInPlaceBytesMax;
 };
 
 // Thread-safe. Today's file has one connection, which readers share with the writer in short steps;
@@ -55,13 +64,26 @@ class DayFiles final : public AuditStore {
   Result<StoredSegment> read(uint64_t key) const override;
   Result<StoredSegment> find(const record::LogId& log, record::Position position) const override;
   std::vector<record::LogId> logs_by_prefix(ByteView prefix) const override;
-  Result<void> remove(uint64_t key) override;
-  std::vector<StoreDamage> damages() const override;
+  Result<void> redact(const std::vector<Removal>& removals) override;
+  std::vector<StoreDamage> damages() const override { return damages_.list(); }
 
   // Copies what is being written into a folder: logs.db, and before it the file of the current day.
-  // The files of other days do not change and can be copied at any time. Nothing is stored
-  // meanwhile. kIo.
+  // The files of other days are only ever replaced, and can be copied at any time. Nothing is
+  // stored meanwhile. kIo.
   Result<void> copy_to(const std::filesystem::path& folder) const;
+
+  // Days with segments, ascending.
+  std::vector<uint32_t> days() const;
+  // Reads a note of a day's file, see DayRewrite. kCorrupt, kIo.
+  Result<Bytes> note_of(uint32_t day, const std::string& name) const;
+  // Makes the file of a closed day anew; `change` puts what differs. False: the day is not closed,
+  // or was changed meanwhile, and the file is what it was. As long as writing the whole file, in
+  // which the old one is read; other calls do not wait. kNotFound, kCorrupt, kIo, errors of
+  // `change`.
+  Result<bool> rewrite(uint32_t day, const std::function<Result<void>(DayRewrite&)>& change);
+
+  // What is kept beside logs: holds, and removals that are under way.
+  LogTable& table() { return *logs_; }
 
  private:
   // One day. Closed: its file is not written, readers hold `use` shared while they read it.
@@ -70,21 +92,10 @@ class DayFiles final : public AuditStore {
     const uint32_t number;
     SharedMutex use;
     bool is_written NOTP_GUARDED_BY(use) = false;  // it has the writer's connection
-    Mutex checking;
-    bool is_checked NOTP_GUARDED_BY(checking) = false;
-    std::atomic<uint64_t> generation = 0;  // of what readers have open
-    DaySummary summary;                    // guarded by days_mutex_
+    std::atomic<uint64_t> generation = 0;          // of what readers have open
+    DaySummary summary;                            // guarded by days_mutex_
   };
   using DayPtr = std::shared_ptr<Day>;
-  struct Reader {
-    uint32_t day = 0;
-    uint64_t generation = 0;
-    std::unique_ptr<DayDatabase> database;
-  };
-  struct Damage {
-    std::string message;
-    bool is_unusable = false;  // nothing of the file is read
-  };
   // The writer's file.
   struct Today {
     DayPtr day;
@@ -101,7 +112,6 @@ class DayFiles final : public AuditStore {
   Result<void> recover_from(DayDatabase& database, uint32_t day, uint32_t known_rows);
 
   std::filesystem::path file_of(uint32_t day) const { return folder_ / day_file_name(day); }
-  DayMark mark_of(uint32_t day) const { return {store_, day}; }
   DayPtr day(uint32_t number) const;
   std::vector<DayPtr> days_of(const Range& range) const;
   DayPtr add_day(const DaySummary& summary);
@@ -109,6 +119,12 @@ class DayFiles final : public AuditStore {
   Result<void> begin_today(uint32_t day) NOTP_REQUIRES(today_mutex_);
   Result<void> end_today() NOTP_REQUIRES(today_mutex_);
   Result<void> set_aside(uint32_t day, const Error& why) NOTP_REQUIRES(today_mutex_);
+  // By row; no positions: the whole body.
+  using Redaction = std::map<uint32_t, std::vector<record::Position>>;
+  Result<void> redact_day(const DayPtr& day, const Redaction& redaction);
+  // False: it is not today's file.
+  Result<bool> redact_today(const DayPtr& day, const Redaction& redaction);
+  Result<bool> put_in_place(Day& day, uint64_t generation, const std::filesystem::path& made);
   Result<void> append_today(const std::vector<StoredSegment>& segments) NOTP_REQUIRES(today_mutex_);
   void move_logs_on() NOTP_REQUIRES(today_mutex_);
   void extend_summary(uint32_t day, const std::vector<DayProgress>& progress) const;
@@ -117,15 +133,10 @@ class DayFiles final : public AuditStore {
   // by the file; damage is kept.
   template <typename Step>
   auto with_day(const DayPtr& day, Step&& step) const -> std::invoke_result_t<Step, DayDatabase&>;
-  Result<Reader> open_reader(Day& day) const;
-  Result<Reader> take_reader(const Day& day) const;
-  void return_reader(Reader reader) const;
-  Result<void> check_closed(Day& day, const DayDatabase& database) const;
-  Error named(uint32_t day, Error error) const;
-  void keep_damage(const std::string& file, const Error& error, bool is_unusable) const;
-  std::optional<Error> damage_of(uint32_t day) const;
+  Result<DayReader> open_reader(const Day& day) const;
 
   const std::filesystem::path folder_;
+  std::atomic<uint64_t> rewrites_ = 0;  // names of new files
   const DayFilesOptions options_;
   const std::unique_ptr<LogTable> logs_;
   Bytes store_;  // set by load()
@@ -137,10 +148,9 @@ class DayFiles final : public AuditStore {
 
   mutable Mutex days_mutex_;
   std::map<uint32_t, DayPtr> days_ NOTP_GUARDED_BY(days_mutex_);
-  mutable std::map<std::string, Damage> damages_ NOTP_GUARDED_BY(days_mutex_);  // by file
 
-  mutable Mutex readers_mutex_;
-  mutable std::list<Reader> readers_ NOTP_GUARDED_BY(readers_mutex_);  // newest first
+  mutable StoreDamages damages_;
+  mutable DayReaders readers_;
 };
 
 }  // namespace notp::audit

@@ -58,6 +58,19 @@ CREATE TABLE log_days (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX log_days_by_day ON log_days (log, day);
 )";
+// Later tables: a program that does not know them deletes nothing.
+constexpr const char* kLaterTables = R"(
+CREATE TABLE IF NOT EXISTS holds (
+  id TEXT PRIMARY KEY,
+  filter BLOB NOT NULL,
+  reason TEXT NOT NULL,
+  by TEXT NOT NULL,
+  placed_ms INTEGER NOT NULL,
+  lifted_ms INTEGER NOT NULL,
+  leaf INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS removals (id INTEGER PRIMARY KEY, entry BLOB NOT NULL) STRICT;
+)";
 
 // A log that is known keeps its tree and times; a segment that came before its announcement has
 // made a row without a key.
@@ -81,7 +94,10 @@ Bytes blob_of(const SQLite::Column& column) {
 
 void prepare(SQLite::Database& database) {
   const int format = database.execAndGet("PRAGMA user_version").getInt();
-  if (format == kFormat) return;
+  if (format == kFormat) {
+    database.exec(kLaterTables);
+    return;
+  }
   if (format != 0)
     refuse(ErrorCode::kConfig,
            fmt::format("the database of logs has format {}, this program reads {}, and has changed "
@@ -89,6 +105,7 @@ void prepare(SQLite::Database& database) {
                        format, kFormat));
   SQLite::Transaction transaction(database);
   database.exec(kSchema);
+  database.exec(kLaterTables);
   database.exec(fmt::format("PRAGMA user_version = {}", kFormat));
   transaction.commit();
 }
@@ -148,6 +165,11 @@ auto LogTable::run(std::string_view doing, Body&& body) const {
   const MutexLock lock(mutex_);
   SQLite::Database& database = *database_;
   return sqlite_try(doing, [&] { return body(database); });
+}
+
+Result<void> LogTable::use(std::string_view doing,
+                           const std::function<void(SQLite::Database&)>& body) const {
+  return run(doing, [&](SQLite::Database& database) { body(database); });
 }
 
 Result<Bytes> LogTable::store() const {
@@ -296,6 +318,38 @@ Result<std::vector<StoredFault>> LogTable::faults(const record::LogId& log) cons
                      .checkpoint = rows.getColumn(4).getString(),
                      .segment = {}});
     return out;
+  });
+}
+
+Result<void> LogTable::drop_evidence(const record::LogId& log, record::Position first,
+                                     uint32_t count) {
+  return run("cannot delete refused segments", [&](SQLite::Database& database) {
+    std::vector<int64_t> found;
+    {
+      SQLite::Statement rows(database,
+                             "SELECT id, segment FROM faults WHERE log = ? AND segment <> x''");
+      bind_blob(rows, 1, log.view());
+      while (rows.executeStep()) {
+        // As LogIngest keeps it: first and count, then the rest.
+        const Bytes bytes = blob_of(rows.getColumn(1));
+        ByteView evidence = bytes;
+        const auto begins = take_varint(evidence);
+        const auto records = take_varint(evidence);
+        const bool is_apart = begins && records && *records <= limits::kSegmentRecordsMax &&
+                              (*begins >= first + count || *begins + *records <= first);
+        if (!is_apart) found.push_back(rows.getColumn(0).getInt64());
+      }
+    }
+    if (found.empty()) return;
+    database.exec("PRAGMA secure_delete = ON");
+    for (const int64_t id : found) {
+      SQLite::Statement drop(database, "UPDATE faults SET segment = x'' WHERE id = ?");
+      drop.bind(1, id);
+      drop.exec();
+    }
+    database.exec("PRAGMA temp_store = MEMORY");
+    database.exec("VACUUM");
+    database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   });
 }
 

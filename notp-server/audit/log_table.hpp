@@ -5,6 +5,7 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -48,6 +49,14 @@ class LogTable {
   // Where a day's part of a log begins; nullopt: it has none.
   Result<std::optional<record::Position>> first_in_day(const record::LogId& log,
                                                        uint32_t day) const;
+
+  // Deletes what is kept of refused segments that have records of this range: they may be the same
+  // ones. The faults stay, with the checkpoints that were signed.
+  Result<void> drop_evidence(const record::LogId& log, record::Position first, uint32_t count);
+
+  // Runs `body` on the database, for the tables that others keep in it (hold_table.hpp).
+  Result<void> use(std::string_view doing,
+                   const std::function<void(SQLite::Database&)>& body) const;
 
  private:
   explicit LogTable(std::unique_ptr<SQLite::Database> database) : database_(std::move(database)) {}

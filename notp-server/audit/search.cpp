@@ -44,10 +44,12 @@ class RowPage {
       : actives_(actives), rows_max_(rows_max), bytes_max_(bytes_max) {}
 
   Result<Step> add(const Match& match) {
-    NOTP_ASSIGN(const ByteView record, match.records.at(match.index));
+    const auto record = match.records.at(match.index);
+    if (!record && record.error().code == ErrorCode::kNotFound) return Step::kNext;  // gone by now
+    if (!record) return std::unexpected(record.error());
     const SegmentRow& row = match.records.row();
     const auto* const active = actives_.find(match.records, match.active);
-    return add(row.node, row.log, row.first + match.index, record, match.active, active);
+    return add(row.node, row.log, row.first + match.index, *record, match.active, active);
   }
 
   Step add(const std::string& node, const record::LogId& log, record::Position position,
@@ -127,8 +129,9 @@ Result<void> add_at(const StoredSegment& stored, const record::DecisionAddress& 
                     SearchFilter& filter, ActiveSets& actives, RowPage& page) {
   if (stored.segment.body.empty()) return {};
   const record::SegmentHead& head = stored.segment.head;
-  NOTP_ASSIGN(const auto opened, record::OpenedSegment::open(head, stored.segment.body));
+  NOTP_ASSIGN(const auto opened, StoredRecords::open(stored));
   const ByteView bytes = opened.records()[address.position - head.first];
+  if (bytes.empty()) return {};  // it was taken out
   NOTP_ASSIGN(const record::Record record, record::decode(bytes));
   const RecordShape shape = shape_of(record);
   if (record.place.run != address.run || !filter.is_wanted(shape) ||
@@ -191,7 +194,7 @@ Result<std::vector<bool>> seen_records(ByteView head_bytes, size_t count, const 
   std::vector<bool> of_shape(head.shapes().size()), out(count);
   for (size_t i = 0; i < of_shape.size(); ++i) {
     const RecordShape& shape = head.shapes()[i];
-    of_shape[i] = shape.kind != record::Kind::kDecision || may_see(shape.ledger);
+    of_shape[i] = shape.is_closed || shape.kind != record::Kind::kDecision || may_see(shape.ledger);
   }
   for (size_t i = 0; i < count; ++i) out[i] = of_shape[head.shape_of_record()[i]];
   return out;
@@ -273,9 +276,10 @@ Result<wire::SegmentPart> AuditSearch::segment(const wire::SegmentRequest& reque
   const PageTime time(options_);
   NOTP_ASSIGN(StoredSegment stored, store_.find(request.log, request.position));
   wire::SegmentPart out;
-  out.head = std::move(stored.segment.head);
+  out.head = stored.segment.head;
   out.stored_ms = stored.stored_ms;
   out.subtrees = std::move(stored.segment.subtrees);
+  out.reduced = stored.reduced;
   // The secret opens the leaf hashes of what is not shown.
   const auto hide_secret = [&] { out.head.secret.assign(record::kSegmentSecretBytes, '\0'); };
   if (stored.segment.body.empty()) {
@@ -284,13 +288,15 @@ Result<wire::SegmentPart> AuditSearch::segment(const wire::SegmentRequest& reque
   }
   NOTP_ASSIGN(const std::vector<bool> seen,
               seen_records(stored.index.head, out.head.count, may_see));
-  Bytes content = std::move(stored.segment.body);
+  Bytes content;
   if (std::ranges::find(seen, false) != seen.end()) {
-    NOTP_ASSIGN(const auto opened, record::OpenedSegment::open(out.head, content));
-    NOTP_ASSIGN(content,
-                record::reduce(out.head, opened, [&](size_t index) { return seen.at(index); }));
+    NOTP_ASSIGN(const auto opened, StoredRecords::open(stored));
+    NOTP_ASSIGN(content, opened.reduced([&](size_t index) { return seen.at(index); },
+                                        limits::kSegmentLevel));
     out.reduced = true;
     hide_secret();
+  } else {
+    content = std::move(stored.segment.body);
   }
   out.total = content.size();
   if (request.offset > content.size())

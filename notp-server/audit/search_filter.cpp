@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include <algorithm>
+#include <span>
+#include <tuple>
 
 #include "common/limits.hpp"
 #include "notp-server/audit/audit_limits.hpp"
@@ -21,6 +23,13 @@ bool is_below(std::string_view path, std::string_view above) {
 // Faster than std::string_view::find() where the first character is frequent.
 bool holds_text(ByteView bytes, std::string_view text) {
   return ::memmem(bytes.data(), bytes.size(), text.data(), text.size()) != nullptr;
+}
+
+bool is_of_log(const record::DecisionAddress& address, const record::LogId& log) {
+  return std::ranges::equal(
+      address.log_prefix,
+      std::span(log.bytes)
+          .first<std::tuple_size_v<decltype(record::DecisionAddress::log_prefix)>>());
 }
 
 bool holds(const std::optional<Bytes>& json, std::string_view text) {
@@ -42,7 +51,8 @@ Result<SearchFilter> SearchFilter::prepare(const wire::DecisionFilter& filter,
     return fail(ErrorCode::kUsage, "the path of the filter is longer than any that is indexed");
   if (filter.since_ms > 0) out.since_us_ = filter.since_ms * kUsPerMs;
   if (filter.until_ms > 0) out.until_us_ = filter.until_ms * kUsPerMs;
-  out.with_id_ = !filter.decision_id.empty() && !record::DecisionAddress::parse(filter.decision_id);
+  out.address_ = record::DecisionAddress::parse(filter.decision_id);
+  out.with_id_ = !filter.decision_id.empty() && !out.address_;
   for (const std::string& value : filter.values) {
     out.hashes_.push_back(value_hash(value));
     out.needles_.push_back(value);
@@ -64,6 +74,9 @@ AuditStore::Range SearchFilter::range() const {
 }
 
 bool SearchFilter::may_hold(const SegmentRow& row, const SegmentIndex& index) const {
+  if (address_ && (!is_of_log(*address_, row.log) || address_->position < row.first ||
+                   address_->position - row.first >= row.count))
+    return false;
   return node_matches(filter_->node, row.node) && std::ranges::all_of(hashes_, [&](uint64_t hash) {
            return audit::may_hold(index.filter, hash);
          });
@@ -79,7 +92,13 @@ bool SearchFilter::may_see(const RecordShape& shape) {
   return may;
 }
 
+bool SearchFilter::matches_place(const record::LogId& log, const record::Place& place) const {
+  return !address_ || (is_of_log(*address_, log) && address_->position == place.position &&
+                       address_->run == place.run);
+}
+
 bool SearchFilter::is_wanted(const RecordShape& shape) {
+  if (shape.is_closed) return false;
   const bool of_kind = filter_->kinds.empty()
                            ? shape.kind == record::Kind::kDecision
                            : std::ranges::find(filter_->kinds, shape.kind) != filter_->kinds.end();

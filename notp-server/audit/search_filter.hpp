@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,10 @@ class SearchFilter {
   // Values, text and id.
   bool matches_content(const record::Record& record) const;
 
+  // Whether an address restricts to one place.
+  bool has_place() const { return address_.has_value(); }
+  bool matches_place(const record::LogId& log, const record::Place& place) const;
+
   bool needs_active() const { return !filter_->release_hash.is_zero(); }
   // Whether a record that is decided with `active` has the release. `active` may be null.
   bool matches_release(const RecordShape& shape, const record::ActiveSet* active) const;
@@ -55,7 +60,8 @@ class SearchFilter {
   const wire::DecisionFilter* filter_;
   const MaySee* may_see_;
   int64_t since_us_ = INT64_MIN, until_us_ = INT64_MAX;
-  bool with_id_ = false;                           // an id that is not an address
+  bool with_id_ = false;  // an id that is not an address
+  std::optional<record::DecisionAddress> address_;
   std::vector<uint64_t> hashes_;                   // of what a segment's filter must hold
   std::vector<std::string> needles_;               // texts that a record's bytes must hold
   std::map<std::string, bool, std::less<>> seen_;  // answers of may_see_

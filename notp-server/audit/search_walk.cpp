@@ -19,16 +19,23 @@ std::optional<ActiveSets::Entry> entry_of(const Result<ByteView>& bytes) {
 
 }  // namespace
 
-Result<ByteView> SegmentRecords::at(size_t index) {
+Result<const StoredRecords*> SegmentRecords::all() {
   if (!opened_) {
     NOTP_ASSIGN(const StoredSegment stored, store_.read(row_.key));
     if (stored.segment.body.empty())
       return fail(ErrorCode::kNotFound, "the body of the segment was removed meanwhile");
-    NOTP_ASSIGN(opened_, record::OpenedSegment::open(stored.segment.head, stored.segment.body));
+    NOTP_ASSIGN(opened_, StoredRecords::open(stored));
   }
-  if (index >= opened_->records().size())
+  return &*opened_;
+}
+
+Result<ByteView> SegmentRecords::at(size_t index) {
+  NOTP_ASSIGN(const auto* const all, this->all());
+  if (index >= all->records().size())
     return fail(ErrorCode::kCorrupt, "a segment has fewer records than its head");
-  return opened_->records()[index];
+  if (all->records()[index].empty())
+    return fail(ErrorCode::kNotFound, "the record was taken out meanwhile");
+  return all->records()[index];
 }
 
 const ActiveSets::Entry* ActiveSets::keep(const Key& key, std::optional<Entry> entry) {
@@ -58,10 +65,9 @@ const ActiveSets::Entry* ActiveSets::find(const record::LogId& log, record::Posi
   if (position == 0) return nullptr;
   const auto stored = store_.find(log, position);
   if (!stored || stored->segment.body.empty()) return keep(key, std::nullopt);
-  const record::SegmentHead& head = stored->segment.head;
-  const auto opened = record::OpenedSegment::open(head, stored->segment.body);
+  const auto opened = StoredRecords::open(*stored);
   if (!opened) return keep(key, std::nullopt);
-  return keep(key, entry_of(opened->records()[position - head.first]));
+  return keep(key, entry_of(opened->records()[position - stored->segment.head.first]));
 }
 
 Result<WalkColumns> WalkColumns::read(const SegmentRow& row, const SegmentIndex& index,
@@ -82,17 +88,36 @@ Result<WalkColumns> WalkColumns::read(const SegmentRow& row, const SegmentIndex&
 
 Result<bool> matches_record(const Match& match, const SearchFilter& filter, ActiveSets& actives) {
   const SegmentRow& row = match.records.row();
-  if (filter.needs_record()) {
-    NOTP_ASSIGN(const ByteView bytes, match.records.at(match.index));
-    if (!filter.may_match(bytes)) return false;
-    NOTP_ASSIGN(const record::Record record, record::decode(bytes));
-    if (!filter.matches_content(record)) return false;
+  if (filter.needs_record() || filter.has_place()) {
+    const auto bytes = match.records.at(match.index);
+    if (!bytes && bytes.error().code == ErrorCode::kNotFound) return false;  // taken out meanwhile
+    if (!bytes) return std::unexpected(bytes.error());
+    if (!filter.may_match(*bytes)) return false;
+    NOTP_ASSIGN(const record::Record record, record::decode(*bytes));
+    if (!filter.matches_place(row.log, record.place) || !filter.matches_content(record))
+      return false;
   }
   if (!filter.needs_active()) return true;
   const bool is_active = match.shape.kind == record::Kind::kActive;
   const auto* const entry =
       actives.find(match.records, is_active ? row.first + match.index : match.active);
   return filter.matches_release(match.shape, entry ? &entry->set : nullptr);
+}
+
+Result<std::vector<bool>> select_records(SegmentRecords& records, const SegmentIndex& index,
+                                         SearchFilter& filter, ActiveSets& actives) {
+  const SegmentRow& row = records.row();
+  std::vector<bool> out(row.count);
+  if (index.head.empty() || !filter.may_hold(row, index)) return out;
+  NOTP_ASSIGN(const WalkColumns columns,
+              WalkColumns::read(row, index, filter, filter.needs_active()));
+  if (columns.wanted.empty()) return out;
+  const auto select = [&](const Match& match) -> Result<Step> {
+    out[match.index] = true;
+    return Step::kNext;
+  };
+  NOTP_TRY(walk_segment(records, columns, filter, actives, 0, true, select));
+  return out;
 }
 
 }  // namespace notp::audit

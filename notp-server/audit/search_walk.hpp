@@ -10,6 +10,7 @@
 #include "common/log.hpp"
 #include "notp-server/audit/search_cursor.hpp"
 #include "notp-server/audit/search_filter.hpp"
+#include "notp-server/audit/stored_records.hpp"
 
 namespace notp::audit {
 
@@ -18,13 +19,15 @@ class SegmentRecords {
  public:
   SegmentRecords(const AuditStore& store, const SegmentRow& row) : store_(store), row_(row) {}
   const SegmentRow& row() const { return row_; }
-  // kCorrupt, kNotFound, kIo.
+  // kCorrupt, kIo; kNotFound: it is gone.
   Result<ByteView> at(size_t index);
+  // All of them. kNotFound: the body is gone.
+  Result<const StoredRecords*> all();
 
  private:
   const AuditStore& store_;
   const SegmentRow& row_;
-  std::optional<record::OpenedSegment> opened_;
+  std::optional<StoredRecords> opened_;
 };
 
 // Finds ACTIVE records by their position, and remembers some. One thread.
@@ -99,7 +102,8 @@ Result<std::optional<SearchCursor>> walk_segment(SegmentRecords& records,
   const auto cursor_at = [&](uint32_t index) {
     return SearchCursor{row.key, index < row.count ? index : SearchCursor::kBeyond, ascending};
   };
-  const bool is_selected_by_head = !filter.needs_record() && !filter.needs_active();
+  const bool is_selected_by_head =
+      !filter.needs_record() && !filter.needs_active() && !filter.has_place();
   // Downwards, the index before 0 is UINT32_MAX.
   for (uint32_t i = from; i < row.count; i += ascending ? 1U : ~0U) {
     if (!columns.wanted[shapes[i]]) continue;
@@ -116,6 +120,10 @@ Result<std::optional<SearchCursor>> walk_segment(SegmentRecords& records,
   }
   return std::nullopt;
 }
+
+// For each record of one segment, whether the filter selects it. kCorrupt, kIo.
+Result<std::vector<bool>> select_records(SegmentRecords& records, const SegmentIndex& index,
+                                         SearchFilter& filter, ActiveSets& actives);
 
 // Calls `visit(match)`, which returns a Result<Step>, for what the filter selects. A segment that
 // cannot be read is logged and left out. kIo of the list.

@@ -10,10 +10,12 @@ namespace {
 
 // Version ‖ three parts, each as size of the content ‖ size of the frame ‖ zstd frame:
 //   shapes   their number, each as kind ‖ outcome ‖ path ‖ ledger; then each record's, in one
-//            byte, or in two, low one first, where there are more than 256
+//            byte, or in two, low one first, where there are more than 256. Kind 255: the record
+//            is gone; it has the time and the active record of the one before
 //   times    each as difference to the one before
 //   active   the same
 constexpr char kVersion = 1;
+constexpr uint8_t kClosedKind = 255;
 constexpr size_t kByteShapesMax = 256;
 
 uint64_t zigzag(int64_t value) {
@@ -79,24 +81,34 @@ RecordShape shape_of(const record::Record& record) {
   return shape;
 }
 
-void HeadBuilder::add(const record::Record& record) {
-  const RecordShape shape = shape_of(record);
+void HeadBuilder::add_shape(uint8_t kind, const RecordShape& shape) {
   const auto [at, is_new] = known_.try_emplace(
-      Key{shape.kind, shape.outcome, std::string(shape.path), std::string(shape.ledger)},
+      Key{kind, shape.outcome, std::string(shape.path), std::string(shape.ledger)},
       static_cast<uint16_t>(known_.size()));
   if (is_new) {
-    dictionary_ += static_cast<char>(shape.kind);
+    dictionary_ += static_cast<char>(kind);
     dictionary_ += static_cast<char>(shape.outcome);
     put_text(dictionary_, shape.path);
     put_text(dictionary_, shape.ledger);
   }
   shapes_.push_back(at->second);
+}
+
+void HeadBuilder::add(const record::Record& record) {
+  const RecordShape shape = shape_of(record);
+  add_shape(static_cast<uint8_t>(shape.kind), shape);
   const int64_t time_us = head_time_us(record.time_ns);
   put_varint(times_, zigzag(difference(static_cast<uint64_t>(time_us),
                                        static_cast<uint64_t>(last_time_us_))));
   last_time_us_ = time_us;
   put_varint(active_, zigzag(difference(record.place.active, last_active_)));
   last_active_ = record.place.active;
+}
+
+void HeadBuilder::add_closed() {
+  add_shape(kClosedKind, {});
+  put_varint(times_, 0);
+  put_varint(active_, 0);
 }
 
 Result<Bytes> HeadBuilder::build() const {
@@ -159,10 +171,12 @@ Result<void> HeadColumns::read_shapes(const Part& part, size_t count) {
     if (!ledger) return damaged("a shape is cut short");
     const auto kind = static_cast<uint8_t>((*numbers)[0]);
     const auto outcome = static_cast<uint8_t>((*numbers)[1]);
-    if (kind > static_cast<uint8_t>(record::Kind::kDropped) || outcome >= record::kOutcomes)
+    const bool is_closed = kind == kClosedKind;
+    if ((kind > static_cast<uint8_t>(record::Kind::kDropped) && !is_closed) ||
+        outcome >= record::kOutcomes)
       return damaged("a kind or an outcome is unknown");
-    shapes_.push_back(
-        {static_cast<record::Kind>(kind), static_cast<record::Outcome>(outcome), *path, *ledger});
+    shapes_.push_back({is_closed ? record::Kind::kDecision : static_cast<record::Kind>(kind),
+                       static_cast<record::Outcome>(outcome), *path, *ledger, is_closed});
   }
   const size_t width = *shapes > kByteShapesMax ? 2 : 1;
   if (in.size() != count * width) return damaged("it is about another number of records");

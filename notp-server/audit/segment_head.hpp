@@ -19,6 +19,7 @@ struct RecordShape {
   record::Kind kind = record::Kind::kDecision;
   record::Outcome outcome = record::Outcome::kNone;
   std::string_view path, ledger;  // cut at kHeadPathBytesMax and kHeadLedgerBytesMax
+  bool is_closed = false;         // the record is gone; nothing of it is told
 };
 // Views into the record.
 RecordShape shape_of(const record::Record& record);
@@ -28,11 +29,14 @@ class HeadBuilder {
  public:
   // kInternal from build() for more than kSegmentRecordsMax records.
   void add(const record::Record& record);
+  // Adds a record that is gone.
+  void add_closed();
   // kInternal: compression failed.
   Result<Bytes> build() const;
 
  private:
-  using Key = std::tuple<record::Kind, record::Outcome, std::string, std::string>;
+  using Key = std::tuple<uint8_t, record::Outcome, std::string, std::string>;
+  void add_shape(uint8_t kind, const RecordShape& shape);
   std::map<Key, uint16_t> known_;
   Bytes dictionary_;
   std::vector<uint16_t> shapes_;

@@ -21,11 +21,19 @@ void add_values(const record::DecisionContent& decision, FilterBuilder& filter) 
 
 Result<BuiltIndex> build_index(const record::SegmentHead& head,
                                const record::OpenedSegment& segment) {
+  return build_index(head, segment.records());
+}
+
+Result<BuiltIndex> build_index(const record::SegmentHead& head, std::span<const ByteView> records) {
   BuiltIndex out{.index = {}, .first_time_ns = INT64_MAX, .last_time_ns = INT64_MIN};
   HeadBuilder columns;
   FilterBuilder filter;
-  for (size_t i = 0; i < segment.records().size(); ++i) {
-    const auto record = record::decode(segment.records()[i]);
+  for (size_t i = 0; i < records.size(); ++i) {
+    if (records[i].empty()) {
+      columns.add_closed();
+      continue;
+    }
+    const auto record = record::decode(records[i]);
     if (!record)
       return fail(
           ErrorCode::kMessage,

@@ -43,7 +43,11 @@ void RegistryPeers::greeted(const serve::Peer& peer, const session::server_event
 }
 
 void RegistryPeers::committed(const serve::Peer& peer, const wire::Commit& commit) {
-  if (is_node(peer)) log_unless(parts_.fleet.report(peer.name, commit, read_clock().wall_ms));
+  if (!is_node(peer)) return;
+  log_unless(parts_.fleet.report(peer.name, commit, read_clock().wall_ms));
+  // A node that was away, or that has forgotten it.
+  if (parts_.fleet.is_released(peer.name, commit))
+    parts_.release_held(peer.name, {commit.ledger, commit.version});
 }
 
 void RegistryPeers::attested(const serve::Peer& peer, const trust::Freshness& statement) {

@@ -1,6 +1,9 @@
 // The registry's peers: their admission, their rights, and their records in the fleet.
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "common/atomic_shared.hpp"
 #include "notp-server/authz/deny_list.hpp"
 #include "notp-server/authz/rights.hpp"
@@ -20,12 +23,14 @@ struct RegistryPeersParts {
   serve::FairLane& orders;                   // where keys are written to disk
   const authz::DenyList* denied = nullptr;   // null: none is configured
   enroll::Enrollment* enrollment = nullptr;  // null: nodes cannot join or renew here
+  // Tells the sessions of a node that a release may go. From any thread.
+  std::function<void(const std::string& node, const wire::ReleaseHeld& release)> release_held;
 };
 
 // Thread-safe.
 class RegistryPeers final : public serve::PeerPolicy, public serve::SessionObserver {
  public:
-  explicit RegistryPeers(RegistryPeersParts parts) : parts_(parts) {}
+  explicit RegistryPeers(RegistryPeersParts parts) : parts_(std::move(parts)) {}
 
   Result<void> check(const serve::Peer& peer) const override;
   Result<void> may(const serve::Peer& peer, wire::Action action,

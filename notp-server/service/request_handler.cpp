@@ -41,6 +41,8 @@ wire::Response error_response(const wire::Request& request, const Error& error) 
 
 RequestOutcome RequestHandler::handle(const wire::Request& request, const Caller& caller) {
   RequestOutcome out;
+  if (const auto noted = note_read(request, caller); !noted)
+    return {error_response(request, noted.error()), {}};
   out.response = std::visit(
       [&]<typename T>(const T& what) {
         Result<typename T::Response> content = on(what, caller, out.effects);
@@ -245,12 +247,17 @@ Result<const audit::AuditSearch*> RequestHandler::audit() const {
 
 // A decision about no ledger is for those who may read all of them. So is one whose ledger has no
 // proper name.
+audit::MaySee RequestHandler::ledgers_of(const Caller& caller, wire::Action action) const {
+  return
+      [rights = parts_.rights.get(), &identity = caller.identity, action](std::string_view text) {
+        const auto ledger = model::LedgerId::parse(text);
+        if (!ledger) return rights->may_everywhere(identity, action);
+        return rights->may(identity, action, &*ledger).has_value();
+      };
+}
+
 audit::MaySee RequestHandler::audited_by(const Caller& caller) const {
-  return [rights = parts_.rights.get(), &identity = caller.identity](std::string_view text) {
-    const auto ledger = model::LedgerId::parse(text);
-    if (!ledger) return rights->may_everywhere(identity, wire::Action::kAudit);
-    return rights->may(identity, wire::Action::kAudit, &*ledger).has_value();
-  };
+  return ledgers_of(caller, wire::Action::kAudit);
 }
 
 Result<wire::DecisionsPage> RequestHandler::on(const wire::DecisionsRequest& query,

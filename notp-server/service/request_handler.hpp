@@ -6,7 +6,9 @@
 #include <string>
 
 #include "common/atomic_shared.hpp"
+#include "notp-server/audit/erasure.hpp"
 #include "notp-server/audit/search.hpp"
+#include "notp-server/audit_tree/registry_tree.hpp"
 #include "notp-server/authz/rights.hpp"
 #include "notp-server/enroll/enrollment.hpp"
 #include "notp-server/fleet/fleet.hpp"
@@ -36,6 +38,8 @@ struct RequestHandlerParts {
   const AtomicShared<authz::RightsTable>& rights;
   enroll::Enrollment* enrollment = nullptr;   // null: none here
   const audit::AuditSearch* audit = nullptr;  // null: no records are kept here
+  audit::RegistryTree* tree = nullptr;        // null: what is kept is only read
+  audit::Erasure* erasure = nullptr;          // the same
   std::function<RegistryTotals()> totals;
   RegistryFacts facts;
 };
@@ -45,6 +49,7 @@ struct RequestEffects {
   bool roots_changed = false;
   bool freshness_due = false;
   std::optional<model::LedgerId> new_head;
+  std::optional<wire::ReleaseHeldRequest> released;  // the node is to be told
 };
 
 struct RequestOutcome {
@@ -94,14 +99,29 @@ class RequestHandler {
   Result<wire::RegistryStatus> on(const wire::StatusRequest&, const Caller&, Effects&);
   Result<wire::RecoveryStatus> on(const wire::RecoveryRequest&, const Caller&, Effects&);
   Result<wire::Done> on(const wire::Recover&, const Caller&, Effects&);
+  Result<wire::TreePart> on(const wire::TreeRequest&, const Caller&, Effects&);
+  Result<wire::RecordProof> on(const wire::ProofRequest&, const Caller&, Effects&);
+  Result<wire::HoldsPage> on(const wire::HoldsRequest&, const Caller&, Effects&);
+  Result<wire::HoldsPage> on(const wire::PutHold&, const Caller&, Effects&);
+  Result<wire::Erased> on(const wire::EraseRequest&, const Caller&, Effects&);
+  Result<wire::Done> on(const wire::ReleaseHeldRequest&, const Caller&, Effects&);
 
   // Completes the fleet's row of a node's ledger with the registry's data about its releases.
   void complete_node_row(wire::NodeLedger& ledger, bool connected, TimeMs now_ms) const;
 
+  // Writes into the tree what a request reads of records.
+  Result<void> note_read(const wire::Request& request, const Caller& caller);
+  // kConfig: no tree is kept here.
+  Result<const audit::Proofs*> proofs() const;
   // kConfig: no records are kept here.
   Result<const audit::AuditSearch*> audit() const;
   // The ledgers whose decisions the caller may read.
   audit::MaySee audited_by(const Caller& caller) const;
+  // The ledgers whose decisions the caller may erase.
+  audit::MaySee erased_by(const Caller& caller) const;
+  audit::MaySee ledgers_of(const Caller& caller, wire::Action action) const;
+  // kConfig: nothing is written here.
+  Result<audit::Erasure*> erasure() const;
 
   RequestHandlerParts parts_;
   const TimeMs started_ms_ = read_clock().wall_ms;

@@ -83,6 +83,8 @@ Service::Service(ServiceParts parts, ServiceOptions options)
                  .rights = parts_.rights,
                  .enrollment = parts_.enrollment,
                  .audit = parts_.audit,
+                 .tree = parts_.tree,
+                 .erasure = parts_.erasure,
                  .totals = [this] { return totals(); },
                  .facts = options_.facts}),
       peers_({.rights = parts_.rights,
@@ -90,7 +92,11 @@ Service::Service(ServiceParts parts, ServiceOptions options)
               .recovery = parts_.recovery,
               .orders = work_.orders,
               .denied = parts_.denied,
-              .enrollment = parts_.enrollment}),
+              .enrollment = parts_.enrollment,
+              .release_held =
+                  [this](const std::string& node, const wire::ReleaseHeld& release) {
+                    server_.release_held(node, release);
+                  }}),
       traces_(tracer_of(parts_)),
       server_({.catalog = catalog_,
                .targets = catalog_,
@@ -237,6 +243,8 @@ asio::awaitable<wire::Response> Service::answer(serve::PeerPtr peer, wire::Reque
       handled ? std::move(*handled) : RequestOutcome{error_response(request, handled.error()), {}};
   if (outcome.effects.roots_changed) roots_changed();
   if (outcome.effects.freshness_due) freshness_due();
+  if (const auto& released = outcome.effects.released)
+    server_.release_held(released->node, {released->ledger, released->version});
   if (outcome.effects.new_head) {
     ++counters_.publishes;
     announce(*outcome.effects.new_head);

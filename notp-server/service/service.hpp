@@ -45,6 +45,8 @@ struct ServiceParts {
   enroll::Enrollment* enrollment = nullptr;  // null: nodes cannot join or renew here
   RegistryLogIntake* logs = nullptr;         // null: no log is granted
   audit::AuditSearch* audit = nullptr;       // null: no records are kept here
+  audit::RegistryTree* tree = nullptr;       // null: what is kept is only read
+  audit::Erasure* erasure = nullptr;         // the same
   const Tracer* tracer = nullptr;            // null: publishes are not traced
   session::ServerInfo info;                  // without the peer
 };

@@ -53,7 +53,9 @@ class FailingStore final : public AuditStore {
   std::vector<record::LogId> logs_by_prefix(ByteView prefix) const override {
     return store_.logs_by_prefix(prefix);
   }
-  Result<void> remove(uint64_t key) override { return store_.remove(key); }
+  Result<void> redact(const std::vector<Removal>& removals) override {
+    return store_.redact(removals);
+  }
   std::vector<StoreDamage> damages() const override { return store_.damages(); }
 
  private:

@@ -1,0 +1,18 @@
+// Releases that the replay gate of a node holds.
+#include "common/log.hpp"
+#include "notp-server/service/request_handler.hpp"
+
+namespace notp::service {
+
+Result<wire::Done> RequestHandler::on(const wire::ReleaseHeldRequest& order, const Caller& caller,
+                                      Effects& effects) {
+  NOTP_TRY(parts_.fleet.release_held(order.node, order.ledger, order.version));
+  log::warn("held_release_let_go", {{"identity", caller.identity.text()},
+                                    {"node", order.node},
+                                    {"ledger", order.ledger.text()},
+                                    {"version", order.version}});
+  effects.released = order;
+  return wire::Done{};
+}
+
+}  // namespace notp::service
