@@ -16,6 +16,10 @@ AgentMetrics::AgentMetrics(prometheus::Registry& registry)
       log_refused_(gauge("notp_agent_log_refused",
                          "1 while decision records do not reach the registry: see /v1/status.")
                        .Add({})),
+      tree_refused_(gauge("notp_agent_registry_tree_refused",
+                          "1 while this node refuses the registry's tree of decision logs, or "
+                          "acknowledged records get no receipt of it: see /v1/status.")
+                        .Add({})),
       stored_(gauge("notp_agent_stored_version", "Newest verified release in the store.")),
       active_(gauge("notp_agent_active_version", "Release that the PDP has confirmed.")),
       rejected_(
@@ -40,6 +44,7 @@ void AgentMetrics::update(const AgentStatus& status) {
   connected_.Set(status.connected ? 1 : 0);
   alarms_.Set(static_cast<double>(status.alarms.size()));
   log_refused_.Set(status.log_refused.empty() ? 0 : 1);
+  tree_refused_.Set(status.tree_refused.empty() && status.receipts_overdue.empty() ? 0 : 1);
   root_.Set(static_cast<double>(status.root_version));
   root_expires_.Set(static_cast<double>(status.root_expires_ms / 1000));
   sequence_.Set(static_cast<double>(status.freshness_sequence));

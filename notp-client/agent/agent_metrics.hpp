@@ -21,6 +21,7 @@ class AgentMetrics {
   prometheus::Gauge& connected_;
   prometheus::Gauge& alarms_;
   prometheus::Gauge& log_refused_;
+  prometheus::Gauge& tree_refused_;
   prometheus::Family<prometheus::Gauge>& stored_;
   prometheus::Family<prometheus::Gauge>& active_;
   prometheus::Family<prometheus::Gauge>& rejected_;

@@ -27,6 +27,7 @@
 #include "notp-client/agent/agent_metrics.hpp"
 #include "notp-client/app/api_host.hpp"
 #include "notp-client/app/decision_records.hpp"
+#include "notp-client/app/gate_parts.hpp"
 #include "notp-client/app/setup_check.hpp"
 #include "notp-client/app/status_line.hpp"
 #include "notp-client/identity/certificate_rotator.hpp"
@@ -120,6 +121,7 @@ class Client {
   // pdp_, if it is one
   pdp::EmbeddedPdp* embedded_ = nullptr;
   pdp::OpaPdp* opa_ = nullptr;
+  std::unique_ptr<agent::ReplayGate> gate_;
   std::unique_ptr<agent::AgentHost> host_;
   SystemRandom random_;
   std::unique_ptr<identity::CertificateRotator> rotator_;
@@ -189,6 +191,7 @@ Result<void> Client::open() {
                                               .metrics = *registry_,
                                               .pool = api_pool_}));
   pdp_ = make_pdp();
+  gate_ = std::make_unique<agent::ReplayGate>(gate_parts(config_, records_.get(), *registry_));
   agent::AgentHostOptions options = config_.host;
   options.on_answer = [this](wire::Response response) { rotator_->on_answer(std::move(response)); };
   options.on_status = [this](const agent::AgentStatus& status) { on_status(status); };
@@ -202,7 +205,8 @@ Result<void> Client::open() {
                         .tls = *tls_,
                         .pinned_root = std::move(pinned_root),
                         .log = records_ ? &records_->log() : nullptr,
-                        .traces = &agent_traces_});
+                        .traces = &agent_traces_,
+                        .gate = gate_.get()});
   rotator_ = std::make_unique<identity::CertificateRotator>(
       context_.get_executor(), *tls_, config_.renew, random_,
       identity::CertificateRotatorHooks{

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "common/json/json.hpp"
+#include "notp-client/spool/receipt_keeper.hpp"
 #include "notp-client/spool/spool_check.hpp"
 
 namespace notp::client {
@@ -32,12 +33,34 @@ std::string gap_text(const spool::SpoolGap& found) {
                      gap.message.empty() ? "" : ": " + printable(gap.message));
 }
 
+std::string tree_text(const std::optional<spool::SpoolTree>& tree, record::Position sealed) {
+  std::string out;
+  if (!tree) return out;
+  if (!tree->registry.empty()) {
+    out += fact("tree", fmt::format("{} of {}: {} entries, {}", tree->tree.hex(), tree->registry,
+                                    tree->size, utc_time(tree->at_ms)));
+    out += fact("receipts", fmt::format("for records below {} of {}", tree->witnessed, sealed));
+  }
+  if (tree->accepted)
+    out += fact("accepted", "tree " + tree->accepted->hex() + " at its next checkpoint");
+  if (!tree->refused.empty())
+    out += fmt::format(
+        "\nthe registry's tree is refused: {}\n"
+        "    what to do: keep this folder and its {}* files as evidence; ask who runs the "
+        "registry; "
+        "if it was put back from a backup or begun anew on purpose: notp-client decisions "
+        "accept-tree {}\n",
+        tree->refused, spool::kEvidenceFront, tree->refused_tree.hex());
+  return out;
+}
+
 std::string verify_text(const spool::SpoolReport& report) {
   std::string out = fact("log", report.log.hex());
   const uint64_t decisions = report.kinds.front();
   const uint64_t all = std::accumulate(report.kinds.begin(), report.kinds.end(), uint64_t{0});
   out += fact("records", fmt::format("{} to {}: {} decisions, {} other records", report.first,
                                      report.next, decisions, all - decisions));
+  out += tree_text(report.tree, report.sealed);
   for (const spool::SpoolGap& gap : report.gaps) out += gap_text(gap);
   if (report.gap_count > report.gaps.size())
     out += fmt::format("and {} more gaps\n", report.gap_count - report.gaps.size());
@@ -68,6 +91,7 @@ std::string stats_text(const DecisionCommandOptions& options, const spool::Spool
   out +=
       fact("records", fmt::format("{} to {}; sealed below {}, acknowledged below {}", report.first,
                                   report.next, report.sealed, report.acknowledged));
+  out += tree_text(report.tree, report.sealed);
   out += fact("segments", fmt::format("{} of {} bytes, {} uncompressed", report.segments,
                                       report.body_bytes, report.content_bytes));
   if (report.bodies_dropped != 0)
@@ -81,11 +105,23 @@ std::string stats_text(const DecisionCommandOptions& options, const spool::Spool
   return out;
 }
 
+json::object tree_json(const spool::SpoolTree& tree) {
+  return json::object{{"id", tree.tree.hex()},
+                      {"registry", tree.registry},
+                      {"size", tree.size},
+                      {"witnessed", tree.witnessed},
+                      {"at_ms", tree.at_ms},
+                      {"refused", tree.refused},
+                      {"refused_tree", tree.refused.empty() ? "" : tree.refused_tree.hex()},
+                      {"accepted", tree.accepted ? tree.accepted->hex() : ""}};
+}
+
 json::object report_json(const spool::SpoolReport& report) {
   json::array faults;
   for (const spool::SpoolFault& fault : report.faults)
     faults.push_back(json::object{{"position", fault.position}, {"problem", fault.problem}});
-  return json::object{{"log", report.log.hex()},
+  return json::object{{"tree", report.tree ? json::value(tree_json(*report.tree)) : json::value()},
+                      {"log", report.log.hex()},
                       {"node", report.node},
                       {"trust_domain", report.trust_domain},
                       {"previous", report.previous ? report.previous->hex() : ""},
@@ -145,6 +181,23 @@ Result<DecisionAnswer> describe_decisions(const DecisionCommandOptions& options)
   return DecisionAnswer{
       options.as_json ? pretty_json(report_json(report)) + "\n" : stats_text(options, report),
       report.fault_count == 0 ? kDecisionsWhole : kDecisionsDamaged};
+}
+
+Result<DecisionAnswer> accept_tree(const DecisionCommandOptions& options, const std::string& tree) {
+  const auto id = record::LogId::from_hex(tree);
+  if (!id)
+    return fail(ErrorCode::kUsage,
+                fmt::format("{} is not the id of a tree: 32 hexadecimal digits, as `notp-client "
+                            "decisions stats` shows it",
+                            printable(tree)));
+  NOTP_ASSIGN(const spool::SpoolTree accepted, spool::accept_registry_tree(options.folder, *id));
+  return DecisionAnswer{
+      options.as_json
+          ? pretty_json(tree_json(accepted)) + "\n"
+          : fmt::format("tree {} is accepted: its next checkpoint is taken as the first; what was "
+                        "kept of the tree before stays in the spool\n",
+                        id->hex()),
+      kDecisionsWhole};
 }
 
 }  // namespace notp::client

@@ -1,4 +1,5 @@
-// `notp-client decisions`: inspects the spool of a stopped agent without its registry.
+// `notp-client decisions`: inspects the spool of a stopped agent without its registry, and accepts
+// a tree of the registry that it has refused.
 #pragma once
 
 #include <filesystem>
@@ -27,5 +28,8 @@ Result<DecisionAnswer> verify_decisions(const DecisionCommandOptions& options);
 
 // Describes what the spool holds. The errors of verify_decisions(); kCorrupt.
 Result<DecisionAnswer> describe_decisions(const DecisionCommandOptions& options);
+
+// As spool::accept_registry_tree(). `tree`: its id, in hexadecimal digits. kUsage: it is none.
+Result<DecisionAnswer> accept_tree(const DecisionCommandOptions& options, const std::string& tree);
 
 }  // namespace notp::client

@@ -70,12 +70,13 @@ int run_store(const StoreOptions& options, const notp::client::ClientConfig* con
 
 struct DecisionsOptions {
   std::string folder, format = "text";
-  CLI::App *all = nullptr, *verify = nullptr, *stats = nullptr;
+  std::string tree;
+  CLI::App *all = nullptr, *verify = nullptr, *stats = nullptr, *accept_tree = nullptr;
 };
 
 void add_decisions(CLI::App& app, DecisionsOptions& options) {
-  CLI::App* decisions = options.all = app.add_subcommand(
-      "decisions", "look at the recorded decisions of a stopped agent; changes nothing");
+  CLI::App* decisions = options.all =
+      app.add_subcommand("decisions", "look at the recorded decisions of a stopped agent");
   decisions->require_subcommand(1);
   decisions
       ->add_option("--folder", options.folder,
@@ -88,6 +89,12 @@ void add_decisions(CLI::App& app, DecisionsOptions& options) {
       "verify",
       "read every record again; exits with 0: all whole, 1: damaged, 3: records are missing");
   options.stats = decisions->add_subcommand("stats", "what is kept, and what it costs");
+  options.accept_tree = decisions->add_subcommand(
+      "accept-tree",
+      "go on with a tree of the registry that this node has refused: after a look at why");
+  options.accept_tree->add_option("tree", options.tree, "its id, as stats shows it")
+      ->type_name("TEXT")
+      ->required();
 }
 
 // `config` is null with only --folder.
@@ -99,7 +106,9 @@ int run_decisions(const DecisionsOptions& options, const notp::client::ClientCon
   // Damage is reported as findings.
   notp::log::configure(notp::log::Level::kError, notp::log::Format::kText);
   const auto answer = options.verify->parsed() ? notp::client::verify_decisions(command)
-                                               : notp::client::describe_decisions(command);
+                      : options.accept_tree->parsed()
+                          ? notp::client::accept_tree(command, options.tree)
+                          : notp::client::describe_decisions(command);
   if (!answer) return failed(answer.error());
   std::fputs(answer->text.c_str(), stdout);
   return answer->exit;

@@ -113,6 +113,8 @@ json::object status_document(const agent::AgentStatus& status, const ApiStatus& 
   if (api.is_volatile) document["volatile"] = true;
   if (!api.decisions.empty()) document["decisions"] = api.decisions;
   if (!status.log_refused.empty()) document["log_refused"] = status.log_refused;
+  if (!status.tree_refused.empty()) document["tree_refused"] = status.tree_refused;
+  if (!status.receipts_overdue.empty()) document["receipts_overdue"] = status.receipts_overdue;
   if (!api.refusal.empty()) document["decisions_refused"] = api.refusal;
   if (!api.opa_hint.empty()) document["opa_hint"] = api.opa_hint;
   document["result"] = opa_result(status, api);

@@ -98,7 +98,10 @@ std::string verify_text(const StoreCommandOptions& options, const store::StoreCh
 std::string time_text(TimeMs time_ms) { return time_ms == 0 ? "never" : utc_time(time_ms); }
 
 std::string_view release_state(const store::StoredRelease& release) {
-  return release.quarantined ? "refused" : release.confirmed ? "confirmed" : "stored";
+  return release.held          ? "held"
+         : release.quarantined ? "refused"
+         : release.confirmed   ? "confirmed"
+                               : "stored";
 }
 
 std::string ledger_text(const store::LedgerStats& ledger) {

@@ -1,5 +1,7 @@
 #include "notp-client/spool/open_log.hpp"
 
+#include <fmt/format.h>
+
 #include <ctime>
 #include <initializer_list>
 #include <string_view>
@@ -35,11 +37,14 @@ OpenLog::OpenLog(OpenedSpool opened, const SpoolOptions& of, SpoolIdentity ident
       trouble(std::move(opened.trouble)),
       run(opened.tail.run),
       log(opened.tail.log),
+      receipts(*table, opened.tail.folder, PrivateKey::from_pem(opened.state.key_pem).value()),
       tail(std::move(opened.tail), options, sealer_wakeup, syncer_wakeup),
       started(tail.append_own(record::RunStart{identity.program, boot_ns(), opened.boot_id})),
       syncer(tail, syncer_wakeup, options.sync_ms),
       sealer(tail, drops, *table, std::move(opened.state), *std::move(opened.key),
-             {options, std::move(identity.signer)}, sealer_wakeup) {}
+             {options, std::move(identity.signer),
+              [this](record::Position acknowledged) { return receipts.free_below(acknowledged); }},
+             sealer_wakeup) {}
 
 Result<std::optional<Written>> OpenLog::append(const Entry& entry) {
   NOTP_ASSIGN(const auto position, tail.append(entry));
@@ -71,6 +76,14 @@ Result<void> OpenLog::read(record::Position from,
   return {};
 }
 
+Result<wire::LogWitness> OpenLog::witness(const wire::LogReceipt& receipt, const ReceiptPeer& peer,
+                                          TimeMs wall_ms) {
+  if (receipt.log != log)
+    return fail(ErrorCode::kState, fmt::format("the receipt is of log {}, and {} is in use",
+                                               receipt.log.hex(), log.hex()));
+  return receipts.witness(receipt, peer, wall_ms);
+}
+
 SpoolStatus OpenLog::status() const {
   const TailStatus of_tail = tail.status();
   const SealerStatus of_sealer = sealer.status();
@@ -88,7 +101,7 @@ SpoolStatus OpenLog::status() const {
   out.is_full = of_tail.is_full;
   out.is_failing = of_tail.is_failing || of_sealer.is_failing;
   const bool is_near = out.spool_bytes > options.spool_bytes / 100 * limits::kSpoolWarnPercent;
-  out.trouble = first_of({of_sealer.trouble, of_tail.trouble, trouble,
+  out.trouble = first_of({of_sealer.trouble, of_tail.trouble, trouble, receipts.trouble(),
                           is_near ? "the spool is nearly full: let the agent reach its registry, "
                                     "or raise spool_bytes"
                                   : ""});

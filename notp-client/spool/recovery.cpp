@@ -146,6 +146,23 @@ Result<void> refer_to(const Found& before, const std::filesystem::path& folder, 
   return {};
 }
 
+// The registry's trees, which are no matter of one log.
+struct KnownTrees {
+  TreeState now;
+  std::vector<PastTree> past;
+};
+
+// Without what cannot be read: the files of the log before are kept.
+KnownTrees trees_of(const Found& before) {
+  KnownTrees out;
+  if (!before.table) return out;
+  auto now = before.table->tree();
+  auto past = before.table->past_trees();
+  if (now && past) return {*std::move(now), *std::move(past)};
+  log::write(log::Level::kError, "tree_not_read", now ? past.error() : now.error());
+  return out;
+}
+
 // Begins a log that refers to the one before, if any, whose files it sets aside: the table here,
 // the ring when it is found to belong to another log. A crash leaves either the old table, which
 // leads here again, or the new one.
@@ -158,9 +175,11 @@ Result<void> begin_log(OpenedSpool& out, Found found, const std::filesystem::pat
     return out.table->save(out.state);
   }
   NOTP_TRY(refer_to(found, folder, out.state));
+  const KnownTrees trees = trees_of(found);
   found.table.reset();
   {
     NOTP_ASSIGN(const auto table, SegmentTable::open(folder / kNewTableFile));
+    NOTP_TRY(table->keep_trees(trees.now, trees.past));
     NOTP_TRY(table->save(out.state));
   }
   failpoint("spool.before_old_table");

@@ -291,9 +291,7 @@ Result<void> Sealer::take_acknowledged() {
   next.acknowledged = acknowledged;
   bool is_more = true;
   while (is_more) {
-    NOTP_ASSIGN(is_more,
-                table_.remove_acknowledged(next, read_clock().wall_ms - limits::kSpoolKeptMs,
-                                           limits::kSpoolKeptBytes));
+    NOTP_ASSIGN(is_more, table_.remove_acknowledged(next, removal_terms()));
     state_ = next;
   }
   failpoint("spool.after_ack");
@@ -316,6 +314,17 @@ Result<void> Sealer::take_acknowledged() {
                                          {"acknowledged", before},
                                          {"acknowledged_now", acknowledged}});
   return drop_bodies();
+}
+
+// What a refused registry has acknowledged without a receipt may be all that is left of it: it has
+// the room that the budget leaves.
+RemovalTerms Sealer::removal_terms() const {
+  const uint64_t unacknowledged = status().unacknowledged_bytes;
+  return {.sealed_before = read_clock().wall_ms - limits::kSpoolKeptMs,
+          .bytes_max = limits::kSpoolKeptBytes,
+          .evidence_from = options_.free_below(UINT64_MAX),
+          .evidence_bytes_max =
+              options_.spool.spool_bytes - std::min(options_.spool.spool_bytes, unacknowledged)};
 }
 
 void Sealer::report(const Result<void>& done) {

@@ -17,6 +17,8 @@ namespace notp::spool {
 struct SealerOptions {
   SpoolOptions spool;
   std::function<Result<record::AnnouncementSigner>()> signer;  // empty: nothing is announced
+  // As ReceiptBook::free_below(); on the sealer's thread.
+  std::function<record::Position(record::Position acknowledged)> free_below;
 };
 
 struct SealerStatus {
@@ -83,6 +85,7 @@ class Sealer {
   void announce();
   Result<void> drop_bodies();
   Result<void> take_acknowledged();
+  RemovalTerms removal_terms() const;
   void report(const Result<void>& done);
 
   LogTail& tail_;

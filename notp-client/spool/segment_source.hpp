@@ -6,6 +6,7 @@
 
 #include "common/clock.hpp"
 #include "common/crypto/digest.hpp"
+#include "notp-client/spool/receipt_book.hpp"
 #include "protocol/record/segment.hpp"
 
 namespace notp::spool {
@@ -35,6 +36,9 @@ class SegmentSource {
   // Returns the segment that holds the record at `position`; kNotFound: none that is kept does. One
   // that begins before what the registry has shows it that its copy of the log is another branch.
   virtual Result<record::Segment> segment(record::Position position) = 0;
+  // Has what is recorded and in no segment yet sealed, now: blocks until it is durable. For those
+  // who read the newest records. An error: the disk takes nothing.
+  virtual Result<void> seal_now() { return {}; }
   // The registry has all records below `next` and no others, as it says now: fewer than before when
   // its store was put back to an older state. The last call counts; one thread calls. Segments
   // below it are kept a while, and then deleted; the others are kept, and count into the budget.
@@ -44,6 +48,15 @@ class SegmentSource {
   // Called after each seal, and when another log is there, on a thread of the spool's or on that of
   // begin_new_log(). Set once, before the first seal.
   virtual void on_sealed(std::function<void()> sealed) = 0;
+  // What is kept of the registry's tree; empty: nothing.
+  virtual TreeState tree() const { return {}; }
+  // What a Hello says of it: the tree and the size of the newest checkpoint that is kept.
+  virtual std::pair<std::optional<record::LogId>, uint64_t> offered_tree() const { return {}; }
+  // As witness() of receipt_book.hpp, for a receipt of this log. Blocks.
+  virtual Result<wire::LogWitness> witness(const wire::LogReceipt& /*receipt*/,
+                                           const ReceiptPeer& /*peer*/, TimeMs /*wall_ms*/) {
+    return fail(ErrorCode::kState, "this log keeps nothing of the registry's tree");
+  }
   // Ends the log, which the registry does not take any more, and begins one that names it and the
   // reason. What is not shipped stays in its files as evidence, and the new log counts it. Blocks
   // for the disk. An error: the log goes on, unless it says that there is none at the moment.

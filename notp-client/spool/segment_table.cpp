@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/storage/sqlite_attempt.hpp"
+#include "notp-client/spool/table_columns.hpp"
 
 namespace notp::spool {
 namespace {
@@ -32,23 +33,6 @@ CREATE TABLE ending (id INTEGER PRIMARY KEY CHECK (id = 1), reason TEXT NOT NULL
 constexpr const char* kRowColumns =
     "first, count, content_bytes, secret, checkpoint, subtrees, body_bytes, oldest_ms, sealed_ms, "
     "gaps";
-
-[[noreturn]] void refuse_damaged(std::string_view what) {
-  refuse(ErrorCode::kCorrupt, fmt::format("{} is damaged", what));
-}
-
-// `bytes` must outlive the statement's execution.
-void bind_bytes(SQLite::Statement& statement, int index, ByteView bytes) {
-  statement.bindNoCopy(index, bytes.empty() ? "" : bytes.data(), static_cast<int>(bytes.size()));
-}
-
-Bytes bytes_of(const SQLite::Column& column) {
-  const auto* data = static_cast<const char*>(column.getBlob());
-  return data == nullptr ? Bytes() : Bytes(data, static_cast<size_t>(column.getBytes()));
-}
-
-uint64_t number(const SQLite::Column& column) { return static_cast<uint64_t>(column.getInt64()); }
-int64_t signed_of(uint64_t value) { return static_cast<int64_t>(value); }
 
 Bytes join(const std::vector<Hash>& hashes) {
   Bytes out;
@@ -193,6 +177,8 @@ void put_state(SQLite::Database& database, const LogState& state) {
 void remove_segment(SQLite::Database& database, const SegmentRow& row, LogState& state) {
   if (row.head.first != state.kept.size() || !state.kept.extend(row.head.count, row.subtrees))
     refuse_damaged(fmt::format("the segment at position {}", row.head.first));
+  // A receipt of it may still come.
+  put_root(database, row.head.end(), state.kept.root());
   for (const char* sql :
        {"DELETE FROM bodies WHERE first = ?", "DELETE FROM segments WHERE first = ?"}) {
     SQLite::Statement change(database, sql);
@@ -228,7 +214,8 @@ Result<std::unique_ptr<SegmentTable>> SegmentTable::open(const std::filesystem::
   NOTP_ASSIGN(auto database, open_database(file, {.can_shrink = true}));
   NOTP_TRY(attempt(fmt::format("cannot open {}", file.string()), [&] {
     const int version = database->execAndGet("PRAGMA user_version").getInt();
-    if (version == kSchemaVersion) return;
+    // They came later, and a program that does not know them is not disturbed.
+    if (version == kSchemaVersion) return make_receipt_tables(*database);
     if (database->tableExists("log")) {
       if (version == 0) refuse_damaged("the number of its format");
       refuse(ErrorCode::kConfig,
@@ -239,6 +226,7 @@ Result<std::unique_ptr<SegmentTable>> SegmentTable::open(const std::filesystem::
     }
     SQLite::Transaction transaction(*database, SQLite::TransactionBehavior::IMMEDIATE);
     database->exec(kSchema);
+    make_receipt_tables(*database);
     database->exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
     transaction.commit();
   }));
@@ -396,8 +384,7 @@ Result<std::optional<SegmentTable::DroppedBody>> SegmentTable::drop_oldest_body(
   });
 }
 
-Result<bool> SegmentTable::remove_acknowledged(LogState& current, TimeMs sealed_before,
-                                               uint64_t bytes_max) {
+Result<bool> SegmentTable::remove_acknowledged(LogState& current, const RemovalTerms& terms) {
   const MutexLock lock(mutex_);
   return attempt("cannot remove acknowledged segments", [&] {
     LogState state = current;
@@ -415,18 +402,73 @@ Result<bool> SegmentTable::remove_acknowledged(LogState& current, TimeMs sealed_
       SegmentRow row = row_of(query, log);
       const bool is_acknowledged = row.head.end() <= state.acknowledged;
       const bool is_newest = row.head.end() >= state.tree.size();
-      if (!is_acknowledged || is_newest || (row.sealed_ms >= sealed_before && bytes <= bytes_max))
-        break;
+      const bool is_evidence = row.head.end() > terms.evidence_from;
+      const bool stays = is_evidence
+                             ? bytes <= terms.evidence_bytes_max
+                             : row.sealed_ms >= terms.sealed_before && bytes <= terms.bytes_max;
+      if (!is_acknowledged || is_newest || stays) break;
       bytes -= std::min(bytes, row.body_bytes);
       gone.push_back(std::move(row));
     }
     query.reset();
     for (const SegmentRow& row : gone) remove_segment(*database_, row, state);
+    if (!gone.empty()) trim_roots(*database_);
     put_state(*database_, state);
     transaction.commit();
     current = std::move(state);
     if (!gone.empty()) shrink(*database_);
     return gone.size() == kRemovedAtOnce;
+  });
+}
+
+Result<TreeState> SegmentTable::tree() {
+  const MutexLock lock(mutex_);
+  return attempt("cannot read what is kept of the registry's tree",
+                 [&] { return read_tree(*database_); });
+}
+
+Result<void> SegmentTable::keep_tree(const TreeState& state) {
+  const MutexLock lock(mutex_);
+  return attempt("cannot keep a checkpoint of the registry's tree",
+                 [&] { put_tree(*database_, state); });
+}
+
+Result<std::vector<PastTree>> SegmentTable::past_trees() {
+  const MutexLock lock(mutex_);
+  return attempt("cannot read the registry's earlier trees",
+                 [&] { return read_past_trees(*database_); });
+}
+
+Result<void> SegmentTable::keep_trees(const TreeState& state, const std::vector<PastTree>& past) {
+  const MutexLock lock(mutex_);
+  return attempt("cannot keep the registry's trees", [&] {
+    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    for (const PastTree& each : past) put_past_tree(*database_, each);
+    put_tree(*database_, state);
+    transaction.commit();
+  });
+}
+
+Result<std::optional<OwnCheckpoint>> SegmentTable::checkpoint_at(record::Position size,
+                                                                 const PublicKey& key) {
+  const MutexLock lock(mutex_);
+  return attempt("cannot read a checkpoint of the log", [&]() -> std::optional<OwnCheckpoint> {
+    const auto kept = [&]() -> std::optional<OwnCheckpoint> {
+      const auto root = find_root(*database_, size);
+      return root ? std::optional(OwnCheckpoint{*root, false}) : std::nullopt;
+    };
+    SQLite::Statement query(*database_,
+                            fmt::format("SELECT {} FROM segments WHERE first < ? ORDER BY first "
+                                        "DESC LIMIT 1",
+                                        kRowColumns));
+    query.bind(1, signed_of(size));
+    if (!query.executeStep()) return kept();
+    const SegmentRow row = row_of(query, {});
+    if (row.head.end() != size) return kept();
+    const auto checkpoint = record::verify_checkpoint(row.head.checkpoint, key);
+    if (!checkpoint || checkpoint->size != size)
+      refuse_damaged(fmt::format("the checkpoint at {} records", size));
+    return OwnCheckpoint{checkpoint->root, row.body_bytes > 0};
   });
 }
 

@@ -10,6 +10,7 @@
 
 #include "common/clock.hpp"
 #include "common/mutex.hpp"
+#include "notp-client/spool/receipt_rows.hpp"
 #include "notp-client/spool/ring_file.hpp"
 #include "protocol/record/segment.hpp"
 
@@ -57,6 +58,15 @@ struct TableTotals {
   TimeMs oldest_ms = 0;               // of the oldest record that is not acknowledged; 0: none
 };
 
+// Which acknowledged segments go.
+struct RemovalTerms {
+  TimeMs sealed_before = 0;  // all that were sealed before …
+  uint64_t bytes_max = 0;    // … and the oldest, while the bodies together have more
+  // Those that end behind it go only while the bodies together have more than that.
+  record::Position evidence_from = UINT64_MAX;
+  uint64_t evidence_bytes_max = 0;
+};
+
 // Thread-safe; each call is one transaction, durable when it returns. kCorrupt, kIo.
 class SegmentTable {
  public:
@@ -85,10 +95,20 @@ class SegmentTable {
     uint64_t bytes = 0;
   };
   Result<std::optional<DroppedBody>> drop_oldest_body(record::Position from);
-  // Saves the state and removes the segments below state.acknowledged that were sealed before
-  // `sealed_before`, or whose bodies exceed `bytes_max` together; never the newest. Some at a time:
-  // true when there may be more. Adjusts state.kept.
-  Result<bool> remove_acknowledged(LogState& state, TimeMs sealed_before, uint64_t bytes_max);
+  // Saves the state and removes segments below state.acknowledged by these terms, from the oldest
+  // on; never the newest. Their roots are kept. Some at a time: true when there may be more.
+  // Adjusts state.kept.
+  Result<bool> remove_acknowledged(LogState& state, const RemovalTerms& terms);
+
+  // --- the registry's tree: what a ReceiptBook keeps
+  Result<TreeState> tree();
+  Result<void> keep_tree(const TreeState& state);
+  Result<std::vector<PastTree>> past_trees();
+  // The same with `past` as trees that have ended, behind those that are kept.
+  Result<void> keep_trees(const TreeState& state, const std::vector<PastTree>& past);
+  // The log's checkpoint at that size, by its signature or as its root was kept; nullopt: it has
+  // none there, or not any more.
+  Result<std::optional<OwnCheckpoint>> checkpoint_at(record::Position size, const PublicKey& key);
 
   // Calls back for each segment in order, until it returns false.
   Result<void> for_each(const std::function<bool(const SegmentRow&)>& use);

@@ -413,6 +413,24 @@ void DecisionSpool::acknowledged(record::Position next) {
   if (const auto use = state_->use()) use->log.sealer.acknowledged(next);
 }
 
+TreeState DecisionSpool::tree() const {
+  const auto use = state_->use();
+  return use ? use->log.receipts.state() : TreeState();
+}
+
+std::pair<std::optional<record::LogId>, uint64_t> DecisionSpool::offered_tree() const {
+  const auto use = state_->use();
+  if (!use) return {};
+  return use->log.receipts.offered_tree();
+}
+
+Result<wire::LogWitness> DecisionSpool::witness(const wire::LogReceipt& receipt,
+                                                const ReceiptPeer& peer, TimeMs wall_ms) {
+  const auto use = state_->use();
+  if (!use) return not_open();
+  return use->log.witness(receipt, peer, wall_ms);
+}
+
 void DecisionSpool::connected(bool is_connected) { state_->connected(is_connected); }
 void DecisionSpool::on_sealed(std::function<void()> sealed) {
   state_->on_sealed(std::move(sealed));

@@ -79,6 +79,10 @@ class DecisionSpool final : public DecisionLog, public SegmentSource {
   void acknowledged(record::Position next) override;
   void connected(bool is_connected) override;
   void on_sealed(std::function<void()> sealed) override;
+  TreeState tree() const override;
+  std::pair<std::optional<record::LogId>, uint64_t> offered_tree() const override;
+  Result<wire::LogWitness> witness(const wire::LogReceipt& receipt, const ReceiptPeer& peer,
+                                   TimeMs wall_ms) override;
   // kLimit: files of kOldLogsKept logs are kept already, and a person must look at them first.
   // kIo: the disk takes nothing; kState: no log is open.
   Result<NewLog> begin_new_log(std::string reason) override;
@@ -93,8 +97,7 @@ class DecisionSpool final : public DecisionLog, public SegmentSource {
   // included: seals first. Blocks. Errors of seal_now(), and kCorrupt.
   Result<void> read(record::Position from, const std::function<void(const record::Record&)>& each);
   SpoolStatus status() const;
-  // Seals what the ring holds, now; blocks until it is durable. For tests and for a stop.
-  Result<void> seal_now();
+  Result<void> seal_now() override;
 
  private:
   class State;

@@ -9,6 +9,24 @@
 namespace notp::spool {
 namespace {
 
+SpoolTree summary_of(const TreeState& state, const record::LogId& log) {
+  SpoolTree out;
+  if (const auto announcement = record::verify_announcement(state.announcement)) {
+    out.registry = announcement->node;
+    out.tree = record::LogId::of(announcement->log_key);
+  }
+  if (const auto checkpoint = record::parse_checkpoint(state.checkpoint))
+    out.size = checkpoint->size;
+  if (state.log == log) out.witnessed = state.size;
+  out.at_ms = state.time_ms;
+  if (state.refusal) {
+    out.refused = state.refusal->message;
+    out.refused_tree = state.refusal->tree;
+  }
+  out.accepted = state.accepted;
+  return out;
+}
+
 class Checker {
  public:
   Checker(const std::filesystem::path& folder, SegmentTable& table, LogState state)
@@ -50,7 +68,16 @@ class Checker {
     report_.first = state_.kept.size();
     report_.sealed = report_.next = state_.tree.size();
     report_.acknowledged = state_.acknowledged;
+    read_tree_state();
     return {};
+  }
+
+  void read_tree_state() {
+    auto tree = table_.tree();
+    const auto book =
+        tree ? ReceiptBook::open(*tree) : Result<ReceiptBook>(std::unexpected(tree.error()));
+    if (!book) return fault(state_.tree.size(), book.error().message);
+    if (book->knows_tree() || tree->refusal) report_.tree = summary_of(*tree, report_.log);
   }
 
   void count(const SegmentRow& row) {
@@ -188,6 +215,24 @@ Result<SpoolReport> describe_spool(const std::filesystem::path& folder) {
   if (!state)
     return fail(ErrorCode::kNotFound, fmt::format("{} holds no log yet", folder.string()));
   return Checker(folder, *table, *std::move(state)).describe();
+}
+
+Result<SpoolTree> accept_registry_tree(const std::filesystem::path& folder,
+                                       const record::LogId& tree) {
+  NOTP_ASSIGN(const FolderLock lock, lock_spool(folder));
+  NOTP_ASSIGN(const auto table, SegmentTable::open(folder / kTableFile));
+  NOTP_ASSIGN(const TreeState before, table->tree());
+  NOTP_ASSIGN(const TreeState after, accept_tree(before, tree));
+  PastTree past;
+  past.announcement = before.announcement;
+  past.checkpoint = before.checkpoint;
+  past.until_ms = read_clock().wall_ms;
+  if (before.refusal) {
+    past.message = before.refusal->message;
+    past.contradiction = before.refusal->note;
+  }
+  NOTP_TRY(table->keep_trees(after, {past}));
+  return summary_of(after, after.log);
 }
 
 Result<SpoolReport> verify_spool(const std::filesystem::path& folder) {

@@ -1,4 +1,5 @@
-// Reads the spool of a stopped agent: describes it, or verifies every record. Changes nothing.
+// Reads the spool of a stopped agent: describes it, or verifies every record. Nothing of that
+// changes it; accept_registry_tree() does.
 #pragma once
 
 #include <array>
@@ -27,6 +28,18 @@ struct SpoolGap {
   record::Gap gap;
 };
 
+// What is kept of the registry's tree.
+struct SpoolTree {
+  std::string registry;  // SPIFFE id; empty: no receipt was verified yet
+  record::LogId tree;
+  uint64_t size = 0;                      // of the checkpoint that is kept
+  record::Position witnessed = 0;         // records of this log below it have a receipt
+  TimeMs at_ms = 0;                       // wall time of the last receipt
+  std::string refused;                    // why a tree was refused; empty: none was
+  record::LogId refused_tree;             // which one
+  std::optional<record::LogId> accepted;  // by a person; its next checkpoint is awaited
+};
+
 struct SpoolReport {
   record::LogId log;
   std::string node, trust_domain;
@@ -41,6 +54,7 @@ struct SpoolReport {
   uint64_t bodies_dropped = 0, records_dropped = 0;  // of them the hashes are left
   uint64_t ring_bytes = 0, ring_capacity = 0;
   TimeMs oldest_ms = 0, newest_ms = 0;  // wall time of segments; 0: there is none
+  std::optional<SpoolTree> tree;        // nullopt: there is nothing to say of one
   // --- of verify_spool() alone
   std::array<uint64_t, 6> kinds{};  // records, by record::Kind
   std::array<uint64_t, record::kOutcomes> outcomes{};
@@ -52,6 +66,11 @@ struct SpoolReport {
 // kNotFound: there is no spool. kConflict: an agent uses it. kConfig: it is of another version of
 // this program. kCorrupt: its state cannot be read. kIo.
 Result<SpoolReport> describe_spool(const std::filesystem::path& folder);
+
+// Says that the next checkpoint of a tree that was refused is to be taken as the first, and keeps
+// what was known so far. kNotFound: that tree was not met here; the others of describe_spool().
+Result<SpoolTree> accept_registry_tree(const std::filesystem::path& folder,
+                                       const record::LogId& tree);
 
 // Recomputes every leaf of the kept segments against their signed checkpoints, and reads the ring.
 // Damage is in the report. kNotFound, kConflict, kConfig, kIo.

@@ -9,11 +9,19 @@
 namespace notp::store {
 namespace {
 
+// The column `quarantined` is a set of marks: 0 and 1 are what earlier programs wrote.
+constexpr uint32_t kQuarantined = 1, kHeld = 2, kReleased = 4, kHasGate = 8;
+
+uint32_t marks_of(const StoredRelease& release) {
+  return (release.quarantined ? kQuarantined : 0) | (release.held ? kHeld : 0) |
+         (release.released ? kReleased : 0) | (release.has_gate ? kHasGate : 0);
+}
+
 Bytes release_check(int64_t install, const StoredRelease& release) {
   Bytes row;
   put_text(row, release.ref.ledger.text());
   for (uint64_t number : {static_cast<uint64_t>(install), release.ref.version, release.ref.epoch,
-                          uint64_t{release.confirmed}, uint64_t{release.quarantined},
+                          uint64_t{release.confirmed}, uint64_t{marks_of(release)},
                           static_cast<uint64_t>(release.stored_ms)})
     put_varint(row, number);
   row.append(release.ref.release_hash.view()).append(release.ref.content_root.view());
@@ -46,6 +54,7 @@ std::vector<ReleaseRow> ReleaseTables::read(int64_t ledger_row, const model::Led
   while (query.executeStep()) {
     ReleaseRow row;
     row.install = query.getColumn(0).getInt64();
+    const uint32_t marks = query.getColumn(7).getUInt();
     row.release = {.ref = {.ledger = ledger,
                            .epoch = number(query.getColumn(2)),
                            .version = number(query.getColumn(1)),
@@ -53,9 +62,12 @@ std::vector<ReleaseRow> ReleaseTables::read(int64_t ledger_row, const model::Led
                            .content_root = hash_column(query.getColumn(4))},
                    .envelope = view(query.getColumn(5)),
                    .confirmed = query.getColumn(6).getInt() != 0,
-                   .quarantined = query.getColumn(7).getInt() != 0,
+                   .quarantined = (marks & kQuarantined) != 0,
                    .error = Bytes(view(query.getColumn(8))),
-                   .stored_ms = query.getColumn(9).getInt64()};
+                   .stored_ms = query.getColumn(9).getInt64(),
+                   .has_gate = (marks & kHasGate) != 0,
+                   .held = (marks & kHeld) != 0,
+                   .released = (marks & kReleased) != 0};
     if (view(query.getColumn(10)) != release_check(row.install, row.release)) {
       log::error("stored_release_damaged",
                  {{"ledger", ledger.text()}, {"version", row.release.ref.version}});
@@ -86,7 +98,7 @@ void ReleaseTables::write(int64_t ledger_row, const ReleaseRow& row) {
   bind_bytes(insert, 6, release.ref.content_root.view());
   bind_bytes(insert, 7, release.envelope);
   insert.bind(8, release.confirmed ? 1 : 0);
-  insert.bind(9, release.quarantined ? 1 : 0);
+  insert.bind(9, static_cast<int64_t>(marks_of(release)));
   bind_bytes(insert, 10, release.error);
   insert.bind(11, release.stored_ms);
   bind_bytes(insert, 12, check);

@@ -61,7 +61,8 @@ StoredRelease release_of(const InstallRecord& record) {
           .confirmed = false,
           .quarantined = false,
           .error = {},
-          .stored_ms = record.now_ms};
+          .stored_ms = record.now_ms,
+          .has_gate = record.has_gate};
 }
 
 struct Installed {
@@ -79,6 +80,8 @@ Installed write_install(StoreTables& tables, const InstallRecord& record) {
     row.release.confirmed = old->release.confirmed;
     row.release.quarantined = old->release.quarantined;
     row.release.error = old->release.error;
+    row.release.held = old->release.held;
+    row.release.released = old->release.released;
     // A release that is installed again does not become fresher; it arrives again because of
     // damage.
     row.release.stored_ms = old->release.stored_ms;
@@ -301,7 +304,17 @@ Result<void> SqliteStore::quarantine(const model::LedgerId& ledger, uint64_t ver
                                      const Error& error) {
   return change_release(ledger, version, [&](StoredRelease& release) {
     release.quarantined = true;
+    release.held = error.code == ErrorCode::kGateHeld;
     release.error = error.message.substr(0, limits::kErrorTextBytesMax);
+  });
+}
+
+Result<void> SqliteStore::release(const model::LedgerId& ledger, uint64_t version) {
+  return change_release(ledger, version, [](StoredRelease& release) {
+    release.released = true;
+    if (!std::exchange(release.held, false)) return;
+    release.quarantined = false;
+    release.error.clear();
   });
 }
 

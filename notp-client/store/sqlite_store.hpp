@@ -56,6 +56,7 @@ class SqliteStore final : public Store {
   Result<void> install(const InstallRecord& record) override;
   Result<void> quarantine(const model::LedgerId& ledger, uint64_t version,
                           const Error& error) override;
+  Result<void> release(const model::LedgerId& ledger, uint64_t version) override;
   // kNotFound when the release is not kept.
   Result<void> confirm(const model::LedgerId& ledger, uint64_t version) override;
   Result<void> pin_root(const StoredRoot& root, bool freshness_key_changed) override;

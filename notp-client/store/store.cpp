@@ -15,6 +15,9 @@ Result<void> apply_to(Store& store, const change::KeepTime& change) {
 Result<void> apply_to(Store& store, const change::Quarantine& change) {
   return store.quarantine(change.ledger, change.version, change.error);
 }
+Result<void> apply_to(Store& store, const change::Release& change) {
+  return store.release(change.ledger, change.version);
+}
 Result<void> apply_to(Store& store, const change::Confirm& change) {
   return store.confirm(change.ledger, change.version);
 }

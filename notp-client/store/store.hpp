@@ -20,9 +20,12 @@ struct StoredRelease {
   trust::ReleaseRef ref;
   trust::ReleaseEnvelope envelope;
   bool confirmed = false;    // a PDP has decided with it
-  bool quarantined = false;  // a PDP refused it; error says why
+  bool quarantined = false;  // a PDP refused it, or its gate holds it; error says why
   std::string error;
-  TimeMs stored_ms = 0;  // trusted time at which it was accepted
+  TimeMs stored_ms = 0;   // trusted time at which it was accepted
+  bool has_gate = false;  // its manifest has one
+  bool held = false;      // quarantined by its gate
+  bool released = false;  // by a person: the gate does not apply here any more
 };
 // Projection for searches.
 inline uint64_t version_of(const StoredRelease& release) { return release.ref.version; }
@@ -78,7 +81,8 @@ struct InstallRecord {
   // Older versions that stay. All other releases of the ledger are dropped: the store does not
   // choose.
   std::set<uint64_t> kept_versions;
-  TimeMs now_ms = 0;  // trusted time
+  TimeMs now_ms = 0;      // trusted time
+  bool has_gate = false;  // as in StoredRelease
 };
 
 // Used from one thread at a time. After any crash the store holds the state before or after a call,
@@ -99,8 +103,11 @@ class Store {
   // the record does not keep. kRollback when it would lower the floor (a caller's mistake that must
   // not become durable).
   virtual Result<void> install(const InstallRecord& record) = 0;
+  // kGateHeld: its gate holds it; any other code: a PDP refused it.
   virtual Result<void> quarantine(const model::LedgerId& ledger, uint64_t version,
                                   const Error& error) = 0;
+  // The gate does not apply to it any more; one that was held is not any longer.
+  virtual Result<void> release(const model::LedgerId& ledger, uint64_t version) = 0;
   virtual Result<void> confirm(const model::LedgerId& ledger, uint64_t version) = 0;
   // Adds the next root of the chain; the first one may have any version. With
   // `freshness_key_changed` the sequence and the listed heads are reset in the same transaction.
@@ -139,11 +146,16 @@ struct KeepFreshness {
 struct KeepTime {
   trust::ClockMarks marks;
 };
-// Store::quarantine(): a PDP refused the release.
+// Store::quarantine(): a PDP refused the release, or its gate holds it.
 struct Quarantine {
   model::LedgerId ledger;
   uint64_t version = 0;
   Error error;
+};
+// Store::release(): a person let go what the gate held.
+struct Release {
+  model::LedgerId ledger;
+  uint64_t version = 0;
 };
 // Store::confirm(): a PDP has decided with the release.
 struct Confirm {
@@ -156,8 +168,9 @@ struct DropLedger {
 };
 }  // namespace change
 
-using StoreChange = std::variant<change::PinRoot, change::KeepFreshness, change::KeepTime,
-                                 change::Quarantine, change::Confirm, change::DropLedger>;
+using StoreChange =
+    std::variant<change::PinRoot, change::KeepFreshness, change::KeepTime, change::Quarantine,
+                 change::Release, change::Confirm, change::DropLedger>;
 
 // Makes the change durable. The errors of the method of Store that the change names. Blocking.
 Result<void> apply_change(Store& store, const StoreChange& change);

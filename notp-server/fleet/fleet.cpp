@@ -14,7 +14,7 @@
 namespace notp::fleet {
 namespace {
 
-constexpr int kSchemaVersion = 5;
+constexpr int kSchemaVersion = 6;
 // Version 1; later changes are in kMigrations.
 constexpr const char* kSchema = R"(
 CREATE TABLE IF NOT EXISTS nodes (
@@ -57,6 +57,9 @@ INSERT INTO subscriptions SELECT identity, zone, ledger FROM node_ledgers;
 )",
                                                                      R"(
 ALTER TABLE nodes ADD COLUMN lag_since_ms INTEGER;
+)",
+                                                                     R"(
+ALTER TABLE node_ledgers ADD COLUMN released_version INTEGER NOT NULL DEFAULT 0;
 )"};
 
 constexpr const char* kUpsertNode =
@@ -73,6 +76,7 @@ constexpr const char* kUpsertLedger =
     "ON CONFLICT DO UPDATE SET "
     "since_ms = iif(version = ?4 AND state = ?5, since_ms, ?9), version = ?4, state = ?5, "
     "vouched_ms = iif(?10 AND active_version <> ?6, 0, vouched_ms), "
+    "released_version = iif(?10 AND ?6 >= released_version, 0, released_version), "
     "active_version = iif(?10, ?6, active_version), code = ?7, message = ?8, freshness = ?11, "
     "reported_ms = ?12";
 
@@ -232,18 +236,23 @@ std::vector<wire::NodeLedger> wanted_ledgers(SQLite::Database& database,
 Result<std::unique_ptr<Fleet>> Fleet::open(const std::filesystem::path& file, Bounds bounds) {
   NOTP_ASSIGN(std::unique_ptr<SQLite::Database> database, open_database(file));
   LogLags lags;
+  ReleasedVersions released;
   NOTP_TRY(sqlite_try(fmt::format("cannot open the fleet database {}", file.string()), [&] {
     prepare(*database);
     SQLite::Statement row(
         *database, "SELECT identity, lag_since_ms FROM nodes WHERE lag_since_ms IS NOT NULL");
     while (row.executeStep()) lags.restore(row.getColumn(0), row.getColumn(1).getInt64());
+    released = ReleasedVersions::read(*database);
   }));
-  return std::unique_ptr<Fleet>(new Fleet(std::move(database), bounds, std::move(lags)));
+  return std::unique_ptr<Fleet>(
+      new Fleet(std::move(database), bounds, std::move(lags), std::move(released)));
 }
 
-Fleet::Fleet(std::unique_ptr<SQLite::Database> database, Bounds bounds, LogLags lags)
+Fleet::Fleet(std::unique_ptr<SQLite::Database> database, Bounds bounds, LogLags lags,
+             ReleasedVersions released)
     : database_(std::move(database)),
       bounds_(bounds),
+      exceptions_{.refusals = {}, .released = std::move(released)},
       lags_(std::move(lags)),
       owner_([this] { run(); }) {}
 
@@ -355,7 +364,8 @@ Result<void> Fleet::report(const std::string& identity, const wire::Commit& comm
       ledger.took_ms = measures_.took_ms(identity, commit, now_ms);
     ledger.active_version = commit.version;
   }
-  refusals_.erase(identity);
+  exceptions_.released.see(identity, commit);
+  exceptions_.refusals.erase(identity);
   node->seen_ms = now_ms;
   return {};
 }

@@ -15,6 +15,7 @@
 #include "common/result.hpp"
 #include "notp-server/fleet/log_lags.hpp"
 #include "notp-server/fleet/measures.hpp"
+#include "notp-server/fleet/released_versions.hpp"
 #include "protocol/trust/statements.hpp"
 #include "protocol/wire/messages.hpp"
 
@@ -75,6 +76,14 @@ class Fleet {
   // wants. Kept in memory, because the node repeats it as long as the cause lasts. Beyond
   // kRefusalsMax nodes the first ones are kept.
   void refused(const std::string& identity, const Error& why);
+
+  // A person lets a release go that the replay gate of the node holds, as its last report says;
+  // kNotFound: it does not. Durable when it returns, until the node reports that it decides with
+  // this version or a later one. Blocks on the disk. kIo, kCorrupt.
+  Result<void> release_held(const std::string& identity, const model::LedgerId& ledger,
+                            uint64_t version);
+  // Whether the node reports what release_held() was called for: it has to be told.
+  bool is_released(const std::string& identity, const wire::Commit& report);
 
   // A statement was sent to a connected node: if the node decides with one of these heads, that
   // head was the newest when the statement was issued.
@@ -141,6 +150,11 @@ class Fleet {
     ErrorCode code = ErrorCode::kInternal;
     std::string message;
   };
+  // What nodes refuse of this registry, by node, and what persons let go.
+  struct Exceptions {
+    std::map<std::string, Refusal> refusals;
+    ReleasedVersions released;
+  };
   using Task = std::function<void(SQLite::Database&)>;
   struct Request {
     Task task;
@@ -150,7 +164,8 @@ class Fleet {
   using Requests = std::vector<std::shared_ptr<Request>>;
   using Pending = std::map<std::string, PendingNode>;
 
-  Fleet(std::unique_ptr<SQLite::Database> database, Bounds bounds, LogLags lags);
+  Fleet(std::unique_ptr<SQLite::Database> database, Bounds bounds, LogLags lags,
+        ReleasedVersions released);
   void run();
   Result<void> serve(const Pending& batch, const Requests& requests);
   void conclude(const Result<void>& written, Pending batch, const Requests& requests)
@@ -186,7 +201,7 @@ class Fleet {
   size_t pending_bytes_ NOTP_GUARDED_BY(mutex_) = 0;  // of the messages in it
   // Of nodes that are connected.
   std::map<std::string, std::map<model::LedgerId, Attestation>> attested_ NOTP_GUARDED_BY(mutex_);
-  std::map<std::string, Refusal> refusals_ NOTP_GUARDED_BY(mutex_);
+  Exceptions exceptions_ NOTP_GUARDED_BY(mutex_);
   LogLags lags_ NOTP_GUARDED_BY(mutex_);  // of all nodes that ever offered a log
   Requests requests_ NOTP_GUARDED_BY(mutex_);
   bool stopping_ NOTP_GUARDED_BY(mutex_) = false;

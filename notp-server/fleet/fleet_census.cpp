@@ -26,7 +26,7 @@ void Fleet::count_nodes() {
     const MutexLock lock(mutex_);
     for (wire::NodeRow& node : nodes) {
       show_attestations(node);
-      measures_.count(node, refusals_.contains(node.identity));
+      measures_.count(node, exceptions_.refusals.contains(node.identity));
     }
   }
   const bool is_last = nodes.size() < Measures::kPageNodes;

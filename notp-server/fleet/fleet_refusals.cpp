@@ -23,19 +23,20 @@ bool names_ledger(std::string_view text, const model::LedgerId& ledger) {
 
 void Fleet::refused(const std::string& identity, const Error& why) {
   const MutexLock lock(mutex_);
-  if (refusals_.size() >= kRefusalsMax && !refusals_.contains(identity)) return;
-  refusals_[identity] = {why.code, why.message.substr(0, kRefusalBytesMax)};
+  if (exceptions_.refusals.size() >= kRefusalsMax && !exceptions_.refusals.contains(identity))
+    return;
+  exceptions_.refusals[identity] = {why.code, why.message.substr(0, kRefusalBytesMax)};
   if (measures_.changed()) wake_.notify_one();
 }
 
 bool Fleet::has_refused(const std::string& identity) {
   const MutexLock lock(mutex_);
-  return refusals_.contains(identity);
+  return exceptions_.refusals.contains(identity);
 }
 
 void Fleet::show_refusal(wire::NodeRow& row) const {
-  const auto found = refusals_.find(row.identity);
-  if (found == refusals_.end()) return;
+  const auto found = exceptions_.refusals.find(row.identity);
+  if (found == exceptions_.refusals.end()) return;
   const Refusal& refusal = found->second;
   const auto is_named = [&](const wire::NodeLedger& ledger) {
     return names_ledger(refusal.message, ledger.ledger);

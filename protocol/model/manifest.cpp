@@ -126,6 +126,8 @@ Result<Manifest> Manifest::parse(ByteView json_text) {
   read_uses(manifest, document->as_object(), lines);
   if (const json::value* const decisions = document->as_object().if_contains("decisions"))
     manifest.decisions = read_decision_terms(decisions->as_object(), manifest.data_roots, lines);
+  if (const json::value* const gate = document->as_object().if_contains("gate"))
+    manifest.gate = read_gate_terms(gate->as_object(), lines);
   if (!lines.empty()) {
     std::string text;
     for (const std::string& line : lines) text.append(text.empty() ? "" : "\n").append(line);

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/bytes.hpp"
 #include "protocol/model/decision_terms.hpp"
+#include "protocol/model/gate_terms.hpp"
 #include "protocol/model/ledger.hpp"
 
 namespace notp::model {
@@ -20,6 +22,7 @@ struct Manifest {
   std::vector<std::string> data_roots;            // OPA's, sorted, none inside another
   std::vector<LedgerUse> uses;                    // sorted by ledger, each once
   DecisionTerms decisions;                        // empty: none
+  std::optional<GateTerms> gate;                  // nullopt: nodes take a release at once
 
   // Returns the version of Rego that a file is written in, 0 or 1: that of its nearest partition's
   // runtime.

@@ -5,6 +5,15 @@
 #include <algorithm>
 
 namespace notp::agent {
+namespace {
+
+void put_first(std::vector<const store::StoredRelease*>& releases, uint64_t version) {
+  const auto first = std::ranges::find(
+      releases, version, [](const store::StoredRelease* each) { return each->ref.version; });
+  if (first != releases.end()) std::rotate(releases.begin(), first, first + 1);
+}
+
+}  // namespace
 
 Selection Activation::select(const std::vector<LedgerCandidates>& candidates) const {
   return select_releases(
@@ -63,8 +72,56 @@ void Activation::update(bool again) {
   bisecting_ = change.has_value();
   if (change) selection = &*change;
   report_kept_back(selection->refused);
-  if (auto next = next_state(parts_.releases.desired(selection->picks), again))
-    hand_over(*std::move(next));
+  DesiredState state = parts_.releases.desired(selection->picks);
+  if (auto before = before_gates(state)) state = *std::move(before);
+  if (auto next = next_state(std::move(state), again)) hand_over(*std::move(next));
+}
+
+std::set<model::LedgerId> Activation::gated(const DesiredState& state) const {
+  std::set<model::LedgerId> out;
+  for (const auto& [ledger, release] : state)
+    if (!release.freshness_status.denies() &&
+        must_pass_gate(gate_view(), *parts_.releases.find(ledger, release.version)))
+      out.insert(ledger);
+  return out;
+}
+
+std::set<model::LedgerId> Activation::judged(const DesiredState& state) const {
+  std::set<model::LedgerId> out = gated(state);
+  std::erase_if(out,
+                [&](const model::LedgerId& ledger) { return !parts_.releases.active(ledger); });
+  return out;
+}
+
+std::optional<DesiredState> Activation::before_gates(const DesiredState& state) const {
+  const std::set<model::LedgerId> gates = gated(state);
+  if (gates.empty()) return std::nullopt;
+  std::vector<LedgerCandidates> candidates;
+  for (const model::LedgerId& ledger : parts_.releases.ledgers()) {
+    auto usable = parts_.releases.usable(ledger);
+    const auto picked = state.find(ledger);
+    if (gates.contains(ledger)) {
+      const store::StoredRelease& candidate = *parts_.releases.find(ledger, picked->second.version);
+      const uint64_t replaced = replaced_by(gate_view(), candidate)->ref.version;
+      std::erase_if(usable, [&](const store::StoredRelease* each) {
+        return must_pass_gate(gate_view(), *each);
+      });
+      put_first(usable, replaced);
+    } else if (picked != state.end()) {
+      put_first(usable, picked->second.version);
+    }
+    candidates.push_back(parts_.releases.candidates(ledger, usable));
+  }
+  DesiredState before = parts_.releases.desired(select(candidates).picks);
+  // What the PDP refuses is not waited for. What cannot be read is: either it is fetched again, or
+  // it is left out.
+  const auto has_failed = [&](const std::optional<DesiredState>& failed) {
+    return is_refused_ && failed && same_desired_state(*failed, before);
+  };
+  if (before.empty() || same_desired_state(parts_.releases.active(), before) ||
+      has_failed(failed_) || has_failed(failed_aged_))
+    return std::nullopt;
+  return before;
 }
 
 std::optional<DesiredState> Activation::next_state(DesiredState wanted, bool again) {
@@ -74,7 +131,11 @@ std::optional<DesiredState> Activation::next_state(DesiredState wanted, bool aga
   // release that has expired meanwhile is denied.
   if (has_failed) wanted = parts_.releases.desired(picks_of(active));
   if (wanted.empty()) return std::nullopt;
-  if (!again && same_desired_state(in_flight_ ? *in_flight_ : active, wanted)) return std::nullopt;
+  // A gate that does not apply any more is not waited for.
+  const bool is_given = in_flight_
+                            ? same_desired_state(*in_flight_, wanted) && judged(wanted) == judged_
+                            : same_desired_state(active, wanted);
+  if (!again && is_given) return std::nullopt;
   if (has_failed && failed_aged_ && same_desired_state(*failed_aged_, wanted)) return std::nullopt;
   if (!has_failed) failed_.reset();
   return wanted;
@@ -82,6 +143,7 @@ std::optional<DesiredState> Activation::next_state(DesiredState wanted, bool aga
 
 void Activation::hand_over(DesiredState state) {
   in_flight_ = state;
+  judged_ = judged(state);
   effect::Activate effect{std::move(state), {}, parts_.trust.now_ms()};
   for (const auto& [ledger, release] : effect.desired) {
     const store::StoredRelease& stored = *parts_.releases.find(ledger, release.version);
@@ -91,7 +153,8 @@ void Activation::hand_over(DesiredState state) {
                     .stored = stored,
                     .freshness_status = release.freshness_status,
                     .data_roots = parts_.trust.scope(ledger, stored.ref.release_hash).data_roots,
-                    .is_active = active && active->release_hash == stored.ref.release_hash});
+                    .is_active = active && active->release_hash == stored.ref.release_hash,
+                    .is_gated = judged_.contains(ledger)});
   }
   parts_.effects.push_back(std::move(effect));
 }
@@ -116,7 +179,8 @@ void Activation::forget_failures() {
   failed_aged_.reset();
 }
 
-void Activation::set_failed(const DesiredState& state) {
+void Activation::set_failed(const DesiredState& state, bool is_refused) {
+  is_refused_ = is_refused;
   // If another state failed before it, this one held the active releases with their present
   // freshness.
   const bool is_aged = failed_ && picks_of(state) == picks_of(parts_.releases.active());
@@ -127,6 +191,9 @@ void Activation::on_activated(const DesiredState& state) {
   const DesiredState before = parts_.releases.set_active(state);
   if (is_in_flight(state)) in_flight_.reset();
   for (const auto& [ledger, release] : state) {
+    const store::StoredRelease* const stored = parts_.releases.find(ledger, release.version);
+    if (stored && stored->has_gate && !release.freshness_status.denies())
+      confirm(ledger, release.version);
     const auto was = before.find(ledger);
     const bool is_same = was != before.end() && was->second.version == release.version &&
                          was->second.freshness_status.withheld == release.freshness_status.withheld;
@@ -144,9 +211,36 @@ void Activation::on_activated(const DesiredState& state) {
   update(/*again=*/false);
 }
 
+// Durable with the next installation otherwise, which is too late for a gate: a restart would not
+// know what the gated release replaces, or that it has passed.
+void Activation::confirm(const model::LedgerId& ledger, uint64_t version) {
+  if (parts_.releases.confirm(ledger, version))
+    parts_.effects.push_back(effect::Persist{store::change::Confirm{ledger, version}});
+}
+
+void Activation::on_stored(const store::StoredRelease& release) {
+  const auto active = parts_.releases.proven(release.ref.ledger);
+  if (release.has_gate && active) confirm(release.ref.ledger, *active);
+}
+
+bool Activation::take(const session::ClientEvent& event) {
+  const auto* const let_go = std::get_if<session::client_event::HeldReleased>(&event);
+  if (!let_go) return false;
+  if (parts_.releases.follows(let_go->release.ledger))
+    release_held(let_go->release.ledger, let_go->release.version);
+  return true;
+}
+
+void Activation::release_held(const model::LedgerId& ledger, uint64_t version) {
+  if (!parts_.releases.release_held(ledger, version)) return;
+  parts_.effects.push_back(effect::Persist{store::change::Release{ledger, version}});
+  forget_failures();
+  update(/*again=*/false);
+}
+
 void Activation::on_unreadable(const DesiredState& state) {
   if (is_in_flight(state)) in_flight_.reset();
-  set_failed(state);
+  set_failed(state, /*is_refused=*/false);
 }
 
 bool Activation::reject_users(const DesiredState& state, const Error& error) {
@@ -183,7 +277,9 @@ void Activation::on_rejected(const DesiredState& state, const Error& error) {
   // A refusal of a superseded state does not concern what is wanted now.
   if (!is_in_flight(state)) return;
   in_flight_.reset();
-  if (reject_users(state, error)) return update(/*again=*/true);
+  // What a gate says is about decisions, not about files.
+  if (error.code != ErrorCode::kGateHeld && reject_users(state, error))
+    return update(/*again=*/true);
   const Versions good = parts_.releases.known_good();
   std::vector<model::LedgerId> changed;
   for (const auto& [ledger, release] : state) {
@@ -199,7 +295,7 @@ void Activation::on_rejected(const DesiredState& state, const Error& error) {
     // The PDP refuses what it once accepted, and there is no alternative. It is reported, and the
     // next release is tried when it arrives.
     bisecting_ = false;
-    set_failed(state);
+    set_failed(state, /*is_refused=*/true);
     for (const auto& [ledger, release] : state)
       parts_.reports.report(ledger, release.version, wire::CommitState::kRejected, &error);
     return parts_.alarms.raise(error);

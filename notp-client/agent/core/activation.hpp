@@ -3,9 +3,11 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "notp-client/agent/core/core_parts.hpp"
+#include "notp-client/agent/core/gate_rules.hpp"
 #include "notp-client/agent/core/rejections.hpp"
 
 namespace notp::agent {
@@ -24,8 +26,13 @@ class Activation {
 
   // The PDP decides with `state` now.
   void on_activated(const DesiredState& state);
-  // The PDP refuses `state`.
+  // The PDP refuses `state`, or a gate holds a release of it.
   void on_rejected(const DesiredState& state, const Error& error);
+  // False: the event is not about what the PDP should activate.
+  bool take(const session::ClientEvent& event);
+  // `release` was stored. If it has a gate, what the PDP decides with is to be known after a
+  // restart.
+  void on_stored(const store::StoredRelease& release);
   // `state` could not be read from the store: it is not retried until something changes.
   void on_unreadable(const DesiredState& state);
   // Clears earlier failures, because a release stored since may make them succeed.
@@ -41,6 +48,13 @@ class Activation {
   // known good releases of the others; nullopt: none differs.
   std::optional<Selection> one_change(const Selection& all) const;
   Selection one_change(const model::LedgerId& change, const Pick& pick, const Versions& good) const;
+  // What has to be decided with before the gates of `state` may judge: all else of it. So a gate
+  // delays nothing else, and a node decides from its start on. nullopt: that is so, or cannot be.
+  std::optional<DesiredState> before_gates(const DesiredState& state) const;
+  // The ledgers of `state` whose release has to pass its gate; `judged`: and can be compared with
+  // what the PDP decides with now.
+  std::set<model::LedgerId> gated(const DesiredState& state) const;
+  std::set<model::LedgerId> judged(const DesiredState& state) const;
   // The state to activate in place of one that failed; nullopt: the PDP already has it.
   std::optional<DesiredState> next_state(DesiredState wanted, bool again);
   void hand_over(DesiredState state);
@@ -50,7 +64,11 @@ class Activation {
   bool reject_users(const DesiredState& state, const Error& error);
   bool reject_user(const DesiredState& state, const model::LedgerId& ledger, const Error& error);
   void quarantine(const model::LedgerId& ledger, uint64_t version, const Error& error);
-  void set_failed(const DesiredState& state);
+  void set_failed(const DesiredState& state, bool is_refused);
+  void confirm(const model::LedgerId& ledger, uint64_t version);
+  // A person lets go what the gate holds.
+  void release_held(const model::LedgerId& ledger, uint64_t version);
+  GateView gate_view() const { return {parts_.releases, in_flight()}; }
   bool is_in_flight(const DesiredState& state) const {
     return in_flight_ && same_desired_state(*in_flight_, state);
   }
@@ -61,10 +79,12 @@ class Activation {
   std::optional<Selection> wanted_;
   uint64_t wanted_at_ = 0;                 // revision of the releases
   std::optional<DesiredState> in_flight_;  // handed to the PDP, no outcome yet
+  std::set<model::LedgerId> judged_;       // the ledgers of it whose gates judge
   std::optional<DesiredState> failed_;     // not retried on its own
   // The PDP's active releases with their present freshness, if that failed while failed_ did.
   std::optional<DesiredState> failed_aged_;
-  bool bisecting_ = false;  // after a refusal of several changes at once: single changes
+  bool is_refused_ = false;  // by the PDP: what failed last
+  bool bisecting_ = false;   // after a refusal of several changes at once: single changes
 };
 
 }  // namespace notp::agent

@@ -38,6 +38,8 @@ bool pass_on(session::ClientEvent& event, AgentEffects& effects) {
     effects.emplace_back(effect::Answered{std::move(answered->response)});
   else if (auto* granted = std::get_if<session::client_event::LogGranted>(&event))
     effects.emplace_back(effect::LogGranted{std::move(granted->grant)});
+  else if (auto* arrived = std::get_if<session::client_event::ReceiptArrived>(&event))
+    effects.emplace_back(effect::ReceiptArrived{std::move(arrived->receipt)});
   else
     return false;
   return true;
@@ -75,7 +77,8 @@ void AgentCore::start(Now now) {
 // --- time
 
 TimeMs AgentCore::next_deadline() const {
-  const TimeMs deadline_ms = std::min(watch_.next_deadline(), dial_.next_deadline());
+  const TimeMs deadline_ms =
+      std::min({watch_.next_deadline(), dial_.next_deadline(), alarms_.next_deadline()});
   return session_.get() ? std::min(deadline_ms, reports_.next_deadline()) : deadline_ms;
 }
 
@@ -84,6 +87,7 @@ void AgentCore::on_deadline(Now now) {
   if (dial_.start_if_due(now.boot_ms)) effects_.push_back(effect::Connect{});
   reports_.on_deadline(now.boot_ms);
   watch_.keep_time_if_due(now.boot_ms);
+  alarms_.on_deadline(now.boot_ms);
   refresh_status();
 }
 
@@ -125,6 +129,7 @@ void AgentCore::on_disconnected(const std::optional<Error>& why, Now now) {
   const bool was_welcomed = session_.get()->is_welcomed();
   transfers_.end_session(session_.get()->take_partials());
   session_.end();
+  alarms_.session_ended(now.boot_ms);
   reports_.end_session();
   dial_.on_disconnected(why && !was_welcomed ? &*why : nullptr, now.boot_ms);
   refresh_status();
@@ -152,7 +157,7 @@ bool AgentCore::ask(const wire::Request& request) {
 
 void AgentCore::take_session_events() {
   for (session::ClientEvent& event : session_.get()->take_events())
-    if (!holdings_.take(event) && !pass_on(event, effects_))
+    if (!holdings_.take(event) && !activation_.take(event) && !pass_on(event, effects_))
       std::visit([&](auto& e) { on_event(e); }, event);
 }
 
@@ -231,9 +236,11 @@ void AgentCore::on_event(session::client_event::FreshnessArrived& event) {
 void AgentCore::on_persist_failed(const store::StoreChange& change, const Error& error, Now now) {
   trust_.tick(now);
   if (const auto* refused = std::get_if<store::change::Quarantine>(&change)) {
-    // A restart asks the PDP again.
-    alarms_.raise(Error(error).in(fmt::format("the PDP's refusal of {} v{} is not stored",
-                                              refused->ledger.text(), refused->version)));
+    // A restart asks the PDP, or the gate, again.
+    alarms_.raise(Error(error).in(fmt::format(
+        "{} of {} v{} is not stored",
+        refused->error.code == ErrorCode::kGateHeld ? "what the gate says" : "the PDP's refusal",
+        refused->ledger.text(), refused->version)));
     return refresh_status();
   }
   alarms_.raise(error);
@@ -270,6 +277,7 @@ void AgentCore::on_stored(store::StoredRelease release, const std::set<uint64_t>
   activation_.forget_failures();
   reports_.report_stored_later(ledger, trust_.ticked_at().boot_ms);
   effects_.push_back(effect::Changed{ledger, version, wire::CommitState::kStored, {}});
+  activation_.on_stored(release);
   releases_.add(std::move(release), kept_versions);
   // It came in an earlier session: a registry that has lost it since must learn that it is held.
   if (!reports_.is_shown(ledger, version) && reports_.refusal(ledger).empty())
@@ -305,6 +313,11 @@ void AgentCore::on_pdp(const DesiredState& state, const std::optional<Error>& re
   refresh_status();
 }
 
+void AgentCore::on_gate_failed(const Error& error, Now now) {
+  trust_.tick(now);
+  alarms_.raise(error);
+}
+
 void AgentCore::on_path_quarantine(const model::LedgerId& ledger, const std::string& path,
                                    const std::string& reason, Now now) {
   trust_.tick(now);
@@ -316,14 +329,6 @@ void AgentCore::on_path_quarantine(const model::LedgerId& ledger, const std::str
 void AgentCore::on_pdp_trouble(const std::string& reason, Now now) {
   trust_.tick(now);
   if (reports_.set_pdp_trouble(reason)) reports_.report_all();
-}
-
-void AgentCore::on_log_shipped(const Result<void>& outcome, Now now) {
-  trust_.tick(now);
-  if (outcome) return alarms_.clear(AlarmTopic::kLog);
-  const Error refusal =
-      Error(outcome.error()).in("the records of this node's decisions do not reach the registry");
-  alarms_.raise_once(AlarmTopic::kLog, refusal);
 }
 
 // --- status
@@ -341,6 +346,8 @@ AgentStatus AgentCore::status() const {
   status.last_error = dial_.last_error();
   status.alarms = alarms_.list();
   status.log_refused = alarms_.text(AlarmTopic::kLog);
+  status.tree_refused = alarms_.text(AlarmTopic::kTree);
+  status.receipts_overdue = alarms_.text(AlarmTopic::kReceipts);
   status.root_version = trust_.root().version;
   status.root_expires_ms = trust_.root().expires_ms;
   status.freshness_sequence = trust_.trusted().freshness_sequence;

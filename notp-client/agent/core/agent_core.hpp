@@ -80,6 +80,8 @@ class AgentCore {
   void on_returned(const ReturnJob& job, Result<ReturnedArtifact> artifact, Now now);
   // `rejected` empty: the PDP decides with `state` now.
   void on_pdp(const DesiredState& state, const std::optional<Error>& rejected, Now now);
+  // A gate could not judge a release, which the PDP then gets: an alarm for the operator.
+  void on_gate_failed(const Error& error, Now now);
   // A known reason why the PDP does not answer; empty: none. Reported with the releases that wait
   // for it.
   void on_pdp_trouble(const std::string& reason, Now now);
@@ -87,9 +89,6 @@ class AgentCore {
   // the registry follows at once.
   void on_path_quarantine(const model::LedgerId& ledger, const std::string& path,
                           const std::string& reason, Now now);
-  // The registry takes this node's log of decisions; or, with an error, it refuses the log, or the
-  // log cannot be shipped: an alarm for the operator.
-  void on_log_shipped(const Result<void>& outcome, Now now);
   // A Persist effect failed.
   void on_persist_failed(const store::StoreChange& change, const Error& error, Now now);
 
@@ -105,6 +104,8 @@ class AgentCore {
   // the machine has slept.
   void on_deadline(Now now);
 
+  // For what the host learns of the log of decisions.
+  Alarms& alarms() { return alarms_; }
   AgentStatus status() const;
   // The changes that an orderly stop should make durable, in this order, so that a restart knows
   // its fallback if the PDP refuses the newest release.

@@ -23,6 +23,8 @@ struct ActivatedRelease {
   // The PDP already decides with it: its loaded content is reused and the store is not read, so a
   // damaged store cannot keep an expired release in force.
   bool is_active = false;
+  // It has to pass the gate of its manifest first (gate_rules.hpp).
+  bool is_gated = false;
 };
 
 namespace effect {
@@ -47,7 +49,9 @@ struct ScanContent {
 struct GiveBack {
   ReturnJob job;
 };
-// Hand these releases to the PDP; its outcome comes back through on_pdp().
+// Judge the gated releases, then hand all of them to the PDP; the outcome comes back through
+// on_pdp(): kGateHeld when a gate holds one. A later Activate replaces this one, also while a gate
+// judges; meanwhile the PDP decides as before.
 struct Activate {
   DesiredState desired;
   std::map<model::LedgerId, ActivatedRelease> releases;  // of the desired state
@@ -86,16 +90,22 @@ struct Answered {
   wire::Response response;
 };
 // The registry granted, acknowledged or refused the log that was offered; what the host makes of it
-// comes back through on_log_shipped().
+// comes back through Alarms::on_log_shipped().
 struct LogGranted {
   wire::LogGrant grant;
 };
+// A receipt of the registry's tree arrived; what the host makes of it comes back through
+// Alarms::on_tree().
+struct ReceiptArrived {
+  wire::LogReceipt receipt;
+};
 }  // namespace effect
 
-using AgentEffect = std::variant<effect::Connect, effect::TracedOffer, effect::Install,
-                                 effect::ScanContent, effect::GiveBack, effect::Activate,
-                                 effect::Persist, effect::Alarm, effect::Changed, effect::Aged,
-                                 effect::RootAged, effect::Answered, effect::LogGranted>;
+using AgentEffect =
+    std::variant<effect::Connect, effect::TracedOffer, effect::Install, effect::ScanContent,
+                 effect::GiveBack, effect::Activate, effect::Persist, effect::Alarm,
+                 effect::Changed, effect::Aged, effect::RootAged, effect::Answered,
+                 effect::LogGranted, effect::ReceiptArrived>;
 using AgentEffects = std::vector<AgentEffect>;
 
 }  // namespace notp::agent

@@ -35,6 +35,10 @@ struct AgentStatus {
   // Why the records of this node's decisions do not reach the registry; empty: they do, or none
   // were offered.
   std::string log_refused;
+  // Why this node refuses the registry's tree of decision logs; empty: it does not.
+  std::string tree_refused;
+  // Which acknowledged records have no receipt of that tree for too long; empty: none.
+  std::string receipts_overdue;
   uint64_t root_version = 0;
   TimeMs root_expires_ms = 0;  // 0: never
   uint64_t freshness_sequence = 0;

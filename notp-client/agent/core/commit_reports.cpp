@@ -81,7 +81,8 @@ void CommitReports::report_ledger(const model::LedgerId& ledger) {
   const store::StoredRelease* newest = releases_.newest(ledger);
   if (!newest) return;
   if (newest->quarantined) {
-    const Error refused{ErrorCode::kPdpRejected, newest->error, {}};
+    const Error refused{
+        newest->held ? ErrorCode::kGateHeld : ErrorCode::kPdpRejected, newest->error, {}};
     report(ledger, newest->ref.version, wire::CommitState::kRejected, &refused);
   } else if (what.kept_back) {
     report(ledger, what.kept_back->version, wire::CommitState::kRejected, &what.kept_back->error);

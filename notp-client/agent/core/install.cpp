@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "common/json/json.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/delta/inventory.hpp"
+#include "protocol/model/manifest.hpp"
 
 namespace notp::agent {
 namespace {
@@ -49,6 +51,19 @@ Result<void> check_content(const model::Tree& tree, const trust::Release& releas
   return {};
 }
 
+// Whether the manifest of the release has a gate. What is damaged may have one; what is no JSON is
+// refused later, by who reads it for the PDP.
+bool has_gate(const delta::AppliedArtifact& applied, store::Store& store) {
+  const model::FileEntry* const entry = applied.tree->find(model::kManifestPath);
+  if (entry == nullptr) return false;
+  const auto arrived = applied.new_blobs.find(entry->hash);
+  const auto text = arrived != applied.new_blobs.end() ? Result<model::Content>(arrived->second)
+                                                       : store.blob(entry->hash);
+  if (!text) return true;
+  const auto document = parse_json(**text);
+  return document && document->is_object() && document->as_object().contains("gate");
+}
+
 }  // namespace
 
 Result<store::StoredRelease> install_release(const InstallRequest& request, store::Store& store,
@@ -64,6 +79,7 @@ Result<store::StoredRelease> install_release(const InstallRequest& request, stor
                             request.version, verified.release().version));
   NOTP_ASSIGN(delta::AppliedArtifact applied, apply(request, store, verified.release(), recent));
   NOTP_TRY(check_content(*applied.tree, verified.release()));
+  const bool is_gated = has_gate(applied, store);
   const store::InstallRecord record{.ref = verified.ref,
                                     .release = verified.release(),
                                     .envelope = verified.envelope,
@@ -71,7 +87,8 @@ Result<store::StoredRelease> install_release(const InstallRequest& request, stor
                                     .new_blobs = std::move(applied.new_blobs),
                                     .confirmed = request.confirmed,
                                     .kept_versions = request.kept_versions,
-                                    .now_ms = request.now_ms};
+                                    .now_ms = request.now_ms,
+                                    .has_gate = is_gated};
   NOTP_TRY(store.install(record));
   if (recent != nullptr)
     for (const auto& [hash, content] : record.new_blobs) recent->keep(hash, content);
@@ -80,7 +97,8 @@ Result<store::StoredRelease> install_release(const InstallRequest& request, stor
                               .confirmed = false,
                               .quarantined = false,
                               .error = {},
-                              .stored_ms = request.now_ms};
+                              .stored_ms = request.now_ms,
+                              .has_gate = is_gated};
 }
 
 }  // namespace notp::agent

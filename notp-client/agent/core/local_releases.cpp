@@ -73,6 +73,17 @@ void LocalReleases::add(store::StoredRelease release, const std::set<uint64_t>& 
       confirmed->confirmed |= !decided->freshness_status.denies();
   ++revision_;
   auto& releases = states_.at(ledger).releases;
+  // Fetched again because of damage, as the store does.
+  if (const store::StoredRelease* const before = find(ledger, release.ref.version);
+      before && before->ref.release_hash == release.ref.release_hash) {
+    release.confirmed = before->confirmed;
+    release.released = before->released;
+    release.held = before->held;
+    if (release.held) {
+      release.quarantined = true;
+      release.error = before->error;
+    }
+  }
   std::erase_if(releases, [&](const store::StoredRelease& each) {
     if (each.ref.version == release.ref.version) return true;
     if (kept_versions.contains(each.ref.version)) return false;
@@ -88,7 +99,25 @@ bool LocalReleases::quarantine(const model::LedgerId& ledger, uint64_t version,
   if (!release) return false;
   ++revision_;
   release->quarantined = true;
+  release->held = error.code == ErrorCode::kGateHeld;
   release->error = error.message;
+  return true;
+}
+
+bool LocalReleases::release_held(const model::LedgerId& ledger, uint64_t version) {
+  store::StoredRelease* release = find_mutable(ledger, version);
+  if (!release || !release->held) return false;
+  ++revision_;
+  release->quarantined = release->held = false;
+  release->released = true;
+  release->error.clear();
+  return true;
+}
+
+bool LocalReleases::confirm(const model::LedgerId& ledger, uint64_t version) {
+  store::StoredRelease* release = find_mutable(ledger, version);
+  if (!release || std::exchange(release->confirmed, true)) return false;
+  ++revision_;
   return true;
 }
 

@@ -43,11 +43,18 @@ class LocalReleases {
   LedgerCandidates candidates(const model::LedgerId& ledger,
                               const std::vector<const store::StoredRelease*>& releases) const;
 
-  // Makes `release` the newest of its ledger, replacing one of the same version; of the older ones,
-  // `kept_versions` stay. Marks the ledger's active release as confirmed.
+  // Makes `release` the newest of its ledger, replacing one of the same version, whose gate has its
+  // say for this one, too; of the older ones, `kept_versions` stay. Marks the ledger's active
+  // release as confirmed.
   void add(store::StoredRelease release, const std::set<uint64_t>& kept_versions);
-  // Marks a release that a PDP refused. False: it is no longer stored.
+  // Marks a release that a PDP refused, or that its gate holds (kGateHeld). False: it is no longer
+  // stored.
   bool quarantine(const model::LedgerId& ledger, uint64_t version, const Error& error);
+  // The gate does not apply to a release any more that it holds. False: it holds no such release.
+  bool release_held(const model::LedgerId& ledger, uint64_t version);
+  // A PDP has decided with it, and that will be durable. False: it was marked before, or is no
+  // longer stored.
+  bool confirm(const model::LedgerId& ledger, uint64_t version);
   // Excludes a release as a fallback: it cannot be read from the store, and no registry sends it
   // again.
   void mark_unreadable(const model::LedgerId& ledger, uint64_t version);
@@ -69,6 +76,11 @@ class LocalReleases {
   std::optional<uint64_t> proven(const model::LedgerId& ledger) const;
   // The versions that the PDP is known to accept: proven, else confirmed in an earlier process.
   Versions known_good() const;
+  // The newest readable release that a PDP has confirmed and that is not quarantined; nullptr:
+  // none.
+  const store::StoredRelease* last_good(const model::LedgerId& ledger) const {
+    return last_good(states_.at(ledger));
+  }
 
  private:
   struct LedgerState {
@@ -76,7 +88,6 @@ class LocalReleases {
     std::set<uint64_t> unreadable;               // older releases
   };
   store::StoredRelease* find_mutable(const model::LedgerId& ledger, uint64_t version);
-  // The newest readable release that a PDP has confirmed; nullptr: none.
   static const store::StoredRelease* last_good(const LedgerState& state);
 
   const std::vector<model::LedgerId> ledgers_;

@@ -7,7 +7,6 @@
 
 #include "common/assert.hpp"
 #include "common/spawn.hpp"
-#include "protocol/model/manifest.hpp"
 
 namespace notp::agent {
 
@@ -26,12 +25,13 @@ DesiredState state_of(const pdp::ActiveSet& active_set) {
 }  // namespace
 
 Activator::Activator(asio::any_io_executor executor, pdp::Pdp& pdp, store::Store& store,
-                     transport::OffloadPool& store_worker, OutcomeHandler on_outcome)
+                     transport::OffloadPool& store_worker, OutcomeHandler on_outcome, GateUse gate)
     : executor_(executor),
       pdp_(pdp),
       store_(store),
       store_worker_(store_worker),
-      on_outcome_(std::move(on_outcome)) {}
+      on_outcome_(std::move(on_outcome)),
+      gate_(std::move(gate)) {}
 
 void Activator::start() {
   pdp_.start([this](pdp::PdpOutcome outcome) { on_pdp(outcome); });
@@ -40,30 +40,54 @@ void Activator::start() {
 ContentSink* Activator::recent() { return pdp_.kind() == "embedded" ? &recent_ : nullptr; }
 
 void Activator::activate(effect::Activate effect) {
+  if (gate_.judge) gate_.judge->cancel();
   // In the core's view the set confirmed last is the active one.
-  spawn(executor_, run(std::move(effect), confirmed_.get()));
+  spawn(executor_, run(std::move(effect), confirmed_.get(), ++last_));
 }
 
-asio::awaitable<void> Activator::run(effect::Activate effect, pdp::ActiveSetPtr confirmed) {
-  auto active_set = co_await transport::offload(
+void Activator::stop() {
+  stopping_ = true;
+  if (gate_.judge) gate_.judge->stop();
+}
+
+asio::awaitable<void> Activator::run(effect::Activate effect, pdp::ActiveSetPtr confirmed,
+                                     uint64_t number) {
+  auto composed = co_await transport::offload(
       store_worker_, [this, &effect, &confirmed] { return compose(effect, confirmed.get()); });
   if (stopping_) co_return;
-  if (active_set)
-    pdp_.activate(*std::move(active_set), loader());
-  else
-    on_outcome_(effect.desired, active_set.error());
+  if (!composed) co_return on_outcome_(effect.desired, composed.error());
+  const pdp::ActiveSetPtr active_set = composed->candidate;
+  if (!composed->releases.empty() && gate_.judge) {
+    // The newer one has been handed over already, or will be.
+    if (number != last_) co_return;
+    const GateReport report = co_await gate_.judge->judge(*std::move(composed), stored_contents());
+    if (stopping_ || number != last_) co_return;
+    for (const Error& failure : report.failures) gate_.failed(failure);
+    if (report.held) {
+      recent_.clear();
+      co_return on_outcome_(effect.desired, report.held);
+    }
+  }
+  pdp_.activate(active_set, loader());
 }
 
-Result<pdp::ActiveSetPtr> Activator::compose(const effect::Activate& effect,
-                                             const pdp::ActiveSet* confirmed) {
+Result<GateRequest> Activator::compose(const effect::Activate& effect,
+                                       const pdp::ActiveSet* confirmed) {
+  GateRequest out;
   auto active_set = std::make_shared<pdp::ActiveSet>();
   active_set->as_of_ms = effect.as_of_ms;
   for (const auto& [ledger, activated] : effect.releases) {
     NOTP_ASSIGN(pdp::ActiveRelease release, compose_release(activated, confirmed));
+    if (activated.is_gated) {
+      NOTP_ASSIGN(const auto manifest, stored_manifest(*release.tree));
+      if (manifest && manifest->gate)
+        out.releases.push_back({ledger, release.ref.version, *manifest->gate});
+    }
     active_set->ledgers.emplace(ledger, std::move(release));
   }
   composed_ = active_set;
-  return active_set;
+  out.candidate = std::move(active_set);
+  return out;
 }
 
 // Reads the store only for a release that was not composed before: a store that was damaged since
@@ -102,10 +126,9 @@ const pdp::ActiveRelease* Activator::known(const ActivatedRelease& release,
   return &before->second;
 }
 
-Result<std::shared_ptr<const model::DecisionTerms>> Activator::stored_terms(
-    const model::Tree& tree) {
+Result<std::optional<model::Manifest>> Activator::stored_manifest(const model::Tree& tree) {
   const model::FileEntry* const entry = tree.find(model::kManifestPath);
-  if (entry == nullptr) return nullptr;
+  if (entry == nullptr) return std::nullopt;
   NOTP_ASSIGN(const model::Content text, store_.blob(entry->hash));
   auto manifest = model::Manifest::parse(*text);
   // Only a newer registry, which accepts a later manifest format, can have sent it. What it says
@@ -114,7 +137,13 @@ Result<std::shared_ptr<const model::DecisionTerms>> Activator::stored_terms(
     return fail(ErrorCode::kPdpRejected,
                 fmt::format("manifest.json is not one that this agent reads: {}",
                             manifest.error().message));
-  if (manifest->decisions == model::DecisionTerms()) return nullptr;
+  return *std::move(manifest);
+}
+
+Result<std::shared_ptr<const model::DecisionTerms>> Activator::stored_terms(
+    const model::Tree& tree) {
+  NOTP_ASSIGN(auto manifest, stored_manifest(tree));
+  if (!manifest || manifest->decisions == model::DecisionTerms()) return nullptr;
   return std::make_shared<const model::DecisionTerms>(std::move(manifest->decisions));
 }
 

@@ -26,14 +26,25 @@ AgentHost::AgentHost(asio::any_io_executor executor, AgentHostOptions options, A
                    if (parts_.traces) parts_.traces->activation_ended(state, rejected);
                    core_->on_pdp(state, rejected, read_clock());
                    drive();
-                 }),
+                 },
+                 {.judge = parts_.gate,
+                  .failed =
+                      [this](const Error& error) {
+                        core_->on_gate_failed(error, read_clock());
+                        drive();
+                      }}),
       returner_(executor, parts_.store, parts_.store_worker, activator_.stored_contents()),
       status_(std::make_shared<const AgentStatus>()) {
   if (parts_.log)
     log_uploader_ = std::make_unique<LogUploader>(
         executor, *parts_.log,
         LogUploader::Handlers{.wake = [this] { dialer_.wake(); },
-                              .failed = [this](const Error& error) { on_log_failed(error); }});
+                              .failed = [this](const Error& error) { on_log_failed(error); },
+                              .tree =
+                                  [this](const TreeWitness& seen) {
+                                    core_->alarms().on_tree(seen, read_clock().boot_ms);
+                                    drive();
+                                  }});
 }
 
 AgentHost::~AgentHost() = default;
@@ -51,6 +62,8 @@ Result<void> AgentHost::start() {
   activator_.start();
   if (parts_.traces) parts_.traces->set_pdp(parts_.pdp.kind());
   core_->start(read_clock());
+  // What was refused before is refused until a person accepts it.
+  if (log_uploader_) core_->alarms().on_tree(log_uploader_->tree_witness(), read_clock().boot_ms);
   drive();
   store_writer_.collect_garbage();
   return {};
@@ -138,11 +151,13 @@ void AgentHost::on_identity(std::string identity) {
   core_->set_identity(std::move(identity));
 }
 
-session::ClientSession& AgentHost::on_connected(tls::Validity registry) {
+session::ClientSession& AgentHost::on_connected(const session::Identity& registry,
+                                                tls::Validity validity) {
   std::optional<wire::LogOffer> offer;
   if (log_uploader_) offer = log_uploader_->next_offer();
-  session::ClientSession& session = core_->on_connected(read_clock(), registry, std::move(offer));
-  if (log_uploader_) log_uploader_->session_begins(session);
+  session::ClientSession& session = core_->on_connected(read_clock(), validity, std::move(offer));
+  if (log_uploader_)
+    log_uploader_->session_begins(session, {registry.text(), registry.trust_domain});
   return session;
 }
 
@@ -230,11 +245,17 @@ void AgentHost::run(effect::Answered& effect) {
 }
 
 void AgentHost::run(effect::LogGranted& effect) {
-  if (log_uploader_) core_->on_log_shipped(log_uploader_->granted(effect.grant), read_clock());
+  if (!log_uploader_) return;
+  core_->alarms().on_log_shipped(log_uploader_->granted(effect.grant));
+  core_->alarms().on_tree(log_uploader_->tree_witness(), read_clock().boot_ms);
+}
+
+void AgentHost::run(effect::ReceiptArrived& effect) {
+  if (log_uploader_) log_uploader_->on_receipt(effect.receipt);
 }
 
 void AgentHost::on_log_failed(const Error& error) {
-  core_->on_log_shipped(std::unexpected(error), read_clock());
+  core_->alarms().on_log_shipped(std::unexpected(error));
   drive();
 }
 

@@ -43,6 +43,7 @@ struct AgentParts {
   Bytes pinned_root;                    // envelope, as the operator installed it
   spool::SegmentSource* log = nullptr;  // null: no decisions are recorded here
   AgentTraces* traces = nullptr;        // null: releases are not traced
+  ReplayGate* gate = nullptr;           // null: releases pass their gates
 };
 
 // All methods run on the executor's thread unless stated otherwise.
@@ -90,7 +91,8 @@ class AgentHost final : private ConnectionHandler {
 
  private:
   void on_identity(std::string identity) override;
-  session::ClientSession& on_connected(tls::Validity registry) override;
+  session::ClientSession& on_connected(const session::Identity& registry,
+                                       tls::Validity validity) override;
   void on_connect_failed(const Error& error) override;
   void on_session_progress() override;
   std::string on_disconnected(const std::optional<Error>& why) override;
@@ -113,6 +115,7 @@ class AgentHost final : private ConnectionHandler {
   void run(effect::RootAged& effect);
   void run(effect::Answered& effect);
   void run(effect::LogGranted& effect);
+  void run(effect::ReceiptArrived& effect);
 
   const AgentHostOptions options_;
   const AgentOptions agent_options_;

@@ -98,7 +98,7 @@ asio::awaitable<void> Dialer::connect_and_pump() {
     co_return;
   }
   if (stopping_) co_return;
-  session_ = &handler_.on_connected((*connection)->peer_validity());
+  session_ = &handler_.on_connected((*connection)->peer_identity(), (*connection)->peer_validity());
   connection_ = connection->get();
   registry_end_ms_ = connection_->peer_not_after_ms();
   handler_.on_session_progress();

@@ -29,7 +29,8 @@ class ConnectionHandler {
   // Before each dial: this node's identity, from its current certificate.
   virtual void on_identity(std::string identity) = 0;
   // TLS is done. The session lives until on_disconnected() returns.
-  virtual session::ClientSession& on_connected(tls::Validity registry) = 0;
+  virtual session::ClientSession& on_connected(const session::Identity& registry,
+                                               tls::Validity validity) = 0;
   virtual void on_connect_failed(const Error& error) = 0;
   virtual void on_session_progress() = 0;
   // Returns why the connection ended, for the log.

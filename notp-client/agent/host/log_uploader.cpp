@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <tuple>
 #include <utility>
 
 #include "common/limits.hpp"
@@ -49,6 +50,13 @@ LogUploader::LogUploader(asio::any_io_executor executor, spool::SegmentSource& l
     : executor_(executor),
       log_(log),
       handlers_(std::move(handlers)),
+      receipts_(executor, log, loader_,
+                {.answered =
+                     [this] {
+                       handlers_.wake();
+                       if (handlers_.tree) handlers_.tree(tree_witness());
+                     },
+                 .clock = handlers_.clock}),
       self_(std::make_shared<LogUploader*>(this)) {
   log_.on_sealed([executor, weak = std::weak_ptr(self_)] {
     asio::post(executor, [weak] {
@@ -61,19 +69,23 @@ std::optional<wire::LogOffer> LogUploader::next_offer() {
   const spool::SealedLog log = log_.sealed();
   offered_ = log.log;
   acknowledged_before_ = log.acknowledged;
-  ending_.reset();
+  new_log_.why.reset();
   auto offer = shipper_.session_begins(log);
-  if (offer) offer->oldest_age_ms = oldest_age_ms(log, handlers_.clock().wall_ms);
+  if (!offer) return offer;
+  offer->oldest_age_ms = oldest_age_ms(log, handlers_.clock().wall_ms);
+  std::tie(offer->tree, offer->tree_size) = log_.offered_tree();
   return offer;
 }
 
-void LogUploader::session_begins(session::ClientSession& session) {
+void LogUploader::session_begins(session::ClientSession& session, spool::ReceiptPeer registry) {
   session_ = &session;
   ++session_number_;
+  receipts_.session_begins(session, std::move(registry));
 }
 
 void LogUploader::session_ended() {
   session_ = nullptr;
+  receipts_.session_ended();
   shipper_.session_ended();
   log_.connected(false);
 }
@@ -81,9 +93,9 @@ void LogUploader::session_ended() {
 Result<void> LogUploader::granted(const wire::LogGrant& grant) {
   const auto accepted = shipper_.granted(grant, log_.sealed());
   // Not to a log that takes this one's place meanwhile.
-  if (shipper_.is_granted() && !replacing_) log_.acknowledged(shipper_.acknowledged());
+  if (shipper_.is_granted() && !new_log_.is_under_way) log_.acknowledged(shipper_.acknowledged());
   log_.connected(accepted && shipper_.is_granted());
-  if (!accepted && !ending_ && ends_log(accepted.error())) ending_ = accepted.error();
+  if (!accepted && !new_log_.why && ends_log(accepted.error())) new_log_.why = accepted.error();
   run();
   return accepted;
 }
@@ -99,7 +111,7 @@ void LogUploader::run() {
   while (session_ && !session_->is_closed() && !loading_ && !stopping_) {
     const spool::SealedLog log = log_.sealed();
     if (log.log != offered_ && log.log != record::LogId{}) return offer_again(log);
-    if (ending_) return begin_new_log();
+    if (new_log_.why) return begin_new_log();
     const auto step = shipper_.next(log);
     if (!step) return;
     if (step->kind == spool::ShipStep::Kind::kAnnounce) {
@@ -127,17 +139,30 @@ asio::awaitable<void> LogUploader::load_and_send(std::weak_ptr<LogUploader*> sel
   uploader.run();
 }
 
+// --- the registry's tree
+
+TreeWitness LogUploader::tree_witness() const {
+  const spool::SealedLog log = log_.sealed();
+  const spool::TreeState tree = log_.tree();
+  return {.is_granted = shipper_.is_granted(),
+          .is_known = !tree.announcement.empty(),
+          .acknowledged = log.acknowledged,
+          .witnessed = tree.log == log.log ? tree.size : 0,
+          .refused = tree.refusal ? tree.refusal->message : std::string()};
+}
+
 // --- a log that follows another one
 
 // A session may last longer than the wait: then the next seal looks again.
 void LogUploader::begin_new_log() {
   const TimeMs now_ms = handlers_.clock().boot_ms;
-  if (replacing_ || now_ms < next_new_log_ms_) return;
-  replacing_ = true;
+  if (new_log_.is_under_way || now_ms < new_log_.next_ms) return;
+  new_log_.is_under_way = true;
+  receipts_.pause();
   // What this session acknowledged may be of the other branch.
-  if (ending_->code == ErrorCode::kLogFork) log_.acknowledged(acknowledged_before_);
-  next_new_log_ms_ = now_ms + kNewLogMs;
-  spawn(executor_, replace_log(self_, *ending_));
+  if (new_log_.why->code == ErrorCode::kLogFork) log_.acknowledged(acknowledged_before_);
+  new_log_.next_ms = now_ms + kNewLogMs;
+  spawn(executor_, replace_log(self_, *new_log_.why));
 }
 
 asio::awaitable<void> LogUploader::replace_log(std::weak_ptr<LogUploader*> self, Error refusal) {
@@ -147,8 +172,9 @@ asio::awaitable<void> LogUploader::replace_log(std::weak_ptr<LogUploader*> self,
       uploader.loader_,
       [&log = uploader.log_, reason = reason_of(refusal)] { return log.begin_new_log(reason); });
   if (self.expired()) co_return;
-  uploader.replacing_ = false;
+  uploader.new_log_.is_under_way = false;
   uploader.report_new_log(refusal, begun);
+  uploader.receipts_.resume();
   uploader.run();
 }
 
@@ -156,7 +182,7 @@ void LogUploader::report_new_log(const Error& refusal, const Result<spool::NewLo
   if (!begun)
     return handlers_.failed(
         Error(begun.error()).in(fmt::format("{}; a new log could not be begun", refusal.message)));
-  ending_.reset();
+  new_log_.why.reset();
   handlers_.failed(
       {ErrorCode::kLogGap,
        fmt::format("{}; a new log, {}, follows it, and has all decisions from now on; keep the "

@@ -10,6 +10,8 @@
 #include <optional>
 
 #include "common/clock.hpp"
+#include "notp-client/agent/core/receipt_watch.hpp"
+#include "notp-client/agent/host/receipt_verifier.hpp"
 #include "notp-client/spool/shipper.hpp"
 #include "protocol/session/client/client_session.hpp"
 #include "protocol/transport/offload.hpp"
@@ -21,7 +23,7 @@ namespace notp::agent {
 inline constexpr TimeMs kNewLogMs = 60'000;
 
 // All methods run on the executor's thread, which also calls the handlers. Segments are loaded on a
-// thread of its own, one at a time.
+// thread of its own, one at a time; there receipts of the registry's tree are verified, too.
 //
 // When the log is a fork of what the registry has, or the registry lacks records that are deleted
 // here, a new log is begun on the same thread, and ends the session: the next Hello offers it. The
@@ -33,6 +35,8 @@ class LogUploader {
     // An alarm for a person: a segment cannot be loaded, so that shipping has stopped; a new log
     // has begun (kLogGap: what the one before has kept is missing at the registry), or could not.
     std::function<void(const Error&)> failed;
+    // What is known of the registry's tree has changed: for Alarms::on_tree().
+    std::function<void(const TreeWitness&)> tree;
     std::function<Now()> clock = read_clock;
   };
   // `log` outlives this object, and calls no handler once the executor's context has ended.
@@ -40,12 +44,19 @@ class LogUploader {
 
   // Returns the offer for the Hello of the next session; nullopt: there is nothing to ship yet.
   std::optional<wire::LogOffer> next_offer();
-  // The session with that Hello has begun; it lives until session_ended().
-  void session_begins(session::ClientSession& session);
+  // The session with that Hello has begun; it lives until session_ended(). `registry`: whom it has
+  // authenticated.
+  void session_begins(session::ClientSession& session, spool::ReceiptPeer registry);
   void session_ended();
   // A grant arrived. The registry's refusal, or kMessage when it broke the rules: an alarm for the
   // operator, and nothing is shipped in this session any more.
   Result<void> granted(const wire::LogGrant& grant);
+  // A receipt arrived: as ReceiptVerifier::take().
+  void on_receipt(const wire::LogReceipt& receipt) {
+    if (!stopping_) receipts_.take(receipt);
+  }
+  // What is known of the registry's tree now.
+  TreeWitness tree_witness() const;
   // Starts no further work; a load under way completes.
   void stop() { stopping_ = true; }
 
@@ -71,14 +82,17 @@ class LogUploader {
   spool::Shipper shipper_;
   session::ClientSession* session_ = nullptr;
   uint64_t session_number_ = 0;  // tells a load whose session has ended
+  ReceiptVerifier receipts_;
   bool loading_ = false;
   bool stopping_ = false;
-  record::LogId offered_;  // in this session; zero: none
-  // Why the offered log cannot go on; no new log was begun for it yet.
-  std::optional<Error> ending_;
+  record::LogId offered_;                     // in this session; zero: none
   record::Position acknowledged_before_ = 0;  // of the offered log, before this session
-  bool replacing_ = false;
-  TimeMs next_new_log_ms_ = 0;          // boot time
+  struct NewLog {
+    std::optional<Error> why;  // the offered log cannot go on; none was begun for it yet
+    bool is_under_way = false;
+    TimeMs next_ms = 0;  // boot time
+  };
+  NewLog new_log_;
   std::shared_ptr<LogUploader*> self_;  // ends with this object, which its callers may outlive
   transport::OffloadPool loader_{1};    // ends first: a load refers to the log
 };

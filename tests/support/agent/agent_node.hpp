@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -87,6 +88,7 @@ class AgentNode {
   void restart() {
     session_ = nullptr;
     dialled_ = false;
+    judging_.reset();
     core_.reset();
     pdp.clear();
     alarms.clear();
@@ -166,6 +168,11 @@ class AgentNode {
     if (session_) session_->receive(artifact, now);
     settle();
   }
+  // The gates judge what they were given last; nothing, if that was replaced.
+  void finish_gates() {
+    if (const auto effect = std::exchange(judging_, std::nullopt)) activate(*effect);
+    settle();
+  }
   void finish_install() {
     delays_installs = false;
     core_->on_installed(agent::install_release(delayed_.value(), store), now);
@@ -215,6 +222,9 @@ class AgentNode {
   agent::DesiredState pdp;
   std::set<uint64_t> pdp_refuses;      // versions; not while they are to be denied
   std::set<uint64_t> pdp_cannot_read;  // versions with damaged content; not while to be denied
+  std::set<uint64_t> gate_holds;       // versions
+  bool delays_gates = false;           // until finish_gates()
+  std::vector<std::pair<model::LedgerId, uint64_t>> judged;  // by gates, in this order
   std::set<ErrorCode> alarms;
   std::vector<wire::Commit> commits;
   std::vector<wire::Hello> hellos;
@@ -295,6 +305,23 @@ class AgentNode {
     core_->on_content_scan(effect.request, agent::scan_content(effect.request, store), now);
   }
   void run(agent::effect::Activate& effect) {
+    const bool is_gated =
+        std::ranges::any_of(effect.releases, [](const auto& each) { return each.second.is_gated; });
+    judging_.reset();  // as the host does
+    if (is_gated && delays_gates)
+      judging_ = std::move(effect);
+    else
+      activate(effect);
+  }
+  void activate(const agent::effect::Activate& effect) {
+    for (const auto& [ledger, release] : effect.releases) {
+      if (!release.is_gated) continue;
+      judged.emplace_back(ledger, release.stored.ref.version);
+      if (gate_holds.contains(release.stored.ref.version))
+        return core_->on_pdp(effect.desired,
+                             Error{ErrorCode::kGateHeld, "12 of 1000 come out differently", {}},
+                             now);
+    }
     ++activations;
     std::optional<Error> refused;
     for (const auto& [ledger, release] : effect.desired)
@@ -322,6 +349,7 @@ class AgentNode {
   }
   void run(agent::effect::Answered& effect) { answers.push_back(std::move(effect.response)); }
   void run(agent::effect::LogGranted& effect) { grants.push_back(std::move(effect.grant)); }
+  void run(agent::effect::ReceiptArrived&) {}
 
   Bytes pinned_root_;
   const std::vector<model::LedgerId> ledgers_;
@@ -330,6 +358,7 @@ class AgentNode {
   session::ClientSession* session_ = nullptr;
   bool dialled_ = false;
   std::optional<agent::InstallRequest> delayed_;
+  std::optional<agent::effect::Activate> judging_;
   session::SubscriptionTable table_;  // of the session, on the registry's side
   uint32_t stream_ = 0;
 };
