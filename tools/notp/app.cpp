@@ -182,6 +182,7 @@ App::App() : tree_(kDescription, "notp"), commands_(tree_) {
   add_withdraw(commands_);
   add_verify(commands_);
   add_decisions(commands_);
+  add_witness(commands_);
   add_ledgers(commands_);
   add_nodes(commands_);
   add_node(commands_);

@@ -18,11 +18,17 @@ struct AuditSession {
   std::unique_ptr<RegistryAudit> port;
 };
 Result<AuditSession> open_audit_session(const Context& context);
+// With the settings of another folder.
+Result<AuditSession> open_audit_session(const Context& context, const Settings& settings);
 
-void add_decision_lists(Commands& commands, CLI::App& decisions);   // tail, search, stats, show
-void add_decision_export(Commands& commands, CLI::App& decisions);  // export
-void add_log_verify(Commands& commands, CLI::App& decisions);       // verify
-void add_log_gaps(Commands& commands, CLI::App& decisions);         // gaps, missing
-void add_node_at(Commands& commands, CLI::App& node);               // node at
+void add_decision_lists(Commands& commands, CLI::App& decisions);    // tail, search, stats, show
+void add_decision_export(Commands& commands, CLI::App& decisions);   // export
+void add_decision_replays(Commands& commands, CLI::App& decisions);  // replay, impact
+void add_decision_proofs(Commands& commands, CLI::App& decisions);   // prove, check
+void add_decision_holds(Commands& commands, CLI::App& decisions);    // hold, holds
+void add_decision_erase(Commands& commands, CLI::App& decisions);    // erase
+void add_log_verify(Commands& commands, CLI::App& decisions);        // verify
+void add_log_gaps(Commands& commands, CLI::App& decisions);          // gaps, missing
+void add_node_at(Commands& commands, CLI::App& node);                // node at
 
 }  // namespace notp::cli

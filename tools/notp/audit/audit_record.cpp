@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/limits.hpp"
+#include "tools/notp/audit/filter.hpp"
 
 namespace notp::cli {
 namespace {
@@ -131,6 +132,25 @@ Result<std::optional<std::vector<AuditRecord>>> RecordPages::next(uint32_t rows_
     out.push_back(std::move(each));
   }
   return out;
+}
+
+Result<std::vector<AuditRecord>> find_decisions(AuditPort& port, const std::string& id) {
+  if (!is_askable_id(id))
+    return fail(ErrorCode::kUsage, "that is too long for the id of a decision");
+  wire::DecisionFilter filter;
+  filter.decision_id = id;
+  RecordPages pages(port, std::move(filter), /*oldest_first=*/false);
+  std::vector<AuditRecord> found;
+  while (found.empty()) {
+    NOTP_ASSIGN(auto page, pages.next(2));
+    if (!page)
+      return std::unexpected(Error{
+          ErrorCode::kNotFound,
+          fmt::format("no decision that you may read has the id {}", printable(id)),
+          {}}.with("hint", "'notp decisions missing' says what became of it"));
+    found = *std::move(page);
+  }
+  return found;
 }
 
 Result<std::vector<AuditRecord>> read_all(RecordPages pages, size_t records_max) {

@@ -57,6 +57,10 @@ class RecordPages {
   std::map<ActiveKey, std::shared_ptr<const record::ActiveSet>> actives_;  // of one page
 };
 
+// Returns the decisions with this id that the caller may read: one, or the newest of several.
+// kUsage: it cannot be an id; kNotFound, with a hint.
+Result<std::vector<AuditRecord>> find_decisions(AuditPort& port, const std::string& id);
+
 // Reads all records that match, at most `records_max`; kLimit above.
 Result<std::vector<AuditRecord>> read_all(RecordPages pages, size_t records_max);
 

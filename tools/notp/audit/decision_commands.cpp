@@ -224,22 +224,8 @@ struct ShowOptions {
 };
 
 Result<int> run_show(const Context& context, const ShowOptions& options) {
-  if (!is_askable_id(options.id))
-    return fail(ErrorCode::kUsage, "that is too long for the id of a decision");
   NOTP_ASSIGN(const AuditSession session, open_audit_session(context));
-  wire::DecisionFilter filter;
-  filter.decision_id = options.id;
-  RecordPages pages(*session.port, std::move(filter), /*oldest_first=*/false);
-  std::vector<AuditRecord> found;
-  while (found.empty()) {
-    NOTP_ASSIGN(auto page, pages.next(2));
-    if (!page)
-      return std::unexpected(Error{
-          ErrorCode::kNotFound,
-          fmt::format("no decision that you may read has the id {}", printable(options.id)),
-          {}}.with("hint", "'notp decisions missing' says what became of it"));
-    found = *std::move(page);
-  }
+  NOTP_ASSIGN(const std::vector<AuditRecord> found, find_decisions(*session.port, options.id));
   if (context.output.is_json())
     context.output.raw(indent_json(event_json(found.front())) + "\n");
   else
@@ -252,8 +238,12 @@ Result<int> run_show(const Context& context, const ShowOptions& options) {
 }  // namespace
 
 Result<AuditSession> open_audit_session(const Context& context) {
-  AuditSession session;
   NOTP_ASSIGN(const Settings settings, context.settings());
+  return open_audit_session(context, settings);
+}
+
+Result<AuditSession> open_audit_session(const Context& context, const Settings& settings) {
+  AuditSession session;
   NOTP_ASSIGN(session.query, open_query_session(context, settings));
   session.port = std::make_unique<RegistryAudit>(*session.query.client);
   return session;
@@ -307,6 +297,10 @@ void add_decisions(Commands& commands) {
   add_log_verify(commands, *decisions);
   add_log_gaps(commands, *decisions);
   add_decision_export(commands, *decisions);
+  add_decision_holds(commands, *decisions);
+  add_decision_erase(commands, *decisions);
+  add_decision_replays(commands, *decisions);
+  add_decision_proofs(commands, *decisions);
 }
 
 }  // namespace notp::cli

@@ -28,15 +28,14 @@ LogState LogReport::state() const {
   return gaps.empty() && dropped == 0 && row.faults.empty() ? LogState::kWhole : LogState::kGaps;
 }
 
-LogVerifier::LogVerifier(wire::LogRow row, const std::string& trust_domain,
-                         const NodeAuthorities* authorities) {
+LogVerifier::LogVerifier(wire::LogRow row, const std::string& trust_domain, Options options)
+    : options_(options) {
   report_.row = std::move(row);
-  if (auto checked = check_announcement(trust_domain, authorities); !checked)
+  if (auto checked = check_announcement(trust_domain); !checked)
     stop(0, std::move(checked).error());
 }
 
-Result<void> LogVerifier::check_announcement(const std::string& trust_domain,
-                                             const NodeAuthorities* authorities) {
+Result<void> LogVerifier::check_announcement(const std::string& trust_domain) {
   const wire::LogRow& row = report_.row;
   auto read = record::verify_announcement(row.announcement);
   if (!read) return std::unexpected(std::move(read).error().in("the log's announcement"));
@@ -52,7 +51,7 @@ Result<void> LogVerifier::check_announcement(const std::string& trust_domain,
                 fmt::format("the announcement is for the trust domain {}, not {}",
                             printable(read->trust_domain), trust_domain));
   key_ = read->log_key;
-  return authorities ? authorities->check(row.announcement) : Result<void>();
+  return options_.authorities ? options_.authorities->check(row.announcement) : Result<void>();
 }
 
 std::optional<record::Position> LogVerifier::wanted() const {
@@ -92,6 +91,77 @@ Result<record::Checkpoint> LogVerifier::check_head(const record::SegmentHead& he
                 fmt::format("the segment ends at {}, and the node signed a log of {}", head.end(),
                             checkpoint->size));
   return checkpoint;
+}
+
+Result<void> LogVerifier::check_in_tree(const record::SegmentHead& head,
+                                        const record::Checkpoint& checkpoint) {
+  if (options_.in_tree == nullptr) return {};
+  const auto& checkpoints = options_.in_tree->checkpoints;
+  const auto at = checkpoints.find(checkpoint.size);
+  if (at != checkpoints.end() && at->second.root == checkpoint.root) return {};
+  if (at != checkpoints.end())
+    return fail(ErrorCode::kRegistrySplit,
+                fmt::format("the registry's tree has the root {} at {}, and the node signed {}: "
+                            "records were changed after the registry had taken them",
+                            at->second.root.brief(), checkpoint.size, checkpoint.root.brief()));
+  if (checkpoints.empty() || checkpoint.size > checkpoints.rbegin()->first) {
+    report_.unsealed += head.count;
+    return {};
+  }
+  return fail(ErrorCode::kRegistrySplit,
+              fmt::format("the registry's tree has no leaf for the checkpoint at {}: it has left "
+                          "out what it had taken",
+                          checkpoint.size));
+}
+
+namespace {
+
+std::string deletion_text(const DeletionFound& found) {
+  const record::TreeEntry& entry = found.entry;
+  const bool is_rule = entry.kind == record::TreeEntryKind::kDeletion;
+  return fmt::format("{} {}, leaf {}",
+                     is_rule ? "deleted by the rule" : "erased:", printable(entry.rule),
+                     found.index);
+}
+
+}  // namespace
+
+Result<void> LogVerifier::explain_dropped(const record::SegmentHead& head) {
+  if (options_.in_tree == nullptr) {
+    report_.dropped += head.count;
+    return {};
+  }
+  const auto at = options_.in_tree->checkpoints.find(head.end());
+  if (at == options_.in_tree->checkpoints.end() || at->second.dropped == head.count) {
+    report_.dropped += head.count;
+    return {};
+  }
+  for (record::Position position = head.first; position < head.end(); ++position) {
+    const DeletionFound* found = options_.in_tree->deletion_of(position, std::nullopt);
+    if (found == nullptr)
+      return fail(ErrorCode::kRegistrySplit,
+                  fmt::format("record {} is missing: the registry had it, and no statement in its "
+                              "tree says that it was deleted",
+                              position));
+    ++report_.deleted[deletion_text(*found)];
+  }
+  return {};
+}
+
+Result<void> LogVerifier::explain_closed(record::Position position, const Hash& leaf) {
+  const DeletionFound* found =
+      options_.in_tree ? options_.in_tree->deletion_of(position, leaf) : nullptr;
+  if (found != nullptr) {
+    ++report_.deleted[deletion_text(*found)];
+  } else if (options_.in_tree != nullptr && options_.may_see_all) {
+    return fail(ErrorCode::kRegistrySplit,
+                fmt::format("record {} is missing: only its hash is there, and no statement in the "
+                            "registry's tree says that it was deleted",
+                            position));
+  } else {
+    ++report_.closed;
+  }
+  return {};
 }
 
 void LogVerifier::note_record(record::Position position, ByteView bytes) {
@@ -157,14 +227,19 @@ void LogVerifier::take(const FetchedSegment& fetched) {
   if (!records) return stop(suspect_, std::move(records).error());
   if (auto extended = extend(fetched.segment, *records, *checkpoint); !extended)
     return stop(head.first, std::move(extended).error());
+  if (auto checked = check_in_tree(head, *checkpoint); !checked)
+    return stop(head.first, std::move(checked).error());
   // What a record says counts only now that it is known to be the node's.
   for (size_t i = 0; i < records->size(); ++i) {
+    const record::Position position = head.first + i;
     if ((*records)[i].record)
-      note_record(head.first + i, *(*records)[i].record);
-    else
-      ++report_.closed;
+      note_record(position, *(*records)[i].record);
+    else if (auto explained = explain_closed(position, (*records)[i].leaf); !explained)
+      return stop(position, std::move(explained).error());
   }
-  if (!fetched.has_body()) report_.dropped += head.count;
+  if (!fetched.has_body())
+    if (auto explained = explain_dropped(head); !explained)
+      return stop(head.first, std::move(explained).error());
   ++report_.segments;
   report_.verified = tree_.size();
 }
@@ -176,6 +251,15 @@ LogReport LogVerifier::finish() && {
                                          "{} records have {}",
                                          report_.row.root.hex(), tree_.size(), tree_.root().hex()),
                              {}});
+  if (!report_.problem && options_.in_tree && !options_.in_tree->checkpoints.empty())
+    if (const uint64_t taken = options_.in_tree->checkpoints.rbegin()->first;
+        taken > report_.row.size)
+      stop(report_.row.size,
+           Error{ErrorCode::kRegistrySplit,
+                 fmt::format("the registry's tree says that {} records of the log were taken, and "
+                             "{} are there: the others are missing",
+                             taken, report_.row.size),
+                 {}});
   return std::move(report_);
 }
 

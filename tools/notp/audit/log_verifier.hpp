@@ -2,6 +2,7 @@
 // the node: what an auditor can prove without trust in the registry.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "tools/notp/audit/audit_port.hpp"
 #include "tools/notp/audit/audit_record.hpp"
 #include "tools/notp/audit/node_authorities.hpp"
+#include "tools/notp/audit/tree_verifier.hpp"
 
 namespace notp::cli {
 
@@ -31,8 +33,11 @@ struct LogReport {
   wire::LogRow row;
   uint64_t verified = 0;  // records whose hashes lead to what the node signed
   uint64_t segments = 0;
-  uint64_t closed = 0;      // of them: records that the caller may not read; only hashes were seen
-  uint64_t dropped = 0;     // of them: records whose bodies are gone; only hashes were seen
+  uint64_t closed = 0;    // of them: records that the caller may not read; only hashes were seen
+  uint64_t dropped = 0;   // of them: records whose bodies their node dropped; only hashes were seen
+  uint64_t unsealed = 0;  // of them: not in the registry's tree yet
+  // Of them: gone by statements in the registry's tree, by what those say.
+  std::map<std::string, uint64_t> deleted;
   uint64_t unreadable = 0;  // of them: not decisions, as the node wrote them, not known here
   uint64_t lost = 0;        // decisions or records that gap records tell of
   std::vector<GapFound> gaps;
@@ -48,10 +53,20 @@ struct LogReport {
 // Pure: no clock, no session.
 class LogVerifier {
  public:
-  // The announcement of `row` must be of that log and node, and of the trust domain; if there are
-  // `authorities`, by a certificate that one of them has issued.
-  LogVerifier(wire::LogRow row, const std::string& trust_domain,
-              const NodeAuthorities* authorities = nullptr);
+  struct Options {
+    // If not null: the certificate of the log's announcement must be issued by one of them.
+    const NodeAuthorities* authorities = nullptr;
+    // What the registry's tree says of the log, which must be what is there; null: there is no
+    // tree.
+    const LogInTree* in_tree = nullptr;
+    // The caller may read every record: one that is closed without a statement in the tree is
+    // missing.
+    bool may_see_all = false;
+  };
+  // The announcement of `row` must be of that log and node, and of the trust domain.
+  LogVerifier(wire::LogRow row, const std::string& trust_domain, Options options);
+  LogVerifier(wire::LogRow row, const std::string& trust_domain)
+      : LogVerifier(std::move(row), trust_domain, Options()) {}
 
   // The first record of the next segment; nullopt at the end, or after a problem.
   std::optional<record::Position> wanted() const;
@@ -62,17 +77,22 @@ class LogVerifier {
   LogReport finish() &&;
 
  private:
-  Result<void> check_announcement(const std::string& trust_domain,
-                                  const NodeAuthorities* authorities);
+  Result<void> check_announcement(const std::string& trust_domain);
   Result<record::Checkpoint> check_head(const record::SegmentHead& head) const;
   // Returns the records of a segment with a body, each in its place.
   Result<std::vector<SegmentRecord>> check_records(const FetchedSegment& fetched);
   // Extends the tree to what the checkpoint signs.
   Result<void> extend(const record::Segment& segment, const std::vector<SegmentRecord>& records,
                       const record::Checkpoint& checkpoint);
+  // The checkpoint must be the one that the registry's tree has.
+  Result<void> check_in_tree(const record::SegmentHead& head, const record::Checkpoint& checkpoint);
+  // Records of which only hashes are there: the tree, or the node, must say why.
+  Result<void> explain_dropped(const record::SegmentHead& head);
+  Result<void> explain_closed(record::Position position, const Hash& leaf);
   void note_record(record::Position position, ByteView bytes);
   void stop(record::Position position, Error why);
 
+  const Options options_;
   LogReport report_;
   PublicKey key_;
   record::Frontier tree_;

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 
+#include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "tools/notp/audit/audit_commands.hpp"
 #include "tools/notp/audit/log_verifier.hpp"
+#include "tools/notp/audit/proof_port.hpp"
 #include "tools/notp/audit/record_text.hpp"
 #include "tools/notp/audit/times.hpp"
 
@@ -14,7 +17,86 @@ namespace {
 struct VerifyOptions {
   std::string node, log;
   std::string node_ca;
+  std::string checkpoint;
+  bool all_ledgers = false;
 };
+
+// --- the registry's tree
+
+// The registry answers that it has no tree, or, being of an earlier version, not at all.
+bool has_no_tree(const Error& error) {
+  return error.code == ErrorCode::kConfig || error.code == ErrorCode::kMessage ||
+         error.code == ErrorCode::kNotFound;
+}
+
+Result<std::optional<record::Checkpoint>> kept_checkpoint(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  auto note = read_file(path, limits::kCheckpointBytesMax);
+  if (!note && note.error().code == ErrorCode::kNotFound) return std::nullopt;
+  if (!note) return std::unexpected(std::move(note).error());
+  auto checkpoint = record::parse_checkpoint(*note);
+  if (!checkpoint) return std::unexpected(std::move(checkpoint).error().in(path));
+  return *std::move(checkpoint);
+}
+
+// Reads the whole tree, in a session of its own: an earlier registry ends it. nullopt: there is no
+// tree.
+Result<std::optional<TreeVerifier>> read_tree(const Context& context, const VerifyOptions& options,
+                                              const NodeAuthorities* authorities) {
+  NOTP_ASSIGN(auto kept, kept_checkpoint(options.checkpoint));
+  NOTP_ASSIGN(const Settings settings, context.settings());
+  NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
+  RegistryProofs proofs(*session.client);
+  TreeVerifier verifier(session.trust_domain, authorities, std::move(kept));
+  Progress progress(context.output, "Reading the registry's tree, leaves", ProgressUnit::kCount);
+  while (const auto from = verifier.wanted()) {
+    auto part = proofs.ask(wire::TreeRequest{*from});
+    if (!part && *from == 0 && has_no_tree(part.error())) return std::nullopt;
+    if (!part) return std::unexpected(std::move(part).error());
+    verifier.take(*part);
+    progress.update(verifier.report().verified, verifier.report().size);
+  }
+  return verifier;
+}
+
+// Logs that the tree knows and the registry does not list.
+std::vector<record::LogId> missing_logs(const TreeVerifier& tree,
+                                        const std::vector<wire::LogRow>& rows) {
+  std::vector<record::LogId> out;
+  for (const auto& [log, in_tree] : tree.logs())
+    if (!in_tree.checkpoints.empty() &&
+        std::ranges::find(rows, log, &wire::LogRow::log) == rows.end())
+      out.push_back(log);
+  return out;
+}
+
+std::string tree_text(const Output& output, const TreeReport& tree,
+                      const std::vector<record::LogId>& missing) {
+  std::string text;
+  if (tree.problem)
+    text += fmt::format("{}  the registry's tree: {}\n", output.paint(Colour::kRed, "DIFFERS"),
+                        printable(tree.problem->message, 400));
+  for (const record::LogId& log : missing)
+    text += fmt::format("{}  log {} is missing: the registry's tree says that it was taken\n",
+                        output.paint(Colour::kRed, "DIFFERS"), log.hex());
+  if (!tree.problem)
+    text += fmt::format("tree     {}, {} leaves, cosigned by {} others\n", tree.origin,
+                        human_count(tree.size), tree.signers.size());
+  return text;
+}
+
+json::object tree_json(const TreeReport& tree, const std::vector<record::LogId>& missing) {
+  json::array logs, signers;
+  for (const record::LogId& log : missing) logs.push_back(json::string(log.hex()));
+  for (const std::string& name : tree.signers) signers.push_back(json::string(name));
+  json::object out{{"origin", tree.origin},           {"size", tree.size},
+                   {"root", tree.root.hex()},         {"verified", tree.verified},
+                   {"cosigners", std::move(signers)}, {"missing_logs", std::move(logs)}};
+  if (tree.problem)
+    out["problem"] = json::object{{"code", error_traits(tree.problem->code).name},
+                                  {"message", tree.problem->message}};
+  return out;
+}
 
 Result<std::vector<wire::LogRow>> wanted_logs(const AuditSession& session,
                                               const VerifyOptions& options) {
@@ -84,6 +166,8 @@ std::string report_text(const Output& output, const LogReport& report) {
     if (records > 0)
       text += fmt::format("note     log {}: {} {}\n", log, counted(records, "record"), what);
   };
+  for (const auto& [how, records] : report.deleted) count(records, how);
+  count(report.unsealed, "not in the registry's tree yet");
   count(report.dropped, "without a body, dropped by the node: only hashes are left");
   count(report.closed, "of ledgers that you may not audit: only hashes were seen");
   count(report.unreadable, "as the node wrote them, but not known to this version of notp");
@@ -106,6 +190,8 @@ json::object report_json(const LogReport& report) {
                                   {"message", fault.message},
                                   {"time", utc_time(fault.at_ms)},
                                   {"checkpoint", fault.checkpoint}});
+  json::object deleted;
+  for (const auto& [how, records] : report.deleted) deleted[how] = records;
   json::object object{{"node", report.row.node},
                       {"log", report.row.log.hex()},
                       {"state", log_state_name(report.state())},
@@ -114,6 +200,8 @@ json::object report_json(const LogReport& report) {
                       {"verified", report.verified},
                       {"segments", report.segments},
                       {"dropped_by_node", report.dropped},
+                      {"deleted", std::move(deleted)},
+                      {"unsealed", report.unsealed},
                       {"closed", report.closed},
                       {"unreadable", report.unreadable},
                       {"gaps", std::move(gaps)},
@@ -137,9 +225,11 @@ int exit_of(LogState worst) {
   return exit_code::kFailure;
 }
 
-void print_reports(const Output& output, const std::vector<LogReport>& reports, LogState worst) {
+void print_reports(const Output& output, const std::vector<LogReport>& reports,
+                   const std::optional<TreeReport>& tree, const std::vector<record::LogId>& missing,
+                   LogState worst) {
   std::vector<std::vector<std::string>> lines{{"NODE", "LOG", "RECORDS", "VERIFIED", "STATE"}};
-  std::string details;
+  std::string details = tree ? tree_text(output, *tree, missing) : std::string();
   json::array documents;
   uint64_t records = 0;
   for (const LogReport& report : reports) {
@@ -152,13 +242,27 @@ void print_reports(const Output& output, const std::vector<LogReport>& reports, 
   }
   if (!details.empty()) details += "\n";
   const std::string text =
-      reports.empty() ? std::string("The registry has no log.\n")
-                      : fmt::format("{}\n{}{} of {} as the nodes signed them: {}\n",
-                                    table(output, lines), details, counted(records, "record"),
-                                    counted(reports.size(), "log"), log_state_name(worst));
-  output.result(text, json::object{{"state", log_state_name(worst)},
-                                   {"verified", records},
-                                   {"logs", std::move(documents)}});
+      reports.empty() && missing.empty()
+          ? std::string("The registry has no log.\n")
+          : fmt::format("{}\n{}{} of {} as the nodes signed them: {}\n", table(output, lines),
+                        details, counted(records, "record"), counted(reports.size(), "log"),
+                        log_state_name(worst));
+  json::object document{
+      {"state", log_state_name(worst)}, {"verified", records}, {"logs", std::move(documents)}};
+  if (tree) document["tree"] = tree_json(*tree, missing);
+  output.result(text, document);
+}
+
+// Both must hold to be called verified against the tree.
+void print_notes(const Output& output, bool has_authorities, bool has_tree) {
+  if (!has_authorities)
+    output.note(
+        "note: that these nodes made the logs is only the registry's word; --node-ca FILE checks "
+        "their certificates");
+  if (!has_tree)
+    output.note(
+        "note: this registry keeps no tree of what it has taken: that nothing was left out since "
+        "is its word");
 }
 
 Result<int> run_verify(const Context& context, const VerifyOptions& options) {
@@ -166,18 +270,32 @@ Result<int> run_verify(const Context& context, const VerifyOptions& options) {
   if (!options.node_ca.empty()) {
     NOTP_ASSIGN(authorities, NodeAuthorities::read(options.node_ca));
   }
+  const NodeAuthorities* const by = authorities ? &*authorities : nullptr;
+  // The tree first: what it says was taken must be there afterwards.
+  NOTP_ASSIGN(const auto tree, read_tree(context, options, by));
   NOTP_ASSIGN(const AuditSession session, open_audit_session(context));
   NOTP_ASSIGN(std::vector<wire::LogRow> rows, wanted_logs(session, options));
+  std::vector<record::LogId> missing;
+  if (tree && !tree->report().problem && options.node.empty() && options.log.empty())
+    missing = missing_logs(*tree, rows);
   uint64_t total = 0, done = 0;
   for (const wire::LogRow& row : rows) total += row.size;
   Progress progress(context.output, "Verifying, records", ProgressUnit::kCount);
   std::vector<LogReport> reports;
-  LogState worst = LogState::kWhole;
+  const bool tree_differs = tree && (tree->report().problem || !missing.empty());
+  LogState worst = tree_differs ? LogState::kDiffers : LogState::kWhole;
+  static const LogInTree kNotInTree;
   for (wire::LogRow& row : rows) {
     const uint64_t size = row.size;
     const record::LogId log = row.log;
-    LogVerifier verifier(std::move(row), session.query.trust_domain,
-                         authorities ? &*authorities : nullptr);
+    const LogInTree* in_tree = nullptr;
+    if (tree && !tree->report().problem) {
+      const auto at = tree->logs().find(log);
+      in_tree = at == tree->logs().end() ? &kNotInTree : &at->second;
+    }
+    LogVerifier verifier(
+        std::move(row), session.query.trust_domain,
+        {.authorities = by, .in_tree = in_tree, .may_see_all = options.all_ledgers});
     NOTP_ASSIGN(LogReport report,
                 verify_log(*session.port, log, std::move(verifier), progress, done, total));
     worst = std::max(worst, report.state());
@@ -185,11 +303,11 @@ Result<int> run_verify(const Context& context, const VerifyOptions& options) {
     done += size;
   }
   progress.clear();
-  print_reports(context.output, reports, worst);
-  if (!authorities && !reports.empty())
-    context.output.note(
-        "note: that these nodes made the logs is only the registry's word; --node-ca FILE checks "
-        "their certificates");
+  print_reports(context.output, reports,
+                tree ? std::optional(tree->report()) : std::optional<TreeReport>(), missing, worst);
+  if (!reports.empty()) print_notes(context.output, by != nullptr, tree.has_value());
+  if (!options.checkpoint.empty() && tree && !tree->report().problem)
+    NOTP_TRY(write_file(options.checkpoint, tree->note()));
   return exit_of(worst);
 }
 
@@ -212,12 +330,22 @@ void add_log_verify(Commands& commands, CLI::App& decisions) {
             .add_option("--node-ca", options.node_ca,
                         "Authorities that must have issued the nodes' certificates, PEM")
             ->type_name("FILE");
+        command
+            .add_option("--checkpoint", options.checkpoint,
+                        "A checkpoint of the registry's tree from before, which the tree must have "
+                        "gone through; the newest one is written there")
+            ->type_name("FILE");
+        command.add_flag("--all-ledgers", options.all_ledgers,
+                         "You may audit every ledger: a record that is closed and that no "
+                         "statement in the tree explains is missing");
         command.footer(
             "Reads every segment, hashes every record and compares with the checkpoints that the\n"
-            "node signed and with the registry's own root: a record that was changed, removed,\n"
-            "added or moved is found. Exit codes: 0 all is there, as it was signed; 1 something\n"
-            "differs or is damaged, or the registry keeps evidence of a fork: log, position and\n"
-            "reason are named; 3 nothing differs, but there are gaps, which the records or the\n"
+            "node signed, with the registry's own root and with the tree of what it has taken: a\n"
+            "record that was changed, removed, added or moved is found, and a record that was\n"
+            "deleted by rule or erased is named with the statement that says so. Exit codes: 0\n"
+            "all is there, as it was signed; 1 something differs, is damaged or missing, or the\n"
+            "registry keeps evidence of a fork: log, position and reason are named; 3 nothing\n"
+            "differs, but there are gaps, which the records or the\n"
             "registry tell of.");
       },
       run_verify);

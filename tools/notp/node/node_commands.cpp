@@ -17,6 +17,8 @@
 namespace notp::cli {
 namespace {
 
+constexpr size_t kMessageLineBytesMax = 500;
+
 struct NodesOptions {
   std::string ledger;
   bool lagging = false;
@@ -166,6 +168,17 @@ struct NameOptions {
   std::string name;
 };
 
+// A message may have several lines: below the first one they are set in.
+std::string indented_lines(std::string_view message) {
+  std::string out;
+  for (size_t at = 0; at < message.size();) {
+    const std::string_view line = message.substr(at, message.find('\n', at) - at);
+    out += (out.empty() ? "" : "\n      ") + printable(line, kMessageLineBytesMax);
+    at += line.size() + 1;
+  }
+  return out;
+}
+
 std::string node_ledger_text(const Context& context, const wire::NodeLedger& row) {
   const TimeMs now_ms = context.now.wall_ms;
   std::vector<std::pair<std::string, std::string>> rows{
@@ -182,7 +195,7 @@ std::string node_ledger_text(const Context& context, const wire::NodeLedger& row
   if (row.code != 0)
     rows.emplace_back("error",
                       fmt::format("{}: {}", error_traits(error_code_from_wire(row.code)).name,
-                                  printable(row.message)));
+                                  indented_lines(row.message)));
   return fmt::format("{}\n{}", row.ledger.text(), facts(rows));
 }
 
@@ -334,6 +347,7 @@ void add_node(Commands& commands) {
       run_show);
   add_node_at(commands, *node);
   add_node_denials(commands, *node);
+  add_node_release(commands, *node);
 }
 
 }  // namespace notp::cli

@@ -12,5 +12,6 @@ namespace notp::cli {
 Result<session::Identity> named_identity(const std::string& name, const std::string& trust_domain);
 
 void add_node_denials(Commands& commands, CLI::App& node);
+void add_node_release(Commands& commands, CLI::App& node);
 
 }  // namespace notp::cli

@@ -9,6 +9,7 @@
 #include "tools/notp/command.hpp"
 #include "tools/notp/confirm.hpp"
 #include "tools/notp/query/query_session.hpp"
+#include "tools/notp/registry/registry_commands.hpp"
 
 namespace notp::cli {
 namespace {
@@ -216,11 +217,12 @@ void declare_recover(CLI::App& command, RecoverOptions& options) {
 
 void add_registry(Commands& commands) {
   CLI::App* registry =
-      commands.root().add_subcommand("registry", "Recover a registry that was restored");
+      commands.root().add_subcommand("registry", "The registry itself: its tree, its recovery");
   registry->require_subcommand(1);
   commands.add<RecoverOptions>(*registry, "recover",
                                "Fetch from the nodes the releases that the registry has lost",
                                declare_recover, run_recover);
+  add_registry_tree(commands, *registry);
 }
 
 }  // namespace notp::cli
