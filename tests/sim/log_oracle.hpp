@@ -26,6 +26,7 @@ class LogOracle {
   // The node goes on with an older copy of the log, which ends at `end`: records from there on
   // are lost, and the registry may have others at their positions.
   void log_restored(const record::LogId& log, record::Position end);
+  bool is_restored(const record::LogId& log) const { return logs_.at(log).is_restored; }
   // The registry has said falsely, or does not know any more, what it has of the log.
   void registry_misled(const record::LogId& log) { logs_.at(log).may_be_refused = true; }
   // The registry's store was put back.

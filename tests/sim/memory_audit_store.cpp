@@ -83,7 +83,7 @@ Result<StoredSegment> MemoryAuditStore::find(const record::LogId& log,
 Result<void> MemoryAuditStore::list(const Range&, const Visit&) const { return {}; }
 Result<StoredSegment> MemoryAuditStore::read(uint64_t) const { return no_such(); }
 std::vector<record::LogId> MemoryAuditStore::logs_by_prefix(ByteView) const { return {}; }
-Result<void> MemoryAuditStore::remove(uint64_t) { return no_such(); }
+Result<void> MemoryAuditStore::redact(const std::vector<audit::Removal>&) { return no_such(); }
 
 void MemoryAuditStore::take_back(Image& image) const {
   for (const StoredLog& before : std::views::reverse(unsynced_)) {

@@ -35,7 +35,7 @@ class MemoryAuditStore final : public audit::AuditStore {
   Result<audit::StoredSegment> find(const record::LogId& log,
                                     record::Position position) const override;
   std::vector<record::LogId> logs_by_prefix(ByteView prefix) const override;
-  Result<void> remove(uint64_t key) override;
+  Result<void> redact(const std::vector<audit::Removal>& removals) override;
   std::vector<audit::StoreDamage> damages() const override { return {}; }
 
   void sync() { unsynced_.clear(); }

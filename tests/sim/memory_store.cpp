@@ -58,13 +58,16 @@ Result<void> MemoryStore::install(const store::InstallRecord& record) {
                               .confirmed = false,
                               .quarantined = false,
                               .error = {},
-                              .stored_ms = record.now_ms};
+                              .stored_ms = record.now_ms,
+                              .has_gate = record.has_gate};
   // As in SqliteStore: a release that is installed again does not become fresher.
   if (const store::StoredRelease* old = find(record.ref.ledger, record.ref.version);
       old && old->ref.release_hash == record.ref.release_hash) {
     stored.confirmed = old->confirmed;
     stored.quarantined = old->quarantined;
     stored.error = old->error;
+    stored.held = old->held;
+    stored.released = old->released;
     stored.stored_ms = old->stored_ms;
   }
   std::erase_if(ledger.releases,
@@ -87,7 +90,19 @@ Result<void> MemoryStore::quarantine(const model::LedgerId& ledger, uint64_t ver
   ++writes_;
   if (store::StoredRelease* release = find(ledger, version)) {
     release->quarantined = true;
+    release->held = error.code == ErrorCode::kGateHeld;
     release->error = error.message;
+  }
+  return {};
+}
+
+Result<void> MemoryStore::release(const model::LedgerId& ledger, uint64_t version) {
+  ++writes_;
+  if (store::StoredRelease* release = find(ledger, version)) {
+    release->released = true;
+    if (!std::exchange(release->held, false)) return {};
+    release->quarantined = false;
+    release->error.clear();
   }
   return {};
 }

@@ -22,6 +22,7 @@ class MemoryStore final : public store::Store {
   Result<void> install(const store::InstallRecord& record) override;
   Result<void> quarantine(const model::LedgerId& ledger, uint64_t version,
                           const Error& error) override;
+  Result<void> release(const model::LedgerId& ledger, uint64_t version) override;
   Result<void> confirm(const model::LedgerId& ledger, uint64_t version) override;
   Result<void> pin_root(const store::StoredRoot& root, bool freshness_key_changed) override;
   Result<void> keep_freshness(const store::FreshnessKeep& keep) override;

@@ -26,13 +26,16 @@ struct Certificate {
   Bytes der;
 };
 
+// The registry's, beside those of nodes.
+constexpr size_t kRegistryNumber = 1'000'000;
+
 // Signed by itself: what an announcement says is checked against its certificate alone.
 Certificate make_certificate(size_t node) {
   PrivateKey key = key_of("certificate", node, 0);
   const auto signing = x509::read_key(key.to_pem());
   x509::Draft draft;
   draft.common_name = fmt::format("node {}", node);
-  draft.uris = {node_id(node)};
+  draft.uris = {node == kRegistryNumber ? registry_id() : node_id(node)};
   draft.not_after_ms = kCertificateEndMs;
   NOTP_ASSERT(signing, "OpenSSL reads its own key");
   const auto certificate = x509::sign_own(draft, signing->get());
@@ -65,8 +68,9 @@ LogKey log_key(size_t node, size_t number) {
   return out;
 }
 
-Bytes announce(size_t node, const record::Announcement& announcement) {
-  const Certificate& certificate = certificate_of(node);
+namespace {
+
+Bytes announce_by(const Certificate& certificate, const record::Announcement& announcement) {
   const auto made = record::sign_announcement(
       announcement, {{certificate.der}, [&](ByteView message) -> Result<Bytes> {
                        return sign_statement(certificate.key, certificate.public_key,
@@ -74,6 +78,20 @@ Bytes announce(size_t node, const record::Announcement& announcement) {
                      }});
   NOTP_ASSERT(made, "the simulation makes valid announcements");
   return *made;
+}
+
+}  // namespace
+
+Bytes announce(size_t node, const record::Announcement& announcement) {
+  return announce_by(certificate_of(node), announcement);
+}
+
+std::string registry_id() { return fmt::format("spiffe://{}/registry/main", kTrustDomain); }
+
+PrivateKey tree_key(size_t number) { return key_of("tree", 0, number); }
+
+Bytes announce_tree(const record::Announcement& announcement) {
+  return announce_by(certificate_of(kRegistryNumber), announcement);
 }
 
 }  // namespace notp::sim

@@ -1,5 +1,5 @@
-// Certificates and log keys of simulated nodes. They are the same in every world, and made once by
-// each thread: a world has no time for libcrypto.
+// Certificates and log keys of simulated nodes, and of their registry. They are the same in every
+// world, and made once by each thread: a world has no time for libcrypto.
 #pragma once
 
 #include <memory>
@@ -22,5 +22,10 @@ std::string node_id(size_t node);
 LogKey log_key(size_t node, size_t number);
 // The announcement of a log by the node's certificate.
 Bytes announce(size_t node, const record::Announcement& announcement);
+
+// The same of the registry and its tree: a tree has one key.
+std::string registry_id();
+PrivateKey tree_key(size_t number);
+Bytes announce_tree(const record::Announcement& announcement);
 
 }  // namespace notp::sim

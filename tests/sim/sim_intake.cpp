@@ -33,11 +33,24 @@ SimIntake::Process::Process(MemoryAuditStore& store) : ingest(store, counters), 
   NOTP_ASSERT(ingest.load(), "the memory store reads");
 }
 
-SimIntake::SimIntake(WorldPort& world, LogOracle& oracle) : world_(world), oracle_(oracle) {
+SimIntake::SimIntake(WorldPort& world, LogOracle& oracle)
+    : world_(world), oracle_(oracle), tree_(world) {
   process_.emplace(store_);
 }
 
-void SimIntake::offered(const LogPeer& peer, const wire::LogOffer& offer) { add({peer, offer}); }
+void SimIntake::offered(const LogPeer& peer, const wire::LogOffer& offer) {
+  offers_[peer.link] = offer;
+  add({peer, offer});
+}
+
+void SimIntake::witnessed(const LogPeer& peer, const wire::LogWitness& witness) {
+  const auto log = store_.image().logs.find(witness.log);
+  std::optional<PublicKey> key;
+  if (log != store_.image().logs.end() && !log->second.state.announcement.empty())
+    key = log->second.state.log_key;
+  tree_.witnessed(peer.node, peer.link, witness, key, oracle_.is_restored(witness.log));
+}
+
 void SimIntake::announced(const LogPeer& peer, const record::LogId& log, Bytes announcement) {
   add({peer, Announced{log, std::move(announcement)}});
 }
@@ -127,6 +140,7 @@ void SimIntake::committed(const std::vector<audit::StoredSegment>& round) {
     const record::SegmentHead& head = each.segment.head;
     ++commits_;
     oracle_.stored(each, std::exchange(sizes[head.log], head.end()));
+    tree_.stored(each);
     process_->catch_up.progress(head.log, head.end(), world_.time_ms());
   }
   process_->is_committing = false;
@@ -148,6 +162,11 @@ void SimIntake::answer(const LogPeer& peer, wire::LogGrant grant) {
   world_.note("log granted", peer.node,
               fmt::format("{} {}", grant.next, grant.code == 0 ? "" : grant.message));
   world_.send_grant(peer.node, peer.link, grant);
+  const auto offer = offers_.find(peer.link);
+  if (offer != offers_.end() && grant.code == 0) {
+    tree_.granted(peer.node, peer.link, offer->second);
+    offers_.erase(offer);
+  }
   const auto session = sessions_.find(peer.link);
   if (session == sessions_.end()) return;
   session->second.is_busy = false;
@@ -202,18 +221,24 @@ void SimIntake::crash() {
                                       next - process_->ingest.next_of(log), next, log.hex()));
 }
 
-bool SimIntake::restore() {
+bool SimIntake::restore(bool is_honest) {
   if (!backup_) return false;
-  store_.restore(*backup_);
+  store_.restore(backup_->store);
   oracle_.registry_restored(store_);
   acknowledged_.clear();
   start();
+  if (is_honest)
+    tree_.begin_another(store_);
+  else
+    tree_.go_back(backup_->tree, store_);
   return true;
 }
 
 void SimIntake::start() {
   ++life_;
   sessions_.clear();
+  offers_.clear();
+  tree_.start(store_);
   crash_within_commit_ = {};
   process_.emplace(store_);
 }

@@ -14,6 +14,7 @@
 #include "notp-server/audit/ingest.hpp"
 #include "tests/sim/log_oracle.hpp"
 #include "tests/sim/memory_audit_store.hpp"
+#include "tests/sim/sim_tree.hpp"
 
 namespace notp::sim {
 
@@ -47,18 +48,27 @@ class SimIntake {
   void offered(const LogPeer& peer, const wire::LogOffer& offer);
   void announced(const LogPeer& peer, const record::LogId& log, Bytes announcement);
   void arrived(const LogPeer& peer, record::Segment segment);
-  void session_ended(uint64_t link) { sessions_.erase(link); }
+  void witnessed(const LogPeer& peer, const wire::LogWitness& witness);
+  void session_ended(uint64_t link) {
+    sessions_.erase(link);
+    offers_.erase(link);
+  }
 
   // --- faults
   // The registry's process ends and starts again. The caller cuts its sessions.
   void crash();
   // Calls `crash` within the next commit.
   void crash_within_commit(Action crash) { crash_within_commit_ = std::move(crash); }
-  void take_backup() { backup_ = store_.durable(); }
-  // False: there is no backup.
-  bool restore();
+  void take_backup() { backup_ = {store_.durable(), tree_.backup()}; }
+  // An honest operator begins another tree then. False: there is no backup.
+  bool restore(bool is_honest = true);
+  // As SimTree::attack().
+  bool attack(TreeAttack attack, size_t victim) { return tree_.attack(attack, victim, store_); }
+  MemoryAuditStore& store_to_falsify() { return store_; }
 
   const MemoryAuditStore& store() const { return store_; }
+  SimTree& tree() { return tree_; }
+  const SimTree& tree() const { return tree_; }
   uint64_t commits() const { return commits_; }
 
  private:
@@ -108,12 +118,18 @@ class SimIntake {
   WorldPort& world_;
   LogOracle& oracle_;
   MemoryAuditStore store_;
+  SimTree tree_;
   std::optional<Process> process_;
   uint64_t life_ = 0;  // counts processes
   std::map<uint64_t, Session> sessions_;
+  std::map<uint64_t, wire::LogOffer> offers_;  // by link: not granted yet
   // What was acknowledged: it is never taken back, but by a backup.
   std::map<record::LogId, record::Position> acknowledged_;
-  std::optional<MemoryAuditStore::Image> backup_;
+  struct Backup {
+    MemoryAuditStore::Image store;
+    MemoryTreeStore::Image tree;
+  };
+  std::optional<Backup> backup_;
   Action crash_within_commit_;
   uint64_t commits_ = 0;
 };

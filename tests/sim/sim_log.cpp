@@ -43,6 +43,9 @@ SimLog::SimLog(const SimLogTerms& terms, LogKey key, TimeMs created_ms,
 void SimLog::open(const std::string& boot_id, TimeMs now_ms, int64_t wall_ns) {
   LogDisk::Table& table = disk_.table;
   LogDisk::Ring& ring = disk_.ring;
+  auto book = spool::ReceiptBook::open(table.registry_tree);
+  NOTP_ASSERT(book, "the disk has what a book keeps");
+  book_ = *std::move(book);
   free_ring(table.tree.size());
   end_ = table.tree.size() + ring.records.size();
   spool::RingContent content;
@@ -234,13 +237,49 @@ void SimLog::remove_acknowledged(TimeMs now_ms) {
   if (!std::exchange(is_more_acknowledged_, false) && now_ms < next_removal_ms_) return;
   next_removal_ms_ = now_ms + kRemovalMs;
   LogDisk::Table& table = disk_.table;
+  const record::Position free_below = book_.free_below(table.key.log, table.acknowledged);
   while (table.segments.size() > 1) {
     const auto oldest = table.segments.begin();
-    if (oldest->second->segment.head.end() > table.acknowledged ||
-        oldest->second->sealed_ms + terms_.kept_ms > now_ms)
-      return;
+    const record::SegmentHead& head = oldest->second->segment.head;
+    if (head.end() > free_below || oldest->second->sealed_ms + terms_.kept_ms > now_ms) return;
+    table.roots[head.end()] = record::parse_checkpoint(head.checkpoint)->root;
     table.segments.erase(oldest);
   }
+}
+
+// --- the registry's tree
+
+Result<std::optional<spool::OwnCheckpoint>> SimLog::checkpoint_at(record::Position size) {
+  for (const auto& [first, sealed] : disk_.table.segments)
+    if (sealed->segment.head.end() == size)
+      return spool::OwnCheckpoint{record::parse_checkpoint(sealed->segment.head.checkpoint)->root,
+                                  !sealed->segment.body.empty()};
+  const auto kept = disk_.table.roots.find(size);
+  if (kept == disk_.table.roots.end()) return std::nullopt;
+  return spool::OwnCheckpoint{kept->second, false};
+}
+
+Result<void> SimLog::keep(const spool::TreeState& state) {
+  if (!keeps_receipts_) return fail(ErrorCode::kIo, "the disk takes nothing");
+  disk_.table.registry_tree = state;
+  return {};
+}
+
+Result<Bytes> SimLog::cosign(std::string_view note, int64_t time_s) {
+  return record::cosign(note, time_s, *disk_.table.key.key);
+}
+
+void SimLog::accept_tree() {
+  spool::TreeState& tree = disk_.table.registry_tree;
+  if (!tree.refusal) return;
+  auto accepted = spool::accept_tree(tree, tree.refusal->tree);
+  NOTP_ASSERT(accepted, "what was refused can be accepted");
+  tree = *std::move(accepted);
+}
+
+uint64_t SimLog::kept_tree_size() const {
+  const auto checkpoint = record::parse_checkpoint(disk_.table.registry_tree.checkpoint);
+  return checkpoint ? checkpoint->size : 0;
 }
 
 }  // namespace notp::sim

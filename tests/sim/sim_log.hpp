@@ -47,6 +47,8 @@ struct LogDisk {
     record::Frontier tree;
     record::Position acknowledged = 0;
     std::map<record::Position, std::shared_ptr<const Sealed>> segments;
+    spool::TreeState registry_tree;
+    std::map<record::Position, Hash> roots;  // of checkpoints without a segment
   };
   struct RingRecord {
     record::Position position = 0;
@@ -62,7 +64,7 @@ struct LogDisk {
   Ring ring;
 };
 
-class SimLog final : public spool::SegmentSource {
+class SimLog final : public spool::SegmentSource, private spool::ReceiptStore {
  public:
   // Begins a log that follows another one, if any, and why.
   SimLog(const SimLogTerms& terms, LogKey key, TimeMs created_ms,
@@ -106,6 +108,22 @@ class SimLog final : public spool::SegmentSource {
   // last time or a minute has passed; never the newest segment.
   void remove_acknowledged(TimeMs now_ms);
 
+  // --- the registry's tree
+  spool::TreeState tree() const override { return book_.state(); }
+  std::pair<std::optional<record::LogId>, uint64_t> offered_tree() const override {
+    return {book_.offered_tree(), book_.tree_size()};
+  }
+  Result<wire::LogWitness> witness(const wire::LogReceipt& receipt, const spool::ReceiptPeer& peer,
+                                   TimeMs wall_ms) override {
+    return spool::witness(book_, *this, receipt, peer, wall_ms);
+  }
+  // Whether the disk takes what a receipt proves.
+  void set_keeps_receipts(bool keeps) { keeps_receipts_ = keeps; }
+  // As a person does while the process is down.
+  void accept_tree();
+  // Of the checkpoint of the tree that the disk has; 0: none.
+  uint64_t kept_tree_size() const;
+
   const LogDisk::Table& table() const { return disk_.table; }
   // Records that are in no segment.
   size_t unsealed() const { return disk_.ring.records.size(); }
@@ -113,6 +131,10 @@ class SimLog final : public spool::SegmentSource {
  private:
   record::Position write(const record::Content& content, record::Position active, TimeMs now_ms,
                          int64_t wall_ns);
+  Result<std::optional<spool::OwnCheckpoint>> checkpoint_at(record::Position size) override;
+  Result<void> keep(const spool::TreeState& state) override;
+  void keep_evidence(const spool::TreeState&, const spool::TreeRefusal&) override {}
+  Result<Bytes> cosign(std::string_view note, int64_t time_s) override;
   void commit();
   void drop_bodies();
   void free_ring(record::Position end);
@@ -127,6 +149,8 @@ class SimLog final : public spool::SegmentSource {
   TimeMs oldest_ms_ = kNever;  // of the oldest unsealed record
   spool::ActiveSetPtr active_;
   record::Position active_at_ = 0;
+  spool::ReceiptBook book_;  // of the process
+  bool keeps_receipts_ = true;
   bool is_connected_ = false, is_more_acknowledged_ = false;
   TimeMs next_removal_ms_ = 0;
   std::function<void()> on_sealed_;

@@ -41,6 +41,24 @@ model::ModelContent SimRegistry::change(const model::ModelContent& content) {
   return {std::make_shared<const model::Tree>(std::move(*tree)), std::move(blobs)};
 }
 
+// A third changes nothing, a third one kind of question in 64, the rest many.
+void SimRegistry::choose_gate(PublishedRelease& release, const PublishedRelease* previous) {
+  release.outcomes = previous ? previous->outcomes : random_.next_u64();
+  const uint64_t changes = random_.below(3);
+  if (changes == 1) release.outcomes ^= uint64_t{1} << random_.below(64);
+  if (changes == 2) release.outcomes ^= random_.next_u64();
+  if (random_.below(2) == 0) release.gate = {.allow_ppm = random_.below(2) == 0 ? 0U : 100'000U};
+  model::Files files = release.content.tree->files();
+  files.erase(std::string(model::kManifestPath));
+  if (release.gate)
+    put(files, release.content.blobs, std::string(model::kManifestPath),
+        fmt::format(R"({{"gate":{{"replay":{{"allow":"{}"}}}}}})",
+                    model::share_text(release.gate->allow_ppm)));
+  auto tree = model::Tree::make(std::move(files));
+  NOTP_ASSERT(tree, "the simulation makes valid trees");
+  release.content.tree = std::make_shared<const model::Tree>(*std::move(tree));
+}
+
 void SimRegistry::sign(PublishedRelease& release, size_t publisher) {
   release.release.content_root = release.content.tree->content_root();
   release.release.total_bytes = release.content.tree->total_bytes();
@@ -60,10 +78,15 @@ const PublishedRelease& SimRegistry::publish(const model::LedgerId& ledger, Time
   const PublishedRelease* previous = head(ledger);
   PublishedRelease next;
   // One in eight repeats old content: a rollback, which is a new release.
-  if (previous && random_.below(8) == 0)
-    next.content = releases[random_.below(releases.size())].content;
-  else
+  if (previous && random_.below(8) == 0) {
+    const PublishedRelease& old = releases[random_.below(releases.size())];
+    next.content = old.content;
+    next.outcomes = old.outcomes;
+    next.gate = old.gate;
+  } else {
     next.content = change(previous ? previous->content : model::ModelContent{});
+    choose_gate(next, previous);
+  }
   next.pdp_refuses = random_.below(8) == 0 && pdp_may_refuse;
   const uint64_t fresh_s =
       terms_.fresh_min_s + random_.below(terms_.fresh_max_s - terms_.fresh_min_s + 1);

@@ -11,6 +11,7 @@
 
 #include "common/random.hpp"
 #include "protocol/delta/artifact.hpp"
+#include "protocol/model/manifest.hpp"
 #include "protocol/session/server/artifact_base.hpp"
 #include "tests/sim/sim_trust.hpp"
 
@@ -24,6 +25,8 @@ struct PublishedRelease {
   delta::LeafIndexPtr leaves;  // of the content
   size_t publisher = 0;        // whose key signed it, numbered as in SimTrust
   bool pdp_refuses = false;
+  uint64_t outcomes = 0;                 // for each kind of question a bit: whether it allows
+  std::optional<model::GateTerms> gate;  // of its manifest
 };
 
 // The publishers' choices, in seconds: a span from the lowest to the highest.
@@ -103,6 +106,8 @@ class SimRegistry {
  private:
   const PublishedRelease& publish_anew(PublishedRelease next);
   model::ModelContent change(const model::ModelContent& content);
+  // Chooses what the release decides, and whether it has a gate.
+  void choose_gate(PublishedRelease& release, const PublishedRelease* previous);
   void sign(PublishedRelease& release, size_t publisher);
   void shadow_head(const model::LedgerId& ledger, Shadow& shadow, size_t publisher);
 

@@ -43,6 +43,10 @@ TEST_CASE("a world has faults, attacks, age and refusals: it would notice") {
   CHECK(total.inventories > 5);
   CHECK(total.repairs > 20);
   CHECK(total.parts > 20);
+  CHECK(total.gates_held > 20);
+  CHECK(total.gates_passed > 20);
+  CHECK(total.gates_few > 20);
+  CHECK(total.gates_released > 10);
   CHECK(total.sessions.size() == 12);
   CHECK(total.decisions > 500);
   CHECK(total.decisions_lost > 10);
@@ -50,6 +54,8 @@ TEST_CASE("a world has faults, attacks, age and refusals: it would notice") {
   CHECK(total.records > total.decisions);
   CHECK(total.segments > 200);
   CHECK(total.log_gaps > 10);
+  CHECK(total.receipts > 200);
+  CHECK(total.cosignatures > 150);
   CHECK(total.log_sessions.size() == 8);
   for (const char* code : {"clock", "denied", "equivocation", "expired", "log_fork", "log_gap",
                            "replay", "rollback", "signature"})
@@ -70,5 +76,8 @@ TEST_CASE("without faults every decision arrives, and no log has a gap or an end
   CHECK(verdict.decisions_lost == 0);
   CHECK(verdict.records > verdict.decisions);
   CHECK(verdict.log_gaps == 0);
+  CHECK(verdict.receipts > 10);
+  CHECK(verdict.cosignatures > 10);
+  CHECK(verdict.trees_refused == 0);
   CHECK(verdict.alarms.empty());
 }

@@ -38,6 +38,12 @@ World::World(const WorldOptions& options)
     agents_.push_back(std::make_unique<Agent>());
     agents_.back()->index = i;
   }
+  gate_.on_release = [this](size_t node, const wire::ReleaseHeld& release) {
+    Agent& agent = *agents_[node];
+    if (!agent.core || !agent.link) return;
+    (void)agent.link->server->release_held(release);
+    at_agent(agent, 0, [] {});  // what the session sends
+  };
 }
 
 void World::at(TimeMs delay_ms, Action action) {
@@ -253,6 +259,9 @@ void World::tell_days_of_faults() {
       at(between(1'000, kSafetyMs), [this] { random_fault(); });
     if (chance(2)) at(between(0, kSafetyMs / 2), [this] { steal(); });
   }
+  for (auto& agent : agents_)
+    for (int times = 0; times < 8; ++times)
+      at(between(3'000, kSafetyMs), [this, &agent = *agent] { record_decisions(agent); });
   logs_.begin(kSafetyMs + 80'000);
   if (options_.faults) logs_.begin_faults(kSafetyMs);
   // Follow-ups of a withdrawal or a new publisher's key come before.
@@ -309,12 +318,19 @@ Verdict World::run() {
     tell_outage();
   else if (options_.restores)
     tell_recovery();
+  else if (options_.tree_attack != TreeAttack::kNone)
+    tell_tree_attack();
   else
     tell_days_of_faults();
-  if (verdict_.violations.empty()) check_converged();
+  if (verdict_.violations.empty() && options_.tree_attack == TreeAttack::kNone) check_converged();
   if (verdict_.violations.empty() && options_.restores) check_recovered();
-  if (verdict_.violations.empty()) logs_.check_arrived();
+  // A store that was put back lacks what nobody sends again.
+  if (verdict_.violations.empty() && options_.tree_attack != TreeAttack::kRollBack)
+    logs_.check_arrived();
+  if (verdict_.violations.empty() && options_.tree_attack != TreeAttack::kNone)
+    logs_.check_attack(options_.verify, verdict_);
   logs_.count(verdict_);
+  gate_.count(verdict_);
   verdict_.trace_hash = trace_.finish();
   return std::move(verdict_);
 }
@@ -342,7 +358,14 @@ Verdict& Verdict::operator+=(const Verdict& other) {
                                     &Verdict::logs,
                                     &Verdict::lost,
                                     &Verdict::recovered,
-                                    &Verdict::returns_refused})
+                                    &Verdict::returns_refused,
+                                    &Verdict::gates_passed,
+                                    &Verdict::gates_held,
+                                    &Verdict::gates_few,
+                                    &Verdict::gates_released,
+                                    &Verdict::receipts,
+                                    &Verdict::cosignatures,
+                                    &Verdict::trees_refused})
     this->*count += other.*count;
   for (const auto& [name, count] : other.sessions) sessions[name] += count;
   for (const auto& [name, count] : other.log_sessions) log_sessions[name] += count;

@@ -15,6 +15,7 @@
 
 #include "common/clock.hpp"
 #include "common/crypto/digest.hpp"
+#include "tests/sim/tree_attack.hpp"
 
 namespace notp::sim {
 
@@ -34,6 +35,9 @@ struct WorldOptions {
   bool restores = false;
   // In that story the registry publishes although it may have lost releases: a control.
   bool publishes_while_lost = false;
+  // Not kNone: the story of a registry that lies about decision records. Only honest sessions else.
+  TreeAttack tree_attack = TreeAttack::kNone;
+  AuditVerify verify;                             // of that story: what an auditor finds at its end
   std::function<void(const std::string&)> trace;  // empty: only the hash
 };
 
@@ -47,16 +51,22 @@ struct Verdict {
   uint64_t roots_made = 0, roots_walked = 0;
   uint64_t statements_signed = 0, statements_accepted = 0;
   uint64_t withdrawals = 0;
-  uint64_t stale = 0, expired = 0;                    // times that a node reported it of a release
-  uint64_t inventories = 0;                           // requested by registries
-  uint64_t repairs = 0;                               // checks of what is left of a store
-  uint64_t parts = 0;                                 // artifacts against a part of a release
-  uint64_t decisions = 0, decisions_lost = 0;         // answered; not at the registry at the end
-  uint64_t records = 0, segments = 0;                 // at the registry, and commits of segments
-  uint64_t log_gaps = 0;                              // gap records among them
-  uint64_t logs = 0;                                  // begun by nodes
-  uint64_t lost = 0, recovered = 0;                   // releases of a restored registry
-  uint64_t returns_refused = 0;                       // answers of nodes without an artifact
+  uint64_t stale = 0, expired = 0;             // times that a node reported it of a release
+  uint64_t inventories = 0;                    // requested by registries
+  uint64_t repairs = 0;                        // checks of what is left of a store
+  uint64_t parts = 0;                          // artifacts against a part of a release
+  uint64_t decisions = 0, decisions_lost = 0;  // answered; not at the registry at the end
+  uint64_t records = 0, segments = 0;          // at the registry, and commits of segments
+  uint64_t log_gaps = 0;                       // gap records among them
+  uint64_t logs = 0;                           // begun by nodes
+  uint64_t lost = 0, recovered = 0;            // releases of a restored registry
+  uint64_t returns_refused = 0;                // answers of nodes without an artifact
+  uint64_t gates_passed = 0, gates_held = 0;   // judgements of replay gates
+  uint64_t gates_few = 0;                      // without enough decisions to judge by
+  uint64_t gates_released = 0;                 // held releases that a person let go
+  uint64_t receipts = 0, cosignatures = 0, trees_refused = 0;  // of the registry's tree
+  // In the story of a registry that lies: how that was noticed; empty: it could not lie yet.
+  std::string attack_noticed;
   std::map<std::string_view, uint64_t> sessions;      // by what the registry's side did
   std::map<std::string_view, uint64_t> log_sessions;  // by what it did with a log
   std::map<std::string_view, uint64_t> alarms;        // by code

@@ -1,6 +1,8 @@
 // Processes of nodes: start, crash, writes, and the effects of their cores.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/assert.hpp"
 #include "tests/sim/world_run.hpp"
 
@@ -28,6 +30,7 @@ void World::boot(Agent& agent) {
   if (agent.core) return;
   ++agent.life;
   agent.armed_ms.fill(kNever);
+  agent.unreadable.clear();
   agent.store_free_ms = agent.pdp_free_ms = 0;
   note("boot", agent.index);
   const TimeMs wall_ms = now(agent).wall_ms;
@@ -64,6 +67,7 @@ void World::boot(Agent& agent) {
       std::move(*state), *std::move(trust), random(), now(agent));
   logs_.booted(agent.index);
   agent.core->start(look(agent));
+  if (logs_.keeps_log(agent.index)) tell_tree(agent.index);
   settle(agent);
 }
 
@@ -168,6 +172,11 @@ void World::run_effect(Agent& agent, agent::effect::ScanContent& effect) {
       agent,
       [this, &agent, request, scan] {
         *scan = agent::scan_content(*request, agent.store);
+        if (!agent.store.read_all(request->ledger, request->version))
+          for (const store::StoredRelease& each :
+               agent.store.state().ledgers.at(request->ledger).releases)
+            if (each.ref.version == request->version)
+              agent.unreadable.insert(each.ref.release_hash);
         note("stock", agent.index, fmt::format("{} v{}", request->ledger.text(), request->version));
       },
       [this, &agent, request, scan] {
@@ -189,11 +198,74 @@ void World::run_effect(Agent& agent, agent::effect::GiveBack& effect) {
 
 // Composed by the store's worker, then compiled by the PDP, one at a time each.
 void World::run_effect(Agent& agent, agent::effect::Activate& effect) {
+  const uint64_t number = ++agent.activations;
+  gate_.check(gate_site(agent), effect);
   agent.store_free_ms = std::max(now_ms_, agent.store_free_ms) + between(1, 10);
-  agent.pdp_free_ms = std::max(agent.store_free_ms, agent.pdp_free_ms) +
+  const bool is_gated =
+      std::ranges::any_of(effect.releases, [](const auto& each) { return each.second.is_gated; });
+  if (!is_gated) return give_pdp(agent, std::move(effect), agent.store_free_ms);
+  at_agent(
+      agent,
+      agent.store_free_ms - now_ms_ + (chance(4) ? between(100, kGateSlowMs) : between(1, 99)),
+      [this, &agent, number, what = std::move(effect)]() mutable { judge(agent, what, number); });
+}
+
+void World::judge(Agent& agent, agent::effect::Activate& what, uint64_t number) {
+  if (number != agent.activations) return note("gate replaced", agent.index);
+  const auto held = gate_.judge(gate_site(agent), what);
+  if (held) return agent.core->on_pdp(what.desired, held, look(agent));
+  give_pdp(agent, std::move(what), now_ms_);
+}
+
+void World::give_pdp(Agent& agent, agent::effect::Activate what, TimeMs composed_ms) {
+  agent.pdp_free_ms = std::max(composed_ms, agent.pdp_free_ms) +
                       (chance(20) ? between(100, kPdpSlowMs) : between(1, 10));
   at_agent(agent, agent.pdp_free_ms - now_ms_,
-           [this, &agent, what = std::move(effect)] { pdp_decides(agent, what); });
+           [this, &agent, given = std::move(what)] { pdp_decides(agent, given); });
+}
+
+GateSite World::gate_site(Agent& agent) {
+  // A gate may judge or not while a deadline is near.
+  constexpr TimeMs kNearMs = 2'000;
+  return {.node = agent.index,
+          .stored = agent.store.state(),
+          .decides =
+              [this, &agent](const model::LedgerId& ledger) {
+                const auto found = agent.pdp.find(ledger);
+                if (found == agent.pdp.end()) return std::optional<const PublishedRelease*>();
+                return std::optional(found->second.desired.freshness_status.denies()
+                                         ? nullptr
+                                         : registry_.signed_by_publisher(found->second.release));
+              },
+          .is_denied =
+              [this, &agent](const PublishedRelease& release) {
+                if (release.release.on_hard != trust::OnHard::kDeny) return false;
+                // A node may take a release for older than it is (check_age has the other side).
+                for (const agent::LedgerStatus& row : agent.core->status().ledgers)
+                  if (row.ledger == release.release.ledger &&
+                      row.active_version == release.release.version &&
+                      row.freshness_status.denies())
+                    return true;
+                const TimeMs until_ms = attested_ms(agent, release.hash) +
+                                        static_cast<TimeMs>(release.release.hard_s) * 1'000;
+                return agent.clock.with_jumps(now(agent)) > until_ms - kNearMs;
+              },
+          .is_withdrawn =
+              [&agent](const PublishedRelease& release) {
+                return agent.withdrawn[release.release.ledger].contains(release.hash);
+              },
+          .is_readable =
+              [&agent](const PublishedRelease& release) {
+                return !agent.unreadable.contains(release.hash) &&
+                       agent.store.read_all(release.release.ledger, release.release.version);
+              }};
+}
+
+void World::record_decisions(Agent& agent) {
+  for (const auto& [ledger, decided] : agent.pdp)
+    if (const PublishedRelease* release = registry_.signed_by_publisher(decided.release);
+        release && !decided.desired.freshness_status.denies())
+      gate_.decide(agent.index, *release);
 }
 
 void World::pdp_decides(Agent& agent, const agent::effect::Activate& what) {
@@ -204,6 +276,7 @@ void World::pdp_decides(Agent& agent, const agent::effect::Activate& what) {
     if (!activated.is_active && !wanted.freshness_status.denies())
       if (const auto read = agent.store.read_all(ledger, wanted.version); !read) {
         note("unreadable", agent.index, ledger.text());
+        agent.unreadable.insert(wanted.release_hash);
         return agent.core->on_pdp(what.desired, read.error(), look(agent));
       }
     const Hash& hash = activated.stored.ref.release_hash;
@@ -215,6 +288,9 @@ void World::pdp_decides(Agent& agent, const agent::effect::Activate& what) {
     decided[ledger] = {wanted, hash};
   }
   if (!refusal) {
+    for (const auto& [ledger, given] : decided)
+      if (!given.desired.freshness_status.denies())
+        gate_.activated(agent.index, *registry_.signed_by_publisher(given.release));
     agent.pdp = std::move(decided);
     ++verdict_.activations;
   }
@@ -238,7 +314,12 @@ void World::run_effect(Agent& agent, agent::effect::Persist& effect) {
 
 // As AgentHost does.
 void World::run_effect(Agent& agent, agent::effect::LogGranted& effect) {
-  agent.core->on_log_shipped(logs_.granted(agent.index, effect.grant), look(agent));
+  agent.core->alarms().on_log_shipped(logs_.granted(agent.index, effect.grant));
+  tell_tree(agent.index);
+}
+
+void World::run_effect(Agent& agent, agent::effect::ReceiptArrived& effect) {
+  logs_.on_receipt(agent.index, effect.receipt);
 }
 
 void World::run_effect(Agent& agent, agent::effect::Alarm& effect) {
@@ -301,8 +382,28 @@ void World::send_grant(size_t node, uint64_t link, const wire::LogGrant& grant) 
   at_agent(agent, 0, [] {});  // what the session sends
 }
 
+bool World::send_receipt(size_t node, uint64_t link, const wire::LogReceipt& receipt) {
+  Agent& agent = *agents_[node];
+  if (!agent.core || !agent.link || agent.link->id != link) return false;
+  agent.link->server->log_receipt(receipt);
+  at_agent(agent, 0, [] {});  // what the session sends
+  return true;
+}
+
+void World::tell_tree(size_t node) {
+  agents_[node]->core->alarms().on_tree(logs_.tree_witness(node), look(*agents_[node]).boot_ms);
+}
+
+std::string World::tree_refused(size_t node) const {
+  return agents_[node]->core->status().tree_refused;
+}
+
+std::string World::receipts_overdue(size_t node) const {
+  return agents_[node]->core->status().receipts_overdue;
+}
+
 void World::refuse_log(size_t node, const Error& error) {
-  agents_[node]->core->on_log_shipped(std::unexpected(error), look(*agents_[node]));
+  agents_[node]->core->alarms().on_log_shipped(std::unexpected(error));
 }
 
 std::string World::log_refused(size_t node) const {

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "common/limits.hpp"
+#include "tests/sim/sim_trust.hpp"
 
 namespace notp::sim {
 namespace {
@@ -35,14 +37,19 @@ record::Position end_of(const LogDisk& disk) {
 }  // namespace
 
 LogWorld::LogWorld(WorldPort& world, const WorldOptions& options)
-    : world_(world), is_outage_(options.outage_ms > 0), sites_(options.agents) {
+    : world_(world),
+      is_outage_(options.outage_ms > 0),
+      is_attack_(options.tree_attack != TreeAttack::kNone),
+      sites_(options.agents) {
+  intake_.tree().set_kept([this](size_t node) { return kept_checkpoint(node); });
   for (size_t node = 0; node < sites_.size(); ++node) {
-    if (!is_outage_ && world_.random().below(kNodesOfThem) >= kNodesWithLog) continue;
+    if (!is_outage_ && !is_attack_ && world_.random().below(kNodesOfThem) >= kNodesWithLog)
+      continue;
     sites_[node] = std::make_unique<Site>();
     SimLogTerms& terms = sites_[node]->terms;
     terms.node = node;
     terms.kept_ms = world_.between(5 * kSecondMs, 60 * kSecondMs);
-    if (is_outage_ || !world_.chance(3)) continue;
+    if (is_outage_ || is_attack_ || !world_.chance(3)) continue;
     terms.unacknowledged_max = 2 + world_.random().below(3);
     terms.drops_oldest = world_.chance(2);
   }
@@ -53,7 +60,7 @@ LogWorld::LogWorld(WorldPort& world, const WorldOptions& options)
 void LogWorld::begin(TimeMs until_ms) {
   for (size_t node = 0; node < sites_.size(); ++node) {
     if (!keeps_log(node)) continue;
-    const uint64_t times = is_outage_ ? 40 : 2 + world_.random().below(4);
+    const uint64_t times = is_outage_ ? 40 : is_attack_ ? 12 : 2 + world_.random().below(4);
     for (uint64_t i = 0; i < times; ++i)
       world_.at(world_.between(3 * kSecondMs, until_ms), [this, node] { decide(node); });
   }
@@ -137,15 +144,17 @@ void LogWorld::heal() {
     world_.at(when_ms * kSecondMs, [this] { look_after_logs(); });
 }
 
-// As the alarm says: the spool is put aside, so that a new log begins.
+// As the alarms say: the spool is put aside, so that a new log begins; a tree is accepted.
 void LogWorld::look_after_logs() {
   for (size_t node = 0; node < sites_.size(); ++node) {
     if (!keeps_log(node) || !world_.is_running(node)) continue;
+    const bool refuses = !world_.tree_refused(node).empty();
     const std::string why = world_.log_refused(node);
-    if (why.empty()) continue;
-    oracle_.check_refusal(sites_[node]->log->table().key.log, why);
+    if (!refuses && why.empty()) continue;
+    if (!why.empty()) oracle_.check_refusal(sites_[node]->log->table().key.log, why);
     world_.restart_node(node);
-    sites_[node]->fault = DiskFault::kDeleted;
+    sites_[node]->accepts_tree = refuses;
+    if (!why.empty()) sites_[node]->fault = DiskFault::kDeleted;
   }
 }
 
@@ -187,6 +196,10 @@ void LogWorld::booted(size_t node) {
     find_fault(node);
   else
     begin_log(node, {}, {});
+  if (std::exchange(site.accepts_tree, false)) {
+    site.log->accept_tree();
+    site.evidence.reset();
+  }
   site.log->open(fmt::format("boot {}", site.machine_starts), world_.time_ms(), wall_ns(node));
   oracle_.sealed(site.log->sealed());
   site.shipping.shipper = {};
@@ -288,7 +301,9 @@ std::optional<wire::LogOffer> LogWorld::connecting(size_t node, uint64_t link) {
   else if (world_.chance(6))
     shipping.peer.conduct = LogConduct::kNarrow;
   ++sessions_[log_conduct_name(shipping.peer.conduct)];
-  return shipping.shipper.session_begins(sites_[node]->log->sealed());
+  auto offer = shipping.shipper.session_begins(sites_[node]->log->sealed());
+  if (offer) std::tie(offer->tree, offer->tree_size) = sites_[node]->log->offered_tree();
+  return offer;
 }
 
 void LogWorld::connected(size_t node, session::ClientSession& session) {
@@ -372,11 +387,84 @@ void LogWorld::on_event(size_t node, session::server_event::SegmentArrived& even
                                                 .subtrees = std::move(event.segment.subtrees)});
 }
 
+// --- receipts
+
+void LogWorld::on_event(size_t node, const session::server_event::WitnessArrived& event) {
+  const uint64_t kept = sites_[node]->log->kept_tree_size();
+  if (event.witness.code == 0 && kept < event.witness.tree_size)
+    world_.violation(node, fmt::format("it has cosigned a tree of {} entries, and its disk has the "
+                                       "one of {}",
+                                       event.witness.tree_size, kept));
+  intake_.witnessed(sites_[node]->shipping.peer, event.witness);
+}
+
+std::optional<record::Checkpoint> LogWorld::kept_checkpoint(size_t node) const {
+  if (!keeps_log(node) || !sites_[node]->log) return std::nullopt;
+  const spool::TreeState& kept = sites_[node]->log->table().registry_tree;
+  const auto checkpoint = record::parse_checkpoint(kept.checkpoint);
+  if (!checkpoint || kept.accepted) return std::nullopt;
+  return *checkpoint;
+}
+
+void LogWorld::on_receipt(size_t node, const wire::LogReceipt& receipt) {
+  world_.at_node(node, world_.between(1, kDiskMsMax),
+                 [this, node, receipt, number = sites_[node]->shipping.number] {
+                   const Shipping& at = sites_[node]->shipping;
+                   if (at.session && number == at.number) verify_receipt(node, receipt);
+                 });
+}
+
+void LogWorld::verify_receipt(size_t node, const wire::LogReceipt& receipt) {
+  Site& site = *sites_[node];
+  site.log->set_keeps_receipts(!(world_.faulty() || is_attack_) || !world_.chance(6));
+  const auto answer =
+      site.log->witness(receipt, {registry_id(), std::string(kTrustDomain)}, world_.wall_ms(node));
+  world_.note("receipt", node, answer ? answer->message : answer.error().message);
+  if (answer && !site.shipping.session->is_closed()) site.shipping.session->witness(*answer);
+  if (!answer) {
+    world_.at_node(node, kSecondMs, [this, node, receipt, number = site.shipping.number] {
+      const Shipping& at = sites_[node]->shipping;
+      if (at.session && number == at.number) verify_receipt(node, receipt);
+    });
+  }
+  const spool::TreeState tree = site.log->tree();
+  const record::LogId& log = site.log->table().key.log;
+  // One that the disk has not taken is forgotten with the process.
+  if (site.log->table().registry_tree.refusal && !site.evidence)
+    site.evidence = {log, std::max(tree.log == log ? tree.size : 0, site.log->sealed().first)};
+  world_.tell_tree(node);
+}
+
+agent::TreeWitness LogWorld::tree_witness(size_t node) const {
+  const SimLog& log = *sites_[node]->log;
+  const spool::TreeState tree = log.tree();
+  const Shipping& shipping = sites_[node]->shipping;
+  return {.is_granted = shipping.session && shipping.shipper.is_granted(),
+          .is_known = !tree.announcement.empty(),
+          .acknowledged = log.table().acknowledged,
+          .witnessed = tree.log == log.table().key.log ? tree.size : 0,
+          .refused = tree.refusal ? tree.refusal->message : std::string()};
+}
+
 // --- the end
 
+void LogWorld::check_receipts(size_t node) {
+  const agent::TreeWitness now = tree_witness(node);
+  if (!now.refused.empty())
+    world_.violation(node, "it still refuses the registry's tree: " + now.refused);
+  else if (now.witnessed != now.acknowledged)
+    world_.violation(node, fmt::format("{} of its {} acknowledged records have a receipt",
+                                       now.witnessed, now.acknowledged));
+  else if (!world_.receipts_overdue(node).empty())
+    world_.violation(node, world_.receipts_overdue(node));
+}
+
 void LogWorld::check_arrived() {
-  for (size_t node = 0; node < sites_.size(); ++node)
-    if (keeps_log(node)) oracle_.check_arrived(*sites_[node]->log, node, intake_.store());
+  for (size_t node = 0; node < sites_.size(); ++node) {
+    if (!keeps_log(node)) continue;
+    oracle_.check_arrived(*sites_[node]->log, node, intake_.store());
+    if (attack_ == TreeAttack::kNone || attack_ == TreeAttack::kControl) check_receipts(node);
+  }
   oracle_.check(intake_.store().image());
 }
 
@@ -385,6 +473,9 @@ void LogWorld::count(Verdict& verdict) const {
   verdict.decisions_lost = oracle_.lost();
   verdict.records = oracle_.records();
   verdict.segments = intake_.commits();
+  verdict.receipts = intake_.tree().receipts();
+  verdict.cosignatures = intake_.tree().cosignatures();
+  verdict.trees_refused = intake_.tree().refusals();
   verdict.log_gaps = oracle_.gaps();
   verdict.log_sessions = sessions_;
   for (const auto& site : sites_)

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "notp-client/agent/core/receipt_watch.hpp"
 #include "notp-client/spool/shipper.hpp"
 #include "protocol/session/client/client_session.hpp"
 #include "protocol/session/server/server_events.hpp"
@@ -51,6 +52,16 @@ class LogWorld {
   void on_event(size_t node, const session::server_event::LogOffered& event);
   void on_event(size_t node, session::server_event::LogAnnounced& event);
   void on_event(size_t node, session::server_event::SegmentArrived& event);
+  void on_event(size_t node, const session::server_event::WitnessArrived& event);
+  // As LogUploader::on_receipt() and tree_witness().
+  void on_receipt(size_t node, const wire::LogReceipt& receipt);
+  agent::TreeWitness tree_witness(size_t node) const;
+  bool keeps_log(size_t node) const { return sites_[node] != nullptr; }
+
+  // --- the story of a registry that lies (world_tree.cpp)
+  void begin_attack(TreeAttack attack, TimeMs when_ms);
+  // It must have been noticed.
+  void check_attack(const AuditVerify& verify, Verdict& verdict);
 
   // The end of a run: everything must have arrived.
   void check_arrived();
@@ -75,11 +86,13 @@ class LogWorld {
     TimeMs seal_armed_ms = kNever;
     bool is_sync_armed = false, crashes_at_seal = false;
     std::optional<DiskFault> fault;  // found at the next start
+    bool accepts_tree = false;       // likewise
+    // Since the tree was refused: records that must be kept from there on, and of which log.
+    std::optional<std::pair<record::LogId, record::Position>> evidence;
     std::optional<LogDisk> backup;
   };
 
   int64_t wall_ns(size_t node) const;
-  bool keeps_log(size_t node) const { return sites_[node] != nullptr; }
   void open_log(size_t node);
   void begin_log(size_t node, std::optional<record::LogId> previous, std::string reason);
   void find_fault(size_t node);
@@ -94,13 +107,23 @@ class LogWorld {
   void restart_registry();
   void cut_sessions();
   void look_after_logs();
+  void verify_receipt(size_t node, const wire::LogReceipt& receipt);
+  void check_receipts(size_t node);
+  void check_evidence(size_t node);
+  bool lacks_receipts(size_t node) const;
+  void tell_lie();
+  // Of the registry's tree, as the node's disk has it; nullopt: none, or the next one is the first.
+  std::optional<record::Checkpoint> kept_checkpoint(size_t node) const;
 
   WorldPort& world_;
-  const bool is_outage_;
+  const bool is_outage_, is_attack_;
   std::vector<std::unique_ptr<Site>> sites_;  // null: the node keeps no log
   LogOracle oracle_{world_};
   SimIntake intake_{world_, oracle_};
   std::map<std::string_view, uint64_t> sessions_;
+  TreeAttack attack_ = TreeAttack::kNone;
+  size_t victim_ = 0;
+  bool has_lied_ = false;
 };
 
 }  // namespace notp::sim

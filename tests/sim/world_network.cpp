@@ -116,6 +116,9 @@ void World::serve(Agent& agent) {
            fmt::format("{} v{} {} {}", committed->commit.ledger.text(), committed->commit.version,
                        static_cast<int>(committed->commit.state),
                        trust::freshness_state_name(committed->commit.freshness.value())));
+      if (gate_.reported(agent.index, committed->commit))
+        (void)agent.link->server->release_held(
+            {committed->commit.ledger, committed->commit.version});
     } else if (const auto* attested = std::get_if<session::server_event::Attested>(&event)) {
       ++verdict_.statements_signed;
       note("vouched", agent.index, fmt::format("{}", attested->freshness.sequence));
@@ -125,6 +128,8 @@ void World::serve(Agent& agent) {
       logs_.on_event(agent.index, *announced);
     } else if (auto* arrived = std::get_if<session::server_event::SegmentArrived>(&event)) {
       logs_.on_event(agent.index, *arrived);
+    } else if (const auto* witness = std::get_if<session::server_event::WitnessArrived>(&event)) {
+      logs_.on_event(agent.index, *witness);
     } else if (const auto* closed = std::get_if<session::server_event::Closed>(&event)) {
       note("closed", agent.index, closed->error.message);
     }

@@ -39,6 +39,14 @@ class WorldPort {
   virtual void cut_node(size_t node) = 0;
   // Sends a grant in the server's end of the node's session, if that is still this one.
   virtual void send_grant(size_t node, uint64_t link, const wire::LogGrant& grant) = 0;
+  // The same with a receipt. False: it is another session by now.
+  virtual bool send_receipt(size_t node, uint64_t link, const wire::LogReceipt& receipt) = 0;
+  // Tells the node's core what its log knows of the registry's tree.
+  virtual void tell_tree(size_t node) = 0;
+  // Why the node refuses the tree, and which records have no receipt, as it tells its operator;
+  // empty: it does not, none.
+  virtual std::string tree_refused(size_t node) const = 0;
+  virtual std::string receipts_overdue(size_t node) const = 0;
   // Tells the node's core that a segment cannot be loaded.
   virtual void refuse_log(size_t node, const Error& error) = 0;
   // Why the node's log is refused, as it tells its operator; empty: it is not.

@@ -1,6 +1,7 @@
 // One run of a world. Its parts: world.cpp (time and stories), world_agent.cpp (processes, effects
 // of cores), world_network.cpp (sessions), world_recovery.cpp (a registry that has lost releases),
-// world_check.cpp (invariants), world_logs.hpp (decision records).
+// world_check.cpp (invariants), world_logs.hpp (decision records), world_tree.cpp (a registry that
+// lies about them).
 #pragma once
 
 #include <array>
@@ -14,6 +15,7 @@
 #include "notp-client/agent/core/agent_core.hpp"
 #include "tests/sim/clock_oracle.hpp"
 #include "tests/sim/memory_store.hpp"
+#include "tests/sim/sim_gate.hpp"
 #include "tests/sim/sim_recovery.hpp"
 #include "tests/sim/sim_session.hpp"
 #include "tests/sim/world.hpp"
@@ -71,6 +73,7 @@ struct Agent {
   TimeMs skew_ms = 0;                         // of the wall clock
   TimeMs boot_origin_ms = 0;                  // when the machine was switched on
   TimeMs store_free_ms = 0, pdp_free_ms = 0;  // both do one job at a time
+  uint64_t activations = 0;                   // number of the last Activate
   // Next scheduled deadline of the core, the client and the server session.
   std::array<TimeMs, 3> armed_ms = {kNever, kNever, kNever};
 
@@ -83,6 +86,7 @@ struct Agent {
   std::map<Hash, TimeMs> installed_ms;  // of stored releases: when each attested itself
   std::map<model::LedgerId, std::set<Hash>> withdrawn;  // in the last accepted statement
   std::map<model::LedgerId, Overdue> overdue;
+  std::set<Hash> unreadable;  // releases that this process could not read
 };
 
 class World final : private WorldPort {
@@ -99,10 +103,14 @@ class World final : private WorldPort {
   void at_agent(Agent& agent, TimeMs delay_ms, Action action);
   void note(std::string_view what, size_t agent, const std::string& detail = {}) override;
   void violation(size_t agent, const std::string& text) override;
-  bool faulty() const override { return options_.faults && options_.outage_ms == 0 && !healed_; }
+  bool faulty() const override {
+    return options_.faults && options_.outage_ms == 0 && !healed_ &&
+           options_.tree_attack == TreeAttack::kNone;
+  }
   void tell_days_of_faults();
   void tell_outage();
   void tell_recovery();
+  void tell_tree_attack();
   void run_until(TimeMs end_ms);
   void publish(const model::LedgerId& ledger, bool pdp_may_refuse);
   void publish_somewhere();
@@ -140,9 +148,15 @@ class World final : private WorldPort {
   void run_effect(Agent&, agent::effect::RootAged&) {}
   void run_effect(Agent&, agent::effect::Answered&) {}
   void run_effect(Agent& agent, agent::effect::LogGranted& effect);
+  void run_effect(Agent& agent, agent::effect::ReceiptArrived& effect);
   void run_effect(Agent& agent, agent::effect::Alarm& effect);
   void run_effect(Agent& agent, agent::effect::Changed& effect);
   void pdp_decides(Agent& agent, const agent::effect::Activate& what);
+  // Hands it to the PDP when the store has composed it.
+  void give_pdp(Agent& agent, agent::effect::Activate what, TimeMs composed_ms);
+  void judge(Agent& agent, agent::effect::Activate& what, uint64_t number);
+  GateSite gate_site(Agent& agent);
+  void record_decisions(Agent& agent);
 
   // --- what decision records need of a node
   void at_node(size_t node, TimeMs delay_ms, Action action) override {
@@ -155,6 +169,10 @@ class World final : private WorldPort {
   void restart_node(size_t node) override;
   void cut_node(size_t node) override;
   void send_grant(size_t node, uint64_t link, const wire::LogGrant& grant) override;
+  bool send_receipt(size_t node, uint64_t link, const wire::LogReceipt& receipt) override;
+  void tell_tree(size_t node) override;
+  std::string tree_refused(size_t node) const override;
+  std::string receipts_overdue(size_t node) const override;
   void refuse_log(size_t node, const Error& error) override;
   std::string log_refused(size_t node) const override;
 
@@ -226,6 +244,7 @@ class World final : private WorldPort {
   Verdict verdict_;
   LogWorld logs_;
   SimRecovery recovery_;
+  SimGate gate_{*this, registry_};
   // The first release of each version that a node installed.
   std::map<std::pair<model::LedgerId, uint64_t>, Hash> first_installed_;
 };

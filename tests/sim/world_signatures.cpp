@@ -18,7 +18,8 @@ bool verify_message_by_libcrypto(EVP_PKEY* key, ByteView message, ByteView signa
 }
 namespace record {
 std::string sign_checkpoint_by_libcrypto(const Checkpoint& checkpoint, const PrivateKey& key);
-}
+Result<Bytes> cosign_by_libcrypto(std::string_view note, int64_t time_s, const PrivateKey& key);
+}  // namespace record
 
 namespace {
 
@@ -111,6 +112,15 @@ std::string record::sign_checkpoint(const Checkpoint& checkpoint, const PrivateK
   return fmt::format(
       "{}\n— {} {}\n", text, checkpoint.origin,
       to_base64(Bytes(id.view().substr(0, 4)) + sim::sign_statement(key, public_key, text)));
+}
+
+// C2SP tlog-cosignature.
+Result<Bytes> record::cosign(std::string_view note, int64_t time_s, const PrivateKey& key) {
+  if (of_this_thread().how == sim::Signatures::kEd25519)
+    return cosign_by_libcrypto(note, time_s, key);
+  const std::string_view text = note.substr(0, note.find("\n\n") + 1);
+  return sim::sign_statement(key, key.public_key(),
+                             fmt::format("cosignature/v1\ntime {}\n{}", time_s, text));
 }
 
 }  // namespace notp

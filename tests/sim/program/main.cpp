@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "tests/sim/audit_verify.hpp"
 #include "tests/sim/program/report.hpp"
 
 namespace {
@@ -85,6 +86,12 @@ int main(int argc, char** argv) {
                  "the registry is gone for so long, and nothing else");
   app.add_flag("--restores", options.world.restores,
                "the registry is restored from a copy of before, and recovered from its nodes");
+  std::vector<std::string> attacks;
+  for (size_t attack = 1; attack < notp::sim::kTreeAttacks; ++attack)
+    attacks.emplace_back(tree_attack_name(static_cast<notp::sim::TreeAttack>(attack)));
+  std::string attack;
+  app.add_option("--lie", attack, "what the registry does to decision records, and nothing else")
+      ->check(CLI::IsMember(attacks));
   CLI::Option* tracing = app.add_flag("--trace", trace, "print every event");
   app.add_flag("--no-faults", calm, "a world in which nothing breaks");
   app.add_flag("--ed25519", options.world.ed25519,
@@ -94,6 +101,10 @@ int main(int argc, char** argv) {
   app.footer(
       "Interrupted, it ends the worlds under way and says what they were, with exit code 130.");
   CLI11_PARSE(app, argc, argv);
+  for (size_t number = 0; number < attacks.size(); ++number)
+    if (attacks[number] == attack)
+      options.world.tree_attack = static_cast<notp::sim::TreeAttack>(number + 1);
+  options.world.verify = notp::sim::verify_audit;
   options.world.faults = !calm;
   options.world.outage_ms = outage_days * 24 * 3600 * 1000;
   if (trace) {

@@ -55,6 +55,8 @@ std::string report_text(const Campaign& campaign, uint64_t first, uint64_t seeds
       "commits\n",
       total.decisions, total.decisions_lost, total.logs, total.records, total.log_gaps,
       total.segments);
+  text += fmt::format("  receipts {} sent, {} cosigned, {} refused\n", total.receipts,
+                      total.cosignatures, total.trees_refused);
   if (total.lost > 0)
     text += fmt::format("  restored: {} releases lost, {} recovered, {} not returned\n", total.lost,
                         total.recovered, total.returns_refused);
@@ -94,6 +96,9 @@ json::object report_json(const Campaign& campaign, uint64_t first, uint64_t seed
                         {"log_gaps", total.log_gaps},
                         {"log_commits", total.segments},
                         {"logs", total.logs},
+                        {"receipts", total.receipts},
+                        {"cosignatures", total.cosignatures},
+                        {"trees_refused", total.trees_refused},
                         {"lost", total.lost},
                         {"recovered", total.recovered},
                         {"not_returned", total.returns_refused},
