@@ -112,6 +112,25 @@ TEST_CASE("tags above main, of publishes that go on or were cut off, are left ou
   CHECK(git_line(site.target / "ledgers" / (kLedger.text() + ".git"), {"tag", "-l"}) == "v1");
 }
 
+TEST_CASE("the registry's tree is in a backup, and its key where keys are asked for") {
+  for (const bool with_keys : {false, true}) {
+    CAPTURE(with_keys);
+    const BackupSite site;
+    site.publish();
+    site.put("data/audit/tree.key", "the key of the tree");
+    REQUIRE(site.back_up([](const std::string&) {}, with_keys));
+    const fs::path into = site.folder.path() / "restored";
+    REQUIRE(site.restore(into, with_keys));
+    CHECK(rows_of(into / "audit/tree.db") == rows_of(site.data / "audit/tree.db"));
+    CHECK(read_file(into / "audit/tree-0a.db.old", 100) == "an earlier tree");
+    CHECK(fs::exists(into / "audit/tree.key") == with_keys);
+    if (!with_keys) continue;
+    CHECK(read_file(into / "audit/tree.key", 100) == "the key of the tree");
+    CHECK((fs::status(into / "audit/tree.key").permissions() & fs::perms::all) ==
+          (fs::perms::owner_read | fs::perms::owner_write));
+  }
+}
+
 TEST_CASE("a restored folder has all that was there, except join tokens") {
   const BackupSite site;
   site.publish();
@@ -127,7 +146,8 @@ TEST_CASE("a restored folder has all that was there, except join tokens") {
   CHECK(read_file(site.folder.path() / "server.key", 100).value() == "the key");
 
   Files before = contents_below(site.data), after = contents_below(into);
-  for (const char* changed : {"join-tokens.db", "registry.lock", "fleet.db", "audit/logs.db"})
+  for (const char* changed :
+       {"join-tokens.db", "registry.lock", "fleet.db", "audit/logs.db", "audit/tree.db"})
     before.erase(changed), after.erase(changed);
   CHECK(before.erase("pending/1/users/0b.json") == 1);
   // What the registry is told, and nothing else is new.
@@ -138,7 +158,7 @@ TEST_CASE("a restored folder has all that was there, except join tokens") {
   CHECK((*mark)->backup_made_ms == made.made_ms);
   CHECK((*mark)->restored_ms >= made.made_ms);
   CHECK((*mark)->root_version == 1);
-  for (const char* copied : {"fleet.db", "audit/logs.db"})
+  for (const char* copied : {"fleet.db", "audit/logs.db", "audit/tree.db"})
     CHECK(rows_of(into / copied) == rows_of(site.data / copied));
   for (auto& [path, content] : before)
     CHECK_MESSAGE((after.contains(path) || path.contains("/hooks/") || path.contains("/info/")),

@@ -303,6 +303,7 @@ TEST_CASE("a database that holds 66 ledgers of one node is brought within the bo
     const auto database = open_database(file);
     (*database)->exec("DROP TABLE subscriptions");
     (*database)->exec("ALTER TABLE nodes DROP COLUMN lag_since_ms");
+    (*database)->exec("ALTER TABLE node_ledgers DROP COLUMN released_version");
     (*database)->exec("ALTER TABLE node_ledgers DROP COLUMN reported_ms");
     (*database)->exec("PRAGMA user_version = 2");
     (*database)->exec("INSERT INTO nodes VALUES ('" + node(1) + "', 'old', 1, 900)");

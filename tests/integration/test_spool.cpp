@@ -322,11 +322,11 @@ TEST_CASE("acknowledged segments beyond time or size go, oldest first, and the n
       bytes += row.body_bytes;
     return true;
   }));
-  REQUIRE(table->remove_acknowledged(state, /*sealed_before=*/0, bytes));
+  REQUIRE(table->remove_acknowledged(state, {.sealed_before = 0, .bytes_max = bytes}));
   CHECK(firsts() == std::vector(all.begin() + 2, all.end()));
   CHECK(state.kept.size() == all[2]);
   // By time, all but the newest; what is not acknowledged stays.
-  REQUIRE(table->remove_acknowledged(state, /*sealed_before=*/INT64_MAX, UINT64_MAX));
+  REQUIRE(table->remove_acknowledged(state, {.sealed_before = INT64_MAX, .bytes_max = UINT64_MAX}));
   CHECK(firsts() == std::vector{all.back()});
   CHECK(state.kept.size() == all.back());
   CHECK(table->load().value()->kept.size() == all.back());

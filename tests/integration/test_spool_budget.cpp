@@ -160,7 +160,8 @@ TEST_CASE("a registry that went back counts: what it lost is kept, and fills the
     auto table = spool::SegmentTable::open(site.spool / spool::kTableFile).value();
     spool::LogState state = table->load().value().value();
     CHECK(state.acknowledged == ends[ends.size() - 2]);
-    REQUIRE(table->remove_acknowledged(state, /*sealed_before=*/INT64_MAX, UINT64_MAX));
+    REQUIRE(
+        table->remove_acknowledged(state, {.sealed_before = INT64_MAX, .bytes_max = UINT64_MAX}));
     CHECK(state.kept.size() == ends[ends.size() - 2]);
     CHECK(table->segment(ends[ends.size() - 2]));
     table.reset();

@@ -121,7 +121,7 @@ struct Sessions {
     out.offer = hello.log = uploader->next_offer();
     session::ClientSession session(hello, {}, now);
     session.take_output(1 << 20);
-    uploader->session_begins(session);
+    uploader->session_begins(session, {});
     if (out.offer) give(registry.ingest->offered(kNode, *out.offer, kStoredMs), out);
     wire::FrameParser parser;
     for (Bytes sent = session.take_output(1 << 20); !sent.empty();
@@ -234,7 +234,7 @@ TEST_CASE("a registry that always says fork makes no more than one new log a min
     wire::Hello hello{{wire::kProtocolVersion}, "test", 1, 0, {}};
     hello.log = sessions.uploader->next_offer();
     session::ClientSession session(hello, {}, sessions.now);
-    sessions.uploader->session_begins(session);
+    sessions.uploader->session_begins(session, {});
     wire::LogGrant grant;
     grant.log = hello.log->log;
     grant.code = static_cast<uint32_t>(ErrorCode::kLogFork);
@@ -278,7 +278,7 @@ TEST_CASE("a registry that always says fork makes no more than one new log a min
   wire::Hello hello{{wire::kProtocolVersion}, "test", 1, 0, {}};
   hello.log = sessions.uploader->next_offer();
   session::ClientSession session(hello, {}, sessions.now);
-  sessions.uploader->session_begins(session);
+  sessions.uploader->session_begins(session, {});
   gap.log = before;
   Sessions::Outcome ignored;
   sessions.give(gap, ignored);

@@ -44,6 +44,40 @@ class Log final : public spool::SegmentSource {
     return spool::NewLog{id, "/spool/*.old-7"};
   }
 
+  spool::TreeState tree() const override {
+    spool::TreeState out;
+    if (!witnesses.empty()) out.announcement = "announcement";
+    if (!refused.empty()) out.refusal = spool::TreeRefusal{1, refused, {}, {}, {}};
+    return out;
+  }
+  std::pair<std::optional<record::LogId>, uint64_t> offered_tree() const override {
+    return {kTree, 7};
+  }
+  Result<wire::LogWitness> witness(const wire::LogReceipt& receipt, const spool::ReceiptPeer& peer,
+                                   TimeMs wall_ms) override {
+    witnesses.push_back(receipt.size);
+    CHECK(peer.registry == "spiffe://core.internal/registry/main");
+    CHECK(wall_ms == kNow.wall_ms);
+    if (failing_witnesses > 0) {
+      --failing_witnesses;
+      return fail(ErrorCode::kIo, "the disk is full");
+    }
+    wire::LogWitness out;
+    out.log = receipt.log;
+    if (!refused.empty()) {
+      out.code = static_cast<uint32_t>(ErrorCode::kRegistrySplit);
+      out.message = refused;
+      return out;
+    }
+    out.tree_size = receipt.size;
+    out.signature = Bytes(kSignatureBytes, 's');
+    return out;
+  }
+
+  static constexpr record::LogId kTree{{4, 5}};
+  std::vector<uint64_t> witnesses;  // sizes of receipts
+  size_t failing_witnesses = 0;
+  std::string refused;
   record::LogId id = log_id();
   record::Position kept_from = 0;
   bool can_begin = true;
@@ -61,12 +95,14 @@ struct Shipping {
   asio::io_context context;
   Log log;
   std::vector<Error> failures;
+  std::vector<TreeWitness> trees;
   Now now = kNow;
   size_t wakes = 0;
   std::unique_ptr<LogUploader> uploader = std::make_unique<LogUploader>(
       context.get_executor(), log,
       LogUploader::Handlers{.wake = [this] { ++wakes; },
                             .failed = [this](const Error& error) { failures.push_back(error); },
+                            .tree = [this](const TreeWitness& seen) { trees.push_back(seen); },
                             .clock = [this] { return now; }});
   std::unique_ptr<session::ClientSession> session;
 
@@ -88,7 +124,7 @@ struct Shipping {
     session = std::make_unique<session::ClientSession>(
         hello, std::vector<session::PartialArtifact>{}, kNow);
     session->take_output(1 << 20);
-    uploader->session_begins(*session);
+    uploader->session_begins(*session, {"spiffe://core.internal/registry/main", "core.internal"});
   }
   void end() {
     uploader->session_ended();
@@ -320,7 +356,7 @@ TEST_CASE("a log that was not open before is offered in a session of its own") {
   CHECK_FALSE(shipping.uploader->next_offer());
   wire::Hello hello{{wire::kProtocolVersion}, "test", 1, 0, {}};
   session::ClientSession session(hello, {}, kNow);
-  shipping.uploader->session_begins(session);
+  shipping.uploader->session_begins(session, {});
   shipping.log.sealed_handler();
   shipping.run();
   CHECK_FALSE(session.is_closed());
@@ -349,6 +385,93 @@ TEST_CASE("a segment that cannot be loaded stops shipping, and says so") {
   CHECK(shipping.sent().empty());
   REQUIRE(shipping.failures.size() == 1);
   CHECK(shipping.failures[0].code == ErrorCode::kCorrupt);
+}
+
+// The sizes of the tree that were cosigned; 0: refused.
+std::vector<uint64_t> answers(session::ClientSession& session) {
+  std::vector<uint64_t> out;
+  wire::FrameParser parser;
+  for (Bytes bytes = session.take_output(1 << 20); !bytes.empty();
+       bytes = session.take_output(1 << 20))
+    parser.feed(bytes);
+  for (auto next = parser.next(); next && *next; next = parser.next())
+    if (const auto* witness = std::get_if<wire::LogWitness>(&**next))
+      out.push_back(witness->code == 0 ? witness->tree_size : 0);
+  return out;
+}
+
+wire::LogReceipt receipt_of(uint64_t size) {
+  wire::LogReceipt out;
+  out.log = log_id();
+  out.size = size;
+  return out;
+}
+
+TEST_CASE("an offer names the tree, and a receipt is verified by the log and answered") {
+  Shipping shipping(2);
+  CHECK(shipping.uploader->next_offer()->tree == Log::kTree);
+  CHECK(shipping.uploader->next_offer()->tree_size == 7);
+  shipping.begin();
+  CHECK(shipping.grant(0));
+  (void)shipping.sent();
+  shipping.uploader->on_receipt(receipt_of(10));
+  CHECK(answers(*shipping.session).empty());  // it is being verified
+  shipping.run();
+  CHECK(answers(*shipping.session) == std::vector<uint64_t>{10});
+  REQUIRE(shipping.trees.size() == 1);
+  CHECK(shipping.trees[0].is_known);
+  CHECK(shipping.trees[0].refused.empty());
+}
+
+TEST_CASE("receipts that come too fast wait, and the newest one counts") {
+  Shipping shipping(2);
+  shipping.begin();
+  for (uint64_t size : {10, 20, 30, 40}) shipping.uploader->on_receipt(receipt_of(size));
+  shipping.context.restart();
+  shipping.context.poll();
+  while (shipping.log.witnesses.empty() || answers(*shipping.session).empty())
+    shipping.context.run_one();
+  CHECK(shipping.log.witnesses == std::vector<uint64_t>{10});
+  shipping.now.boot_ms += kReceiptMs;
+  shipping.run();
+  CHECK(shipping.log.witnesses == std::vector<uint64_t>{10, 40});
+}
+
+TEST_CASE("a receipt that the disk cannot keep is tried again, and answered then alone") {
+  Shipping shipping(2);
+  shipping.log.failing_witnesses = 1;
+  shipping.begin();
+  shipping.uploader->on_receipt(receipt_of(10));
+  shipping.context.restart();
+  while (shipping.log.witnesses.empty()) shipping.context.run_one();
+  CHECK(answers(*shipping.session).empty());
+  shipping.now.boot_ms += kReceiptMs;
+  shipping.run();
+  CHECK(shipping.log.witnesses.size() == 2);
+  CHECK(answers(*shipping.session) == std::vector<uint64_t>{10});
+}
+
+TEST_CASE("a refused receipt is answered, and an alarm that lasts") {
+  Shipping shipping(2);
+  shipping.log.refused = "the registry's tree shrank";
+  shipping.begin();
+  shipping.uploader->on_receipt(receipt_of(10));
+  shipping.run();
+  CHECK(answers(*shipping.session) == std::vector<uint64_t>{0});
+  REQUIRE(shipping.trees.size() == 1);
+  CHECK(shipping.trees[0].refused == "the registry's tree shrank");
+  CHECK(shipping.uploader->tree_witness().refused == "the registry's tree shrank");
+}
+
+TEST_CASE("a receipt of an earlier session is not answered in the next one") {
+  Shipping shipping(2);
+  shipping.begin();
+  shipping.uploader->on_receipt(receipt_of(10));
+  shipping.end();
+  shipping.begin();
+  shipping.run();
+  CHECK(shipping.log.witnesses == std::vector<uint64_t>{10});
+  CHECK(answers(*shipping.session).empty());
 }
 
 TEST_CASE("an uploader that ends while a segment is loaded is not called any more") {

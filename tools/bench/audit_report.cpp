@@ -7,6 +7,7 @@ namespace notp::bench {
 namespace {
 
 constexpr double kIngestPerS = 100'000, kVerifyS = 25, kStoreBytes = 200;
+constexpr double kProveMs = 20, kCheckMs = 5, kProofBytes = 6'144;
 // In ms, by question; the first hit of a text has no number of its own.
 const std::map<AuditQuestion, double> kAnswerMs = {{AuditQuestion::kShow, 5},
                                                    {AuditQuestion::kRareValue, 300},
@@ -20,6 +21,13 @@ std::vector<Target> targets_of(const AuditResult& r) {
                               hashing, r.ingest.control_per_core_s(), true},
                              {"ingest: records/s on the clock", r.ingest.per_s(), kIngestPerS,
                               hashing, r.ingest.control_per_core_s(), true}};
+  out.push_back(
+      {.what = "ms, a proof made, p50", .figure = r.proofs.prove_ms.p50(), .bound = kProveMs});
+  out.push_back(
+      {.what = "ms, a proof checked, p50", .figure = r.proofs.check_ms.p50(), .bound = kCheckMs});
+  out.push_back({.what = "bytes of a proof beside its record, p50",
+                 .figure = r.proofs.bytes.p50(),
+                 .bound = kProofBytes});
   if (r.records < kAuditGoalRecords) return out;
   for (const auto& [question, bound] : kAnswerMs) {
     Target target{.what = fmt::format("ms, {}, p50", audit_question_name(question)),
@@ -101,11 +109,17 @@ std::string audit_table(const AuditResult& r) {
       "ingest       {:>9} records/s on the clock, {} of one core: hash, filter, head, commit\n"
       "  control    {:>9} records/s of one core, memcpy + SHA-256\n"
       "store        {:>9.1f} bytes a record, opened in {:.0f} ms\n"
-      "verify       {:>9.1f} s for all, {} records/s\n\n",
+      "verify       {:>9.1f} s for all, {} records/s\n"
+      "proofs       {:>9.2f} ms to make one (p99 {:.2f}), {:.2f} to check (p99 {:.2f}), {:.0f} "
+      "bytes "
+      "beside the record; tree of {} leaves made in {:.1f} s\n\n",
       grouped(static_cast<uint64_t>(in.per_s())), grouped(static_cast<uint64_t>(in.per_core_s())),
       grouped(static_cast<uint64_t>(in.control_per_core_s())), r.store_bytes, r.open_ms,
       r.verify.seconds,
-      grouped(static_cast<uint64_t>(static_cast<double>(r.verify.records) / r.verify.seconds)));
+      grouped(static_cast<uint64_t>(static_cast<double>(r.verify.records) / r.verify.seconds)),
+      r.proofs.prove_ms.p50(), r.proofs.prove_ms.percentile(99), r.proofs.check_ms.p50(),
+      r.proofs.check_ms.percentile(99), r.proofs.bytes.p50(), grouped(r.proofs.leaves),
+      r.proofs.tree_s);
   return out + questions_text(r) + duckdb_text(r) + targets_table(targets_of(r), "") + reason(r);
 }
 
@@ -125,6 +139,12 @@ json::object audit_json(const AuditResult& r, const CorpusLabels& labels) {
                    {"open_ms", r.open_ms},
                    {"questions", answers_json(r.answers)},
                    {"verify", {{"records", r.verify.records}, {"seconds", r.verify.seconds}}},
+                   {"proofs",
+                    {{"leaves", r.proofs.leaves},
+                     {"tree_s", r.proofs.tree_s},
+                     {"prove", r.proofs.prove_ms.to_json()},
+                     {"check", r.proofs.check_ms.to_json()},
+                     {"bytes", r.proofs.bytes.p50()}}},
                    {"duckdb", duckdb_json(r)},
                    {"targets", targets_json(targets_of(r))}};
   add_circumstances(out, labels);

@@ -7,6 +7,7 @@
 
 #include "notp-server/audit/day_files.hpp"
 #include "tools/bench/audit_ingest.hpp"
+#include "tools/bench/audit_proofs.hpp"
 #include "tools/bench/audit_questions.hpp"
 #include "tools/bench/duckdb_arm.hpp"
 #include "tools/bench/scratch_folder.hpp"
@@ -82,6 +83,10 @@ Result<AuditResult> run_audit(const AuditSuiteOptions& options) {
   NOTP_ASSIGN(result.verify, measure_verify(port, fleet));
   options.progress(fmt::format("verified: {} records in {:.1f} s", result.verify.records,
                                result.verify.seconds));
+  NOTP_ASSIGN(result.proofs, measure_proofs(folder, *store, port, fleet));
+  options.progress(fmt::format("proofs: {} leaves, one made in {:.2f} ms, checked in {:.2f} ms",
+                               result.proofs.leaves, result.proofs.prove_ms.p50(),
+                               result.proofs.check_ms.p50()));
   NOTP_TRY(measure_control(options, scratch->path(), port, fleet, result));
   return result;
 }

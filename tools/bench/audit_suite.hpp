@@ -63,6 +63,14 @@ struct VerifyFigures {
   double seconds = 0;
 };
 
+// `notp decisions prove` and `check`, of one decision each.
+struct ProofFigures {
+  uint64_t leaves = 0;  // of the registry's tree
+  double tree_s = 0;    // to make it of what is stored
+  Samples prove_ms, check_ms;
+  Samples bytes;  // of the file, without the record
+};
+
 // DuckDB with the same records.
 struct DuckdbFigures {
   std::string version;
@@ -80,6 +88,7 @@ struct AuditResult {
   double open_ms = 0;      // of the store
   AnswersByQuestion answers;
   VerifyFigures verify;
+  ProofFigures proofs;
   std::optional<DuckdbFigures> duckdb;
   std::string no_duckdb;  // why not
 };

@@ -14,7 +14,7 @@ from source_tree import Finding, SourceTree, line_of, run
 # stands for everything. The page of generated_pages.py shows this table.
 Rules = dict[str, tuple[list[str], str]]
 CORES = ["protocol/model/", "protocol/trust/", "protocol/record/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
-SERVER_PARTS = [f"notp-server/{part}/" for part in ("registry", "service", "fleet", "audit", "authz", "enroll", "publish", "recovery", "trust")]
+SERVER_PARTS = [f"notp-server/{part}/" for part in ("registry", "service", "fleet", "audit", "audit_tree", "authz", "enroll", "publish", "recovery", "trust")]
 # What the supervisor of policy workers decides, and the frames that it exchanges with them.
 REGO_CORE = ("engine_core", "path_costs", "suspicion", "turns", "question", "frames", "activation", "check_messages")
 REGO_CORE_SEES = [
@@ -64,6 +64,10 @@ RULES: Rules = {
     ),
     "notp-server/fleet/": (["common/", *CORES], "a store knows no other store"),
     "notp-server/audit/": (["common/", *CORES], "a store knows no other store"),
+    "notp-server/audit_tree/": (
+        ["common/", *CORES, "notp-server/audit/"],
+        "what the tree says is about the audit store; the store writes into it through an interface",
+    ),
     "notp-server/trust/": (["common/", *CORES, "notp-server/registry/"], "what is vouched for are the heads of the version store"),
     "notp-server/authz/": (
         ["common/", "protocol/", "notp-server/registry/registry.hpp"],
@@ -74,6 +78,7 @@ RULES: Rules = {
             "common/",
             *CORES,
             "notp-server/audit/day_database.hpp",
+            "notp-server/audit_tree/tree_file_names.hpp",
             "notp-server/registry/registry.hpp",
             "notp-server/registry/registry_lock.hpp",
             "notp-server/registry/repository_",
@@ -198,7 +203,7 @@ CONFINED: list[tuple[str, list[str], str]] = [
     (r"git2(/|\.h$)", ["notp-server/registry/git_"], "libgit2's traps are met in one component"),
     (
         r"SQLiteCpp/|sqlite3\.h$|common/storage/sqlite",
-        ["common/storage/sqlite", "notp-client/store/", "notp-client/spool/", "notp-client/opa_log/", "notp-server/fleet/", "notp-server/audit/", "notp-server/backup/database_", "notp-server/enroll/join_tokens"],
+        ["common/storage/sqlite", "notp-client/store/", "notp-client/spool/", "notp-client/opa_log/", "notp-server/fleet/", "notp-server/audit/", "notp-server/audit_tree/tree_database", "notp-server/backup/database_", "notp-server/enroll/join_tokens"],
         "one connection for each file, owned by the store whose file it is",
     ),
     (

@@ -21,6 +21,7 @@ NAMESPACES = {
     "notp-server/admin_http/": "notp::admin_http",
     "notp-server/app/": "notp::server",
     "notp-server/audit/": "notp::audit",
+    "notp-server/audit_tree/": "notp::audit",
     "notp-server/authz/": "notp::authz",
     "notp-server/backup/": "notp::backup",
     "notp-server/enroll/": "notp::enroll",
