@@ -226,7 +226,7 @@ TEST_CASE("verify: the certificate of an announcement is of the auditor's author
   const auto check = [&](const char* file) {
     const auto authorities = NodeAuthorities::read(folder.path() / file);
     REQUIRE(authorities);
-    LogVerifier verifier(log.row(), std::string(kDomain), &*authorities);
+    LogVerifier verifier(log.row(), std::string(kDomain), {.authorities = &*authorities});
     if (verifier.wanted()) verifier.take(fetched(log).front());
     return std::move(verifier).finish();
   };
