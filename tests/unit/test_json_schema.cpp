@@ -164,7 +164,7 @@ TEST_CASE("JSON Schema: what the manifest's schema says to its authors") {
         "/runtimes/Rego/language/name: \"cedar\" is not \"rego\"",
         "/runtimes/Rego/language/version: \"2\" is not one of \"1\", \"1.0\", \"v1\"",
         "/partitions: \"/\" is required", "/roots/0: \"a b\" does not match",
-        "(root): the name \"owner\" is not known; known are $schema, decisions, metadata, "
+        "(root): the name \"owner\" is not known; known are $schema, decisions, gate, metadata, "
         "partitions, "
         "roots, runtimes"})
     CHECK_MESSAGE(refused.contains(words), refused);

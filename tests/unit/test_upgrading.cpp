@@ -35,7 +35,8 @@ const Format kFormats[] = {
     {"[`spool.db`]", "notp-client/spool/segment_table.cpp", "kSchemaVersion"},
     {"decisions.ring", "notp-client/spool/ring_file.cpp", "kFormat"},
     {"audit/logs.db", "notp-server/audit/log_table.cpp", "kFormat"},
-    {"audit/<day>.db", "notp-server/audit/day_database.cpp", "kFormat"},
+    {"audit/<day>.db", "notp-server/audit/day_rows.hpp", "kFormat"},
+    {"audit/tree.db", "notp-server/audit_tree/tree_database.cpp", "kFormat"},
     {"[backup]", "notp-server/backup/manifest.hpp", "kFormat"},
     {"notp-pdp", "common/rego/host/frames.hpp", "kWorkerProtocol"}};
 

@@ -342,11 +342,11 @@ void add_log_verify(Commands& commands, CLI::App& decisions) {
             "Reads every segment, hashes every record and compares with the checkpoints that the\n"
             "node signed, with the registry's own root and with the tree of what it has taken: a\n"
             "record that was changed, removed, added or moved is found, and a record that was\n"
-            "deleted by rule or erased is named with the statement that says so. Exit codes: 0\n"
-            "all is there, as it was signed; 1 something differs, is damaged or missing, or the\n"
-            "registry keeps evidence of a fork: log, position and reason are named; 3 nothing\n"
-            "differs, but there are gaps, which the records or the\n"
-            "registry tell of.");
+            "deleted by rule or erased is named with the statement that says so.\n"
+            "Exit codes: 0 all is there, as it was signed; 1 something differs, is damaged or\n"
+            "missing, or the registry keeps evidence of a fork: log, position and reason are "
+            "named;\n"
+            "3 nothing differs, but there are gaps, which the records or the registry tell of.");
       },
       run_verify);
 }
