@@ -38,6 +38,29 @@ inline record::ActiveSet active_set() {
           R"({"ledgers":{}})"};
 }
 
+// The announcement of a log by a certificate that `authority` has issued, or that is its own.
+inline Bytes announce(const std::string& identity, const PublicKey& log_key,
+                      const pki::Credential* authority = nullptr,
+                      std::optional<record::LogId> previous = std::nullopt) {
+  const auto tls_key = x509::make_key(x509::KeyType::kP256);
+  x509::Draft draft;
+  draft.common_name = "edge-1";
+  draft.uris = {identity};
+  draft.not_after_ms = 4'000'000'000'000;
+  const auto certificate =
+      authority ? x509::issue(*x509::Issuer::read(authority->certificate_pem, authority->key_pem),
+                              draft, tls_key->get())
+                : x509::sign_own(draft, tls_key->get());
+  REQUIRE(certificate);
+  record::AnnouncementSigner signer;
+  signer.certificates = {*x509::der_of(certificate->get())};
+  signer.sign = [&](ByteView message) { return x509::sign_message(tls_key->get(), message); };
+  auto out = record::sign_announcement(
+      {std::string(kDomain), identity, log_key, 1'000, previous, "the first"}, signer);
+  REQUIRE(out);
+  return *std::move(out);
+}
+
 // The log of one node, with an announcement by a certificate.
 class SignedLog {
  public:
@@ -46,23 +69,7 @@ class SignedLog {
                      std::optional<record::LogId> previous = std::nullopt,
                      const pki::Credential* authority = nullptr)
       : node_(std::move(node)), key_(PrivateKey::from_seed({seed})) {
-    const auto tls_key = x509::make_key(x509::KeyType::kP256);
-    x509::Draft draft;
-    draft.common_name = "edge-1";
-    draft.uris = {node_};
-    draft.not_after_ms = 4'000'000'000'000;
-    const auto certificate =
-        authority ? x509::issue(*x509::Issuer::read(authority->certificate_pem, authority->key_pem),
-                                draft, tls_key->get())
-                  : x509::sign_own(draft, tls_key->get());
-    REQUIRE(certificate);
-    record::AnnouncementSigner signer;
-    signer.certificates = {*x509::der_of(certificate->get())};
-    signer.sign = [&](ByteView message) { return x509::sign_message(tls_key->get(), message); };
-    auto announcement = record::sign_announcement(
-        {std::string(kDomain), node_, key_.public_key(), 1'000, previous, "the first"}, signer);
-    REQUIRE(announcement);
-    announcement_ = *std::move(announcement);
+    announcement_ = announce(node_, key_.public_key(), authority, previous);
   }
 
   record::LogId id() const { return record::LogId::of(key_.public_key()); }

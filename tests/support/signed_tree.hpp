@@ -11,27 +11,6 @@ namespace notp::cli {
 inline constexpr std::string_view kRegistryId = "spiffe://core.internal/registry/main";
 inline constexpr TimeMs kTakenMs = kStartNs / 1'000'000;
 
-inline Bytes announce(const std::string& identity, const PublicKey& log_key,
-                      const pki::Credential* authority = nullptr) {
-  const auto tls_key = x509::make_key(x509::KeyType::kP256);
-  x509::Draft draft;
-  draft.common_name = "registry";
-  draft.uris = {identity};
-  draft.not_after_ms = 4'000'000'000'000;
-  const auto certificate =
-      authority ? x509::issue(*x509::Issuer::read(authority->certificate_pem, authority->key_pem),
-                              draft, tls_key->get())
-                : x509::sign_own(draft, tls_key->get());
-  REQUIRE(certificate);
-  record::AnnouncementSigner signer;
-  signer.certificates = {*x509::der_of(certificate->get())};
-  signer.sign = [&](ByteView message) { return x509::sign_message(tls_key->get(), message); };
-  auto out = record::sign_announcement(
-      {std::string(kDomain), identity, log_key, 1'000, std::nullopt, "the first"}, signer);
-  REQUIRE(out);
-  return *std::move(out);
-}
-
 class SignedTree final : public ProofPort {
  public:
   explicit SignedTree(const pki::Credential* authority = nullptr)

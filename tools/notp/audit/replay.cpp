@@ -213,19 +213,7 @@ Result<ReplayReport> replay_ids(AuditPort& port, const std::vector<std::string>&
                                 DecisionReplay& replay) {
   ReplayReport report;
   for (const std::string& id : ids) {
-    wire::DecisionFilter filter;
-    filter.decision_id = id;
-    RecordPages pages(port, std::move(filter), /*oldest_first=*/false);
-    std::vector<AuditRecord> found;
-    while (found.empty()) {
-      NOTP_ASSIGN(auto page, pages.next(1));
-      if (!page)
-        return std::unexpected(Error{
-            ErrorCode::kNotFound,
-            fmt::format("no decision that you may read has the id {}", printable(id)),
-            {}}.with("hint", "'notp decisions missing' says what became of it"));
-      found = *std::move(page);
-    }
+    NOTP_ASSIGN(std::vector<AuditRecord> found, find_decisions(port, id));
     NOTP_ASSIGN(ReplayedDecision replayed, replay.replay(std::move(found.front())));
     count(report, replayed);
     report.listed.push_back(std::move(replayed));
