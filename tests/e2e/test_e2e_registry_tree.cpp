@@ -13,14 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kSealMs = 300;
-
 struct TreeSite : AuditSite {
-  TreeSite() {
-    CHECK(stack.stop_registry() == 0);
-    configure({});
-    stack.start_registry();
-  }
   void configure(json::array witnesses) {
     stack.registry_more["audit"] =
         json::object{{"seal_ms", kSealMs}, {"witnesses", std::move(witnesses)}};

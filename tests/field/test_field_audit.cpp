@@ -25,13 +25,15 @@ struct Recorded {
     must(make_folders(home / ".config/notp"));
     fs::copy_file(site.stack.file("eve.cli.yaml"), home / ".config/notp/config.yaml");
     fs::copy_file(site.stack.file("ids"), work / "asked.txt");
+    fs::copy(site.stack.copy_example("payments"), work / "payments",
+             fs::copy_options::recursive | fs::copy_options::overwrite_existing);
   }
   CommandResult type(const std::string& command) const { return Typist(work, home).type(command); }
   fs::path audit_folder() const { return site.stack.file("registry.data/audit"); }
   // The only file of a day.
   fs::path day_file() const {
     for (const auto& entry : fs::directory_iterator(audit_folder()))
-      if (entry.path().extension() == ".db" && entry.path().filename() != "logs.db")
+      if (entry.path().extension() == ".db" && entry.path().filename().string().starts_with("2"))
         return entry.path();
     FAIL("no file of a day in " << audit_folder().string());
     return {};
