@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "notp-server/audit_tree/registry_tree.hpp"
+#include "tests/support/process/process.hpp"
 #include "tests/support/registry/tree_site.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/wire/http_host.hpp"
@@ -63,15 +64,6 @@ struct WitnessHost {
   HttpHost host{[this](const http::Request& request) { return answer(request); }};
 };
 
-template <typename Condition>
-bool comes_true(Condition condition) {
-  for (int i = 0; i < 20'000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return false;
-}
-
 struct Site {
   explicit Site(std::vector<WitnessAddress> witnesses)
       : tree_site(folder.path() / "audit"), witnesses_(std::move(witnesses)) {
@@ -82,7 +74,7 @@ struct Site {
     tree_site.start({.witnesses = witnesses_, .witness_retry_ms = 5, .client = {}});
   }
   bool becomes_witnessed() const {
-    return comes_true([&] { return tree_site.tree->log().unwitnessed_since_ms() == 0; });
+    return wait_until([&] { return tree_site.tree->log().unwitnessed_since_ms() == 0; });
   }
   TemporaryFolder folder;
   TreeSite tree_site;
@@ -118,10 +110,10 @@ TEST_CASE("a witness that is away is asked again, and holds up no other one") {
   away.know(site.tree_site.tree->log());
   site.tree_site.seal();
   REQUIRE(site.becomes_witnessed());
-  REQUIRE(comes_true([&] { return away.calls > 2; }));
+  REQUIRE(wait_until([&] { return away.calls > 2; }));
   CHECK(site.tree_site.tree->log().newest().cosignatures == 1);
   away.is_down = false;
-  CHECK(comes_true([&] { return site.tree_site.tree->log().newest().cosignatures == 2; }));
+  CHECK(wait_until([&] { return site.tree_site.tree->log().newest().cosignatures == 2; }));
 }
 
 TEST_CASE("an answer by another key is no cosignature") {
@@ -131,7 +123,7 @@ TEST_CASE("an answer by another key is no cosignature") {
   Site site({wrong});
   witness.know(site.tree_site.tree->log());
   site.tree_site.seal();
-  REQUIRE(comes_true([&] { return witness.calls > 2; }));
+  REQUIRE(wait_until([&] { return witness.calls > 2; }));
   CHECK(site.tree_site.tree->log().newest().cosignatures == 0);
   CHECK(site.tree_site.tree->log().unwitnessed_since_ms() != 0);
 }
@@ -158,7 +150,7 @@ TEST_CASE("a registry that was put back from a backup is cosigned no more") {
   REQUIRE(site.tree_site.tree->writer().append_now(other));
   site.tree_site.seal();
   const int before = witness.calls;
-  REQUIRE(comes_true([&] { return witness.calls > before + 2; }));
+  REQUIRE(wait_until([&] { return witness.calls > before + 2; }));
   CHECK(site.tree_site.tree->log().newest().cosignatures == 0);
 }
 

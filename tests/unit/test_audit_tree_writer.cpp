@@ -10,6 +10,7 @@
 
 #include "notp-server/audit_tree/reads.hpp"
 #include "notp-server/audit_tree/tree_writer.hpp"
+#include "tests/support/process/process.hpp"
 #include "tests/support/registry/memory_tree_store.hpp"
 
 namespace notp::audit {
@@ -61,27 +62,17 @@ struct Site {
   }
 };
 
-// Waits for a condition that another thread brings about.
-template <typename Condition>
-bool comes_true(Condition condition) {
-  for (int i = 0; i < 20'000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return false;
-}
-
 TEST_CASE("entries wait for the time, and are sealed together") {
   Site site({.seal_ms = 50});
   for (int i = 0; i < 100; ++i) REQUIRE(site.writer->try_add(entry(i)));
-  CHECK(comes_true([&] { return site.tree->size() == 100; }));
+  CHECK(wait_until([&] { return site.tree->size() == 100; }));
   CHECK(site.seals <= 3);
 }
 
 TEST_CASE("so many that wait are sealed before the time") {
   Site site;
   for (size_t i = 0; i < limits::kSealEntries; ++i) REQUIRE(site.writer->add(entry(1)));
-  CHECK(comes_true([&] { return site.tree->size() == limits::kSealEntries; }));
+  CHECK(wait_until([&] { return site.tree->size() == limits::kSealEntries; }));
 }
 
 TEST_CASE("append_now seals what waits, and returns the index of its last entry") {
@@ -94,7 +85,7 @@ TEST_CASE("append_now seals what waits, and returns the index of its last entry"
   CHECK(site.tree->size() == 9);
   REQUIRE(site.writer->try_add(entry(9)));
   site.writer->seal_now();
-  CHECK(comes_true([&] { return site.tree->size() == 10; }));
+  CHECK(wait_until([&] { return site.tree->size() == 10; }));
   site.writer->stop();
   CHECK(site.sealed() == std::vector<TimeMs>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
 }
@@ -126,7 +117,7 @@ TEST_CASE("a full queue turns away, and a disk that takes nothing loses nothing"
   site.store.is_failing = true;
   int added = 0;
   // The first that are taken from the queue make room again.
-  CHECK(comes_true([&] {
+  CHECK(wait_until([&] {
     while (site.writer->try_add(entry(added))) ++added;
     return site.store.refused > 3 && site.writer->waiting() == 10;
   }));
@@ -166,7 +157,7 @@ TEST_CASE("a stop does not wait for a disk that takes nothing, and answers all")
       answers.push_back(index.error().code);
     }));
   auto waiting = std::async(std::launch::async, [&] { return site.writer->append_now(entry(9)); });
-  CHECK(comes_true([&] { return site.store.refused > 2; }));
+  CHECK(wait_until([&] { return site.store.refused > 2; }));
   site.writer->stop();
   CHECK(waiting.get().error().code == ErrorCode::kCancelled);
   CHECK(answers == std::vector<ErrorCode>(5, ErrorCode::kCancelled));

@@ -1,7 +1,6 @@
 #include "tools/bench/audit_proofs.hpp"
 
-#include <chrono>
-#include <thread>
+#include <future>
 
 #include "common/crypto/x509.hpp"
 #include "notp-server/audit/log_writer.hpp"
@@ -56,12 +55,13 @@ Result<void> fill(audit::AuditStore& store, audit::RegistryTree& tree) {
   options.tree = &tree.writer();
   audit::LogWriter writer(store, std::move(options));
   NOTP_TRY(writer.start());
-  NOTP_ASSIGN(const std::vector<audit::StoredLog> logs, store.logs());
-  for (const audit::StoredLog& log : logs)
-    while (tree.writer().sealed_size(log.log) < log.tree.size()) {
-      tree.writer().seal_now();
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
+  NOTP_ASSIGN(const std::vector<audit::StoredLog> logs, store.logs({}, 1));
+  if (logs.empty()) return fail(ErrorCode::kInternal, "nothing is stored");
+  // The writer answers once it has put into the tree what is missing there.
+  std::promise<void> answered;
+  writer.offered(logs[0].node, {logs[0].log, logs[0].tree.size(), logs[0].tree.root()},
+                 [&answered](const wire::LogGrant&) { answered.set_value(); });
+  answered.get_future().wait();
   writer.stop();
   return {};
 }
