@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <utility>
 
 #include "common/failpoint.hpp"
 #include "common/limits.hpp"
 #include "common/storage/sqlite.hpp"
+#include "common/storage/sqlite_values.hpp"
 #include "notp-server/audit/day_rows.hpp"
 
 namespace notp::audit {
@@ -27,6 +30,12 @@ auto attempt(std::string_view doing, Body&& body) -> std::invoke_result_t<Body> 
 }
 
 constexpr std::string_view kReading = "cannot read segments";
+constexpr const char* kStore = "store";
+
+// A mark in the table of meta values.
+std::array<std::pair<std::string, Bytes>, 2> values_of(const DayMark& mark) {
+  return {{{kStore, mark.store}, {"day", std::to_string(mark.day)}}};
+}
 
 }  // namespace
 
@@ -73,14 +82,7 @@ Result<void> DayDatabase::prepare(const DayMark& mark) {
     SQLite::Transaction transaction(*database_);
     database_->exec(kTables);
     database_->exec(kIndex);
-    SQLite::Statement meta(*database_, "INSERT INTO meta VALUES (?, ?)");
-    for (const auto& [name, value] :
-         {std::pair<std::string, Bytes>{"store", mark.store}, {"day", std::to_string(mark.day)}}) {
-      meta.reset();
-      meta.bind(1, name);
-      bind_blob(meta, 2, value);
-      meta.exec();
-    }
+    for (const auto& [name, value] : values_of(mark)) put_meta(*database_, name, value);
     database_->exec(fmt::format("PRAGMA user_version = {}", kFormat));
     transaction.commit();
   });
@@ -96,9 +98,7 @@ Result<std::unique_ptr<DayDatabase>> DayDatabase::open_closed(const std::filesys
 
 Result<Bytes> DayDatabase::store_of(const std::filesystem::path& file) {
   NOTP_ASSIGN(const auto database, connect_closed(file));
-  return sqlite_try(kReading, [&] {
-    return blob_of(database->execAndGet("SELECT value FROM meta WHERE name = 'store'"));
-  });
+  return sqlite_try(kReading, [&] { return meta_value(*database, kStore); });
 }
 
 Result<void> DayDatabase::check_mark(const DayMark& mark) const {
@@ -106,14 +106,9 @@ Result<void> DayDatabase::check_mark(const DayMark& mark) const {
     const int format = database_->execAndGet("PRAGMA user_version").getInt();
     if (format != kFormat)
       return corrupt(fmt::format("it has format {}, this program reads {}", format, kFormat));
-    SQLite::Statement meta(*database_, "SELECT value FROM meta WHERE name = ?");
-    for (const auto& [name, value] :
-         {std::pair<std::string, Bytes>{"store", mark.store}, {"day", std::to_string(mark.day)}}) {
-      meta.reset();
-      meta.bind(1, name);
-      if (!meta.executeStep() || blob_of(meta.getColumn(0)) != value)
+    for (const auto& [name, value] : values_of(mark))
+      if (meta_value(*database_, name) != value)
         return corrupt(fmt::format("it is of another {}: the file was replaced", name));
-    }
     return {};
   });
 }
@@ -242,11 +237,7 @@ Result<void> DayDatabase::replace(const std::map<uint32_t, StoredSegment>& segme
 }
 
 Result<Bytes> DayDatabase::note(const std::string& name) const {
-  return sqlite_try(kReading, [&]() -> Bytes {
-    SQLite::Statement found(*database_, "SELECT value FROM meta WHERE name = ?");
-    found.bind(1, name);
-    return found.executeStep() ? blob_of(found.getColumn(0)) : Bytes();
-  });
+  return sqlite_try(kReading, [&] { return meta_value(*database_, name); });
 }
 
 }  // namespace notp::audit

@@ -19,6 +19,12 @@ struct DayMark {
   Bytes store;       // 16 random bytes
   uint32_t day = 0;  // since 1970-01-01
 };
+inline constexpr TimeMs kDayMs = 24LL * 3600 * 1000;
+// The key of a segment in the store, and its row in the day's file: day_of_key().
+constexpr uint64_t key_of(uint32_t day, uint32_t row) {
+  return (static_cast<uint64_t>(day) << 32) + row;
+}
+constexpr uint32_t row_of_key(uint64_t key) { return static_cast<uint32_t>(key); }
 // "2026-11-29.db".
 std::string day_file_name(uint32_t day);
 // nullopt: another name.

@@ -25,10 +25,6 @@ constexpr const char* kNewEnd = ".db.new";
 constexpr size_t kStoreIdBytes = 16;
 constexpr size_t kFirstPageRows = 8;
 constexpr size_t kRecoveryPageRows = 1'024;
-constexpr TimeMs kDayMs = 24LL * 3600 * 1000;
-
-uint64_t key_of(uint32_t day, uint32_t row) { return (static_cast<uint64_t>(day) << 32) + row; }
-uint32_t row_of_key(uint64_t key) { return static_cast<uint32_t>(key); }
 
 bool is_there(const fs::path& file) {
   std::error_code ignored;

@@ -133,7 +133,7 @@ Result<void> DayFiles::redact(const std::vector<Removal>& removals) {
   std::map<uint32_t, Redaction> days;
   for (const Removal& removal : removals) {
     Redaction& redaction = days[day_of_key(removal.key)];
-    const auto row = static_cast<uint32_t>(removal.key);
+    const auto row = row_of_key(removal.key);
     const auto [at, is_new] = redaction.try_emplace(row, removal.positions);
     if (is_new) continue;
     std::vector<record::Position>& positions = at->second;

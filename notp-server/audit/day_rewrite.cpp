@@ -7,6 +7,7 @@
 #include "common/storage/files.hpp"
 #include "common/storage/private_files.hpp"
 #include "common/storage/sqlite.hpp"
+#include "common/storage/sqlite_values.hpp"
 #include "notp-server/audit/day_rows.hpp"
 
 namespace notp::audit {
@@ -73,10 +74,7 @@ Result<void> DayRewrite::put(uint32_t row, const StoredSegment& segment) {
 
 Result<void> DayRewrite::note(const std::string& name, ByteView value) {
   return sqlite_try(fmt::format("cannot write {}", to_.string()), [&] {
-    SQLite::Statement put(*target_, "INSERT OR REPLACE INTO main.meta VALUES (?, ?)");
-    put.bind(1, name);
-    bind_blob(put, 2, value);
-    put.exec();
+    put_meta(*target_, name, value);  // of "main", which goes before "old"
   });
 }
 

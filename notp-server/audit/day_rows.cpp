@@ -6,6 +6,7 @@
 
 #include "common/limits.hpp"
 #include "common/storage/sqlite.hpp"
+#include "common/storage/sqlite_values.hpp"
 #include "notp-server/audit/value_filter.hpp"
 
 namespace notp::audit::day_rows {
@@ -46,15 +47,6 @@ Result<Bytes> unsealed(const SQLite::Column& column, std::string_view what) {
     if (value_hash(content) == sum) return Bytes(content);
   }
   return corrupt(fmt::format("the {} of a segment is damaged", what));
-}
-
-Bytes blob_of(const SQLite::Column& column) {
-  return {static_cast<const char*>(column.getBlob()), static_cast<size_t>(column.getBytes())};
-}
-
-void bind_blob(SQLite::Statement& statement, int at, ByteView value) {
-  statement.bind(at, value.empty() ? static_cast<const void*>("") : value.data(),
-                 static_cast<int>(value.size()));
 }
 
 Result<SegmentRow> segment_row(SQLite::Statement& row) {

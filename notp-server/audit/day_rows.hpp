@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <memory>
 #include <string_view>
-#include <vector>
 
 #include "notp-server/audit/audit_store.hpp"
 
@@ -57,8 +56,6 @@ inline std::unexpected<Error> corrupt(std::string message) {
 Bytes sealed(ByteView content);
 // kCorrupt names `what`.
 Result<Bytes> unsealed(const SQLite::Column& column, std::string_view what);
-Bytes blob_of(const SQLite::Column& column);
-void bind_blob(SQLite::Statement& statement, int at, ByteView value);
 
 // kCorrupt.
 Result<SegmentRow> segment_row(SQLite::Statement& row);

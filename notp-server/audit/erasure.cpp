@@ -11,7 +11,6 @@
 namespace notp::audit {
 namespace {
 
-constexpr TimeMs kDayMs = 24LL * 3600 * 1000;
 constexpr char kCursorVersion = 1;
 
 // Where the next page begins: at which id, and where in the search for it.
@@ -59,7 +58,9 @@ class ErasePage {
     NOTP_ASSIGN(const HeadColumns head, HeadColumns::decode(index.head, row.count));
     NOTP_ASSIGN(const std::vector<record::Position> active, head.active());
     terms_.next_segment();
-    std::set<record::Position>& found = found_[row.key];
+    // An entry without positions would stand for the whole segment: it is kept when all is known.
+    std::set<record::Position> found;
+    if (const auto at = found_.find(row.key); at != found_.end()) found = at->second;
     for (size_t i = 0; i < selected.size(); ++i) {
       if (!selected[i] || found.contains(row.first + i)) continue;
       const RecordShape& shape = head.shapes()[head.shape_of_record()[i]];
@@ -73,8 +74,9 @@ class ErasePage {
       else
         found.insert(row.first + i);
     }
-    if (!found.empty()) files_.insert(day_of_key(row.key));
-    if (found.empty()) found_.erase(row.key);
+    if (found.empty()) return {};
+    files_.insert(day_of_key(row.key));
+    found_[row.key] = std::move(found);
     return {};
   }
 

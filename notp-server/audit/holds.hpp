@@ -1,7 +1,6 @@
 // Holds: what they cover is neither deleted by rule nor erased.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,7 +40,7 @@ class HoldFilters {
 // hashes: it goes into the registry's tree, where nothing is ever erased.
 std::string filter_words(const wire::DecisionFilter& filter);
 
-// One thread at a time (Removals::turn()). Blocking.
+// One thread at a time (Removals::Turn). Blocking.
 class Holds {
  public:
   // Both outlive it.

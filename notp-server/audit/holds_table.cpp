@@ -1,14 +1,9 @@
 #include "notp-server/audit/holds_table.hpp"
 
 #include "common/limits.hpp"
-#include "common/storage/sqlite_attempt.hpp"
-#include "notp-server/audit/day_rows.hpp"
+#include "common/storage/sqlite_values.hpp"
 
 namespace notp::audit {
-
-using day_rows::bind_blob;
-using day_rows::blob_of;
-
 namespace {
 
 constexpr char kFilterVersion = 1;

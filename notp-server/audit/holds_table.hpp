@@ -1,9 +1,7 @@
 // Holds, and removals that are under way, in the database of logs: they are in every backup of it.
 #pragma once
 
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "notp-server/audit/log_table.hpp"

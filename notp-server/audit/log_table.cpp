@@ -5,13 +5,14 @@
 #include <algorithm>
 #include <map>
 
-#include "common/storage/sqlite_attempt.hpp"
+#include "common/storage/sqlite_values.hpp"
 #include "notp-server/audit/audit_limits.hpp"
 
 namespace notp::audit {
 namespace {
 
 constexpr int kFormat = 1;
+constexpr const char* kStore = "store";  // in meta
 // quick_check of SQLite 3.40.1 takes a table WITHOUT ROWID for damaged whose key is not at its
 // front.
 constexpr const char* kSchema = R"(
@@ -83,33 +84,6 @@ constexpr const char* kAdvanceLog =
     "size = ?3, tree = ?4, first_ms = iif(size = 0, ?5, first_ms), last_ms = ?5, "
     "pruned = pruned + ?6 WHERE size < ?3";
 
-void bind_blob(SQLite::Statement& statement, int at, ByteView value) {
-  statement.bind(at, value.empty() ? static_cast<const void*>("") : value.data(),
-                 static_cast<int>(value.size()));
-}
-
-Bytes blob_of(const SQLite::Column& column) {
-  return {static_cast<const char*>(column.getBlob()), static_cast<size_t>(column.getBytes())};
-}
-
-void prepare(SQLite::Database& database) {
-  const int format = database.execAndGet("PRAGMA user_version").getInt();
-  if (format == kFormat) {
-    database.exec(kLaterTables);
-    return;
-  }
-  if (format != 0)
-    refuse(ErrorCode::kConfig,
-           fmt::format("the database of logs has format {}, this program reads {}, and has changed "
-                       "nothing: use the program that wrote it",
-                       format, kFormat));
-  SQLite::Transaction transaction(database);
-  database.exec(kSchema);
-  database.exec(kLaterTables);
-  database.exec(fmt::format("PRAGMA user_version = {}", kFormat));
-  transaction.commit();
-}
-
 void advance_logs(SQLite::Database& database, uint32_t day,
                   const std::vector<DayProgress>& progress) {
   SQLite::Statement log(database, kAdvanceLog);
@@ -156,7 +130,10 @@ Result<StoredLog> log_of(SQLite::Statement& row) {
 
 Result<std::unique_ptr<LogTable>> LogTable::open(const std::filesystem::path& file) {
   NOTP_ASSIGN(auto database, open_database(file));
-  NOTP_TRY(attempt(fmt::format("cannot open {}", file.string()), [&] { prepare(*database); }));
+  NOTP_TRY(attempt(fmt::format("cannot open {}", file.string()), [&] {
+    make_tables(*database, "the database of logs", kFormat, kSchema);
+    database->exec(kLaterTables);
+  }));
   return std::unique_ptr<LogTable>(new LogTable(std::move(database)));
 }
 
@@ -173,18 +150,13 @@ Result<void> LogTable::use(std::string_view doing,
 }
 
 Result<Bytes> LogTable::store() const {
-  return run("cannot read the store's id", [&](SQLite::Database& database) -> Bytes {
-    SQLite::Statement meta(database, "SELECT value FROM meta WHERE name = 'store'");
-    return meta.executeStep() ? blob_of(meta.getColumn(0)) : Bytes();
-  });
+  return run("cannot read the store's id",
+             [](const SQLite::Database& database) { return meta_value(database, kStore); });
 }
 
 Result<void> LogTable::set_store(const Bytes& store) {
-  return run("cannot write the store's id", [&](SQLite::Database& database) {
-    SQLite::Statement meta(database, "INSERT OR REPLACE INTO meta VALUES ('store', ?)");
-    bind_blob(meta, 1, store);
-    meta.exec();
-  });
+  return run("cannot write the store's id",
+             [&](const SQLite::Database& database) { put_meta(database, kStore, store); });
 }
 
 Result<void> LogTable::copy_to(const std::filesystem::path& file) const {

@@ -54,7 +54,7 @@ class LogTable {
   // ones. The faults stay, with the checkpoints that were signed.
   Result<void> drop_evidence(const record::LogId& log, record::Position first, uint32_t count);
 
-  // Runs `body` on the database, for the tables that others keep in it (hold_table.hpp).
+  // Runs `body` on the database, for the tables that others keep in it (holds_table.hpp).
   Result<void> use(std::string_view doing,
                    const std::function<void(SQLite::Database&)>& body) const;
 

@@ -18,7 +18,8 @@ struct PlannedRemoval {
 };
 
 // A statement about records of a segment, of which what is common to all kinds is filled in.
-// `records` are all of it; with all of them the entry is about the whole segment.
+// `records` are all of it. `is_whole`: it is about the whole segment, and `positions` count for
+// nothing.
 Result<record::TreeEntry> removal_entry(record::TreeEntryKind kind, const SegmentRow& row,
                                         const StoredRecords& records,
                                         std::vector<record::Position> positions, bool is_whole);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <tuple>
 
 #include "common/log.hpp"
 #include "notp-server/audit/recompression.hpp"
@@ -15,7 +16,6 @@
 namespace notp::audit {
 namespace {
 
-constexpr TimeMs kDayMs = 24LL * 3600 * 1000;
 constexpr int64_t kBusyWaitMs = 1'000;
 
 std::string rule_of(const TermsOfRecords::Found& found, uint32_t days) {
@@ -36,7 +36,7 @@ class Retention::Batch {
         terms_(of.find_terms_, actives_),
         now_ms_(now_ms) {}
 
-  bool needs_filters() const { return !holds_.empty() && holds_.needs_filters(); }
+  bool needs_filters() const { return holds_.needs_filters(); }
   bool is_full() const {
     return planned_.size() >= of_.options_.batch_segments_max ||
            records_ >= limits::kDeleteBatchRecordsMax || looked_ >= limits::kDeleteScanSegmentsMax;
@@ -61,15 +61,15 @@ class Retention::Batch {
       entry.time_ms = now_ms_;
       entry.rule = rule_of(each.found, each.days);
       entry.release = each.found.release.release_hash;
+      if (planned_.empty() || planned_.back().key != row.key) ++segments_;
       planned_.push_back({row.key, std::move(entry)});
-      if (keys_.empty() || keys_.back() != row.key) keys_.push_back(row.key);
     }
     return {};
   }
 
   const std::vector<PlannedRemoval>& planned() const { return planned_; }
   uint64_t records() const { return records_; }
-  uint64_t segments() const { return keys_.size(); }
+  uint64_t segments() const { return segments_; }
   uint64_t held() const { return held_; }
   // When something of what was looked at is due next; kNever.
   TimeMs next_ms() const { return next_ms_; }
@@ -133,8 +133,7 @@ class Retention::Batch {
   TermsOfRecords terms_;
   const TimeMs now_ms_;
   std::vector<PlannedRemoval> planned_;
-  std::vector<uint64_t> keys_;
-  uint64_t records_ = 0, held_ = 0;
+  uint64_t records_ = 0, segments_ = 0, held_ = 0;
   size_t looked_ = 0;
   TimeMs next_ms_ = kNever;
 };
@@ -160,8 +159,7 @@ Result<DeletedByRule> Retention::run() {
 
 Result<void> Retention::run_day(uint32_t day, DeletedByRule& total) {
   TimeMs next_ms = kNever;
-  const uint64_t first_key = static_cast<uint64_t>(day) << 32;
-  uint64_t key = first_key;
+  uint64_t key = key_of(day, 0);
   for (bool is_whole = false; !is_whole;) {
     const TimeMs now_ms = options_.clock().wall_ms;
     NOTP_ASSIGN(Removals::Turn turn, Removals::Turn::begin(removals_, now_ms));

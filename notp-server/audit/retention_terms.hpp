@@ -1,10 +1,10 @@
 // How long the records of a release's decisions are kept, as its manifest says.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <utility>
 

@@ -291,8 +291,7 @@ Result<wire::SegmentPart> AuditSearch::segment(const wire::SegmentRequest& reque
   Bytes content;
   if (std::ranges::find(seen, false) != seen.end()) {
     NOTP_ASSIGN(const auto opened, StoredRecords::open(stored));
-    NOTP_ASSIGN(content, opened.reduced([&](size_t index) { return seen.at(index); },
-                                        limits::kSegmentLevel));
+    NOTP_ASSIGN(content, opened.reduced([&](size_t index) { return seen.at(index); }));
     out.reduced = true;
     hide_secret();
   } else {

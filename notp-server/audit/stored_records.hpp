@@ -2,8 +2,9 @@
 #pragma once
 
 #include <functional>
-#include <memory>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "notp-server/audit/audit_store.hpp"
@@ -18,22 +19,20 @@ class StoredRecords {
 
   // In the order of the segment; empty: the record is gone.
   std::span<const ByteView> records() const { return records_; }
-  size_t open_count() const;
   // The leaf hash of each record.
-  std::span<const Hash> leaves() const { return leaves_; }
+  std::span<const Hash> leaves() const;
   // The body for a reader who may see some of them, as record::reduce() makes it. What is gone
   // stays closed. kInternal: compression failed.
-  Result<Bytes> reduced(const std::function<bool(size_t index)>& may_see, int level) const;
+  Result<Bytes> reduced(const std::function<bool(size_t index)>& may_see) const;
 
  private:
-  StoredRecords() = default;
-  Result<void> take_apart(ByteView content, const record::SegmentHead& head);
+  explicit StoredRecords(record::SegmentHead head) : head_(std::move(head)) {}
 
-  std::unique_ptr<Bytes> content_;
-  std::unique_ptr<record::OpenedSegment> opened_;
+  record::SegmentHead head_;
+  std::optional<record::OpenedSegment> opened_;  // of a segment that is whole
+  std::vector<record::ReducedRecord> reduced_;   // of another one
   std::vector<ByteView> records_;
-  std::vector<Bytes> salts_;  // empty where the record is gone
-  std::vector<Hash> leaves_;
+  mutable std::vector<Hash> leaves_;  // of a whole segment: made when they are asked for
 };
 
 // Returns the segment without the records at `positions`, with head and filter made anew. The times

@@ -43,9 +43,8 @@ Result<wire::TreePart> Proofs::part(const wire::TreeRequest& request) const {
   out.checkpoint = newest.note;
   out.size = newest.size;
   out.first = std::min(request.from, newest.size);
-  const uint64_t end = std::min(
-      newest.size,
-      out.first + std::min<uint64_t>(limits::kTreeEntriesPageMax, newest.size - out.first));
+  const uint64_t end =
+      out.first + std::min<uint64_t>(limits::kTreeEntriesPageMax, newest.size - out.first);
   if (out.first == end) return out;
   NOTP_ASSIGN(out.entries, tree_.entries(out.first, end, limits::kTreePageBytesMax));
   return out;
@@ -79,7 +78,7 @@ Result<wire::RecordProof> Proofs::prove(const wire::ProofRequest& request,
   out.announcement = announcement_;
   NOTP_ASSIGN(const StoredLog log, log_of(head.log));
   out.log_announcement = log.announcement;
-  out.cosigners = cosigners_of(checkpoint.note, limits::kTreePageBytesMax);
+  out.cosigners = cosigners_of(checkpoint.note);
   return out;
 }
 
@@ -98,8 +97,8 @@ Result<record::Frontier> Proofs::frontier_before(const record::SegmentHead& head
                           head.first, stored.tree.size()));
 }
 
-// Those of which the announcement has room: the keys of others are not in the proof.
-std::vector<wire::Cosigner> Proofs::cosigners_of(std::string_view note, size_t bytes_max) const {
+// Those whose announcements have room: the keys of others are not in the proof.
+std::vector<wire::Cosigner> Proofs::cosigners_of(std::string_view note) const {
   std::vector<wire::Cosigner> out;
   size_t bytes = 0;
   for (const std::string& name : record::signer_names(note)) {
@@ -108,7 +107,7 @@ std::vector<wire::Cosigner> Proofs::cosigners_of(std::string_view note, size_t b
     const auto log = log_of(*id);
     if (!log || record::log_origin(log->node, *id) != name) continue;
     bytes += log->announcement.size() + log->node.size();
-    if (bytes > bytes_max) break;
+    if (bytes > limits::kTreePageBytesMax) break;
     out.push_back({log->node, log->announcement});
   }
   return out;

@@ -25,7 +25,7 @@ class Proofs {
  private:
   Result<StoredLog> log_of(const record::LogId& log) const;
   Result<record::Frontier> frontier_before(const record::SegmentHead& head) const;
-  std::vector<wire::Cosigner> cosigners_of(std::string_view note, size_t bytes_max) const;
+  std::vector<wire::Cosigner> cosigners_of(std::string_view note) const;
 
   const AuditStore& store_;
   const TreeLog& tree_;

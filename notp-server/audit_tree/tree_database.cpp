@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "common/failpoint.hpp"
-#include "common/storage/sqlite_attempt.hpp"
+#include "common/storage/sqlite_values.hpp"
 #include "notp-server/audit_tree/tree_limits.hpp"
 
 namespace notp::audit {
@@ -14,6 +14,7 @@ namespace {
 constexpr int kFormat = 1;
 // A tile's id is its level and its index, which has at most 40 bits.
 constexpr int kLevelShift = 48;
+constexpr const char* kAnnouncement = "announcement";  // in meta
 constexpr const char* kSchema = R"(
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE entries (
@@ -43,29 +44,6 @@ CREATE TABLE log_leaves (
 
 int64_t tile_id(uint32_t level, uint64_t index) {
   return static_cast<int64_t>(static_cast<uint64_t>(level) << kLevelShift | index);
-}
-
-void bind_blob(SQLite::Statement& statement, int at, ByteView value) {
-  statement.bind(at, value.empty() ? static_cast<const void*>("") : value.data(),
-                 static_cast<int>(value.size()));
-}
-
-Bytes blob_of(const SQLite::Column& column) {
-  return {static_cast<const char*>(column.getBlob()), static_cast<size_t>(column.getBytes())};
-}
-
-void prepare(SQLite::Database& database) {
-  const int format = database.execAndGet("PRAGMA user_version").getInt();
-  if (format == kFormat) return;
-  if (format != 0)
-    refuse(ErrorCode::kConfig,
-           fmt::format("the registry's tree has format {}, this program reads {}, and has changed "
-                       "nothing: use the program that wrote it",
-                       format, kFormat));
-  SQLite::Transaction transaction(database);
-  database.exec(kSchema);
-  database.exec(fmt::format("PRAGMA user_version = {}", kFormat));
-  transaction.commit();
 }
 
 void put_entries(SQLite::Database& database, const TreeGrowth& growth) {
@@ -143,7 +121,8 @@ Result<std::vector<Hash>> hashes_of(ByteView bytes) {
 
 Result<std::unique_ptr<TreeDatabase>> TreeDatabase::open(const std::filesystem::path& file) {
   NOTP_ASSIGN(auto database, open_database(file));
-  NOTP_TRY(attempt(fmt::format("cannot open {}", file.string()), [&] { prepare(*database); }));
+  NOTP_TRY(attempt(fmt::format("cannot open {}", file.string()),
+                   [&] { make_tables(*database, "the registry's tree", kFormat, kSchema); }));
   return std::unique_ptr<TreeDatabase>(new TreeDatabase(std::move(database)));
 }
 
@@ -155,17 +134,13 @@ auto TreeDatabase::run(std::string_view doing, Body&& body) const {
 }
 
 Result<Bytes> TreeDatabase::announcement() const {
-  return run("cannot read the announcement of the tree", [](SQLite::Database& database) -> Bytes {
-    SQLite::Statement meta(database, "SELECT value FROM meta WHERE name = 'announcement'");
-    return meta.executeStep() ? blob_of(meta.getColumn(0)) : Bytes();
-  });
+  return run("cannot read the announcement of the tree",
+             [](const SQLite::Database& database) { return meta_value(database, kAnnouncement); });
 }
 
 Result<void> TreeDatabase::set_announcement(const Bytes& announcement) {
-  return run("cannot write the announcement of the tree", [&](SQLite::Database& database) {
-    SQLite::Statement meta(database, "INSERT OR REPLACE INTO meta VALUES ('announcement', ?)");
-    bind_blob(meta, 1, announcement);
-    meta.exec();
+  return run("cannot write the announcement of the tree", [&](const SQLite::Database& database) {
+    put_meta(database, kAnnouncement, announcement);
   });
 }
 

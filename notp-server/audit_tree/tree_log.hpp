@@ -2,7 +2,6 @@
 // registry signs. It knows neither threads nor files.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>

@@ -5,7 +5,6 @@
 #include <deque>
 #include <functional>
 #include <thread>
-#include <variant>
 
 #include "common/mutex.hpp"
 #include "notp-server/audit/tree_sink.hpp"

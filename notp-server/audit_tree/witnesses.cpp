@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
+#include <optional>
 #include <utility>
 
 #include "common/log.hpp"
+#include "protocol/record/tlog_proof.hpp"
 
 namespace notp::audit {
 namespace {
@@ -17,7 +18,6 @@ using std::chrono::steady_clock;
 
 constexpr int kDone = 200, kOtherSize = 409;
 constexpr std::string_view kSizeType = "text/x.tlog.size";
-constexpr size_t kKeyIdBytes = 4, kTimeBytes = 8;
 
 std::optional<uint64_t> size_in(const http::Response& response) {
   if (http::find_header(response.headers, "Content-Type") != kSizeType) return std::nullopt;
@@ -29,46 +29,7 @@ std::optional<uint64_t> size_in(const http::Response& response) {
   return size;
 }
 
-std::unexpected<Error> no_cosignature(const record::NamedKey& key) {
-  return fail(ErrorCode::kMessage,
-              fmt::format("the answer has no cosignature of {}", printable(key.name)));
-}
-
 }  // namespace
-
-// --- forms
-
-std::string add_checkpoint_body(uint64_t old_size, const std::vector<Hash>& consistency,
-                                std::string_view note) {
-  std::string out = fmt::format("old {}\n", old_size);
-  for (const Hash& hash : consistency) out += to_base64(hash.view()) + "\n";
-  return out + "\n" + std::string(note);
-}
-
-Result<record::Cosignature> cosignature_in(std::string_view lines, const record::NamedKey& key,
-                                           std::string_view note) {
-  const std::string front = fmt::format("— {} ", key.name);
-  while (!lines.empty()) {
-    const size_t end = std::min(lines.find('\n'), lines.size());
-    const std::string_view line = lines.substr(0, end);
-    lines.remove_prefix(std::min(end + 1, lines.size()));
-    if (!line.starts_with(front)) continue;
-    const auto bytes = from_base64(line.substr(front.size()));
-    if (!bytes || bytes->size() != kKeyIdBytes + kTimeBytes + kSignatureBytes) continue;
-    record::Cosignature out;
-    out.name = key.name;
-    uint64_t time = 0;
-    for (const char byte : bytes->substr(kKeyIdBytes, kTimeBytes))
-      time = time << 8 | static_cast<unsigned char>(byte);
-    out.time_s = static_cast<int64_t>(time);
-    out.signature = bytes->substr(kKeyIdBytes + kTimeBytes);
-    // A key may have several lines, and a name several keys.
-    if (record::verify_cosignature(note, out.time_s, out.signature, key.key)) return out;
-  }
-  return no_cosignature(key);
-}
-
-// --- threads
 
 Witnesses::Witnesses(const TreeLog& tree, WitnessesOptions options)
     : tree_(tree), options_(std::move(options)) {}
@@ -137,12 +98,12 @@ Result<void> Witnesses::ask(Witness& witness) {
                     {.method = "POST",
                      .url = address.url + "/add-checkpoint",
                      .headers = {{"Content-Type", "text/plain; charset=utf-8"}},
-                     .body = add_checkpoint_body(witness.size, consistency, newest.note),
+                     .body = record::add_checkpoint_body({witness.size, consistency, newest.note}),
                      .deadline_ms = options_.call_ms,
                      .answer_bytes_max = limits::kWitnessAnswerBytesMax}));
     if (response.status == kDone) {
       NOTP_ASSIGN(record::Cosignature cosignature,
-                  cosignature_in(response.body, address.key, newest.note));
+                  record::cosignature_in(response.body, address.key, newest.note));
       witness.size = newest.size;
       options_.cosigned(newest.size, std::move(cosignature), address.key.key);
       return {};

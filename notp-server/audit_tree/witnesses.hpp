@@ -1,10 +1,9 @@
 // Asks witnesses to cosign the registry's tree: C2SP tlog-witness, over HTTP.
 #pragma once
 
-#include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -67,14 +66,5 @@ class Witnesses {
   ConditionVariable wake_;
   bool stopping_ NOTP_GUARDED_BY(mutex_) = false;
 };
-
-// --- the forms of C2SP tlog-witness, for tests and for other programs
-
-// The body of a request to add a checkpoint.
-std::string add_checkpoint_body(uint64_t old_size, const std::vector<Hash>& consistency,
-                                std::string_view note);
-// The cosignature of a key in the lines of an answer. kMessage: there is none.
-Result<record::Cosignature> cosignature_in(std::string_view lines, const record::NamedKey& key,
-                                           std::string_view note);
 
 }  // namespace notp::audit

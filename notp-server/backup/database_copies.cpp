@@ -171,7 +171,7 @@ Result<void> copy_as_registry(const RegistryPlaces& places, const AuditFiles& au
   if (!audit.days.empty())
     NOTP_TRY(backup.copy(places.audit / audit.days.back(), audit_path(audit.days.back())));
   // The tree last: what is deleted in the days is stated there.
-  for (const char* name : {kLogsFile, kTreeFile})
+  for (const char* name : {kLogsFile, audit::kTreeFile})
     if (is_there(places.audit / name))
       NOTP_TRY(copy_closed(places.audit / name, audit_path(name), backup));
   return {};
@@ -203,10 +203,10 @@ Result<bool> take_copies(const RegistryPlaces& places, const AuditFiles& audit,
 
 // The registry has copied it after the days. One that it has not copied, it does not use.
 Result<void> take_tree(const RegistryPlaces& places, BackupFolder& backup) {
-  const fs::path copy = places.data_dir / kCopies / kAudit / kTreeFile;
-  if (is_there(copy)) return backup.copy(copy, audit_path(kTreeFile));
-  if (!is_there(places.audit / kTreeFile)) return {};
-  return copy_closed(places.audit / kTreeFile, audit_path(kTreeFile), backup);
+  const fs::path copy = places.data_dir / kCopies / kAudit / audit::kTreeFile;
+  if (is_there(copy)) return backup.copy(copy, audit_path(audit::kTreeFile));
+  if (!is_there(places.audit / audit::kTreeFile)) return {};
+  return copy_closed(places.audit / audit::kTreeFile, audit_path(audit::kTreeFile), backup);
 }
 
 }  // namespace

@@ -32,8 +32,7 @@ inline constexpr const char* kAudit = "audit";
 inline constexpr const char* kConfigured = "configuration";
 inline constexpr const char* kFleetFile = "fleet.db";
 inline constexpr const char* kJoinTokensFile = "join-tokens.db";
-inline constexpr const char* kLogsFile = "logs.db";  // in kAudit, like the next
-inline constexpr const char* kTreeFile = "tree.db";
+inline constexpr const char* kLogsFile = "logs.db";  // in kAudit
 
 // Receives one line for each step, for a person who waits.
 using Say = std::function<void(const std::string& line)>;

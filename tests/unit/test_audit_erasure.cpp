@@ -1,6 +1,8 @@
 // Records that are taken out of the audit store: their bytes, what is left, and what is stated.
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <thread>
 
@@ -360,7 +362,7 @@ TEST_CASE("a reduced body that is damaged is an error, wherever it is cut or cha
   REQUIRE(stored->reduced);
   const auto whole = StoredRecords::open(*stored);
   REQUIRE(whole);
-  CHECK(whole->open_count() == 6);
+  CHECK(std::ranges::count_if(whole->records(), std::not_fn(&ByteView::empty)) == 6);
   const auto size = zstd_content_bytes(stored->segment.body);
   REQUIRE(size);
   const auto content = zstd_decompress(stored->segment.body, {}, *size);
