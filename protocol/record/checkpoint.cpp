@@ -246,4 +246,21 @@ Result<NamedKey> parse_named_key(std::string_view text) {
   return out;
 }
 
+Result<Cosignature> cosignature_in(std::string_view lines, const NamedKey& key,
+                                   std::string_view note) {
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find('\n'));
+    lines.remove_prefix(std::min(line.size() + 1, lines.size()));
+    const auto read = read_signature(line);
+    if (!read || read->name != key.name || read->signature.size() != kTimeBytes + kSignatureBytes)
+      continue;
+    Cosignature out{key.name, from_big_endian(ByteView(read->signature).substr(0, kTimeBytes)),
+                    read->signature.substr(kTimeBytes)};
+    // A key may have several lines, and a name several keys.
+    if (verify_cosignature(note, out.time_s, out.signature, key.key)) return out;
+  }
+  return fail(ErrorCode::kMessage,
+              fmt::format("the answer has no cosignature of {}", printable(key.name)));
+}
+
 }  // namespace notp::record

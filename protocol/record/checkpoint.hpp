@@ -68,5 +68,9 @@ struct NamedKey {
 std::string named_key_text(const NamedKey& key);
 // kMessage: not such a text.
 Result<NamedKey> parse_named_key(std::string_view text);
+// Returns the cosignature of the note by `key` among the lines that a witness answers; others are
+// skipped. kMessage: there is none.
+Result<Cosignature> cosignature_in(std::string_view lines, const NamedKey& key,
+                                   std::string_view note);
 
 }  // namespace notp::record

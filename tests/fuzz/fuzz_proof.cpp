@@ -7,23 +7,19 @@
 #include "protocol/record/tlog_proof.hpp"
 #include "tests/fuzz/proof_seeds.hpp"
 #include "tools/notp/audit/proof_check.hpp"
-#include "tools/notp/witness/witness.hpp"
 
 namespace {
 
 using namespace notp;
 
 void read_request(std::string_view body) {
-  const auto request = cli::parse_add_checkpoint(body);
+  const auto request = record::parse_add_checkpoint(body);
   if (!request) {
     NOTP_ASSERT(request.error().code == ErrorCode::kMessage, "a refusal with a foreign code");
     return;
   }
   NOTP_ASSERT(request->consistency.size() <= limits::kProofHashesMax, "more hashes than a proof");
-  NOTP_ASSERT("old " + std::to_string(request->old_size) + "\n" +
-                      record::hash_lines(request->consistency) + "\n" + request->note ==
-                  body,
-              "a request has one form");
+  NOTP_ASSERT(record::add_checkpoint_body(*request) == body, "a request has one form");
 }
 
 // The same with and without anchors: a proof that holds with them holds without.

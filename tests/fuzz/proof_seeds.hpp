@@ -59,9 +59,9 @@ inline std::map<std::string, Bytes> proof_seeds() {
     return Bytes(1, reader).append(rest);
   };
   const std::string note = tree_note(PrivateKey::from_seed({7, 8, 9}));
-  const std::vector<Hash> hashes = {sha256("one"), sha256("two")};
-  return {{"add_checkpoint", with(0, "old 1\n" + record::hash_lines(hashes) + "\n" + note)},
-          {"add_checkpoint_first", with(0, "old 0\n\n" + note)},
+  return {{"add_checkpoint",
+           with(0, record::add_checkpoint_body({1, {sha256("one"), sha256("two")}, note}))},
+          {"add_checkpoint_first", with(0, record::add_checkpoint_body({0, {}, note}))},
           {"proof", with(1, to_json_text(decision_proof()))},
           {"edits", with(2, {"\x00\x00\x05\x01\x02\x00\x40\x80", 8})}};
 }

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "notp-server/audit_tree/registry_tree.hpp"
+#include "protocol/record/tlog_proof.hpp"
 #include "tests/support/process/process.hpp"
 #include "tests/support/registry/tree_site.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -173,7 +174,7 @@ TEST_CASE("cosignatures are found among the lines of an answer") {
   for (const std::string& lines :
        {std::string(), std::string("\n\n"), line_of("v", key), line_of("w", old)})
     CHECK(cosignature_in(lines, named, note).error().code == ErrorCode::kMessage);
-  CHECK(add_checkpoint_body(3, {sha256("x")}, note) ==
+  CHECK(record::add_checkpoint_body({3, {sha256("x")}, note}) ==
         "old 3\n" + to_base64(sha256("x").view()) + "\n\n" + note);
 }
 

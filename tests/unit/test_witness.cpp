@@ -34,8 +34,7 @@ struct Tree {
     };
     const auto proof = old_size <= size ? record::consistency_proof(old_size, size, source)
                                         : Result<std::vector<Hash>>();
-    return "old " + std::to_string(old_size) + "\n" + record::hash_lines(*proof) + "\n" +
-           note(size);
+    return record::add_checkpoint_body({old_size, *proof, note(size)});
   }
   std::vector<Hash> leaves;
   PrivateKey key = PrivateKey::from_seed({1});
@@ -111,9 +110,9 @@ TEST_CASE("what is not signed by the tree's key, of an unknown tree, or no reque
   for (const std::string& body :
        {std::string(), std::string("old\n\n"), std::string("old 01\n\n") + Tree().note(1),
         std::string("old 0\nnot a hash\n\n") + Tree().note(1), std::string("old 0\n\nnote"),
-        std::string("old 0\n"), std::string(kWitnessRequestBytesMax + 1, 'x'),
-        "old 0\n" + record::hash_lines(std::vector<Hash>(limits::kProofHashesMax + 1)) + "\n" +
-            Tree().note(1)})
+        std::string("old 0\n"), std::string(record::kAddCheckpointBytesMax + 1, 'x'),
+        record::add_checkpoint_body(
+            {0, std::vector<Hash>(limits::kProofHashesMax + 1), Tree().note(1)})})
     CHECK(host.status(body) == 400);
 }
 

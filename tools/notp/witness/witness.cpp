@@ -2,21 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-
 #include "common/limits.hpp"
 #include "common/storage/files.hpp"
-#include "protocol/record/tlog_proof.hpp"
 #include "protocol/record/tree.hpp"
 
 namespace notp::cli {
 namespace {
-
-constexpr std::string_view kOld = "old ";
-
-std::unexpected<Error> refuse(std::string_view why) {
-  return fail(ErrorCode::kMessage, fmt::format("add-checkpoint: {}", why));
-}
 
 WitnessAnswer answer(unsigned status, std::string body) {
   WitnessAnswer out;
@@ -31,37 +22,6 @@ WitnessAnswer conflict(uint64_t size) {
 }
 
 }  // namespace
-
-Result<AddCheckpoint> parse_add_checkpoint(std::string_view body) {
-  if (body.size() > kWitnessRequestBytesMax)
-    return refuse(fmt::format("more than {} bytes", kWitnessRequestBytesMax));
-  const auto take_line = [&]() -> std::optional<std::string_view> {
-    const size_t end = body.find('\n');
-    if (end == body.npos) return std::nullopt;
-    const std::string_view line = body.substr(0, end);
-    body.remove_prefix(end + 1);
-    return line;
-  };
-  AddCheckpoint out;
-  const auto first = take_line();
-  if (!first || !first->starts_with(kOld)) return refuse("it does not begin with an old size");
-  const std::string_view number = first->substr(kOld.size());
-  const auto [end, error] =
-      std::from_chars(number.data(), number.data() + number.size(), out.old_size);
-  if (error != std::errc() || fmt::to_string(out.old_size) != number)
-    return refuse("its old size is no number");
-  while (true) {
-    const auto line = take_line();
-    if (!line) return refuse("it has no checkpoint");
-    if (line->empty()) break;
-    if (out.consistency.size() == limits::kProofHashesMax)
-      return refuse(fmt::format("it has more than {} hashes", limits::kProofHashesMax));
-    NOTP_ASSIGN(const Hash hash, record::parse_hash_line(*line));
-    out.consistency.push_back(hash);
-  }
-  out.note = body;
-  return out;
-}
 
 Result<std::unique_ptr<Witness>> Witness::open(const std::filesystem::path& folder,
                                                std::string name, PrivateKey key,
@@ -99,7 +59,7 @@ Result<void> Witness::load(Log& log, const std::string& origin) {
 }
 
 WitnessAnswer Witness::add_checkpoint(std::string_view body, int64_t now_s) {
-  const auto request = parse_add_checkpoint(body);
+  const auto request = record::parse_add_checkpoint(body);
   if (!request) return answer(400, request.error().message);
   const MutexLock guard(mutex_);
   auto decided = decide(*request, now_s);
@@ -108,7 +68,7 @@ WitnessAnswer Witness::add_checkpoint(std::string_view body, int64_t now_s) {
   return answer(500, "the checkpoint could not be kept, so it is not cosigned");
 }
 
-Result<WitnessAnswer> Witness::decide(const AddCheckpoint& request, int64_t now_s) {
+Result<WitnessAnswer> Witness::decide(const record::AddCheckpoint& request, int64_t now_s) {
   const auto shown = record::parse_checkpoint(request.note);
   if (!shown) return answer(400, shown.error().message);
   const auto at = logs_.find(shown->origin);

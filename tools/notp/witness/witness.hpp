@@ -13,20 +13,11 @@
 #include "common/crypto/signature.hpp"
 #include "common/mutex.hpp"
 #include "protocol/record/checkpoint.hpp"
+#include "protocol/record/tlog_proof.hpp"
 
 namespace notp::cli {
 
-inline constexpr size_t kWitnessRequestBytesMax = 16 << 10;  // 63 hashes and a checkpoint
 inline constexpr size_t kWitnessLogsMax = 1'024;
-
-// The request of add-checkpoint.
-struct AddCheckpoint {
-  uint64_t old_size = 0;
-  std::vector<Hash> consistency;  // at most kProofHashesMax
-  std::string note;
-};
-// kMessage.
-Result<AddCheckpoint> parse_add_checkpoint(std::string_view body);
 
 // What is answered, as HTTP has it.
 struct WitnessAnswer {
@@ -61,7 +52,8 @@ class Witness {
   Witness(std::string name, PrivateKey key, Report report)
       : name_(std::move(name)), key_(std::move(key)), report_(std::move(report)) {}
   static Result<void> load(Log& log, const std::string& origin);
-  Result<WitnessAnswer> decide(const AddCheckpoint& request, int64_t now_s) NOTP_REQUIRES(mutex_);
+  Result<WitnessAnswer> decide(const record::AddCheckpoint& request, int64_t now_s)
+      NOTP_REQUIRES(mutex_);
 
   const std::string name_;
   const PrivateKey key_;

@@ -117,7 +117,7 @@ Result<int> run_serve(const Context& context, const ServeOptions& options) {
                             [&](const std::string& what) { context.output.note(what); }));
   asio::io_context loop{1};
   http::ServerOptions limits;
-  limits.body_bytes_max = kWitnessRequestBytesMax;
+  limits.body_bytes_max = record::kAddCheckpointBytesMax;
   NOTP_ASSIGN(std::unique_ptr<http::Server> server,
               http::Server::listen(loop.get_executor(), endpoint_of(options), limits,
                                    handler_of(*witness)));
