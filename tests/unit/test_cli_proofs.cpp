@@ -2,6 +2,8 @@
 // lies is found out by.
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "common/limits.hpp"
 #include "common/storage/files.hpp"
 #include "tests/support/signed_tree.hpp"

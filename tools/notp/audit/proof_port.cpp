@@ -17,15 +17,6 @@ struct FetchedRecord {
   wire::RecordProof answer;
 };
 
-// The salts of a segment that the reader sees whole follow from its secret; of a reduced one they
-// stand beside the records.
-Result<Bytes> salt_of(const FetchedSegment& fetched, const std::vector<Bytes>& salts, size_t index,
-                      record::Position position) {
-  if (!fetched.reduced) return record::leaf_salt(fetched.segment.head.secret, position);
-  if (index < salts.size()) return salts[index];
-  return fail(ErrorCode::kMessage, "the registry's answer has no salt for the record");
-}
-
 Result<FetchedRecord> fetch_record(AuditPort& audit, ProofPort& proofs, const record::LogId& log,
                                    record::Position position) {
   FetchedRecord out;
@@ -56,7 +47,9 @@ Result<FetchedRecord> fetch_record(AuditPort& audit, ProofPort& proofs, const re
     return fail(
         ErrorCode::kNotFound,
         fmt::format("record {} of log {} was erased, or you may not read it", position, log.hex()));
-  NOTP_ASSIGN(out.proven.salt, salt_of(fetched, salts, index, position));
+  // The salts of a segment that the reader sees whole follow from its secret; of a reduced one they
+  // stand beside the records.
+  out.proven.salt = fetched.reduced ? salts[index] : record::leaf_salt(head.secret, position);
   NOTP_ASSIGN(const record::Frontier before, record::Frontier::decode(out.answer.before));
   if (before.size() != head.first)
     return fail(ErrorCode::kMessage, "the registry's tree of the log ends elsewhere");

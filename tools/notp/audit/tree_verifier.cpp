@@ -3,14 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace notp::cli {
 
 const DeletionFound* LogInTree::deletion_of(record::Position position,
                                             const std::optional<Hash>& leaf) const {
-  for (const DeletionFound& found : deletions) {
+  const auto after = deletions.upper_bound(position);
+  if (after == deletions.begin()) return nullptr;
+  for (const DeletionFound& found : std::prev(after)->second) {
     const record::TreeEntry& entry = found.entry;
-    if (position < entry.first || position - entry.first >= entry.count) continue;
+    if (position - entry.first >= entry.count) continue;
     // A statement about a whole range has the hashes of its subtrees; one about single records has
     // a leaf for each.
     if (entry.positions.empty()) return &found;
@@ -87,7 +90,7 @@ Result<void> TreeVerifier::take_entry(uint64_t index, ByteView bytes) {
     }
     case record::TreeEntryKind::kDeletion:
     case record::TreeEntryKind::kErasure:
-      log.deletions.push_back({index, *std::move(entry)});
+      log.deletions[entry->first].push_back({index, *std::move(entry)});
       break;
     default:
       break;

@@ -4,7 +4,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -31,7 +30,8 @@ struct CheckpointInTree {
 // What the tree says of one log.
 struct LogInTree {
   std::map<uint64_t, CheckpointInTree> checkpoints;  // by size
-  std::vector<DeletionFound> deletions;              // deletions and erasures, in order
+  // Deletions and erasures, in order, by the first position of the segment that each is about.
+  std::map<record::Position, std::vector<DeletionFound>> deletions;
 
   // The leaf that says that the record at `position`, whose hash is `leaf`, is gone; null: none
   // does. `leaf` nullopt: only that of a larger part of the tree is known.

@@ -44,6 +44,7 @@ Result<std::optional<record::Checkpoint>> kept_checkpoint(const std::string& pat
 Result<std::optional<TreeVerifier>> read_tree(const Context& context, const VerifyOptions& options,
                                               const NodeAuthorities* authorities) {
   NOTP_ASSIGN(auto kept, kept_checkpoint(options.checkpoint));
+  const bool is_kept = kept.has_value();
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
   RegistryProofs proofs(*session.client);
@@ -51,7 +52,12 @@ Result<std::optional<TreeVerifier>> read_tree(const Context& context, const Veri
   Progress progress(context.output, "Reading the registry's tree, leaves", ProgressUnit::kCount);
   while (const auto from = verifier.wanted()) {
     auto part = proofs.ask(wire::TreeRequest{*from});
-    if (!part && *from == 0 && has_no_tree(part.error())) return std::nullopt;
+    if (!part && *from == 0 && has_no_tree(part.error())) {
+      if (!is_kept) return std::nullopt;
+      return fail(ErrorCode::kRegistrySplit,
+                  fmt::format("the registry shows no tree, and {} has a checkpoint of one: {}",
+                              options.checkpoint, part.error().message));
+    }
     if (!part) return std::unexpected(std::move(part).error());
     verifier.take(*part);
     progress.update(verifier.report().verified, verifier.report().size);
@@ -265,6 +271,69 @@ void print_notes(const Output& output, bool has_authorities, bool has_tree) {
         "is its word");
 }
 
+// Verifies logs, one after the other, against the tree if there is one.
+class LogsVerification {
+ public:
+  LogsVerification(const Context& context, const AuditSession& session,
+                   const VerifyOptions& options, const NodeAuthorities* authorities)
+      : session_(session),
+        options_(options),
+        authorities_(authorities),
+        progress_(context.output, "Verifying, records", ProgressUnit::kCount) {}
+
+  Result<void> run(std::vector<wire::LogRow> rows, const std::optional<TreeVerifier>& tree) {
+    for (const wire::LogRow& row : rows) total_ += row.size;
+    for (wire::LogRow& row : rows) {
+      NOTP_ASSIGN(LogReport report, verify(std::move(row), tree));
+      reports_.push_back(std::move(report));
+    }
+    return {};
+  }
+  // Whether a log is not what the tree says.
+  bool contradicts_tree() const { return std::ranges::any_of(reports_, is_contradiction); }
+  // Verifies these logs once more, against a later tree.
+  Result<void> run_again(const std::optional<TreeVerifier>& tree) {
+    for (LogReport& report : reports_) {
+      if (!is_contradiction(report)) continue;
+      total_ += report.row.size;
+      NOTP_ASSIGN(report, verify(std::move(report.row), tree));
+    }
+    return {};
+  }
+  std::vector<LogReport> take() && {
+    progress_.clear();
+    return std::move(reports_);
+  }
+
+ private:
+  static bool is_contradiction(const LogReport& report) {
+    return report.problem && report.problem->why.code == ErrorCode::kRegistrySplit;
+  }
+  Result<LogReport> verify(wire::LogRow row, const std::optional<TreeVerifier>& tree) {
+    static const LogInTree kNotInTree;
+    const record::LogId log = row.log;
+    const uint64_t size = row.size;
+    const LogInTree* in_tree = nullptr;
+    if (tree && !tree->report().problem) {
+      const auto at = tree->logs().find(log);
+      in_tree = at == tree->logs().end() ? &kNotInTree : &at->second;
+    }
+    LogVerifier verifier(
+        std::move(row), session_.query.trust_domain,
+        {.authorities = authorities_, .in_tree = in_tree, .may_see_all = options_.all_ledgers});
+    auto report = verify_log(*session_.port, log, std::move(verifier), progress_, done_, total_);
+    done_ += size;
+    return report;
+  }
+
+  const AuditSession& session_;
+  const VerifyOptions& options_;
+  const NodeAuthorities* const authorities_;
+  Progress progress_;
+  uint64_t done_ = 0, total_ = 0;
+  std::vector<LogReport> reports_;
+};
+
 Result<int> run_verify(const Context& context, const VerifyOptions& options) {
   std::optional<NodeAuthorities> authorities;
   if (!options.node_ca.empty()) {
@@ -272,37 +341,25 @@ Result<int> run_verify(const Context& context, const VerifyOptions& options) {
   }
   const NodeAuthorities* const by = authorities ? &*authorities : nullptr;
   // The tree first: what it says was taken must be there afterwards.
-  NOTP_ASSIGN(const auto tree, read_tree(context, options, by));
+  NOTP_ASSIGN(auto tree, read_tree(context, options, by));
   NOTP_ASSIGN(const AuditSession session, open_audit_session(context));
   NOTP_ASSIGN(std::vector<wire::LogRow> rows, wanted_logs(session, options));
   std::vector<record::LogId> missing;
   if (tree && !tree->report().problem && options.node.empty() && options.log.empty())
     missing = missing_logs(*tree, rows);
-  uint64_t total = 0, done = 0;
-  for (const wire::LogRow& row : rows) total += row.size;
-  Progress progress(context.output, "Verifying, records", ProgressUnit::kCount);
-  std::vector<LogReport> reports;
+  LogsVerification verification(context, session, options, by);
+  NOTP_TRY(verification.run(std::move(rows), tree));
+  if (verification.contradicts_tree()) {
+    // What was deleted since is stated in leaves that were not read.
+    NOTP_ASSIGN(auto later, read_tree(context, options, by));
+    tree.reset();
+    if (later) tree.emplace(*std::move(later));
+    NOTP_TRY(verification.run_again(tree));
+  }
+  const std::vector<LogReport> reports = std::move(verification).take();
   const bool tree_differs = tree && (tree->report().problem || !missing.empty());
   LogState worst = tree_differs ? LogState::kDiffers : LogState::kWhole;
-  static const LogInTree kNotInTree;
-  for (wire::LogRow& row : rows) {
-    const uint64_t size = row.size;
-    const record::LogId log = row.log;
-    const LogInTree* in_tree = nullptr;
-    if (tree && !tree->report().problem) {
-      const auto at = tree->logs().find(log);
-      in_tree = at == tree->logs().end() ? &kNotInTree : &at->second;
-    }
-    LogVerifier verifier(
-        std::move(row), session.query.trust_domain,
-        {.authorities = by, .in_tree = in_tree, .may_see_all = options.all_ledgers});
-    NOTP_ASSIGN(LogReport report,
-                verify_log(*session.port, log, std::move(verifier), progress, done, total));
-    worst = std::max(worst, report.state());
-    reports.push_back(std::move(report));
-    done += size;
-  }
-  progress.clear();
+  for (const LogReport& report : reports) worst = std::max(worst, report.state());
   print_reports(context.output, reports,
                 tree ? std::optional(tree->report()) : std::optional<TreeReport>(), missing, worst);
   if (!reports.empty()) print_notes(context.output, by != nullptr, tree.has_value());
