@@ -47,9 +47,8 @@ std::string tree_text(const std::optional<spool::SpoolTree>& tree, record::Posit
     out += fmt::format(
         "\nthe registry's tree is refused: {}\n"
         "    what to do: keep this folder and its {}* files as evidence; ask who runs the "
-        "registry; "
-        "if it was put back from a backup or begun anew on purpose: notp-client decisions "
-        "accept-tree {}\n",
+        "registry; if it was put back from a backup or begun anew on purpose: notp-client "
+        "decisions accept-tree {}\n",
         tree->refused, spool::kEvidenceFront, tree->refused_tree.hex());
   return out;
 }

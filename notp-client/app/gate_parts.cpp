@@ -2,22 +2,20 @@
 
 #include <algorithm>
 #include <array>
-#include <string_view>
 
 #include "common/random.hpp"
 #include "notp-client/decision/log_mask.hpp"
 #include "notp-client/pdp/embedded_snapshot.hpp"
+#include "protocol/model/manifest.hpp"
 
 namespace notp::client {
 namespace {
-
-constexpr std::string_view kLogRules = "system/log";
 
 // As a record would have it, as far as that is known here.
 Result<std::optional<Bytes>> masked(const pdp::ActiveSet& set, const model::LedgerId& ledger,
                                     ByteView result) {
   for (const auto& [name, release] : set.ledgers)
-    if (std::ranges::find(release.data_roots, kLogRules) != release.data_roots.end())
+    if (std::ranges::find(release.data_roots, model::kLogRulesRoot) != release.data_roots.end())
       return fail(ErrorCode::kDenied, "a policy says what of a result is recorded");
   decision::MaskRules rules;
   if (const auto& terms = set.ledgers.at(ledger).terms) {
@@ -38,9 +36,7 @@ agent::ReplayGateParts gate_parts(const ClientConfig& config, DecisionRecords* r
           .snapshot = [builtins = config.pdp.embedded.builtins](
                           pdp::ActiveSetPtr set,
                           const model::BlobLoader& load) -> Result<rego::SnapshotPtr> {
-            NOTP_ASSIGN(rego::SnapshotPtr snapshot,
-                        pdp::embedded_snapshot(std::move(set), load, builtins, nullptr));
-            return snapshot;
+            return pdp::embedded_snapshot(std::move(set), load, builtins, nullptr);
           },
           .mask = masked,
           .metrics = metrics};

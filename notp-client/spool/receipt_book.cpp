@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "common/limits.hpp"
 #include "protocol/record/tree.hpp"
 #include "protocol/record/tree_entry.hpp"
 
@@ -164,14 +163,14 @@ void ReceiptBook::take(TreeState verified) {
   state_ = std::move(verified);
 }
 
-void ReceiptBook::refuse(const Error& why, const wire::LogReceipt& receipt, TimeMs wall_ms) {
-  if (state_.refusal) return;
+TreeRefusal ReceiptBook::refuse(const Error& why, const wire::LogReceipt& receipt, TimeMs wall_ms) {
   TreeRefusal refusal{wall_ms, why.message, receipt.checkpoint, {}, receipt.announcement};
   if (const auto other = record::verify_announcement(receipt.announcement))
     refusal.tree = record::LogId::of(other->log_key);
   else if (announcement_)
     refusal.tree = record::LogId::of(announcement_->log_key);
-  state_.refusal = std::move(refusal);
+  if (!state_.refusal) state_.refusal = refusal;
+  return refusal;
 }
 
 Result<TreeState> accept_tree(TreeState state, const record::LogId& tree) {
@@ -200,9 +199,8 @@ Result<wire::LogWitness> witness(ReceiptBook& book, ReceiptStore& store,
     out.message = verified.error().message;
     if (verified.error().code != ErrorCode::kRegistrySplit) return out;
     out.kept = book.state().checkpoint;
-    book.refuse(verified.error(), receipt, wall_ms);
-    store.keep_evidence(book.state(), {wall_ms, verified.error().message, receipt.checkpoint,
-                                       book.state().refusal->tree, receipt.announcement});
+    const TreeRefusal refused = book.refuse(verified.error(), receipt, wall_ms);
+    store.keep_evidence(book.state(), refused);
     NOTP_TRY(store.keep(book.state()));
     return out;
   }

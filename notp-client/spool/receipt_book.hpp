@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "common/clock.hpp"
@@ -20,7 +21,7 @@ struct ReceiptPeer {
   std::string trust_domain;
 };
 
-// The first receipt that was refused; it lasts until a person accepts the tree.
+// A receipt that was refused. The first one lasts until a person accepts the tree.
 struct TreeRefusal {
   TimeMs time_ms = 0;   // wall clock
   std::string message;  // for a person
@@ -74,8 +75,8 @@ class ReceiptBook {
                           const ReceiptPeer& peer, TimeMs wall_ms) const;
   // `verified` is from check().
   void take(TreeState verified);
-  // The receipt was refused; the first refusal is kept.
-  void refuse(const Error& why, const wire::LogReceipt& receipt, TimeMs wall_ms);
+  // The receipt was refused; the first refusal is kept. Returns this one.
+  TreeRefusal refuse(const Error& why, const wire::LogReceipt& receipt, TimeMs wall_ms);
 
  private:
   // The tree that a receipt speaks of.

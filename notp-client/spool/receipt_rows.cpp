@@ -19,8 +19,7 @@ CREATE TABLE IF NOT EXISTS roots (size INTEGER PRIMARY KEY, root BLOB NOT NULL);
 
 // Detects damage, not an attacker, who could compute it as well.
 Bytes checksum_of(const TreeState& state) {
-  const TreeRefusal none;
-  const TreeRefusal& refusal = state.refusal ? *state.refusal : none;
+  const TreeRefusal refusal = state.refusal.value_or(TreeRefusal());
   Bytes row;
   for (const ByteView text :
        {ByteView(state.announcement), ByteView(state.checkpoint), state.log.view(),
@@ -71,8 +70,7 @@ TreeState read_tree(SQLite::Database& database) {
 }
 
 void put_tree(SQLite::Database& database, const TreeState& state) {
-  const TreeRefusal none;
-  const TreeRefusal& refusal = state.refusal ? *state.refusal : none;
+  const TreeRefusal refusal = state.refusal.value_or(TreeRefusal());
   const Bytes checksum = checksum_of(state);
   SQLite::Statement put(database,
                         "REPLACE INTO tree VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");

@@ -13,9 +13,6 @@
 namespace notp::model {
 namespace {
 
-// data.system.log.mask and drop: what a node's records of decisions leave out.
-constexpr std::string_view kLogRulesRoot = "system/log";
-
 std::unexpected<Error> invalid(std::string message) {
   return fail(ErrorCode::kInvalidModel, std::move(message));
 }

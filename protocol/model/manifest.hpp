@@ -14,6 +14,8 @@
 namespace notp::model {
 
 inline constexpr std::string_view kManifestPath = "manifest.json";
+// The root of data.system.log.mask and drop: what a node's records of decisions leave out.
+inline constexpr std::string_view kLogRulesRoot = "system/log";
 
 struct Manifest {
   std::string name, description, author, license;

@@ -32,7 +32,7 @@ struct GateSite : spools::SpoolSite {
   spool::ActiveSetPtr active = active_set(std::string(rego::worker_opa_version()));
   prometheus::Registry metrics;
   asio::io_context context{1};
-  agent::ReplayGate gate{parts()};
+  agent::ReplayGate gate{parts(metrics)};
   int masked = 0;
 
   static spool::ActiveSetPtr active_set(const std::string& version) {
@@ -43,21 +43,19 @@ struct GateSite : spools::SpoolSite {
     return std::make_shared<const record::ActiveSet>(std::move(set));
   }
 
-  agent::ReplayGateParts parts() {
+  agent::ReplayGateParts parts(prometheus::Registry& registry) {
     return {.log = log.get(),
             .worker = {.worker = test_worker()},
             .snapshot = [](pdp::ActiveSetPtr set,
                            const model::BlobLoader& load) -> Result<rego::SnapshotPtr> {
-              NOTP_ASSIGN(rego::SnapshotPtr snapshot,
-                          pdp::embedded_snapshot(std::move(set), load, {}, nullptr));
-              return snapshot;
+              return pdp::embedded_snapshot(std::move(set), load, {}, nullptr);
             },
             .mask = [this](const pdp::ActiveSet&, const model::LedgerId&,
                            ByteView result) -> Result<std::optional<Bytes>> {
               ++masked;
               return Bytes(result);
             },
-            .metrics = metrics};
+            .metrics = registry};
   }
 
   record::DecisionContent decision(int amount) const {
@@ -81,9 +79,13 @@ struct GateSite : spools::SpoolSite {
     for (int i = 0; i < 100 * hundreds; ++i) record(decision(i % 100 == 0 ? 50 : i % 2 ? 1 : 500));
   }
   agent::GateReport judge(const TestComposition& candidate, model::GateTerms terms) {
+    return judge_with(gate, candidate, terms);
+  }
+  agent::GateReport judge_with(agent::ReplayGate& judging, const TestComposition& candidate,
+                               model::GateTerms terms) {
     std::optional<agent::GateReport> out;
     asio::co_spawn(
-        context, gate.judge({candidate.active_set, {{kShop, 2, terms}}}, candidate.load),
+        context, judging.judge({candidate.active_set, {{kShop, 2, terms}}}, candidate.load),
         [&](const std::exception_ptr&, agent::GateReport report) { out = std::move(report); });
     context.restart();
     context.run();
@@ -192,25 +194,15 @@ TEST_CASE("what another version of the engine decided is no difference") {
 TEST_CASE("a gate whose worker does not start lets the release pass, with an alarm") {
   GateSite site;
   site.record_hundreds(2);
-  agent::ReplayGateParts parts = site.parts();
-  parts.worker.worker = "/bin/false";
   prometheus::Registry metrics;
-  agent::ReplayGate broken({.log = parts.log,
-                            .worker = parts.worker,
-                            .snapshot = parts.snapshot,
-                            .mask = parts.mask,
-                            .metrics = metrics});
-  const TestComposition candidate = shop_model(2, 40);
-  std::optional<agent::GateReport> report;
-  asio::co_spawn(
-      site.context, broken.judge({candidate.active_set, {{kShop, 2, {1'000, 0}}}}, candidate.load),
-      [&](const std::exception_ptr&, agent::GateReport out) { report = std::move(out); });
-  site.context.run();
-  REQUIRE(report);
-  CHECK_FALSE(report->held);
-  REQUIRE(report->failures.size() == 1);
-  CHECK_MESSAGE(report->failures[0].message.find("could not judge") != std::string::npos,
-                report->failures[0].message);
+  agent::ReplayGateParts parts = site.parts(metrics);
+  parts.worker.worker = "/bin/false";
+  agent::ReplayGate broken(std::move(parts));
+  const agent::GateReport report = site.judge_with(broken, shop_model(2, 40), {1'000, 0});
+  CHECK_FALSE(report.held);
+  REQUIRE(report.failures.size() == 1);
+  CHECK_MESSAGE(report.failures[0].message.find("could not judge") != std::string::npos,
+                report.failures[0].message);
 }
 
 TEST_CASE("a release that does not compile is left to the PDP") {
@@ -257,23 +249,14 @@ TEST_CASE("the bytes of a log that cannot be read are an alarm, and no reason to
     void on_sealed(std::function<void()>) override {}
   } log;
   GateSite site;
-  agent::ReplayGateParts parts = site.parts();
   prometheus::Registry metrics;
-  agent::ReplayGate gate({.log = &log,
-                          .worker = {},
-                          .snapshot = parts.snapshot,
-                          .mask = parts.mask,
-                          .metrics = metrics});
-  const TestComposition candidate = shop_model(2, 40);
-  std::optional<agent::GateReport> report;
-  asio::co_spawn(
-      site.context, gate.judge({candidate.active_set, {{kShop, 2, {1'000, 0}}}}, candidate.load),
-      [&](const std::exception_ptr&, agent::GateReport out) { report = std::move(out); });
-  site.context.run();
-  REQUIRE(report);
-  CHECK_FALSE(report->held);
-  REQUIRE(report->failures.size() == 1);
-  CHECK(report->failures[0].code == ErrorCode::kIo);
+  agent::ReplayGateParts parts = site.parts(metrics);
+  parts.log = &log;
+  agent::ReplayGate gate(std::move(parts));
+  const agent::GateReport report = site.judge_with(gate, shop_model(2, 40), {1'000, 0});
+  CHECK_FALSE(report.held);
+  REQUIRE(report.failures.size() == 1);
+  CHECK(report.failures[0].code == ErrorCode::kIo);
 }
 
 }  // namespace

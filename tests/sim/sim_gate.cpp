@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "notp-client/agent/core/gate_tally.hpp"
 
 namespace notp::sim {

@@ -64,7 +64,6 @@ class SimIntake {
   bool restore(bool is_honest = true);
   // As SimTree::attack().
   bool attack(TreeAttack attack, size_t victim) { return tree_.attack(attack, victim, store_); }
-  MemoryAuditStore& store_to_falsify() { return store_; }
 
   const MemoryAuditStore& store() const { return store_; }
   SimTree& tree() { return tree_; }

@@ -227,7 +227,8 @@ bool SimTree::attack(TreeAttack attack, size_t victim, const MemoryAuditStore& s
       if (history_.size() < 2) return false;
       attack_ = attack;
       const auto back = static_cast<ptrdiff_t>(world_.random().below(history_.size() - 1));
-      return go_back(std::next(history_.begin(), back)->second, store);
+      go_back(std::next(history_.begin(), back)->second, store);
+      return true;
     }
     case TreeAttack::kOtherKey: {
       attack_ = attack;
@@ -252,14 +253,13 @@ bool SimTree::attack(TreeAttack attack, size_t victim, const MemoryAuditStore& s
   }
 }
 
-bool SimTree::go_back(MemoryTreeStore::Image image, const MemoryAuditStore& store) {
+void SimTree::go_back(MemoryTreeStore::Image image, const MemoryAuditStore& store) {
   if (attack_ == TreeAttack::kNone) attack_ = TreeAttack::kRollBack;
   branches_.front().disk->restore(std::move(image));
   start(store);
   // What comes now is other than what came then.
   branches_.front().waiting.push_back(read_entry("again", world_.time_ms()));
   seal_soon();
-  return true;
 }
 
 void SimTree::state_deletion(const MemoryAuditStore::Image& store) {

@@ -47,7 +47,7 @@ class SimTree {
   // From now on, to a node; the caller cuts the sessions. False: there is nothing to lie about yet.
   bool attack(TreeAttack attack, size_t victim, const MemoryAuditStore& store);
   // As kRollBack, with the tree of a backup.
-  bool go_back(MemoryTreeStore::Image image, const MemoryAuditStore& store);
+  void go_back(MemoryTreeStore::Image image, const MemoryAuditStore& store);
   // Lies that were sent.
   uint64_t lies() const { return lies_; }
   // Nodes whose receipts came from another branch than the one that an auditor is shown.

@@ -407,11 +407,14 @@ std::optional<record::Checkpoint> LogWorld::kept_checkpoint(size_t node) const {
 }
 
 void LogWorld::on_receipt(size_t node, const wire::LogReceipt& receipt) {
-  world_.at_node(node, world_.between(1, kDiskMsMax),
-                 [this, node, receipt, number = sites_[node]->shipping.number] {
-                   const Shipping& at = sites_[node]->shipping;
-                   if (at.session && number == at.number) verify_receipt(node, receipt);
-                 });
+  verify_receipt_later(node, receipt, world_.between(1, kDiskMsMax));
+}
+
+void LogWorld::verify_receipt_later(size_t node, const wire::LogReceipt& receipt, TimeMs delay_ms) {
+  world_.at_node(node, delay_ms, [this, node, receipt, number = sites_[node]->shipping.number] {
+    const Shipping& at = sites_[node]->shipping;
+    if (at.session && number == at.number) verify_receipt(node, receipt);
+  });
 }
 
 void LogWorld::verify_receipt(size_t node, const wire::LogReceipt& receipt) {
@@ -421,12 +424,7 @@ void LogWorld::verify_receipt(size_t node, const wire::LogReceipt& receipt) {
       site.log->witness(receipt, {registry_id(), std::string(kTrustDomain)}, world_.wall_ms(node));
   world_.note("receipt", node, answer ? answer->message : answer.error().message);
   if (answer && !site.shipping.session->is_closed()) site.shipping.session->witness(*answer);
-  if (!answer) {
-    world_.at_node(node, kSecondMs, [this, node, receipt, number = site.shipping.number] {
-      const Shipping& at = sites_[node]->shipping;
-      if (at.session && number == at.number) verify_receipt(node, receipt);
-    });
-  }
+  if (!answer) verify_receipt_later(node, receipt, kSecondMs);
   const spool::TreeState tree = site.log->tree();
   const record::LogId& log = site.log->table().key.log;
   // One that the disk has not taken is forgotten with the process.

@@ -108,6 +108,8 @@ class LogWorld {
   void cut_sessions();
   void look_after_logs();
   void verify_receipt(size_t node, const wire::LogReceipt& receipt);
+  // After `delay_ms`, if the session is the same then.
+  void verify_receipt_later(size_t node, const wire::LogReceipt& receipt, TimeMs delay_ms);
   void check_receipts(size_t node);
   void check_evidence(size_t node);
   bool lacks_receipts(size_t node) const;

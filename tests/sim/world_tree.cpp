@@ -67,14 +67,6 @@ void LogWorld::tell_lie() {
 
 namespace {
 
-using Logs = std::map<record::LogId, MemoryAuditStore::Log>;
-
-// A log of two segments at least; end(): there is none.
-Logs::iterator log_with_segments(Logs& logs, size_t segments) {
-  return std::ranges::find_if(
-      logs, [&](const auto& log) { return log.second.segments.size() >= segments; });
-}
-
 std::shared_ptr<audit::StoredSegment> copy_of(const MemoryAuditStore::SegmentPtr& segment) {
   return std::make_shared<audit::StoredSegment>(*segment);
 }
@@ -128,11 +120,13 @@ void swap_records(MemoryAuditStore::Log& a, MemoryAuditStore::Log& b) {
 }
 
 // False: the store has too little for that.
-bool falsify(MemoryAuditStore::Image& store, TreeAttack attack, size_t& node) {
-  const auto log = log_with_segments(store.logs, 2);
+bool falsify(MemoryAuditStore::Image& store, TreeAttack attack) {
+  const auto log = std::ranges::find_if(
+      store.logs, [](const auto& each) { return each.second.segments.size() >= 2; });
   if (log == store.logs.end()) return false;
   MemoryAuditStore::Log& of = log->second;
-  for (node = 0; node_id(node) != of.state.node;) ++node;
+  size_t node = 0;
+  while (node_id(node) != of.state.node) ++node;
   switch (attack) {
     case TreeAttack::kDropSegment:
       of.segments.erase(of.segments.begin());
@@ -195,14 +189,12 @@ void LogWorld::check_attack(const AuditVerify& verify, Verdict& verdict) {
   MemoryAuditStore::Image store = intake_.store().image();
   SimTree& tree = intake_.tree();
   if (verify && tree.part().size > 0) {
-    if (attack_ >= TreeAttack::kFork || attack_ == TreeAttack::kControl) {
-      size_t node = 0;
-      has_lied_ = has_lied_ && attack_ != TreeAttack::kControl;
-      const bool done =
-          attack_ == TreeAttack::kFork ? !tree.misled().empty() : falsify(store, attack_, node);
-      has_lied_ = has_lied_ && done;
-      if (attack_ == TreeAttack::kControl && done) tree.state_deletion(store);
-    }
+    if (attack_ == TreeAttack::kFork)
+      has_lied_ = has_lied_ && !tree.misled().empty();
+    else if (attack_ > TreeAttack::kFork)
+      has_lied_ = falsify(store, attack_) && has_lied_;
+    else if (attack_ == TreeAttack::kControl && falsify(store, attack_))
+      tree.state_deletion(store);
     std::vector<record::Checkpoint> kept;
     for (size_t node = 0; node < sites_.size(); ++node)
       if (const auto each = kept_checkpoint(node)) kept.push_back(*each);

@@ -6,7 +6,6 @@
 #include <map>
 #include <set>
 
-#include "common/limits.hpp"
 #include "notp-client/spool/receipt_book.hpp"
 #include "tests/support/registry_tree.hpp"
 

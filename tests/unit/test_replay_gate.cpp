@@ -173,6 +173,17 @@ struct GateNode : AgentNode {
   }
 };
 
+// Its gate holds v2.
+struct HeldNode : GateNode {
+  const TestRelease v1 = plain(), v2 = gated(&v1);
+
+  HeldNode() {
+    gate_holds = {2};
+    send_release(v1);
+    send_release(v2);
+  }
+};
+
 using Judged = std::vector<std::pair<model::LedgerId, uint64_t>>;
 
 TEST_CASE("a release with a gate is judged when it replaces one, and reported when it is held") {
@@ -210,16 +221,12 @@ TEST_CASE("a release without a gate, or that was decided with before, is not jud
 }
 
 TEST_CASE("what is held stays held over a restart, until a person lets it go") {
-  GateNode node;
-  node.gate_holds = {2};
-  const TestRelease v1 = plain(), v2 = gated(&v1);
-  node.send_release(v1);
-  node.send_release(v2);
+  HeldNode node;
   node.restart();
   CHECK(node.version() == 1);
   CHECK(node.judged.size() == 1);
   node.commits.clear();
-  node.connect({}, {trust::ref_of(v2.release, v2.hash)});
+  node.connect({}, {trust::ref_of(node.v2.release, node.v2.hash)});
   CHECK(node.has_held(2));  // with its code
   node.release(3);          // another one
   CHECK(node.version() == 1);
@@ -233,11 +240,7 @@ TEST_CASE("what is held stays held over a restart, until a person lets it go") {
 
 TEST_CASE(
     "a release that was let go is not judged again, although the node ends before it decides") {
-  GateNode node;
-  node.gate_holds = {2};
-  const TestRelease v1 = plain(), v2 = gated(&v1);
-  node.send_release(v1);
-  node.send_release(v2);
+  HeldNode node;
   node.pdp_cannot_read = {2};
   node.release(2);
   CHECK(node.version() == 1);

@@ -212,6 +212,7 @@ Result<OutgoingFrame> encode_replay(uint32_t id, const EvalRequest& request, con
   bool has_long_path = request.path.size() > UINT16_MAX;
   for (const auto& path : hidden) {
     has_long_path = has_long_path || path.size() > UINT16_MAX;
+    bytes += sizeof(uint16_t);
     for (const auto& name : path) bytes += kLengthBytes + name.size();
   }
   if (has_long_path || hidden.size() > UINT16_MAX ||

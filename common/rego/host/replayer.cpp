@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "common/json/json.hpp"
 #include "common/limits.hpp"
 #include "common/rego/host/activation.hpp"
@@ -199,7 +197,5 @@ Result<Replayed> Replayer::answer_once(const RecordedQuestion& question, const P
     return fail(ErrorCode::kInternal, "the policy worker decided with another snapshot");
   return Replayed{.result = std::move(evaluated.inputs.front().value)};
 }
-
-uint64_t Replayer::memory_bytes() const { return process_ ? process_->memory_bytes() : 0; }
 
 }  // namespace notp::rego

@@ -62,8 +62,9 @@ struct Replayed {
 // the next question, at most kReplayRestartsMax times in all.
 class Replayer {
  public:
-  // kUnavailable: no worker starts, or it ended or was stopped while it loaded. kPdpRejected with
-  // findings: the content does not compile. The errors of the snapshot's loader.
+  // kUnavailable: no worker starts, or it ended while it loaded. kTimeout, kLimit: it was stopped
+  // then, after activate_ms or at its memory. kPdpRejected with findings: the content does not
+  // compile. The errors of the snapshot's loader.
   static Result<std::unique_ptr<Replayer>> start(SnapshotPtr snapshot, ReplayOptions options = {});
   ~Replayer();
   Replayer(const Replayer&) = delete;
@@ -85,9 +86,6 @@ class Replayer {
 
   // The version of OPA that evaluates: "1.22.2".
   const std::string& opa_version() const { return options_.opa_version; }
-  const SnapshotPtr& snapshot() const { return snapshot_; }
-  // Anonymous memory of the worker, in bytes; 0: it has ended.
-  uint64_t memory_bytes() const;
   size_t restarts() const { return restarts_; }
 
  private:

@@ -188,7 +188,7 @@ func (r *Recorded) computes(name string, operands []*ast.Term) bool {
 // isStripped reports whether a token lacks the signature that it may have had.
 func isStripped(token *ast.Term) bool {
 	text, ok := token.Value.(ast.String)
-	return ok && strings.Count(string(text), ".") > 0 && withoutSignature(token).Equal(token)
+	return ok && strings.Contains(string(text), ".") && withoutSignature(token).Equal(token)
 }
 
 // verifiedWithOptionsAt verifies certificates by the recorded clock; OPA asks the machine's.
