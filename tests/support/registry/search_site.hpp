@@ -11,14 +11,13 @@
 #include <vector>
 
 #include "common/json/json.hpp"
+#include "notp-server/audit/day_database.hpp"
 #include "notp-server/audit/day_files.hpp"
 #include "notp-server/audit/search.hpp"
 #include "tests/support/registry/node_logs.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp::audit {
-
-inline constexpr TimeMs kDayMs = 24LL * 3600 * 1000;
 
 inline bool sees_all(std::string_view) { return true; }
 
