@@ -63,7 +63,7 @@ asio::awaitable<void> SessionHost::serve() {
   session::ServerInfo info = services.info;
   info.peer = peer_->name;
   session_.emplace(session::ServerPorts{services.catalog, services.targets, *this,
-                                        services.freshness, services.uploads},
+                                        services.freshness, services.uploads, services.sources},
                    std::move(info), read_clock());
   sends_.emplace(context_.sends, [weak = weak_from_this(), executor = thread_.executor()] {
     asio::post(executor, [weak] {
@@ -145,6 +145,12 @@ void SessionHost::end_handshake() {
 
 void SessionHost::sending(size_t bytes, size_t taken) {
   sends_->set(bytes, taken, read_clock().boot_ms);
+}
+
+void SessionHost::sources_changed() {
+  if (!session_) return;
+  session_->sources_changed();
+  wake_.notify();
 }
 
 void SessionHost::make_room() {
@@ -230,6 +236,11 @@ void SessionHost::handle(session::server_event::Committed& event) {
 
 void SessionHost::handle(session::server_event::Attested& event) {
   context_.services.observer.attested(*peer_, event.freshness);
+}
+
+void SessionHost::handle(session::server_event::UnknownKeyMet& event) {
+  if (KeySources* const sources = context_.services.sources)
+    sources->unknown_key(*peer_, event.key);
 }
 
 // --- artifacts

@@ -48,6 +48,7 @@ class SessionHost final : public session::SessionRights,
   void target_changed(const model::LedgerId& ledger);
   void roots_changed();
   void freshness_due();
+  void sources_changed();
   // A peer that does not want the ledger now is told when it reports on it again.
   void release_held(const wire::ReleaseHeld& release);
   // Ends the session if its peer would not be admitted any more: by the policy, or by the current
@@ -76,6 +77,7 @@ class SessionHost final : public session::SessionRights,
   void progress();
   void handle_events();
   void handle(session::server_event::Greeted& event);
+  void handle(session::server_event::UnknownKeyMet& event);
   void handle(session::server_event::ArtifactNeeded& event);
   void handle(session::server_event::Committed& event);
   void handle(session::server_event::Attested& event);

@@ -112,6 +112,10 @@ void SessionServer::roots_changed() {
   for_each([](SessionHost& host) { host.roots_changed(); });
 }
 
+void SessionServer::sources_changed() {
+  for_each([](SessionHost& host) { host.sources_changed(); });
+}
+
 void SessionServer::freshness_due() {
   for_each([](SessionHost& host) { host.freshness_due(); });
 }

@@ -53,6 +53,8 @@ class SessionServer final : public PeerQuestions {
   // The content of statements, or the rights to what they list, has changed: every session sends a
   // statement within kFreshnessSoonMs.
   void freshness_due();
+  // The status of a key source has changed.
+  void sources_changed();
   // Authorities or the policy have changed: a session whose peer would not be admitted any more
   // gets an Error and ends; the others continue.
   void recheck_sessions();

@@ -62,6 +62,14 @@ class RequestServices {
   virtual boost::asio::awaitable<wire::Response> answer(PeerPtr peer, wire::Request request) = 0;
 };
 
+// Fetches the keys of issuers. Thread-safe; answers from memory.
+class KeySources : public session::IssuerStatuses {
+ public:
+  // A peer met a token whose key is not in the issuer's key set. The peer's word, and perhaps
+  // often.
+  virtual void unknown_key(const Peer& peer, const wire::UnknownKey& key) = 0;
+};
+
 class LogIntake;
 class PushTraces;
 class RecoveryIntake;
@@ -81,6 +89,7 @@ struct SessionServices {
   LogIntake* logs = nullptr;           // null: no log is granted
   RecoveryIntake* recovery = nullptr;  // null: peers are not asked what they hold
   PushTraces* traces = nullptr;        // null: pushes are not traced
+  KeySources* sources = nullptr;       // null: there are none
 };
 
 }  // namespace notp::serve

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "protocol/model/tree.hpp"
 #include "protocol/trust/release_ref.hpp"
 #include "protocol/trust/statements.hpp"
+#include "protocol/wire/messages/sources.hpp"
 #include "protocol/wire/request_traits.hpp"
 
 namespace notp::session {
@@ -76,6 +78,14 @@ class FreshnessSource {
   virtual Result<std::pair<trust::Freshness, Bytes>> sign(std::vector<trust::FreshHead> heads,
                                                           std::string audience,
                                                           uint64_t sequence_min, Now now) const = 0;
+};
+
+// Knows how the key sources of the registry are. Answers from memory; thread-safe.
+class IssuerStatuses {
+ public:
+  virtual ~IssuerStatuses() = default;
+  // Returns every issuer, never null. A session sends its peer those of subscribed ledgers.
+  virtual std::shared_ptr<const wire::SourceStatus> issuers() const = 0;
 };
 
 // The rights of the peer of one session, looked up at every use so that a change takes effect at

@@ -33,6 +33,8 @@ enum class FrameType : uint8_t {
   kLogReceipt = 131,
   kLogWitness = 132,
   kReleaseHeld = 133,
+  kUnknownKey = 134,
+  kSourceStatus = 135,
   kHeldRequest = 147,
   kHeld = 148,
   kReturnRequest = 149,

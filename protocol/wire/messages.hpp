@@ -16,14 +16,15 @@
 #include "protocol/wire/messages/publish.hpp"
 #include "protocol/wire/messages/recovery.hpp"
 #include "protocol/wire/messages/request.hpp"
+#include "protocol/wire/messages/sources.hpp"
 #include "protocol/wire/messages/transfer.hpp"
 
 namespace notp::wire {
 
-using Message =
-    std::variant<Hello, Welcome, Offer, Chunk, Commit, WantMore, Ping, Pong, ErrorMessage, Bye,
-                 Publish, PublishResult, Request, Response, RootUpdate, FreshnessUpdate, Join,
-                 Joined, InventoryRequest, Inventory, LogGrant, LogAnnouncement, Segment,
-                 HeldRequest, Held, ReturnRequest, Return, LogReceipt, LogWitness, ReleaseHeld>;
+using Message = std::variant<Hello, Welcome, Offer, Chunk, Commit, WantMore, Ping, Pong,
+                             ErrorMessage, Bye, Publish, PublishResult, Request, Response,
+                             RootUpdate, FreshnessUpdate, Join, Joined, InventoryRequest, Inventory,
+                             LogGrant, LogAnnouncement, Segment, HeldRequest, Held, ReturnRequest,
+                             Return, LogReceipt, LogWitness, ReleaseHeld, UnknownKey, SourceStatus>;
 
 }  // namespace notp::wire

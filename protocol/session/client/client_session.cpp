@@ -67,6 +67,8 @@ Result<void> ClientSession::on_message(wire::Message&& message, Now) {
         if constexpr (std::is_same_v<T, wire::LogReceipt>) return on_log_receipt(std::move(value));
         if constexpr (std::is_same_v<T, wire::ReleaseHeld>)
           return on_release_held(std::move(value));
+        if constexpr (std::is_same_v<T, wire::SourceStatus>)
+          return on_source_status(std::move(value));
         if constexpr (std::is_same_v<T, wire::HeldRequest>)
           return on_held_request(std::move(value));
         if constexpr (std::is_same_v<T, wire::ReturnRequest>)
@@ -163,6 +165,15 @@ Result<void> ClientSession::on_release_held(wire::ReleaseHeld&& release) {
     return fail(ErrorCode::kState,
                 "the registry let a release go of a ledger that this node does not want");
   events_.push_back(client_event::HeldReleased{std::move(release)});
+  return {};
+}
+
+Result<void> ClientSession::on_source_status(wire::SourceStatus&& status) {
+  for (const wire::IssuerStatus& issuer : status.issuers)
+    if (!table_.number_of(issuer.ledger))
+      return fail(ErrorCode::kState,
+                  "the registry sent an issuer's status of a ledger that this node does not want");
+  events_.push_back(client_event::SourceStatusArrived{std::move(status)});
   return {};
 }
 

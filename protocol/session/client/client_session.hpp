@@ -57,6 +57,10 @@ struct ReceiptArrived {
 struct HeldReleased {
   wire::ReleaseHeld release;
 };
+// How the issuers are whose keys are in wanted ledgers: all of them.
+struct SourceStatusArrived {
+  wire::SourceStatus status;
+};
 // The registry asks what is held of a wanted ledger; answer with held().
 struct HeldWanted {
   wire::HeldRequest request;
@@ -76,7 +80,8 @@ using ClientEvent =
                  client_event::Published, client_event::Answered, client_event::RootArrived,
                  client_event::FreshnessArrived, client_event::InventoryWanted,
                  client_event::LogGranted, client_event::ReceiptArrived, client_event::HeldReleased,
-                 client_event::HeldWanted, client_event::ReturnWanted, client_event::Closed>;
+                 client_event::SourceStatusArrived, client_event::HeldWanted,
+                 client_event::ReturnWanted, client_event::Closed>;
 
 // A partly received artifact of a session that was cut. Its id is zero when the offer had none.
 struct PartialArtifact {
@@ -104,6 +109,8 @@ class ClientSession final : public SessionBase {
   void announce_log(Bytes announcement) { send(wire::LogAnnouncement{std::move(announcement)}); }
   // Answers a ReceiptArrived, at most once; `witness` names the offered log.
   void witness(const wire::LogWitness& witness) { send(witness); }
+  // Reports a token's key that is not in its issuer's key set.
+  void unknown_key(const wire::UnknownKey& key) { send(key); }
   // Sends the next segment of the granted log when nothing else waits to be sent.
   // `oldest_age_ms`: as in wire::Segment.
   void send_segment(record::Segment segment, uint64_t oldest_age_ms = 0);
@@ -138,6 +145,7 @@ class ClientSession final : public SessionBase {
   Result<void> on_chunk(const wire::Chunk& chunk);
   Result<void> on_log_grant(wire::LogGrant&& grant);
   Result<void> on_log_receipt(wire::LogReceipt&& receipt);
+  Result<void> on_source_status(wire::SourceStatus&& status);
   Result<void> on_release_held(wire::ReleaseHeld&& release);
   Result<void> on_held_request(wire::HeldRequest&& request);
   Result<void> on_return_request(wire::ReturnRequest&& request);

@@ -19,6 +19,7 @@ struct ServerPorts {
   const SessionRights& rights;
   const FreshnessSource* freshness = nullptr;  // null: no statements are sent
   UploadSpace* uploads = nullptr;              // null: MemoryUploads
+  const IssuerStatuses* sources = nullptr;     // null: the registry has no key sources
 };
 
 struct ServerInfo {

@@ -93,6 +93,11 @@ struct ReturnArrived {
   wire::Return head;
   std::unique_ptr<notp::session::Upload> artifact;  // whole; null exactly if head.code is not 0
 };
+// The peer met a token of an issuer whose key is not in the issuer's key set. The peer's word, and
+// perhaps often.
+struct UnknownKeyMet {
+  wire::UnknownKey key;
+};
 // A right is missing, or a ledger cannot be served: the session continues, the host logs it.
 struct Refused {
   Error error;
@@ -111,7 +116,7 @@ using ServerEvent =
                  server_event::Attested, server_event::PublishArrived, server_event::Asked,
                  server_event::LogOffered, server_event::LogAnnounced, server_event::SegmentArrived,
                  server_event::WitnessArrived, server_event::HoldsMore, server_event::HeldArrived,
-                 server_event::ReturnArrived, server_event::Refused, server_event::Unsendable,
-                 server_event::Closed>;
+                 server_event::ReturnArrived, server_event::UnknownKeyMet, server_event::Refused,
+                 server_event::Unsendable, server_event::Closed>;
 
 }  // namespace notp::session

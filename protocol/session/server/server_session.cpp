@@ -25,8 +25,17 @@ Result<void> ServerSession::on_message(wire::Message&& message, Now now) {
         using T = std::decay_t<decltype(value)>;
         if constexpr (std::is_same_v<T, wire::Hello>) return on_hello(std::move(value), now);
         if (!greeted_) return fail(ErrorCode::kState, "the first message must be Hello");
-        if constexpr (is_one_of<T, wire::WantMore, wire::Commit, wire::Inventory>)
+        if constexpr (std::is_same_v<T, wire::WantMore>) {
+          NOTP_TRY(subscriptions_.on_message(std::move(value), now));
+          sources_changed();
+          return {};
+        }
+        if constexpr (is_one_of<T, wire::Commit, wire::Inventory>)
           return subscriptions_.on_message(std::move(value), now);
+        if constexpr (std::is_same_v<T, wire::UnknownKey>) {
+          context_.events.push_back(server_event::UnknownKeyMet{std::move(value)});
+          return {};
+        }
         if constexpr (is_one_of<T, wire::Publish, wire::Segment>)
           NOTP_TRY(check_stream(value.stream));
         if constexpr (std::is_same_v<T, wire::Publish>)
@@ -76,6 +85,7 @@ Result<void> ServerSession::on_hello(wire::Hello&& hello, Now now) {
   subscriptions_.send_inventory_requests();
   const bool holds_more = subscriptions_.report_holdings();
   if (log) logs_.on_offer(*log);
+  sources_changed();
   return freshness_.start(now, holds_more);
 }
 
@@ -95,6 +105,16 @@ Result<void> ServerSession::check_subscribed(const model::LedgerId& ledger) cons
   if (!is_closed() && subscriptions_.contains(ledger)) return {};
   return fail(ErrorCode::kState,
               fmt::format("this session does not serve {} to its node", ledger.text()));
+}
+
+void ServerSession::sources_changed() {
+  if (!greeted_ || is_closed() || context_.ports.sources == nullptr) return;
+  wire::SourceStatus status;
+  for (const wire::IssuerStatus& issuer : context_.ports.sources->issuers()->issuers)
+    if (subscriptions_.contains(issuer.ledger)) status.issuers.push_back(issuer);
+  if (status == sent_sources_) return;
+  send(status);
+  sent_sources_ = std::move(status);
 }
 
 Result<void> ServerSession::release_held(const wire::ReleaseHeld& release) {

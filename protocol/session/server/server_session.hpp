@@ -48,6 +48,8 @@ class ServerSession final : public SessionBase {
   void log_receipt(const wire::LogReceipt& receipt) {
     if (!is_closed()) logs_.receipt(receipt);
   }
+  // The status of a key source has changed: sends it to a peer that subscribes to its ledger.
+  void sources_changed();
   // Tells the peer that a release of a ledger that it subscribes to may go. kState: it does not.
   Result<void> release_held(const wire::ReleaseHeld& release);
   // Asks what the peer holds of a ledger; the answer comes as HeldArrived, or never. kState when
@@ -79,6 +81,7 @@ class ServerSession final : public SessionBase {
   ServerLogs logs_{context_};
   ServerHoldings holdings_{context_};
   bool greeted_ = false;
+  wire::SourceStatus sent_sources_;  // what the peer knows of them
 };
 
 }  // namespace notp::session

@@ -26,6 +26,7 @@
 #include "protocol/wire/messages/proof.hpp"
 #include "protocol/wire/messages/publish.hpp"
 #include "protocol/wire/messages/recovery.hpp"
+#include "protocol/wire/messages/sources.hpp"
 #include "protocol/wire/messages/status.hpp"
 #include "protocol/wire/messages/trust.hpp"
 
@@ -40,7 +41,7 @@ struct Request {
                PendingRequest, Cosign, DropPending, TrustRequest, NewJoinToken, RenewCertificate,
                DecisionsRequest, DecisionCountsRequest, LogsRequest, SegmentRequest,
                RecoveryRequest, Recover, StatusRequest, TreeRequest, ProofRequest, HoldsRequest,
-               PutHold, EraseRequest, ReleaseHeldRequest>
+               PutHold, EraseRequest, ReleaseHeldRequest, SourcesRequest, RefreshSource>
       what;
 };
 
@@ -55,7 +56,7 @@ struct Response {
   std::variant<Done, HistoryPage, NodesPage, LedgersPage, RootsPage, PendingPage, PublishResult,
                TrustRow, IssuedToken, Certificate, DecisionsPage, DecisionCountsPage, LogsPage,
                SegmentPart, RecoveryStatus, RegistryStatus, TreePart, RecordProof, HoldsPage,
-               Erased>
+               Erased, SourcesPage>
       what = {};
 };
 
