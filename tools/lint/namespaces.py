@@ -8,6 +8,8 @@ from source_tree import COMMENT_OR_STRING, Finding, SourceTree, blank, line_of
 NAMESPACES = {
     "common/": "notp",  # words of every component: Result, Bytes, Hash, Mutex
     "common/http/": "notp::http",
+    "common/jose/": "notp::jose",
+    "common/oauth/": "notp::oauth",
     "common/rego/": "notp::rego",
     "common/tls/": "notp::tls",
     "protocol/delta/": "notp::delta",
