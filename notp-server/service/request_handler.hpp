@@ -105,6 +105,8 @@ class RequestHandler {
   Result<wire::HoldsPage> on(const wire::PutHold&, const Caller&, Effects&);
   Result<wire::Erased> on(const wire::EraseRequest&, const Caller&, Effects&);
   Result<wire::Done> on(const wire::ReleaseHeldRequest&, const Caller&, Effects&);
+  Result<wire::SourcesPage> on(const wire::SourcesRequest&, const Caller&, Effects&);
+  Result<wire::SourcesPage> on(const wire::RefreshSource&, const Caller&, Effects&);
 
   // Completes the fleet's row of a node's ledger with the registry's data about its releases.
   void complete_node_row(wire::NodeLedger& ledger, bool connected, TimeMs now_ms) const;
