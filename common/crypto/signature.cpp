@@ -4,11 +4,11 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "common/assert.hpp"
 #include "common/c_ptr.hpp"
+#include "common/crypto/small_order.hpp"
 
 namespace notp {
 namespace {
@@ -33,22 +33,6 @@ PublicKey public_key_of(const EVP_PKEY* key) {
   NOTP_ASSERT(EVP_PKEY_get_raw_public_key(key, out.bytes.data(), &size) == 1 && size == 32,
               "an Ed25519 key without its public half");
   return out;
-}
-
-// The points of order 1, 2, 4 and 8 by their y coordinate, the sign bit masked out, in canonical
-// and non-canonical encodings. Under such a key one signature can verify many messages.
-bool has_small_order(const PublicKey& key) {
-  static constexpr std::string_view kSmallOrder[] = {
-      "0000000000000000000000000000000000000000000000000000000000000000",
-      "0100000000000000000000000000000000000000000000000000000000000000",
-      "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-      "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-      "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-      "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-      "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"};
-  PublicKey masked = key;
-  masked.bytes[31] &= 0x7f;
-  return std::ranges::find(kSmallOrder, to_hex(masked.view())) != std::end(kSmallOrder);
 }
 
 }  // namespace
@@ -80,7 +64,7 @@ std::string PublicKey::to_pem() const {
 }
 
 bool verify_signature(const PublicKey& key, ByteView message, ByteView signature) {
-  if (signature.size() != kSignatureBytes || has_small_order(key)) return false;
+  if (signature.size() != kSignatureBytes || has_small_order_25519(key.view())) return false;
   const Pkey pkey(
       EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.bytes.data(), key.bytes.size()));
   const MdContext context(EVP_MD_CTX_new());

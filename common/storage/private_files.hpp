@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "common/result.hpp"
+#include "common/bytes.hpp"
 
 namespace notp {
 
@@ -14,5 +14,10 @@ Result<void> make_private_folder(const std::filesystem::path& folder);
 // Creates the file with mode 0600, or sets the mode of an existing one. A failure shows when the
 // file is used.
 void make_private_file(const std::filesystem::path& file);
+
+// Reads a file of secrets, of at most `bytes_max`. kConfig: missing, larger, unreadable, or of a
+// mode that lets others than its owner reach it (0640 is right for a file of another user that this
+// process reads through its group); the error never repeats its content.
+Result<Bytes> read_private_file(const std::filesystem::path& file, size_t bytes_max);
 
 }  // namespace notp

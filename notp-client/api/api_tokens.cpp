@@ -3,16 +3,15 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <vector>
 
 #include "common/random.hpp"
 #include "common/storage/files.hpp"
+#include "common/storage/private_files.hpp"
 #include "notp-client/api/api_limits.hpp"
 
 namespace notp::api {
@@ -22,7 +21,7 @@ constexpr std::string_view kHashPrefix = "sha256:";
 constexpr std::string_view kTokenPrefix = "notp_";
 constexpr std::string_view kSpace = " \t\r";
 constexpr int kSecretWords = 4;  // of 64 bits
-constexpr unsigned kOwnerOnly = 0600, kGroupReads = 0040;
+constexpr unsigned kOwnerOnly = 0600;
 
 bool is_name_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -35,36 +34,6 @@ std::string_view take_word(std::string_view& line) {
   const std::string_view word = line.substr(begin, end - begin);
   line.remove_prefix(end);
   return word;
-}
-
-bool is_in_group(gid_t group) {
-  if (group == ::getegid()) return true;
-  std::vector<gid_t> groups(static_cast<size_t>(std::max(::getgroups(0, nullptr), 0)));
-  groups.resize(static_cast<size_t>(
-      std::max(::getgroups(static_cast<int>(groups.size()), groups.data()), 0)));
-  return std::ranges::find(groups, group) != groups.end();
-}
-
-// The permitted modes of a file of secrets. A file of another user is readable only through its
-// group; Kubernetes mounts a Secret this way.
-unsigned modes_allowed(const struct stat& status) {
-  const bool is_given = status.st_uid != ::geteuid() && is_in_group(status.st_gid);
-  return is_given ? kOwnerOnly | kGroupReads : kOwnerOnly;
-}
-
-// Reads a file that others have no access to.
-Result<Bytes> read_private(const std::filesystem::path& file, size_t bytes_max) {
-  struct stat status{};
-  if (::stat(file.c_str(), &status) != 0)
-    return fail(ErrorCode::kConfig, fmt::format("{}: {}", file.string(), std::strerror(errno)));
-  if ((status.st_mode & 0777 & ~modes_allowed(status)) != 0)
-    return fail(ErrorCode::kConfig,
-                fmt::format("{} holds secrets and has mode {:04o}; others than its owner must not "
-                            "reach it: chmod 600 {}",
-                            file.string(), status.st_mode & 0777, file.string()));
-  auto text = read_file(file, bytes_max);
-  if (!text) return fail(ErrorCode::kConfig, std::move(text).error().message);
-  return text;
 }
 
 std::string without_line_end(std::string text) {
@@ -104,7 +73,7 @@ Result<ApiTokens> ApiTokens::parse(std::string_view text) {
 }
 
 Result<ApiTokens> ApiTokens::load(const std::filesystem::path& file) {
-  NOTP_ASSIGN(const Bytes text, read_private(file, limits::kApiTokenFileBytesMax));
+  NOTP_ASSIGN(const Bytes text, read_private_file(file, limits::kApiTokenFileBytesMax));
   auto tokens = parse(text);
   if (!tokens) return std::unexpected(std::move(tokens).error().in(file.string()));
   return tokens;
@@ -139,7 +108,7 @@ bool equal_secrets(std::string_view a, std::string_view b) {
 }
 
 Result<std::string> read_secret(const std::filesystem::path& file) {
-  NOTP_ASSIGN(Bytes text, read_private(file, limits::kApiTokenBytesMax));
+  NOTP_ASSIGN(Bytes text, read_private_file(file, limits::kApiTokenBytesMax));
   std::string secret = without_line_end(std::move(text));
   if (secret.empty()) return fail(ErrorCode::kConfig, file.string() + " is empty");
   return secret;
