@@ -32,7 +32,8 @@ const largeResult = 32 << 10
 // context, so that a cancel ends waiting for the network. The zero value is ready. Thread-safe. Calls of
 // evaluations that have another topdown.Cancel are bounded one by one only.
 type Meter struct {
-	Recorded *Recorded // of an evaluation that is repeated; nil: it is none. Set before it begins.
+	Recorded *Recorded    // of an evaluation that is repeated; nil: it is none. Set before it begins.
+	Unknown  *UnknownKeys // of the evaluation under way; nil: they are not noted. Set between evaluations.
 
 	cancelled atomic.Bool
 	bytes     atomic.Int64

@@ -10,6 +10,7 @@ const (
 	FlagInstrument       = 32
 	FlagRuleLabels       = 64
 	FlagLogRules         = 128
+	FlagUnknownKeys      = 256
 )
 
 // How an input's text is read: a value alone; the body of POST /v1/data; that of POST /v0/data.

@@ -280,5 +280,9 @@ func (r *evaluation) run(seen *asked) (ast.Value, error) {
 	q := r.query(r.ask, seen.input).
 		WithStackTraces(true). // for the errors that OPA's server would give
 		WithStrictBuiltinErrors(r.request.Flags&frame.FlagStrict != 0)
+	if r.request.Flags&frame.FlagUnknownKeys != 0 && r.meter.Recorded == nil {
+		r.meter.Unknown = &seen.unknown
+		defer func() { r.meter.Unknown = nil }() // the rules for the log are not looked at
+	}
 	return r.valueOfQuery(seen.attach(q, r.request.Flags, r.request.Explain))
 }

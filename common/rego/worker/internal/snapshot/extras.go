@@ -21,6 +21,7 @@ type extras struct {
 	cache   builtins.NDBCache // nil: not asked for
 	errors  []topdown.Error
 	labels  *topdown.EvaluatedRuleTracker
+	unknown builtin.UnknownKeys
 
 	cacheText []byte // of the cache without secrets; nil: empty, or left out
 	omitted   int    // bytes of a text that was left out
@@ -121,6 +122,9 @@ func (x *extras) render(request *frame.Eval, outcome *Outcome) ([]byte, error) {
 	}
 	if len(x.errors) > 0 {
 		object["builtin_errors"] = x.errors
+	}
+	if found := x.unknown.Found(); len(found) > 0 {
+		object["unknown_keys"] = found
 	}
 	return marshal(object)
 }
