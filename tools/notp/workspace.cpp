@@ -111,13 +111,8 @@ fs::path settings_folder(const fs::path& folder) {
   return fs::is_regular_file(folder, error) ? fs::path(".") : folder;
 }
 
-Result<CheckedModel> check_folder(const fs::path& folder,
-                                  const std::optional<EngineCheck>& engine) {
-  std::error_code error;
-  if (!fs::is_directory(folder, error) && !fs::is_regular_file(folder, error))
-    return fail(ErrorCode::kNotFound,
-                fmt::format("there is no folder or archive {}", folder.string()));
-  NOTP_ASSIGN(FolderContent read, read_model_folder(folder.string()));
+Result<CheckedModel> check_read_model(FolderContent read,
+                                      const std::optional<EngineCheck>& engine) {
   CheckedModel model{std::move(read.content), {}, std::move(read.left_out), read.left_out_count};
   NOTP_ASSIGN(model.report,
               engine ? check_model(model.content, *engine) : check_content(model.content));
@@ -128,6 +123,16 @@ Result<CheckedModel> check_folder(const fs::path& folder,
   warnings.insert(warnings.begin(), std::make_move_iterator(read.warnings.begin()),
                   std::make_move_iterator(read.warnings.end()));
   return model;
+}
+
+Result<CheckedModel> check_folder(const fs::path& folder,
+                                  const std::optional<EngineCheck>& engine) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error) && !fs::is_regular_file(folder, error))
+    return fail(ErrorCode::kNotFound,
+                fmt::format("there is no folder or archive {}", folder.string()));
+  NOTP_ASSIGN(FolderContent read, read_model_folder(folder.string()));
+  return check_read_model(std::move(read), engine);
 }
 
 Result<void> require_valid(const CheckedModel& model, const fs::path& folder) {

@@ -64,6 +64,9 @@ struct CheckedModel {
 Result<CheckedModel> check_folder(const std::filesystem::path& folder,
                                   const std::optional<EngineCheck>& engine = EngineCheck{});
 
+// The same for a model that was read already.
+Result<CheckedModel> check_read_model(FolderContent read, const std::optional<EngineCheck>& engine);
+
 // kInvalidModel with the findings as its message when the model is not valid.
 Result<void> require_valid(const CheckedModel& model, const std::filesystem::path& folder);
 

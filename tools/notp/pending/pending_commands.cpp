@@ -15,22 +15,6 @@ namespace {
 
 constexpr size_t kHashDigitsMin = 8;
 
-Result<std::vector<wire::PendingRow>> ask_pending(RegistryClient& client,
-                                                  std::optional<model::LedgerId> ledger) {
-  std::vector<wire::PendingRow> rows;
-  wire::PendingRequest request{.ledger = std::move(ledger)};
-  while (true) {
-    NOTP_ASSIGN(wire::PendingPage page, client.ask(request));
-    if (page.rows.empty()) break;
-    const wire::PendingPlace last{page.rows.back().ledger, page.rows.back().release_hash};
-    if (request.after && last <= *request.after) break;
-    request.after = last;
-    std::ranges::move(page.rows, std::back_inserter(rows));
-    if (!page.more) break;
-  }
-  return rows;
-}
-
 json::object pending_json(const wire::PendingRow& row) {
   return {{"ledger", row.ledger.text()},
           {"version", row.version},

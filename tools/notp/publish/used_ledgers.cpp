@@ -26,11 +26,11 @@ Result<model::UsedModel> model_in(const model::LedgerId& ledger, const fs::path&
                           .load = model.content.loader()};
 }
 
-Result<model::UsedModel> head_of(const model::LedgerId& ledger, const Context& context,
-                                 const fs::path& folder) {
-  NOTP_ASSIGN(const Settings settings, context.settings(settings_folder(folder)));
-  NOTP_ASSIGN(const auto source,
-              ReleaseSource::open(settings, context.environment, context.output, ledger));
+}  // namespace
+
+Result<model::UsedModel> used_head(const model::LedgerId& ledger, const Settings& settings,
+                                   const Environment& environment, const Output& output) {
+  NOTP_ASSIGN(const auto source, ReleaseSource::open(settings, environment, output, ledger));
   NOTP_ASSIGN(const auto head, source->pull_head());
   if (!head) return fail(ErrorCode::kNotFound, "it has no release in the registry");
   return model::UsedModel{.ledger = ledger,
@@ -41,8 +41,6 @@ Result<model::UsedModel> head_of(const model::LedgerId& ledger, const Context& c
                           .tree = head->content.tree,
                           .load = head->content.loader()};
 }
-
-}  // namespace
 
 Result<model::FindUsed> used_ledgers(const Context& context, const fs::path& folder,
                                      const std::vector<std::string>& with) {
@@ -61,7 +59,8 @@ Result<model::FindUsed> used_ledgers(const Context& context, const fs::path& fol
           folders = std::move(folders)](const model::LedgerId& ledger) -> Result<model::UsedModel> {
     if (const auto found = folders.find(ledger); found != folders.end())
       return model_in(ledger, found->second);
-    auto used = head_of(ledger, context, folder);
+    NOTP_ASSIGN(const Settings settings, context.settings(settings_folder(folder)));
+    auto used = used_head(ledger, settings, context.environment, context.output);
     if (used) return used;
     return fail(used.error().code,
                 fmt::format("{}; 'notp validate --with {}=DIR' takes it from a folder",

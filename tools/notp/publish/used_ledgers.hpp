@@ -10,6 +10,11 @@
 
 namespace notp::cli {
 
+// The head of a ledger, as a model that another one uses; connects to the registry of the settings.
+// kNotFound: it has no release.
+Result<model::UsedModel> used_head(const model::LedgerId& ledger, const Settings& settings,
+                                   const Environment& environment, const Output& output);
+
 // `with` holds values of --with, "ZONE/NAME=DIR"; `folder` is the one whose settings name the
 // registry. The result connects to the registry at the first request for a ledger; `context` and
 // the settings' files must outlive it. kUsage for a malformed value.

@@ -61,6 +61,22 @@ Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client) {
   return rows;
 }
 
+Result<std::vector<wire::PendingRow>> ask_pending(RegistryClient& client,
+                                                  std::optional<model::LedgerId> ledger) {
+  std::vector<wire::PendingRow> rows;
+  wire::PendingRequest request{.ledger = std::move(ledger)};
+  while (true) {
+    NOTP_ASSIGN(wire::PendingPage page, client.ask(request));
+    if (page.rows.empty()) break;
+    const wire::PendingPlace last{page.rows.back().ledger, page.rows.back().release_hash};
+    if (request.after && last <= *request.after) break;
+    request.after = last;
+    std::ranges::move(page.rows, std::back_inserter(rows));
+    if (!page.more) break;
+  }
+  return rows;
+}
+
 Result<ShownLedgers> ask_ledgers(RegistryClient& client) {
   ShownLedgers out;
   while (true) {

@@ -28,6 +28,9 @@ Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client,
                                                   const model::LedgerId& ledger, uint32_t rows_max);
 // Every node that the registry has seen.
 Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client);
+// Every release that waits for signatures, of one ledger or of all.
+Result<std::vector<wire::PendingRow>> ask_pending(RegistryClient& client,
+                                                  std::optional<model::LedgerId> ledger);
 // Every ledger that may be read here.
 Result<ShownLedgers> ask_ledgers(RegistryClient& client);
 // What the registry has lost, of all ledgers; the other figures are those of the first answer.
