@@ -10,6 +10,7 @@
 #include "common/size_text.hpp"
 #include "common/storage/files.hpp"
 #include "notp-client/agent/core/agent_trust.hpp"
+#include "notp-client/agent/core/install.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 #include "notp-client/store/staging_files.hpp"
 
@@ -57,7 +58,8 @@ TrustCheck check_signatures(const StoreCommandOptions& options, store::SqliteSto
   TrustCheck check;
   auto state = store.load();
   if (!state) return check;  // check() reports it row by row
-  state->findings.clear();   // likewise
+  agent::mark_keys_only(*state, store);
+  state->findings.clear();  // likewise
   const bool is_empty = state->root_chain.empty() && state->ledgers.empty();
   if (is_empty && options.root.empty()) return check;
   const auto trust = judge(options, *state);

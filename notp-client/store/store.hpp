@@ -26,6 +26,8 @@ struct StoredRelease {
   bool has_gate = false;  // its manifest has one
   bool held = false;      // quarantined by its gate
   bool released = false;  // by a person: the gate does not apply here any more
+  // trust::check_keys_only(): set at its installation and by agent::mark_keys_only(); not stored.
+  bool is_keys_only = false;
 };
 // Projection for searches.
 inline uint64_t version_of(const StoredRelease& release) { return release.ref.version; }

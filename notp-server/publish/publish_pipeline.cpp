@@ -8,6 +8,7 @@
 #include "notp-server/publish/rebuilt_content.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/model/validate.hpp"
+#include "protocol/trust/content_check.hpp"
 
 namespace notp::publish {
 namespace {
@@ -27,6 +28,17 @@ Error moved_head(const model::LedgerId& ledger, const registry::ReleaseInfoPtr& 
 
 // In the context of an error of MayPublish: the head has not moved.
 constexpr const char* kHeldUp = "held_up";
+
+// Of the release and its base: a large document is compared with the one before it. The references
+// outlive the loader.
+model::BlobLoader loader_of(const model::ModelContent& content, const registry::SnapshotPtr& base) {
+  return [&](const Hash& hash) -> Result<model::Content> {
+    const auto own = content.blobs.find(hash);
+    if (own != content.blobs.end()) return own->second;
+    if (base) return base->content.loader()(hash);
+    return fail(ErrorCode::kNotFound, fmt::format("no content {}", hash.brief()));
+  };
+}
 
 bool is_held_up(const Error& error) {
   return std::ranges::any_of(error.context,
@@ -183,7 +195,9 @@ Result<model::ModelContent> PublishPipeline::validate_content(const PublishJob& 
   Span validating = child_of(job.span, "validate");
   auto valid = [&]() -> Result<model::ModelContent> {
     NOTP_ASSIGN(model::ModelContent content, rebuild_content(job.artifact, job.base, release));
-    NOTP_TRY(check_model(job, content, release, result));
+    const model::BlobLoader load = loader_of(content, job.base);
+    NOTP_TRY(trust::check_content(*root_(), release, *content.tree, load));
+    NOTP_TRY(check_model(job, content, load, release, result));
     NOTP_TRY(check_neighbours(publish, content, release, result));
     return content;
   }();
@@ -192,16 +206,10 @@ Result<model::ModelContent> PublishPipeline::validate_content(const PublishJob& 
 }
 
 Result<void> PublishPipeline::check_model(const PublishJob& job, const model::ModelContent& content,
+                                          const model::BlobLoader& load,
                                           const trust::Release& release,
                                           wire::PublishResult& result) const {
   const registry::SnapshotPtr& base = job.base;
-  // A large document is compared with the one before it, which only the base has.
-  const model::BlobLoader load = [&](const Hash& hash) -> Result<model::Content> {
-    const auto own = content.blobs.find(hash);
-    if (own != content.blobs.end()) return own->second;
-    if (base) return base->content.loader()(hash);
-    return fail(ErrorCode::kNotFound, fmt::format("no content {}", hash.brief()));
-  };
   const model::ResolvedUses uses =
       neighbours_.uses_of(release, job.reader ? &*job.reader : nullptr);
   NOTP_ASSIGN(model::ModelReport report,

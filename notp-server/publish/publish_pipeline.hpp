@@ -57,11 +57,12 @@ class PublishPipeline {
                   Neighbours::SubscribedTogether subscribed = {}, MayPublish may_publish = {});
 
   // Checks in this order: envelope and signatures, expected head, version and predecessor, content
-  // against the signed root, validity of the model together with those that it uses, neighbours,
-  // then the compare-and-set. Sending the same release again after a lost answer gives the same
-  // success. With `pending`, signatures already collected here count; if there are too few, at
-  // least one of them by a key of the delegation, and all else is valid, the release becomes
-  // pending.
+  // against the signed root and against what the delegation lets it hold, validity of the model
+  // together with those that it uses, neighbours, then the compare-and-set. Sending the same
+  // release again after a lost answer gives the same success. With `pending`, signatures already
+  // collected here count; if there are too few, but one by a key of the delegation or none at all,
+  // and all else is valid, the release becomes pending. One without any signature replaces those
+  // that its publisher has proposed so for the ledger and that no key has signed since.
   PublishOutcome handle(PublishAttempt attempt);
 
   // --- pending releases; signatures are always counted by the newest root
@@ -122,7 +123,8 @@ class PublishPipeline {
                                                const registry::ReleaseInfoPtr& head,
                                                wire::PublishResult& result) const;
   Result<void> check_model(const PublishJob& job, const model::ModelContent& content,
-                           const trust::Release& release, wire::PublishResult& result) const;
+                           const model::BlobLoader& load, const trust::Release& release,
+                           wire::PublishResult& result) const;
   Result<void> check_neighbours(const wire::Publish& publish, const model::ModelContent& content,
                                 const trust::Release& release, wire::PublishResult& result) const;
 
@@ -137,6 +139,10 @@ class PublishPipeline {
                                                     TimeMs now_ms, wire::PublishResult& result);
   Bytes with_signatures(const model::LedgerId& ledger, ByteView envelope, ByteView other) const;
   bool has_moved(const PendingRelease& release) const;
+  // The releases of the ledger that this publisher has proposed and no key has signed.
+  std::vector<PendingRelease> unsigned_by(const model::LedgerId& ledger,
+                                          const std::string& publisher) const;
+  void drop(const PendingRelease& release, std::string_view reason);
   void drop_moved(const std::optional<model::LedgerId>& ledger);
 
   registry::Registry& registry_;

@@ -85,7 +85,7 @@ Result<registry::SnapshotPtr> PublishPipeline::keep(const PublishJob& job,
   const auto head = registry_.head(publish.ledger);
   NOTP_ASSIGN(
       const trust::WaitingRelease release,
-      trust::verify_waiting(job.envelope, publish.ledger, trusted_for(publish, head), job.now_ms));
+      trust::verify_pending(job.envelope, publish.ledger, trusted_for(publish, head), job.now_ms));
   if (head && release.ref.release_hash == head->ref.release_hash)
     return registry_.snapshot(publish.ledger, head->release.version);
   NOTP_TRY(check_message(publish.message));
@@ -125,7 +125,34 @@ Result<void> PublishPipeline::store(const PublishJob& job, const trust::WaitingR
     return fail(ErrorCode::kConflict,
                 fmt::format("{} changed while v{} was checked; plan it against the head again",
                             ledger.text(), waiting.version));
-  return waiting_.add(std::move(waiting), artifact);
+  const std::vector<PendingRelease> replaced =
+      release.signers == 0 ? unsigned_by(ledger, job.publisher) : std::vector<PendingRelease>();
+  NOTP_TRY(waiting_.add(std::move(waiting), artifact));
+  for (const PendingRelease& earlier : replaced)
+    drop(earlier, "its publisher has proposed another one");
+  return {};
+}
+
+// Whoever may publish and holds no key must not take the places of those who sign.
+std::vector<PendingRelease> PublishPipeline::unsigned_by(const model::LedgerId& ledger,
+                                                         const std::string& publisher) const {
+  std::vector<PendingRelease> releases = waiting_.list(ledger);
+  std::erase_if(releases, [&](const PendingRelease& release) {
+    const auto envelope = stored_envelope(release);
+    return release.publisher != publisher || !envelope || !envelope->signatures.empty();
+  });
+  return releases;
+}
+
+void PublishPipeline::drop(const PendingRelease& release, std::string_view reason) {
+  if (auto dropped = waiting_.drop(release.ledger, release.release_hash); dropped)
+    log::info("pending_dropped", {{"ledger", release.ledger.text()},
+                                  {"version", release.version},
+                                  {"release", release.release_hash.brief()},
+                                  {"reason", reason}});
+  else
+    log::write(log::Level::kError, "pending_not_dropped", dropped.error(),
+               {{"ledger", release.ledger.text()}});
 }
 
 Result<registry::SnapshotPtr> PublishPipeline::publish_if_complete(const model::LedgerId& ledger,
@@ -144,7 +171,7 @@ Result<registry::SnapshotPtr> PublishPipeline::publish_if_complete(const model::
                             ledger.text(), head->release.version, waiting->version));
   PublishJob job{publish_of(*waiting), {}, waiting->envelope, waiting->publisher, nullptr, now_ms};
   NOTP_ASSIGN(const trust::WaitingRelease release,
-              trust::verify_waiting(job.envelope, ledger, trusted_for(job.publish, head), now_ms));
+              trust::verify_pending(job.envelope, ledger, trusted_for(job.publish, head), now_ms));
   announce_waiting(release, result);
   if (release.signers < release.threshold) return registry::SnapshotPtr();
   NOTP_ASSIGN(job.artifact, waiting_.artifact(ledger, hash));
@@ -195,17 +222,8 @@ bool PublishPipeline::has_moved(const PendingRelease& release) const {
 
 void PublishPipeline::drop_moved(const std::optional<model::LedgerId>& ledger) {
   const MutexLock lock(waiting_mutex_);
-  for (const PendingRelease& release : waiting_.list(ledger)) {
-    if (!has_moved(release)) continue;
-    if (auto dropped = waiting_.drop(release.ledger, release.release_hash); dropped)
-      log::info("pending_dropped", {{"ledger", release.ledger.text()},
-                                    {"version", release.version},
-                                    {"release", release.release_hash.brief()},
-                                    {"reason", "the head has moved"}});
-    else
-      log::write(log::Level::kError, "pending_not_dropped", dropped.error(),
-                 {{"ledger", release.ledger.text()}});
-  }
+  for (const PendingRelease& release : waiting_.list(ledger))
+    if (has_moved(release)) drop(release, "the head has moved");
 }
 
 PublishPipeline::PendingPage PublishPipeline::pending(

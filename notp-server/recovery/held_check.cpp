@@ -4,6 +4,8 @@
 #include <ranges>
 #include <utility>
 
+#include "protocol/trust/content_check.hpp"
+
 namespace notp::recovery {
 namespace {
 
@@ -36,6 +38,22 @@ Result<trust::VerifiedRelease> verify_lost_release(const trust::ReleaseEnvelope&
     if (std::exchange(is_newest, false)) newest = std::move(verified);
   }
   return newest;
+}
+
+Result<void> check_lost_content(const trust::VerifiedRelease& release,
+                                const model::ModelContent& content, const RootWindow& roots) {
+  std::optional<Error> newest;
+  for (const auto& root : roots | std::views::reverse) {
+    trust::Trusted trusted;
+    trusted.root = root;
+    if (!trust::verify_release(release.envelope, release.ref.ledger, trusted, kBeforeAnyExpiry))
+      continue;
+    auto checked = trust::check_content(*root, release.release(), *content.tree, content.loader());
+    if (checked) return checked;
+    if (!newest) newest = std::move(checked).error();
+  }
+  if (newest) return std::unexpected(*std::move(newest));
+  return fail(ErrorCode::kSignature, "no root of those in question has it signed");
 }
 
 Result<trust::Freshness> verify_lost_statement(ByteView bytes, const RootWindow& roots) {

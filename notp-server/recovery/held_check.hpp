@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "protocol/model/tree.hpp"
 #include "protocol/trust/verify.hpp"
 
 namespace notp::recovery {
@@ -25,6 +26,11 @@ Result<trust::VerifiedRoot> verify_lost_root(ByteView envelope,
 Result<trust::VerifiedRelease> verify_lost_release(const trust::ReleaseEnvelope& envelope,
                                                    const model::LedgerId& ledger,
                                                    const RootWindow& roots);
+
+// Whether one of the roots that such a release is signed by lets it hold this content:
+// trust::check_content(). The error is that of the newest of them.
+Result<void> check_lost_content(const trust::VerifiedRelease& release,
+                                const model::ModelContent& content, const RootWindow& roots);
 
 // A freshness statement for any reader, signed by a freshness key of some root of the window; one
 // that has expired counts. kEnvelope, kStatement, kSignature, kWrongTarget.

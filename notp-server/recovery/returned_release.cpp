@@ -27,6 +27,7 @@ Result<registry::NewRelease> check_returned(const wire::Return& head, ByteView a
                             ref.release_hash.brief()));
   NOTP_ASSIGN(model::ModelContent content,
               publish::rebuild_content(artifact, base, verified.release()));
+  NOTP_TRY(check_lost_content(verified, content, roots));
   registry::NewRelease out;
   out.ref = verified.ref;
   out.release = verified.release();

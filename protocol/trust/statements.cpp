@@ -195,7 +195,6 @@ Result<void> check_restrictions(const Delegation& delegation) {
                                       delegation.pattern));
   if (delegation.content != ContentRule::kAny && delegation.content != ContentRule::kKeys)
     return refuse("root", "content is neither any nor keys");
-  if (delegation.content != ContentRule::kAny) return not_supported("root", "content");
   return {};
 }
 

@@ -81,13 +81,13 @@ struct Release {
   static Result<Release> decode(ByteView payload);
 };
 
+// What the releases of a delegation may hold; kKeys: public keys alone, see check_content().
 enum class ContentRule : uint8_t { kAny = 0, kKeys = 1 };
 
 struct Delegation {
   std::string pattern;
   std::vector<PublicKey> keys;
   uint32_t threshold = 1;
-  // A restriction without an implementation yet: decode() refuses a root that has it.
   ContentRule content = ContentRule::kAny;
   // Patterns of the data roots that its releases may own, ascending, at most kRootsMax; none: all.
   std::vector<std::string> data_roots = {};

@@ -238,6 +238,15 @@ Result<WaitingRelease> keep_valid_signatures(const Envelope& envelope,
       fmt::format("no valid signature by a key of the delegation '{}'", delegation.pattern));
 }
 
+Result<WaitingRelease> check_unsigned(const Envelope& envelope, const Delegation& delegation) {
+  if (!envelope.signatures.empty())
+    return fail(ErrorCode::kSignature, "a proposal without a signature was expected");
+  WaitingRelease out;
+  out.valid = envelope;
+  out.threshold = delegation.threshold;
+  return out;
+}
+
 Result<void> check_target(const Release& release, const Root& root, const model::LedgerId& ledger) {
   if (release.trust_domain == root.trust_domain && release.ledger == ledger) return {};
   return fail(ErrorCode::kWrongTarget,
@@ -310,11 +319,13 @@ class Verification {
     return std::move(verdict_);
   }
 
-  Result<WaitingRelease> run_waiting(ReleaseEnvelope envelope, const model::LedgerId& ledger) && {
+  using SignerCheck = Result<WaitingRelease> (*)(const Envelope&, const Delegation&);
+  Result<WaitingRelease> run_waiting(ReleaseEnvelope envelope, const model::LedgerId& ledger,
+                                     SignerCheck check_signers) && {
     NOTP_TRY(check_root_expiry(*root_, now_ms_));
     NOTP_TRY(envelope.open());
     NOTP_ASSIGN(const Delegation* delegation, delegation_of(*root_, ledger));
-    NOTP_ASSIGN(WaitingRelease waiting, keep_valid_signatures(envelope.envelope(), *delegation));
+    NOTP_ASSIGN(WaitingRelease waiting, check_signers(envelope.envelope(), *delegation));
     NOTP_TRY(envelope.read());
     waiting.ref = ref_of(envelope.release(), envelope.hash());
     NOTP_TRY(check_release(envelope.release(), envelope.hash(), ledger));
@@ -503,7 +514,22 @@ Result<VerifiedRelease> verify_release(ReleaseEnvelope envelope, const model::Le
 
 Result<WaitingRelease> verify_waiting(ReleaseEnvelope envelope, const model::LedgerId& ledger,
                                       const Trusted& trusted, TimeMs now_ms) {
-  return Verification(trusted, now_ms, nullptr).run_waiting(std::move(envelope), ledger);
+  return Verification(trusted, now_ms, nullptr)
+      .run_waiting(std::move(envelope), ledger, keep_valid_signatures);
+}
+
+Result<WaitingRelease> verify_unsigned(ReleaseEnvelope envelope, const model::LedgerId& ledger,
+                                       const Trusted& trusted, TimeMs now_ms) {
+  return Verification(trusted, now_ms, nullptr)
+      .run_waiting(std::move(envelope), ledger, check_unsigned);
+}
+
+Result<WaitingRelease> verify_pending(ReleaseEnvelope envelope, const model::LedgerId& ledger,
+                                      const Trusted& trusted, TimeMs now_ms) {
+  NOTP_TRY(envelope.open());
+  const bool is_signed = !envelope.envelope().signatures.empty();
+  return is_signed ? verify_waiting(std::move(envelope), ledger, trusted, now_ms)
+                   : verify_unsigned(std::move(envelope), ledger, trusted, now_ms);
 }
 
 void advance(Trusted& trusted, const Verdict& verdict) {

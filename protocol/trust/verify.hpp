@@ -67,14 +67,14 @@ struct VerifiedRelease {
   const Release& release() const { return envelope.release(); }
 };
 
-// A release that passes every check but one: some keys of its delegation have signed it, and their
-// number is not checked. Only verify_waiting() makes one; it cannot become a VerifiedRelease, and a
-// holder must not install it.
+// A release that passes every check but one: the number of keys of its delegation that have signed
+// it is not checked. Only verify_waiting() and verify_unsigned() make one; it cannot become a
+// VerifiedRelease, and a holder must not install it.
 struct WaitingRelease {
   ReleaseRef ref;
   ReleaseEnvelope envelope;  // as received, read
   Envelope valid;            // with only the valid signatures, one for each key
-  uint32_t signers = 0;      // at least 1
+  uint32_t signers = 0;      // 0: by verify_unsigned()
   uint32_t threshold = 0;
 
   const Release& release() const { return envelope.release(); }
@@ -133,6 +133,16 @@ Result<VerifiedRelease> verify_release(ReleaseEnvelope envelope, const model::Le
 // Verifies a pending release of a registry by the same checks as in 3. kSignature when no key of
 // the delegation has signed it. Only verify_update() decides whether it has enough signatures.
 Result<WaitingRelease> verify_waiting(ReleaseEnvelope envelope, const model::LedgerId& ledger,
+                                      const Trusted& trusted, TimeMs now_ms);
+
+// The same for a proposal that no key has signed yet, by an author who is known by other means: its
+// statement is parsed without a signature. kSignature when the envelope has signatures, or no
+// delegation covers the ledger.
+Result<WaitingRelease> verify_unsigned(ReleaseEnvelope envelope, const model::LedgerId& ledger,
+                                       const Trusted& trusted, TimeMs now_ms);
+
+// verify_unsigned() for an envelope without signatures, else verify_waiting().
+Result<WaitingRelease> verify_pending(ReleaseEnvelope envelope, const model::LedgerId& ledger,
                                       const Trusted& trusted, TimeMs now_ms);
 
 // Advances the trusted state by the verified results. The release's floor moves when its content is

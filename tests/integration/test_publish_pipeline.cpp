@@ -80,11 +80,93 @@ TEST_CASE("without the wish to wait, too few signatures are refused; with enough
   Place place(data.path());
   const Proposal proposal = propose(place, policy(1));
   check_refused(publish_proposal(place, proposal, {2}, false), ErrorCode::kSignature);
-  check_refused(publish_proposal(place, proposal, {}), ErrorCode::kSignature);
+  check_refused(publish_proposal(place, proposal, {}, false), ErrorCode::kSignature);
   check_refused(publish_proposal(place, proposal, {9}), ErrorCode::kSignature);
   CHECK(place.rows().empty());
   check_published(publish_proposal(place, proposal, {2, 4}), proposal);
   CHECK(place.rows().empty());
+}
+
+TEST_CASE("a release without any signature waits, and is published by those who sign it alone") {
+  const TemporaryFolder data;
+  Proposal proposal;
+  {
+    Place place(data.path());
+    proposal = propose(place, policy(1));
+    check_waits(publish_proposal(place, proposal, {}), 0, 2);
+    check_waits(publish_proposal(place, proposal, {}), 0, 2);
+    REQUIRE(place.rows().size() == 1);
+    CHECK(place.rows()[0].signers == 0);
+    CHECK(place.rows()[0].threshold == 2);
+    // Nothing but a key of the delegation moves it on.
+    check_refused(cosign(place, proposal, 9), ErrorCode::kSignature);
+    check_refused(publish_proposal(place, proposal, {9}), ErrorCode::kSignature);
+    CHECK(place.head() == 0);
+  }
+  Place place(data.path());
+  CHECK(place.rows()[0].signers == 0);
+  check_waits(cosign(place, proposal, 2), 1, 2);
+  check_published(cosign(place, proposal, 3), proposal);
+  CHECK(place.registry->head(kLedger)->publisher == kCarol.text());
+  CHECK(place.rows().empty());
+
+  trust::Root nobody = two_of_three();
+  nobody.delegations.clear();
+  place.set_root(nobody);
+  check_refused(publish_proposal(place, propose(place, policy(2)), {}), ErrorCode::kSignature);
+}
+
+TEST_CASE("who signs nothing holds one place in a ledger, and those who sign keep theirs") {
+  const TemporaryFolder data;
+  Place place(data.path());
+  const Proposal with_one = propose(place, policy(1));
+  check_waits(publish_proposal(place, with_one, {}), 0, 2);
+  check_waits(cosign(place, with_one, 2), 1, 2);
+  for (int step = 2; step < 2 + 2 * static_cast<int>(limits::kPendingPerLedgerMax); ++step) {
+    check_waits(publish_proposal(place, propose(place, policy(step)), {}), 0, 2);
+    CHECK(place.rows().size() == 2);
+  }
+  // Of another identity.
+  PublishAttempt other = attempt_of(propose(place, policy(99)), {});
+  other.publisher.name = "dave";
+  check_waits(place.pipeline.handle(std::move(other)), 0, 2);
+  CHECK(place.rows().size() == 3);
+  check_published(cosign(place, with_one, 3), with_one);
+  CHECK(place.rows().empty());
+}
+
+samples::Texts key_release(const std::string& set = R"({"keys":[],"issuer":"https://id"})") {
+  samples::Texts files = policy(1, "keys/login");
+  files.erase("policies/allow.rego");
+  files["keys/login/data.json"] = set;
+  return files;
+}
+
+TEST_CASE("what its delegation lets a release hold is checked before it is published or waits") {
+  const TemporaryFolder data;
+  Place place(data.path());
+  trust::Root root = two_of_three();
+  root.delegations[0].content = trust::ContentRule::kKeys;
+  place.set_root(root);
+  samples::Texts more = key_release();
+  more["keys/login/allow.rego"] = "package keys.login\n\nallow := true\n";
+  for (const samples::Texts& files : {policy(1), more}) {
+    const Proposal proposal = propose(place, files);
+    check_refused(publish_proposal(place, proposal, {2, 3}), ErrorCode::kWrongTarget);
+    check_refused(publish_proposal(place, proposal, {2}), ErrorCode::kWrongTarget);
+    check_refused(publish_proposal(place, proposal, {}), ErrorCode::kWrongTarget);
+  }
+  CHECK(place.rows().empty());
+  const Proposal keys = propose(place, key_release());
+  check_published(publish_proposal(place, keys, {2, 3}), keys);
+
+  // A root that restricts the content counts for what waits already.
+  place.set_root(two_of_three());
+  const Proposal waiting = propose(place, more);
+  check_waits(publish_proposal(place, waiting, {2}), 1, 2);
+  place.set_root(root);
+  check_refused(cosign(place, waiting, 3), ErrorCode::kWrongTarget);
+  CHECK(place.head() == 1);
 }
 
 // Such a document is compared with the one before it instead of being read whole.

@@ -349,8 +349,7 @@ TEST_CASE("what is of good form and not supported is refused by its name") {
   };
   const std::pair<const char*, std::function<void(trust::Root&)>> roots[] = {
       {"lane_key", [](trust::Root& r) { r.lane_key = key(8).public_key(); }},
-      {"audit_key", [](trust::Root& r) { r.audit_key = key(8).public_key(); }},
-      {"content", [](trust::Root& r) { r.delegations[0].content = trust::ContentRule::kKeys; }}};
+      {"audit_key", [](trust::Root& r) { r.audit_key = key(8).public_key(); }}};
   for (const auto& [field, change] : roots) {
     CAPTURE(field);
     trust::Root root = samples::root();
@@ -362,6 +361,18 @@ TEST_CASE("what is of good form and not supported is refused by its name") {
   trust::Release release = samples::release();
   release.accept_by_ms = release.issued_ms + 1;
   CHECK(refuses(trust::Release::decode(release.encode()).error(), "accept_by_ms"));
+}
+
+TEST_CASE("root: a delegation says what its releases may hold") {
+  trust::Root root = samples::root();
+  root.delegations[0].content = trust::ContentRule::kKeys;
+  root.delegations[0].data_roots = {"keys/*"};
+  const auto after = trust::Root::decode(root.encode());
+  REQUIRE(after);
+  CHECK(after->delegations[0].content == trust::ContentRule::kKeys);
+  CHECK(after->encode() == root.encode());
+  root.delegations[0].content = static_cast<trust::ContentRule>(2);
+  CHECK(code_of(trust::Root::decode(root.encode())) == ErrorCode::kStatement);
 }
 
 TEST_CASE("root: which data roots a pattern covers") {

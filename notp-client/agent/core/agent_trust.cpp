@@ -23,12 +23,21 @@ trust::Verdict verify_one_root(ByteView envelope, std::shared_ptr<const trust::R
   return trust::verify_update(update, as_of, kBeforeAnyExpiry);
 }
 
+// The content is not read again: `is_keys_only` is what it was found to be.
 Result<trust::VerifiedRelease> verify_stored(const model::LedgerId& ledger,
                                              const trust::ReleaseEnvelope& envelope,
+                                             bool is_keys_only,
                                              std::shared_ptr<const trust::Root> trusted) {
   trust::Trusted as_of;
   as_of.root = std::move(trusted);
-  return trust::verify_release(envelope, ledger, as_of, kBeforeAnyExpiry);
+  NOTP_ASSIGN(trust::VerifiedRelease verified,
+              trust::verify_release(envelope, ledger, as_of, kBeforeAnyExpiry));
+  const trust::Delegation* const delegation = as_of.root->delegation_for(ledger);
+  if (delegation->content == trust::ContentRule::kKeys && !is_keys_only)
+    return fail(ErrorCode::kWrongTarget,
+                fmt::format("the delegation '{}' lets {} hold key sets alone, and v{} holds more",
+                            delegation->pattern, ledger.text(), verified.release().version));
+  return verified;
 }
 
 std::unexpected<Error> broken_chain(uint64_t version, const Error& error) {
@@ -161,12 +170,14 @@ void AgentTrust::verify_releases(const Chain& chain, store::StoreState& state) {
 
 Result<void> AgentTrust::verify_release(const Chain& chain, store::StoredRelease& release,
                                         const trust::Floor& floor) {
-  auto verified = verify_stored(release.ref.ledger, release.envelope, chain.back());
+  auto verified =
+      verify_stored(release.ref.ledger, release.envelope, release.is_keys_only, chain.back());
   const bool authorised = verified.has_value();
   // A release authorised by an older root was verified under it: it stays in use, but is not
   // attested.
   for (size_t i = chain.size() - 1; i-- > 0 && !verified;) {
-    auto older = verify_stored(release.ref.ledger, release.envelope, chain[i]);
+    auto older =
+        verify_stored(release.ref.ledger, release.envelope, release.is_keys_only, chain[i]);
     if (older) verified = std::move(older);
   }
   if (!verified) return std::unexpected(std::move(verified).error());
@@ -189,6 +200,7 @@ Result<void> AgentTrust::verify_release(const Chain& chain, store::StoredRelease
       .terms = {statement.fresh_s, statement.hard_s, statement.on_hard},
       .expires_ms = statement.expires_ms,
       .vouched_ms = std::min({statement.issued_ms, release.stored_ms, now_ms()}),
+      .is_keys_only = release.is_keys_only,
       .authorised = authorised};
   return {};
 }
@@ -234,7 +246,7 @@ Result<void> AgentTrust::replay(const Chain& chain, const store::StoredStatement
     trust::LedgerTrust& known = trusted_.ledgers[head.ledger];
     if (counts && place(listed->second) > place(known.listed)) known.listed = listed->second;
     Held* held = find(head.ledger, head.release_hash);
-    const bool attested = held != nullptr && is_authorised(head.ledger, held->envelope, **root);
+    const bool attested = held != nullptr && is_authorised(head.ledger, *held, **root);
     if (attested) held->vouched_ms = std::max(held->vouched_ms, at_ms);
     last_statements_[head.ledger] = {.release_hash = head.release_hash,
                                      .at_ms = at_ms,
@@ -251,10 +263,9 @@ TimeMs AgentTrust::tick(Now now) {
   return clock_.now_ms(now);
 }
 
-bool AgentTrust::is_authorised(const model::LedgerId& ledger,
-                               const trust::ReleaseEnvelope& envelope,
+bool AgentTrust::is_authorised(const model::LedgerId& ledger, const Held& held,
                                const trust::Root& root) const {
-  return verify_stored(ledger, envelope,
+  return verify_stored(ledger, held.envelope, held.is_keys_only,
                        std::shared_ptr<const trust::Root>(&root, [](const trust::Root*) {}))
       .has_value();
 }
@@ -267,8 +278,7 @@ Result<store::change::PinRoot> AgentTrust::take_root(ByteView envelope) {
   trust::advance(trusted_, verdict);
   note_signed(root().issued_ms);
   for (auto& [ledger, releases] : held_)
-    for (auto& [hash, held] : releases)
-      held.authorised = is_authorised(ledger, held.envelope, root());
+    for (auto& [hash, held] : releases) held.authorised = is_authorised(ledger, held, root());
   root_chain_.push_back({root().version, Bytes(envelope)});
   return store::change::PinRoot{root_chain_.back(), verdict.freshness_key_changed};
 }
@@ -331,8 +341,9 @@ Result<store::FreshnessKeep> AgentTrust::take_freshness(
 
 Result<void> AgentTrust::take_release(const store::StoredRelease& release) {
   trust::advance_floor(trusted_, release.ref.ledger, trust::floor_of(release.ref));
-  NOTP_ASSIGN(const trust::VerifiedRelease verified,
-              verify_stored(release.ref.ledger, release.envelope, trusted_.root));
+  NOTP_ASSIGN(
+      const trust::VerifiedRelease verified,
+      verify_stored(release.ref.ledger, release.envelope, release.is_keys_only, trusted_.root));
   const trust::Release& statement = verified.release();
   note_signed(statement.issued_ms);
   Held& held = held_[release.ref.ledger][release.ref.release_hash];
@@ -343,6 +354,7 @@ Result<void> AgentTrust::take_release(const store::StoredRelease& release) {
           .terms = {statement.fresh_s, statement.hard_s, statement.on_hard},
           .expires_ms = statement.expires_ms,
           .vouched_ms = before_ms != 0 ? before_ms : std::min(statement.issued_ms, now_ms()),
+          .is_keys_only = release.is_keys_only,
           .authorised = true};
   const auto last = last_statements_.find(release.ref.ledger);
   if (last != last_statements_.end() && last->second.release_hash == release.ref.release_hash)

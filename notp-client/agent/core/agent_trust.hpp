@@ -34,7 +34,8 @@ class AgentTrust {
  public:
   // Verifies everything that `state` claims as if it had just arrived, except for time:
   // `pinned_root` (the envelope that the operator installed) is a link of the stored chain or its
-  // next one, each root follows the one before, each release is signed under a root of the chain.
+  // next one, each root follows the one before, each release is signed under a root of the chain
+  // that lets it hold what it holds (StoredRelease::is_keys_only must be set).
   // Releases that fail are removed from `state`; findings() lists them after the store's own
   // findings, and damaged() lists the ledgers whose newest release failed.
   //
@@ -111,6 +112,7 @@ class AgentTrust {
     trust::FreshnessTerms terms;
     TimeMs expires_ms = 0;
     TimeMs vouched_ms = 0;
+    bool is_keys_only = false;
     bool authorised = false;  // by the newest root
   };
   // The entry for one ledger in the registry's newest freshness statement.
@@ -134,7 +136,7 @@ class AgentTrust {
                               const trust::Floor& floor);
   void replay_statements(const Chain& chain, const store::StoreState& state);
   Result<void> replay(const Chain& chain, const store::StoredStatement& statement, bool is_last);
-  bool is_authorised(const model::LedgerId& ledger, const trust::ReleaseEnvelope& envelope,
+  bool is_authorised(const model::LedgerId& ledger, const Held& held,
                      const trust::Root& root) const;
   // Called for a statement that passed verification.
   void note_signed(TimeMs issued_ms) {

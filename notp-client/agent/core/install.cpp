@@ -6,6 +6,7 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/delta/inventory.hpp"
 #include "protocol/model/manifest.hpp"
+#include "protocol/trust/content_check.hpp"
 
 namespace notp::agent {
 namespace {
@@ -38,7 +39,7 @@ Result<delta::AppliedArtifact> apply(const InstallRequest& request, store::Store
   return delta::apply_artifact(*request.artifact, &content, limits);
 }
 
-Result<void> check_content(const model::Tree& tree, const trust::Release& release) {
+Result<void> check_signed_content(const model::Tree& tree, const trust::Release& release) {
   if (tree.content_root() != release.content_root)
     return fail(ErrorCode::kContentRoot,
                 fmt::format("{} v{}: the content received has root {}, the signed one is {}",
@@ -51,14 +52,20 @@ Result<void> check_content(const model::Tree& tree, const trust::Release& releas
   return {};
 }
 
+model::BlobLoader loader_of(const delta::AppliedArtifact& applied, store::Store& store) {
+  return [&](const Hash& hash) -> Result<model::Content> {
+    const auto arrived = applied.new_blobs.find(hash);
+    if (arrived != applied.new_blobs.end()) return arrived->second;
+    return store.blob(hash);
+  };
+}
+
 // Whether the manifest of the release has a gate. What is damaged may have one; what is no JSON is
 // refused later, by who reads it for the PDP.
-bool has_gate(const delta::AppliedArtifact& applied, store::Store& store) {
-  const model::FileEntry* const entry = applied.tree->find(model::kManifestPath);
+bool has_gate(const model::Tree& tree, const model::BlobLoader& load) {
+  const model::FileEntry* const entry = tree.find(model::kManifestPath);
   if (entry == nullptr) return false;
-  const auto arrived = applied.new_blobs.find(entry->hash);
-  const auto text = arrived != applied.new_blobs.end() ? Result<model::Content>(arrived->second)
-                                                       : store.blob(entry->hash);
+  const auto text = load(entry->hash);
   if (!text) return true;
   const auto document = parse_json(**text);
   return document && document->is_object() && document->as_object().contains("gate");
@@ -78,8 +85,12 @@ Result<store::StoredRelease> install_release(const InstallRequest& request, stor
                 fmt::format("{}: v{} was offered, v{} is signed", request.ledger.text(),
                             request.version, verified.release().version));
   NOTP_ASSIGN(delta::AppliedArtifact applied, apply(request, store, verified.release(), recent));
-  NOTP_TRY(check_content(*applied.tree, verified.release()));
-  const bool is_gated = has_gate(applied, store);
+  NOTP_TRY(check_signed_content(*applied.tree, verified.release()));
+  const model::BlobLoader load = loader_of(applied, store);
+  NOTP_TRY(trust::check_content(*request.trusted.root, verified.release(), *applied.tree, load));
+  const bool is_gated = has_gate(*applied.tree, load);
+  const bool is_keys_only =
+      trust::check_keys_only(verified.release(), *applied.tree, load).has_value();
   const store::InstallRecord record{.ref = verified.ref,
                                     .release = verified.release(),
                                     .envelope = verified.envelope,
@@ -98,7 +109,21 @@ Result<store::StoredRelease> install_release(const InstallRequest& request, stor
                               .quarantined = false,
                               .error = {},
                               .stored_ms = request.now_ms,
-                              .has_gate = is_gated};
+                              .has_gate = is_gated,
+                              .is_keys_only = is_keys_only};
+}
+
+void mark_keys_only(store::StoreState& state, store::Store& store) {
+  const model::BlobLoader load = [&](const Hash& hash) { return store.blob(hash); };
+  for (auto& [ledger, stored] : state.ledgers)
+    for (store::StoredRelease& release : stored.releases) {
+      if (!release.envelope.open() || !release.envelope.read()) continue;
+      if (!trust::may_be_keys_only(release.envelope.release())) continue;
+      const auto tree = store.tree(ledger, release.ref.version);
+      const auto checked = tree ? trust::check_keys_only(release.envelope.release(), **tree, load)
+                                : Result<void>(std::unexpected(tree.error()));
+      release.is_keys_only = checked || checked.error().code != ErrorCode::kWrongTarget;
+    }
 }
 
 }  // namespace notp::agent

@@ -39,11 +39,17 @@ class ContentSink {
 };
 
 // Blocking: reads the base from the store, verifies, applies, compares the content root, installs.
+// The content must be what the root in `trusted` lets the release hold: trust::check_content().
 // On an error the store is unchanged. kArtifact, kContentRoot, kNotFound, kCorrupt: the delta or
 // its base is not usable, full content may be; the codes of verify_update(); kIo.
 //
 // Passes contents of the base and of the new release to `recent` (null: they are discarded).
 Result<store::StoredRelease> install_release(const InstallRequest& request, store::Store& store,
                                              ContentSink* recent = nullptr);
+
+// Sets StoredRelease::is_keys_only in what `store` has loaded. Blocking; reads the content of
+// releases whose statement owns nothing outside of data.keys. Damage breaks no rule: content was
+// checked when it was installed, is repaired by its hash, and is not decided with until then.
+void mark_keys_only(store::StoreState& state, store::Store& store);
 
 }  // namespace notp::agent

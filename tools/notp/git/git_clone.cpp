@@ -95,7 +95,11 @@ Result<const std::vector<GitObjects::Entry>*> GitClone::folder(const std::string
 
 Result<model::FileEntry> GitClone::file(const std::string& id, size_t bytes_max) {
   if (const auto known = files_.find(id); known != files_.end()) return known->second;
-  NOTP_ASSIGN(const std::optional<GitObjects::Object> object, objects_.read(id, bytes_max));
+  const auto read = objects_.read(id, bytes_max);
+  if (!read && read.error().code == ErrorCode::kLimit)
+    return corrupt(fmt::format("{} has {}", id, read.error().message));
+  if (!read) return std::unexpected(read.error());
+  const std::optional<GitObjects::Object>& object = *read;
   if (!object || object->type != "blob") return corrupt(fmt::format("{} is no file", id));
   const model::FileEntry entry{model::blob_hash(object->content), object->content.size()};
   files_.emplace(id, entry);
@@ -134,6 +138,14 @@ Result<model::Tree> GitClone::content(uint64_t version, const trust::Release& re
   auto tree = model::Tree::make(std::move(reading.files));
   if (!tree) return corrupt(tree.error().message);
   return tree;
+}
+
+Result<Bytes> GitClone::file(uint64_t version, const std::string& path, size_t bytes_max) {
+  NOTP_ASSIGN(std::optional<GitObjects::Object> object,
+              objects_.read(fmt::format("refs/tags/v{}:{}", version, path), bytes_max));
+  if (!object || object->type != "blob")
+    return corrupt(fmt::format("v{} has no file '{}'", version, printable(path)));
+  return std::move(object->content);
 }
 
 }  // namespace notp::cli

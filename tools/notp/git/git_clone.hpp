@@ -29,6 +29,8 @@ class GitClone {
   // Reads the files of a release, hashed as for a content root. kCorrupt; kContentRoot when the
   // repository has more than the release names.
   Result<model::Tree> content(uint64_t version, const trust::Release& release);
+  // Returns one file of a release. kCorrupt, also for a file above `bytes_max`.
+  Result<Bytes> file(uint64_t version, const std::string& path, size_t bytes_max);
   // Resolves a name to a commit, hexadecimal; nullopt when there is none.
   Result<std::optional<std::string>> commit(const std::string& name);
 

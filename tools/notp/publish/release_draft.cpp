@@ -6,6 +6,7 @@
 #include "common/limits.hpp"
 #include "common/size_text.hpp"
 #include "protocol/delta/artifact.hpp"
+#include "protocol/trust/content_check.hpp"
 #include "tools/notp/confirm.hpp"
 #include "tools/notp/duration.hpp"
 #include "tools/notp/publish/publish_trace.hpp"
@@ -82,7 +83,7 @@ json::array warnings_json(const std::vector<wire::Finding>& warnings) {
 // Signatures are missing: the options allow the release to wait for them, or the user is asked.
 Result<void> may_be_pending(const Context& context, const ReleaseDraft& draft,
                             const SignedRelease& made, const PublishTerms& terms) {
-  if (made.complete() || terms.pending || terms.dry_run) return {};
+  if (made.complete() || terms.pending || terms.unsigned_draft || terms.dry_run) return {};
   const std::string have =
       fmt::format("{} v{} has {} of the {} signatures it needs", draft.ledger.text(),
                   draft.version(), made.signers, made.threshold);
@@ -175,6 +176,11 @@ void declare_signing(CLI::App& command, PublishTerms& terms) {
       ->allow_extra_args(false);
   command.add_flag("--pending", terms.pending,
                    "With too few signatures: leave it at the registry for others to sign");
+  command
+      .add_flag("--unsigned", terms.unsigned_draft,
+                "Leave it at the registry without any signature, for others to sign; needs no key, "
+                "and replaces what this identity left there so before")
+      ->excludes("--signing-key");
   command.add_flag("--break-dependants", terms.break_dependants,
                    "Publish it also when ledgers that use this one do not compile with it: nodes "
                    "withhold them then");
@@ -231,7 +237,10 @@ Result<std::vector<PrivateKey>> signing_keys(const std::vector<std::string>& giv
 
 Result<SignedRelease> sign_release(const ReleaseDraft& draft, const PublishTerms& terms,
                                    const Settings& settings, const RootPtr& root) {
-  NOTP_ASSIGN(const std::vector<PrivateKey> keys, signing_keys(terms.signing_keys, settings));
+  std::vector<PrivateKey> keys;
+  if (!terms.unsigned_draft) {
+    NOTP_ASSIGN(keys, signing_keys(terms.signing_keys, settings));
+  }
   const TimeMs now_ms = read_clock().wall_ms;
   trust::Envelope envelope = trust::envelope_of(make_release(draft, terms, *root, now_ms));
   for (const PrivateKey& key : keys) trust::sign_envelope(envelope, key);
@@ -242,7 +251,9 @@ Result<SignedRelease> sign_release(const ReleaseDraft& draft, const PublishTerms
                                            draft.head->release().version,
                                            draft.head->verified.ref.release_hash};
   NOTP_ASSIGN(trust::WaitingRelease waiting,
-              trust::verify_waiting(envelope.encode(), draft.ledger, trusted, now_ms));
+              trust::verify_pending(envelope.encode(), draft.ledger, trusted, now_ms));
+  NOTP_TRY(
+      trust::check_content(*root, waiting.release(), *draft.content.tree, draft.content.loader()));
   return SignedRelease{.ref = waiting.ref,
                        .envelope = std::move(waiting.envelope),
                        .signers = waiting.signers,

@@ -45,6 +45,9 @@ struct PublishTerms {
   std::string on_hard = "deny";
   int64_t expires_in_days = 0;
   bool pending = false;
+  // Sends the release without any signature, for others to sign: no key is read, and it is left
+  // pending as with `pending`.
+  bool unsigned_draft = false;
   bool break_dependants = false;
   bool dry_run = false;
 };
@@ -60,14 +63,16 @@ Result<std::vector<PrivateKey>> signing_keys(const std::vector<std::string>& giv
 struct SignedRelease {
   trust::ReleaseRef ref;
   trust::ReleaseEnvelope envelope;  // read
-  size_t signers = 0;
+  size_t signers = 0;               // 0: PublishTerms::unsigned_draft
   uint32_t threshold = 0;
 
   const trust::Release& release() const { return envelope.release(); }
   bool complete() const { return signers >= threshold; }
 };
-// Signs the statement and verifies it as the registry will. kUsage without a signing key;
-// kSignature when the root does not allow the keys to publish this ledger.
+// Signs the statement, unless it is to stay unsigned, and verifies it as the registry will. kUsage
+// without a signing key;
+// kSignature when the root does not allow the keys to publish this ledger; kWrongTarget when it
+// does not allow this content.
 Result<SignedRelease> sign_release(const ReleaseDraft& draft, const PublishTerms& terms,
                                    const Settings& settings, const RootPtr& root);
 

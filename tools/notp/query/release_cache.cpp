@@ -8,6 +8,7 @@
 #include "common/limits.hpp"
 #include "common/storage/files.hpp"
 #include "protocol/delta/artifact.hpp"
+#include "protocol/trust/content_check.hpp"
 
 namespace notp::cli {
 namespace {
@@ -41,6 +42,26 @@ void trim(const fs::path& folder) {
   for (size_t i = kReleasesPerLedger; i < files.size(); ++i) fs::remove(files[i].second, error);
 }
 
+// The newest root that lets the release hold what it holds. The error is that of the newest root
+// that its signatures satisfy.
+Result<uint64_t> newest_root_for(const PulledRelease& release, std::span<const RootPtr> roots,
+                                 const trust::Floor& floor) {
+  const trust::Release& statement = release.release();
+  std::optional<Error> first;
+  for (size_t i = roots.size(); i-- > 0;) {
+    if (roots[i]->version > release.root_version ||
+        !verify_ignoring_expiry(release.verified.envelope, roots.subspan(i, 1), statement.ledger,
+                                floor))
+      continue;
+    auto checked =
+        trust::check_content(*roots[i], statement, *release.content.tree, release.content.loader());
+    if (checked) return roots[i]->version;
+    if (!first) first = std::move(checked).error();
+  }
+  if (first) return std::unexpected(*std::move(first));
+  return fail(ErrorCode::kSignature, "no root allows its keys to publish it");
+}
+
 }  // namespace
 
 Result<ReleaseUnderRoot> verify_ignoring_expiry(const trust::ReleaseEnvelope& envelope,
@@ -69,6 +90,7 @@ Result<PulledRelease> open_artifact(ByteView artifact, const PulledRelease* base
   NOTP_ASSIGN(ReleaseUnderRoot verified, verify_ignoring_expiry(envelope, roots, ledger, floor));
   PulledRelease pulled{std::move(verified.verified), verified.root_version, {}};
   NOTP_ASSIGN(pulled.content, open_content(artifact, base, pulled.release()));
+  NOTP_ASSIGN(pulled.root_version, newest_root_for(pulled, roots, floor));
   return pulled;
 }
 

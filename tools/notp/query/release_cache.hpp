@@ -37,7 +37,7 @@ Result<ReleaseUnderRoot> verify_ignoring_expiry(const trust::ReleaseEnvelope& en
                                                 const trust::Floor& floor);
 
 // Verifies and rebuilds a release from an artifact. `base` may be null. The errors of verify_update
-// and apply_artifact; kContentRoot.
+// and apply_artifact; kContentRoot; kWrongTarget when no such root lets it hold this content.
 Result<PulledRelease> open_artifact(ByteView artifact, const PulledRelease* base,
                                     std::span<const RootPtr> roots, const model::LedgerId& ledger,
                                     const trust::Floor& floor);

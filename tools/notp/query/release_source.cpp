@@ -4,6 +4,7 @@
 
 #include "common/clock.hpp"
 #include "common/limits.hpp"
+#include "protocol/trust/content_check.hpp"
 
 namespace notp::cli {
 namespace {
@@ -192,7 +193,7 @@ Result<PendingRelease> ReleaseSource::pull_pending(const wire::PendingRow& row) 
   NOTP_ASSIGN(const PulledPtr head, pull_head());
   PendingRelease pending;
   NOTP_ASSIGN(pending.waiting,
-              trust::verify_waiting(row.envelope, ledger_, trusted_at(chain_, ledger_, head.get()),
+              trust::verify_pending(row.envelope, ledger_, trusted_at(chain_, ledger_, head.get()),
                                     read_clock().wall_ms));
   if (pending.waiting.ref.release_hash != row.release_hash ||
       pending.waiting.release().version != row.version)
@@ -208,6 +209,8 @@ Result<PendingRelease> ReleaseSource::pull_pending(const wire::PendingRow& row) 
   NOTP_ASSIGN(pending.content,
               open_content(fetched.artifact, fetched.offer.base ? head.get() : nullptr,
                            pending.waiting.release()));
+  NOTP_TRY(trust::check_content(root(), pending.waiting.release(), *pending.content.tree,
+                                pending.content.loader()));
   return pending;
 }
 

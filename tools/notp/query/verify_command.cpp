@@ -4,6 +4,7 @@
 #include "common/limits.hpp"
 #include "common/size_text.hpp"
 #include "common/storage/files.hpp"
+#include "protocol/trust/content_check.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/git/git_clone.hpp"
 #include "tools/notp/root/root_chain.hpp"
@@ -59,7 +60,12 @@ class Audit {
   Result<std::vector<Bytes>> read_envelopes();
   Checked check(uint64_t version, const Bytes& envelope, bool with_content);
   std::optional<trust::Release> check_statement(Checked& out, const Bytes& envelope);
-  void check_content(Checked& out, const trust::Release& release);
+  void check_content(Checked& out, const trust::Release& release, const Bytes& envelope);
+  // Under a root that admits the statement, from root_ on: an earlier one may admit it and not its
+  // content.
+  Result<void> check_rule(Checked& out, const trust::Release& release, const Bytes& envelope,
+                          const model::Tree& tree);
+  model::BlobLoader loader_of(uint64_t version, const model::Tree& tree);
   Result<void> check_head(Checked& out, const Bytes& envelope);
 
   GitClone& clone_;
@@ -67,6 +73,7 @@ class Audit {
   std::optional<model::LedgerId> ledger_;
   size_t root_ = 0;  // only increases: an older root's key cannot sign a newer release
   trust::Floor floor_;
+  std::optional<model::Tree> last_tree_;  // of the last release whose content was checked
 };
 
 Result<std::vector<Bytes>> Audit::read_envelopes() {
@@ -111,18 +118,50 @@ std::optional<trust::Release> Audit::check_statement(Checked& out, const Bytes& 
   return std::nullopt;
 }
 
-void Audit::check_content(Checked& out, const trust::Release& release) {
+model::BlobLoader Audit::loader_of(uint64_t version, const model::Tree& tree) {
+  std::map<Hash, std::string> paths;
+  for (const auto& [path, entry] : tree.files()) paths.emplace(entry.hash, path);
+  return [this, version, paths = std::move(paths)](const Hash& hash) -> Result<model::Content> {
+    NOTP_ASSIGN(Bytes text, clone_.file(version, paths.at(hash), limits::kBlobBytesMax));
+    return std::make_shared<const Bytes>(std::move(text));
+  };
+}
+
+Result<void> Audit::check_rule(Checked& out, const trust::Release& release, const Bytes& envelope,
+                               const model::Tree& tree) {
+  Result<void> checked =
+      trust::check_content(*chain_.all()[root_], release, tree, loader_of(release.version, tree));
+  for (size_t later = root_ + 1; !checked && later < chain_.all().size(); ++later) {
+    trust::Trusted trusted;
+    trusted.root = chain_.all()[later];
+    if (!trust::verify_release(envelope, *ledger_, trusted, /*now_ms=*/0) ||
+        !trust::check_content(*trusted.root, release, tree, loader_of(release.version, tree)))
+      continue;
+    root_ = later;
+    out.root_version = trusted.root->version;
+    checked = {};
+  }
+  return checked;
+}
+
+void Audit::check_content(Checked& out, const trust::Release& release, const Bytes& envelope) {
   auto tree = clone_.content(out.version, release);
   if (!tree) return out.refuse("content.files", std::move(tree).error());
   out.add("content.files", fmt::format("{}, {}", counted(tree->files().size(), "file"),
                                        size_text(tree->total_bytes())));
-  if (tree->content_root() == release.content_root)
-    return out.add("content.root", release.content_root.hex());
-  out.refuse("content.root",
-             Error{ErrorCode::kContentRoot,
-                   fmt::format("the files have the root {}, signed was {}",
-                               tree->content_root().hex(), release.content_root.hex()),
-                   {}});
+  if (tree->content_root() != release.content_root)
+    return out.refuse("content.root",
+                      Error{ErrorCode::kContentRoot,
+                            fmt::format("the files have the root {}, signed was {}",
+                                        tree->content_root().hex(), release.content_root.hex()),
+                            {}});
+  out.add("content.root", release.content_root.hex());
+  if (auto checked = check_rule(out, release, envelope, *tree); !checked)
+    return out.refuse("release.content", std::move(checked).error());
+  const trust::Delegation* const delegation = chain_.all()[root_]->delegation_for(*ledger_);
+  out.add("release.content",
+          delegation->content == trust::ContentRule::kKeys ? "key sets alone" : "any content");
+  last_tree_ = *std::move(tree);
 }
 
 Checked Audit::check(uint64_t version, const Bytes& envelope, bool with_content) {
@@ -139,7 +178,7 @@ Checked Audit::check(uint64_t version, const Bytes& envelope, bool with_content)
     return out;
   }
   out.add("git.tag", out.what);
-  if (with_content) check_content(out, *release);
+  if (with_content) check_content(out, *release, envelope);
   if (const auto withdrawn = clone_.withdrawal(version); withdrawn && *withdrawn)
     out.withdrawn = withdrawal_reason(**withdrawn);
   return out;
@@ -166,6 +205,11 @@ Result<void> Audit::check_head(Checked& out, const Bytes& envelope) {
   update.release = envelope;
   update.release_ledger = ledger_;
   trust::Verdict verdict = trust::verify_update(update, trusted, /*now_ms=*/0);
+  if (!verdict.error && last_tree_) {
+    auto checked = trust::check_content(*newest, verdict.release->release(), *last_tree_,
+                                        loader_of(out.version, *last_tree_));
+    if (!checked) verdict.error = std::move(checked).error();
+  }
   if (verdict.error)
     out.refuse(
         "release.newest_root",
