@@ -34,7 +34,7 @@ std::filesystem::path AttackedAgent::honest_store(const Domain& domain) {
   return kept.path();
 }
 
-AttackedAgent::AttackedAgent(const Domain& domain, Fresh) : domain_(domain) {
+AttackedAgent::AttackedAgent(const Domain& domain, Fresh) : domain_(domain), ledgers_(kLedgers) {
   now_.wall_ms = kStartMs - kMinuteMs;
   boot();
   connect();
@@ -53,7 +53,9 @@ AttackedAgent::AttackedAgent(const Domain& domain, Fresh) : domain_(domain) {
   store_.reset();
 }
 
-AttackedAgent::AttackedAgent(const Domain& domain) : domain_(domain) {
+AttackedAgent::AttackedAgent(const Domain& domain, const std::vector<model::LedgerId>& more)
+    : domain_(domain), ledgers_(kLedgers) {
+  ledgers_.insert(ledgers_.end(), more.begin(), more.end());
   std::filesystem::copy(honest_store(domain), folder_.path(),
                         std::filesystem::copy_options::recursive);
   boot();
@@ -64,14 +66,15 @@ AttackedAgent::~AttackedAgent() = default;
 void AttackedAgent::boot() {
   store_ = must(store::SqliteStore::open(folder_.path() / "store"));
   store::StoreState state = must(store_->load());
+  agent::mark_keys_only(state, *store_);
   agent::AgentTrust trust = must(agent::AgentTrust::open({.trust_domain = std::string(kDomain),
                                                           .audience = std::string(kAttackedNode),
-                                                          .ledgers = kLedgers},
+                                                          .ledgers = ledgers_},
                                                          domain_.root_envelope(1), state, now_));
   core_ =
       std::make_unique<agent::AgentCore>(agent::AgentOptions{.trust_domain = std::string(kDomain),
                                                              .user_agent = "test",
-                                                             .ledgers = kLedgers,
+                                                             .ledgers = ledgers_,
                                                              .backoff_first_ms = 1,
                                                              .backoff_max_ms = 1},
                                          std::move(state), std::move(trust), random_, now_);
@@ -129,18 +132,28 @@ void AttackedAgent::send_release(const SignedRelease& release, const model::Ledg
   send_artifact(as, version, must(delta::encode_artifact(nullptr, target)));
 }
 
+void AttackedAgent::send_release_on(const SignedRelease& base, const SignedRelease& release) {
+  const delta::ReleaseContent from{base.envelope, base.content.tree.get(), base.content.loader()};
+  const delta::ReleaseContent to{release.envelope, release.content.tree.get(),
+                                 release.content.loader()};
+  const Bytes artifact = must(delta::encode_artifact(&from, to));
+  send_part(release.release.ledger, release.release.version, sha256(artifact), artifact.size(), 0,
+            artifact, wire::Base{base.release.version, base.release.content_root});
+}
+
 void AttackedAgent::send_artifact(const model::LedgerId& ledger, uint64_t version,
                                   const Bytes& artifact) {
   send_part(ledger, version, sha256(artifact), artifact.size(), 0, artifact);
 }
 
 void AttackedAgent::send_part(const model::LedgerId& ledger, uint64_t version, const Hash& id,
-                              uint64_t size, uint64_t offset, ByteView part) {
+                              uint64_t size, uint64_t offset, ByteView part,
+                              const std::optional<wire::Base>& base) {
   const uint32_t stream = next_stream_++;
   send(wire::Offer{.stream = stream,
                    .ledger = ledger,
                    .version = version,
-                   .base = {},
+                   .base = base,
                    .artifact = id,
                    .size = size,
                    .offset = offset,

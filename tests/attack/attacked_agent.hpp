@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -30,7 +31,8 @@ class AttackedAgent {
  public:
   // Starts with root 2 and the active releases payments v2 and gateway v2, attested at kStartMs by
   // the freshness statement of sequence 5. No session.
-  explicit AttackedAgent(const Domain& domain);
+  // It follows `more` ledgers, too, of which it has no release.
+  explicit AttackedAgent(const Domain& domain, const std::vector<model::LedgerId>& more = {});
   ~AttackedAgent();
 
   // --- the conversation; the test sends the registry's messages
@@ -48,11 +50,13 @@ class AttackedAgent {
   void send_release(const SignedRelease& release) {
     send_release(release, release.release.ledger, release.release.version);
   }
+  // Offers the release as a delta on one that the node has.
+  void send_release_on(const SignedRelease& base, const SignedRelease& release);
   // Offers these bytes as the artifact of a release.
   void send_artifact(const model::LedgerId& ledger, uint64_t version, const Bytes& artifact);
   // Announces `size` bytes under this id and sends only `part`, from `offset` on.
   void send_part(const model::LedgerId& ledger, uint64_t version, const Hash& id, uint64_t size,
-                 uint64_t offset, ByteView part);
+                 uint64_t offset, ByteView part, const std::optional<wire::Base>& base = {});
   void disconnect();
   bool is_connected() const { return session_ != nullptr; }
 
@@ -87,6 +91,7 @@ class AttackedAgent {
   void run(const agent::AgentEffect& effect);
 
   const Domain& domain_;
+  std::vector<model::LedgerId> ledgers_;
   TemporaryFolder folder_;
   std::unique_ptr<store::SqliteStore> store_;
   SeededRandom random_{1};

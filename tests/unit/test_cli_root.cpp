@@ -191,6 +191,55 @@ TEST_CASE("publishers of a pattern are kept to some data roots, and to any again
   CHECK(shell.show("root-2.envelope").at("delegations").at(0).at("data_roots") == json::array{});
 }
 
+TEST_CASE("publishers of a pattern are kept to key sets, and to anything again") {
+  SigningShell shell;
+  const Ran added = shell.notp({"root", "add-key", "root.envelope", "--role", "publisher",
+                                "--pattern", "100000000000/login-keys", "--key", "d.pub",
+                                "--content", "keys", "--data-root", "keys/*"});
+  REQUIRE_MESSAGE(added.status == 0, added.error);
+  CHECK_FALSE(added.error.contains("warning"));
+  const json::value shown = shell.show("root-2.envelope", {"--previous", "root.envelope"});
+  CHECK(shown.at("delegations").at(0).at("pattern") == "100000000000/login-keys");
+  CHECK(shown.at("delegations").at(0).at("content") == "keys");
+  CHECK(shown.at("delegations").at(0).at("data_roots") == json::array{"keys/*"});
+  CHECK(shown.at("delegations").at(1).at("content") == "any");
+  CHECK(std::ranges::any_of(shown.at("changes").as_array(), [](const json::value& change) {
+    return change.at("subject") == "content of 100000000000/login-keys" &&
+           change.at("after") == "key sets alone";
+  }));
+  CHECK(shell.notp({"root", "show", "root-2.envelope"}).output.contains("key sets alone"));
+
+  // Data roots that such releases can never own are a mistake.
+  const Ran useless =
+      shell.notp({"root", "set-data-roots", "root-2.envelope", "--pattern",
+                  "100000000000/login-keys", "--data-root", "keys/login", "--data-root", "authz"});
+  CHECK(useless.status == 2);
+  CHECK(useless.error.contains("authz"));
+  // A key that is online should publish nothing else.
+  const Ran both = shell.notp({"root", "add-key", "root-2.envelope", "--role", "publisher",
+                               "--pattern", "*/*", "--key", "d.pub"});
+  REQUIRE(both.status == 0);
+  CHECK(both.error.contains(shell.keyid("d")));
+  const Ran wide = shell.notp(
+      {"root", "set-data-roots", "root-2.envelope", "--pattern", "100000000000/login-keys"});
+  REQUIRE(wide.status == 0);
+  CHECK(wide.error.contains("data.keys"));
+
+  REQUIRE(shell
+              .notp({"root", "set-content", "root-2.envelope", "--pattern",
+                     "100000000000/login-keys", "--content", "any"})
+              .status == 0);
+  CHECK(shell.show("root-2.envelope").at("delegations").at(0).at("content") == "any");
+  CHECK(shell
+            .notp({"root", "set-content", "root-2.envelope", "--pattern", "100000000000/none",
+                   "--content", "keys"})
+            .status == 2);
+  CHECK(shell
+            .notp({"root", "add-key", "root-2.envelope", "--role", "root", "--key", "d.pub",
+                   "--content", "keys"})
+            .status == 2);
+}
+
 TEST_CASE("the freshness key is one of its own kind") {
   SigningShell shell;
   CHECK(text(shell.show("root.envelope").at("freshness_keyids").at(0)) == shell.keyid("fresh"));

@@ -1,5 +1,5 @@
-// notp root add-key, remove-key, set-threshold, set-epoch, set-expiry: make the next version of a
-// root.
+// notp root add-key, remove-key, set-threshold, set-content, set-data-roots, set-epoch, set-expiry:
+// make the next version of a root.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -26,6 +26,7 @@ struct EditOptions {
   std::string pattern;
   std::vector<std::string> keys;
   std::vector<std::string> data_roots;
+  std::string content;  // "any", "keys"; empty: as it is
   uint32_t threshold = 0;
   uint64_t epoch = 0;
   std::optional<int64_t> expires_in_days;
@@ -74,9 +75,31 @@ void set_times(Edit& edit, const EditOptions& options, TimeMs now_ms) {
     edit.root.expires_ms = now_ms + (before.expires_ms - before.issued_ms);
 }
 
+// A key for key sets lives online, at a registry.
+void warn_of_online_publishers(const Context& context, const trust::Root& root) {
+  for (const trust::Delegation& keys : root.delegations) {
+    if (keys.content != trust::ContentRule::kKeys) continue;
+    for (const trust::Delegation& any : root.delegations) {
+      if (any.content == trust::ContentRule::kKeys) continue;
+      for (const PublicKey& key : keys.keys)
+        if (std::ranges::find(any.keys, key) != any.keys.end())
+          context.output.note(fmt::format(
+              "warning: key {} publishes key sets of '{}', and policies of '{}', too: a registry "
+              "should hold no such key",
+              key.keyid(), keys.pattern, any.pattern));
+    }
+    if (keys.data_roots.empty())
+      context.output.note(
+          fmt::format("note: releases of '{}' may own all of data.keys; 'notp root "
+                      "set-data-roots' narrows it, as to keys/login",
+                      keys.pattern));
+  }
+}
+
 Result<int> finish_edit(const Context& context, Edit edit, const EditOptions& options) {
   set_times(edit, options, context.now.wall_ms);
   NOTP_TRY(check_statement(edit.root));
+  warn_of_online_publishers(context, edit.root);
   const trust::Envelope envelope = trust::envelope_of(edit.root);
   if (edit.in_place)
     NOTP_TRY(write_file(edit.out, envelope.encode()));
@@ -143,9 +166,43 @@ Result<KeyRole> key_role(const EditOptions& options) {
                                                      : KeyRole::kFreshness;
   if (role != KeyRole::kPublisher && !options.pattern.empty())
     return refuse(fmt::format("--pattern says nothing about a {} key", options.role));
+  if (role != KeyRole::kPublisher && !(options.content.empty() && options.data_roots.empty()))
+    return refuse(
+        fmt::format("a {} key publishes nothing: --content and --data-root are for "
+                    "publishers",
+                    options.role));
   if (role == KeyRole::kFreshness && options.threshold != 0)
     return refuse("there is one freshness key; it has no threshold");
   return role;
+}
+
+void set_data_roots(trust::Delegation& delegation, const std::vector<std::string>& data_roots) {
+  delegation.data_roots = data_roots;
+  std::ranges::sort(delegation.data_roots);
+  const auto twice = std::ranges::unique(delegation.data_roots);
+  delegation.data_roots.erase(twice.begin(), twice.end());
+}
+
+// Releases that may hold key sets alone and own no place below data.keys could hold nothing.
+Result<void> check_content_rule(const trust::Delegation& delegation) {
+  const auto is_useless = [](const std::string& pattern) {
+    return pattern != "*" && pattern != "keys" && !pattern.starts_with("keys/");
+  };
+  if (delegation.content == trust::ContentRule::kAny) return {};
+  const auto useless = std::ranges::find_if(delegation.data_roots, is_useless);
+  if (useless == delegation.data_roots.end()) return {};
+  return refuse(fmt::format("releases of '{}' hold key sets alone, which are below data.keys: the "
+                            "data root '{}' would be of no use to them",
+                            delegation.pattern, *useless),
+                "'notp root set-data-roots' names others, as keys/*");
+}
+
+Result<void> set_restrictions(trust::Delegation& delegation, const EditOptions& options) {
+  if (!options.content.empty())
+    delegation.content =
+        options.content == "keys" ? trust::ContentRule::kKeys : trust::ContentRule::kAny;
+  if (!options.data_roots.empty()) set_data_roots(delegation, options.data_roots);
+  return check_content_rule(delegation);
 }
 
 Result<void> add_to(std::vector<PublicKey>& keys, const PublicKey& key) {
@@ -177,6 +234,8 @@ Result<int> run_add_key(const Context& context, const EditOptions& options) {
     edit.root.root_threshold = options.threshold;
   if (options.threshold != 0 && role == KeyRole::kPublisher)
     find_delegation(edit.root, options.pattern)->threshold = options.threshold;
+  if (role == KeyRole::kPublisher)
+    NOTP_TRY(set_restrictions(*find_delegation(edit.root, options.pattern), options));
   return finish_edit(context, std::move(edit), options);
 }
 
@@ -260,10 +319,15 @@ Result<int> run_set_threshold(const Context& context, const EditOptions& options
 Result<int> run_set_data_roots(const Context& context, const EditOptions& options) {
   NOTP_ASSIGN(Edit edit, start_edit(options));
   NOTP_ASSIGN(trust::Delegation * delegation, named_delegation(edit.root, options.pattern));
-  delegation->data_roots = options.data_roots;
-  std::ranges::sort(delegation->data_roots);
-  const auto twice = std::ranges::unique(delegation->data_roots);
-  delegation->data_roots.erase(twice.begin(), twice.end());
+  set_data_roots(*delegation, options.data_roots);
+  NOTP_TRY(check_content_rule(*delegation));
+  return finish_edit(context, std::move(edit), options);
+}
+
+Result<int> run_set_content(const Context& context, const EditOptions& options) {
+  NOTP_ASSIGN(Edit edit, start_edit(options));
+  NOTP_ASSIGN(trust::Delegation * delegation, named_delegation(edit.root, options.pattern));
+  NOTP_TRY(set_restrictions(*delegation, options));
   return finish_edit(context, std::move(edit), options);
 }
 
@@ -316,6 +380,20 @@ void declare_role(CLI::App& command, EditOptions& options, const std::vector<std
   command.add_option("--pattern", options.pattern, pattern)->type_name("ZONE/LEDGER");
 }
 
+CLI::Option* declare_content(CLI::App& command, EditOptions& options) {
+  return command
+      .add_option("--content", options.content,
+                  "What the publishers' releases may hold: anything, or the key sets of OpenID "
+                  "providers alone")
+      ->check(CLI::IsMember({"any", "keys"}));
+}
+
+void declare_data_roots(CLI::App& command, EditOptions& options, const char* text) {
+  command.add_option("--data-root", options.data_roots, text)
+      ->type_name("PATH")
+      ->allow_extra_args(false);
+}
+
 void declare_add_key(CLI::App& command, EditOptions& options) {
   declare_file(command, options);
   declare_role(command, options, {"root", "publisher", "freshness"},
@@ -325,6 +403,10 @@ void declare_add_key(CLI::App& command, EditOptions& options) {
       ->allow_extra_args(false)
       ->required();
   declare_threshold(command, options, "How many of these keys must sign from now on");
+  declare_content(command, options);
+  declare_data_roots(command, options,
+                     "With publisher: a data root that the releases may own, as 'notp root "
+                     "set-data-roots' says");
   declare_expiry(command, options);
 }
 
@@ -393,18 +475,31 @@ void add_root_edits(Commands& commands, CLI::App& root) {
         command.add_option("--pattern", options.pattern, "Which publishers: their ledgers")
             ->type_name("ZONE/LEDGER")
             ->required();
-        command
-            .add_option("--data-root", options.data_roots,
-                        "A data root that their releases may own, with what lies below it; a/*: "
-                        "only what lies below (default: any)")
-            ->type_name("PATH")
-            ->allow_extra_args(false);
+        declare_data_roots(command, options,
+                           "A data root that their releases may own, with what lies below it; "
+                           "a/*: only what lies below (default: any)");
         declare_expiry(command, options);
         command.footer(
             "Registry and nodes refuse a release of these ledgers that owns anything else,\n"
             "whoever has signed it.");
       },
       run_set_data_roots);
+  commands.add<EditOptions>(
+      root, "set-content", "Start the next root, where some publishers may publish other content",
+      [](CLI::App& command, EditOptions& options) {
+        declare_file(command, options);
+        command.add_option("--pattern", options.pattern, "Which publishers: their ledgers")
+            ->type_name("ZONE/LEDGER")
+            ->required();
+        declare_content(command, options)->required();
+        declare_expiry(command, options);
+        command.footer(
+            "With 'keys', a release holds manifest.json and keys/<issuer>/data.json with public\n"
+            "keys, and nothing else: registry and nodes refuse any other, whoever has signed it.\n"
+            "It is for the key of a registry that fetches the keys of OpenID providers. Nodes\n"
+            "must be of a version that knows the rule: an older one refuses the whole root.");
+      },
+      run_set_content);
   commands.add<EditOptions>(
       root, "set-epoch", "Start the next root, with a higher epoch: versions start over above it",
       [](CLI::App& command, EditOptions& options) {

@@ -46,6 +46,15 @@ std::vector<std::string> common_patterns(const trust::Root& root, const trust::R
   return patterns;
 }
 
+bool is_for_keys(const trust::Delegation& delegation) {
+  return delegation.content == trust::ContentRule::kKeys;
+}
+
+// Empty: none.
+std::string restriction_of(const trust::Delegation& delegation) {
+  return is_for_keys(delegation) ? "key sets alone" : "";
+}
+
 class RootComparison {
  public:
   void value(std::string subject, std::string before, std::string after) {
@@ -79,6 +88,7 @@ class RootComparison {
       return d ? std::to_string(d->threshold) : std::string();
     };
     value(fmt::format("threshold of {}", pattern), number(before), number(after));
+    value(fmt::format("content of {}", pattern), restriction_of(old), restriction_of(next));
     value(fmt::format("data roots of {}", pattern),
           fmt::format("{}", fmt::join(old.data_roots, " ")),
           fmt::format("{}", fmt::join(next.data_roots, " ")));
@@ -117,6 +127,7 @@ std::string publishers_text(const trust::Root& root) {
   for (const trust::Delegation& delegation : root.delegations) {
     std::string who = fmt::format("{} of {}: {}", delegation.threshold, delegation.keys.size(),
                                   fmt::join(keyids(delegation.keys), " "));
+    if (is_for_keys(delegation)) who += "; " + restriction_of(delegation);
     if (!delegation.data_roots.empty())
       who += fmt::format("; data roots {} alone", fmt::join(delegation.data_roots, " "));
     rows.emplace_back(delegation.pattern, std::move(who));
@@ -264,6 +275,7 @@ json::object root_json(const trust::Root& root, const RootSigners& signers,
     delegations.push_back(json::object{{"pattern", delegation.pattern},
                                        {"threshold", delegation.threshold},
                                        {"keyids", text_array(keyids(delegation.keys))},
+                                       {"content", is_for_keys(delegation) ? "keys" : "any"},
                                        {"data_roots", text_array(delegation.data_roots)}});
   json::object object{{"trust_domain", root.trust_domain},
                       {"version", root.version},
