@@ -1,11 +1,43 @@
 #include "notp-client/agent/agent_metrics.hpp"
 
+#include <algorithm>
+
 #include "common/limits.hpp"
 #include "common/telemetry/label_values.hpp"
 
 namespace notp::agent {
 
 static_assert(limits::kLedgersPerSessionMax <= kLedgerLabelsMax, "each ledger has its own series");
+
+SourceMetrics::SourceMetrics(prometheus::Registry& registry)
+    : state_(prometheus::BuildGauge()
+                 .Name("notp_agent_source_state")
+                 .Help("Of an issuer whose keys are in a ledger, as the registry says: 1 ok, 2 "
+                       "late, 3 failing, 4 suspect.")
+                 .Register(registry)),
+      good_(prometheus::BuildGauge()
+                .Name("notp_agent_source_good_timestamp_seconds")
+                .Help("When the registry last fetched the issuer's keys, unix time; 0: never.")
+                .Register(registry)) {}
+
+void SourceMetrics::update(const std::vector<wire::IssuerStatus>& sources) {
+  std::erase_if(series_, [&](const auto& entry) {
+    const bool is_named =
+        std::ranges::find(sources, entry.first, &wire::IssuerStatus::name) != sources.end();
+    if (is_named) return false;
+    state_.Remove(entry.second.state);
+    good_.Remove(entry.second.good);
+    return true;
+  });
+  for (const wire::IssuerStatus& issuer : sources) {
+    const auto [entry, is_new] = series_.try_emplace(issuer.name);
+    Series& series = entry->second;
+    if (is_new)
+      series = {&state_.Add({{"source", issuer.name}}), &good_.Add({{"source", issuer.name}})};
+    series.state->Set(static_cast<double>(issuer.state));
+    series.good->Set(static_cast<double>(issuer.good_ms / 1000));
+  }
+}
 
 AgentMetrics::AgentMetrics(prometheus::Registry& registry)
     : registry_(registry),
@@ -34,7 +66,8 @@ AgentMetrics::AgentMetrics(prometheus::Registry& registry)
                           "When the newest root expires, unix time; 0: never.")
                         .Add({})),
       sequence_(gauge("notp_agent_freshness_sequence", "Of the last freshness statement accepted.")
-                    .Add({})) {
+                    .Add({})),
+      sources_(registry) {
   gauge("notp_agent_build_info", "1; the label is the version of the agent.")
       .Add({{"version", NOTP_VERSION}})
       .Set(1);
@@ -48,6 +81,7 @@ void AgentMetrics::update(const AgentStatus& status) {
   root_.Set(static_cast<double>(status.root_version));
   root_expires_.Set(static_cast<double>(status.root_expires_ms / 1000));
   sequence_.Set(static_cast<double>(status.freshness_sequence));
+  sources_.update(status.sources);
   for (const LedgerStatus& row : status.ledgers) {
     const prometheus::Labels labels = {{"ledger", row.ledger.text()}};
     stored_.Add(labels).Set(static_cast<double>(row.stored_version));

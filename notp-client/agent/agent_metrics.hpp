@@ -4,11 +4,31 @@
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 
+#include <map>
+#include <string>
+
 #include "notp-client/agent/core/agent_status.hpp"
 
 namespace notp::agent {
 
-// Thread-safe.
+// What the registry says of the sources of keys. An issuer that it does not name any more has no
+// series.
+class SourceMetrics {
+ public:
+  explicit SourceMetrics(prometheus::Registry& registry);
+  void update(const std::vector<wire::IssuerStatus>& sources);
+
+ private:
+  struct Series {
+    prometheus::Gauge* state = nullptr;
+    prometheus::Gauge* good = nullptr;
+  };
+  prometheus::Family<prometheus::Gauge>& state_;
+  prometheus::Family<prometheus::Gauge>& good_;
+  std::map<std::string, Series> series_;  // by name
+};
+
+// One thread at a time.
 class AgentMetrics {
  public:
   explicit AgentMetrics(prometheus::Registry& registry);
@@ -30,6 +50,7 @@ class AgentMetrics {
   prometheus::Gauge& root_;
   prometheus::Gauge& root_expires_;
   prometheus::Gauge& sequence_;
+  SourceMetrics sources_;
 };
 
 }  // namespace notp::agent

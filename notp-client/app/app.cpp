@@ -161,6 +161,8 @@ std::unique_ptr<pdp::Pdp> Client::make_embedded_pdp() {
       host_->path_quarantined(*ledger, quarantine.path,
                               quarantine.ended ? std::string() : quarantine.reason);
   });
+  pdp->on_unknown_keys(
+      [this](const std::vector<wire::UnknownKey>& keys) { host_->unknown_keys(keys); });
   embedded_ = pdp.get();
   return pdp;
 }

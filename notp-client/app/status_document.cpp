@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "protocol/trust/root_expiry.hpp"
+#include "protocol/wire/source_names.hpp"
 
 namespace notp::client {
 namespace {
@@ -41,6 +42,17 @@ json::object ledger_json(const agent::LedgerStatus& ledger, TimeMs trusted_ms) {
   if (freshness_status.vouched_ms != 0) row["age_s"] = freshness_status.age_s(trusted_ms);
   if (ledger.next_change_ms != kNever) row["next_change_ms"] = ledger.next_change_ms;
   return row;
+}
+
+json::array sources_json(const std::vector<wire::IssuerStatus>& sources) {
+  json::array rows;
+  for (const wire::IssuerStatus& issuer : sources)
+    rows.push_back({{"name", issuer.name},
+                    {"issuer", issuer.issuer},
+                    {"ledger", issuer.ledger.text()},
+                    {"state", wire::source_state_name(issuer.state)},
+                    {"good_ms", issuer.good_ms}});
+  return rows;
 }
 
 // Whether a session is open does not matter: fresh means that the registry's last statement is
@@ -112,6 +124,7 @@ json::object status_document(const agent::AgentStatus& status, const ApiStatus& 
   if (!api.route.empty()) document["route"] = api.route;
   if (api.is_volatile) document["volatile"] = true;
   if (!api.decisions.empty()) document["decisions"] = api.decisions;
+  if (!status.sources.empty()) document["sources"] = sources_json(status.sources);
   if (!status.log_refused.empty()) document["log_refused"] = status.log_refused;
   if (!status.tree_refused.empty()) document["tree_refused"] = status.tree_refused;
   if (!status.receipts_overdue.empty()) document["receipts_overdue"] = status.receipts_overdue;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "protocol/wire/source_names.hpp"
+
 namespace notp::pdp {
 namespace {
 
@@ -25,6 +27,16 @@ void add_freshness(const trust::FreshnessStatus& freshness_status, TimeMs as_of_
   entry["fresh_s"] = freshness_status.terms.fresh_s;
   entry["hard_s"] = freshness_status.terms.hard_s;
   entry["on_hard"] = freshness_status.terms.on_hard == trust::OnHard::kDeny ? "deny" : "serve";
+}
+
+json::object sources_json(const wire::SourceStatus& sources) {
+  json::object issuers;
+  for (const wire::IssuerStatus& issuer : sources.issuers)
+    issuers[issuer.name] = {{"issuer", issuer.issuer},
+                            {"ledger", issuer.ledger.text()},
+                            {"state", wire::source_state_name(issuer.state)},
+                            {"good_ms", issuer.good_ms}};
+  return {{"issuers", std::move(issuers)}};
 }
 
 }  // namespace
@@ -65,8 +77,10 @@ json::value ActiveSet::system_document() const {
     add_freshness(release.freshness_status, as_of_ms, entry);
     releases[names[ledger.name] == 1 ? ledger.name : ledger.text()] = std::move(entry);
   }
-  return json::object{
+  json::object document{
       {"revision", revision()}, {"as_of_ms", as_of_ms}, {"ledgers", std::move(releases)}};
+  if (sources) document["sources"] = sources_json(*sources);
+  return document;
 }
 
 bool gives_denied(const ActiveSet& shown, const ActiveSet& wanted) {

@@ -12,6 +12,7 @@
 #include "protocol/model/tree.hpp"
 #include "protocol/trust/age.hpp"
 #include "protocol/trust/release_ref.hpp"
+#include "protocol/wire/messages/sources.hpp"
 
 namespace notp::pdp {
 
@@ -39,6 +40,8 @@ struct ActiveRelease {
 struct ActiveSet {
   std::map<model::LedgerId, ActiveRelease> ledgers;
   TimeMs as_of_ms = 0;  // trusted time at which the freshness was determined
+  // The registry's last word on the sources of keys; null: none in this process.
+  std::shared_ptr<const wire::SourceStatus> sources;
 
   // The revision that a PDP reports: "zone/name@version" of each ledger, joined by ','; "none"
   // without ledgers. A ledger that is not in its ordinary state has it after the version: ";stale",
@@ -48,7 +51,9 @@ struct ActiveSet {
   std::vector<std::string> denied_roots() const;
   // The document at data.system.notp: "revision", "as_of_ms", and "ledgers" by name ("zone/name"
   // for names that two zones of the node share), each with "state", "withheld", "vouched_ms",
-  // "age_s" (absent before the first freshness statement) and the publisher's terms.
+  // "age_s" (absent before the first freshness statement) and the publisher's terms. With sources
+  // also "sources", which has "issuers" by name, each with "issuer", "ledger" ("zone/name"),
+  // "state" and "good_ms".
   json::value system_document() const;
 };
 using ActiveSetPtr = std::shared_ptr<const ActiveSet>;

@@ -64,12 +64,15 @@ asio::awaitable<Result<rego::Decision>> ask(rego::Engine& engine, rego::Question
                                                                         asio::use_awaitable);
 }
 
-std::vector<Result<Decision>> decisions_of(rego::Decision&& decided) {
+// `unknown` null: the engine was not asked for unknown keys.
+std::vector<Result<Decision>> decisions_of(rego::Decision&& decided, UnknownKeyQueue* unknown) {
   const auto snapshot = std::static_pointer_cast<const EmbeddedSnapshot>(decided.snapshot);
   const ActiveSetPtr& active = snapshot->active;
   std::vector<Result<Decision>> out;
   out.reserve(decided.evaluations.size());
   for (Result<rego::Evaluation>& one : decided.evaluations) {
+    if (one && unknown)
+      if (auto keys = take_unknown_keys(one->extras); !keys.empty()) unknown->add(std::move(keys));
     if (one)
       out.push_back(Decision{.value = std::move(one->value),
                              .active = active,
@@ -101,6 +104,10 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
 
   void start(PdpReport report) { report_ = std::move(report); }
   void on_quarantine(PdpQuarantineReport report) { quarantine_report_ = std::move(report); }
+  void on_unknown_keys(UnknownKeyReport report) {
+    unknown_keys_ = std::make_shared<UnknownKeyQueue>(agent_, std::move(report));
+  }
+  UnknownKeyQueue* unknown_keys() const { return unknown_keys_.get(); }
 
   void activate(ActiveSetPtr wanted, model::BlobLoader load) {
     basis_.want(wanted);
@@ -123,6 +130,7 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
   void close() {
     report_ = nullptr;
     quarantine_report_ = nullptr;
+    if (unknown_keys_) unknown_keys_->close();
     job_.close();
     engine_.stop();
   }
@@ -170,6 +178,7 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
   PdpReport report_;  // on the agent's executor, as are the two below
   PdpQuarantineReport quarantine_report_;
   CurrentBasis basis_;
+  std::shared_ptr<UnknownKeyQueue> unknown_keys_;  // since before start(); null: nobody wants them
 
   EmbeddedSnapshotPtr latest_;  // used by the one running job
   rego::Engine engine_;
@@ -189,6 +198,10 @@ void EmbeddedPdp::on_quarantine(PdpQuarantineReport report) {
   state_->on_quarantine(std::move(report));
 }
 
+void EmbeddedPdp::on_unknown_keys(UnknownKeyReport report) {
+  state_->on_unknown_keys(std::move(report));
+}
+
 void EmbeddedPdp::activate(ActiveSetPtr wanted, model::BlobLoader load) {
   state_->activate(std::move(wanted), std::move(load));
 }
@@ -200,6 +213,8 @@ rego::EngineStatus EmbeddedPdp::engine_status() const { return state_->engine().
 asio::awaitable<Decisions> EmbeddedPdp::evaluate(Question question) {
   const auto state = state_;
   const int64_t deadline_ms = state->deadline_ms(question.path);
+  UnknownKeyQueue* const unknown = state->unknown_keys();
+  if (unknown) question.flags |= rego::kUnknownKeys;
   auto decided = co_await ask(state->engine(), {.path = std::move(question.path),
                                                 .inputs = std::move(question.inputs),
                                                 .caller = std::move(question.caller),
@@ -209,7 +224,7 @@ asio::awaitable<Decisions> EmbeddedPdp::evaluate(Question question) {
                                                 .explain = question.explain,
                                                 .log_event = std::move(question.log_event)});
   if (!decided) co_return std::unexpected(std::move(decided).error());
-  co_return decisions_of(*std::move(decided));
+  co_return decisions_of(*std::move(decided), unknown);
 }
 
 }  // namespace notp::pdp

@@ -6,6 +6,7 @@
 
 #include "common/rego/host/engine.hpp"
 #include "notp-client/pdp/pdp.hpp"
+#include "notp-client/pdp/unknown_keys.hpp"
 #include "protocol/model/builtin_grants.hpp"
 
 namespace notp::pdp {
@@ -40,6 +41,9 @@ class EmbeddedPdp final : public Pdp {
   void start(PdpReport report) override;
   // Called on the agent's executor. Before start().
   void on_quarantine(PdpQuarantineReport report);
+  // Called on the agent's executor, as UnknownKeyQueue does. Without it the engine is not asked.
+  // Before start().
+  void on_unknown_keys(UnknownKeyReport report);
   void activate(ActiveSetPtr wanted, model::BlobLoader load) override;
   DecisionBasisPtr basis() const override;
   // Errors of one input: those of rego::Engine::evaluate(). Decision::active is that of the

@@ -145,6 +145,7 @@ class World final : private WorldPort {
   void run_effect(Agent& agent, agent::effect::Activate& effect);
   void run_effect(Agent& agent, agent::effect::Persist& effect);
   void run_effect(Agent& agent, agent::effect::Aged& effect);
+  void run_effect(Agent&, agent::effect::SourceChanged&) {}
   void run_effect(Agent&, agent::effect::RootAged&) {}
   void run_effect(Agent&, agent::effect::Answered&) {}
   void run_effect(Agent& agent, agent::effect::LogGranted& effect);

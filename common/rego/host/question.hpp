@@ -76,7 +76,8 @@ enum EvaluationFlag : uint32_t {
   kListBuiltinErrors = 16,
   kInstrument = 32,  // more metrics, at a cost; implies kMetrics
   kRuleLabels = 64,
-  kLogRules = 128,  // data.system.log.drop and mask of the same snapshot, with each decision
+  kLogRules = 128,     // data.system.log.drop and mask of the same snapshot, with each decision
+  kUnknownKeys = 256,  // keys of tokens that a JWK Set lacked
 };
 
 // The result for one input.
@@ -90,6 +91,7 @@ struct Evaluation {
   // {"op":"upsert","path","value"}, …]}, at most kMaskRulesMax with paths of kMaskRuleBytesMax,
   // each as the policy has it, which begin with /input, /result or /nd_builtin_cache; or
   // {"error":"…"}: it is unknown what must not be recorded.
+  // kUnknownKeys: "unknown_keys" is [{"issuer","kid"}, …] of tokens whose verification failed.
   Bytes extras;
   bool has_input = false;    // false: `input` was undefined
   bool rule_exists = false;  // at the path or above it: undefined, but not missing

@@ -135,16 +135,22 @@ std::optional<DesiredState> Activation::next_state(DesiredState wanted, bool aga
   const bool is_given = in_flight_
                             ? same_desired_state(*in_flight_, wanted) && judged(wanted) == judged_
                             : same_desired_state(active, wanted);
-  if (!again && is_given) return std::nullopt;
+  if (!again && is_given && has_sources()) return std::nullopt;
   if (has_failed && failed_aged_ && same_desired_state(*failed_aged_, wanted)) return std::nullopt;
   if (!has_failed) failed_.reset();
   return wanted;
 }
 
+bool Activation::has_sources() const {
+  const bool are_judging = in_flight_ && !judged_.empty();
+  return are_judging || given_sources_ == parts_.releases.sources();
+}
+
 void Activation::hand_over(DesiredState state) {
   in_flight_ = state;
   judged_ = judged(state);
-  effect::Activate effect{std::move(state), {}, parts_.trust.now_ms()};
+  given_sources_ = parts_.releases.sources();
+  effect::Activate effect{std::move(state), {}, parts_.trust.now_ms(), given_sources_};
   for (const auto& [ledger, release] : effect.desired) {
     const store::StoredRelease& stored = *parts_.releases.find(ledger, release.version);
     const DesiredRelease* active = parts_.releases.active(ledger);

@@ -57,6 +57,9 @@ class Activation {
   std::set<model::LedgerId> judged(const DesiredState& state) const;
   // The state to activate in place of one that failed; nullopt: the PDP already has it.
   std::optional<DesiredState> next_state(DesiredState wanted, bool again);
+  // Whether the PDP was given what is known of the sources of keys. While gates judge it counts as
+  // given: they would begin again.
+  bool has_sources() const;
   void hand_over(DesiredState state);
   // Reports newly found releases that other ledgers keep from being activated.
   void report_kept_back(const std::map<model::LedgerId, Refused>& refused);
@@ -80,7 +83,9 @@ class Activation {
   uint64_t wanted_at_ = 0;                 // revision of the releases
   std::optional<DesiredState> in_flight_;  // handed to the PDP, no outcome yet
   std::set<model::LedgerId> judged_;       // the ledgers of it whose gates judge
-  std::optional<DesiredState> failed_;     // not retried on its own
+  // What the PDP was last given of the sources of keys, with whatever state.
+  std::shared_ptr<const wire::SourceStatus> given_sources_;
+  std::optional<DesiredState> failed_;  // not retried on its own
   // The PDP's active releases with their present freshness, if that failed while failed_ did.
   std::optional<DesiredState> failed_aged_;
   bool is_refused_ = false;  // by the PDP: what failed last

@@ -78,7 +78,8 @@ void AgentCore::start(Now now) {
 
 TimeMs AgentCore::next_deadline() const {
   const TimeMs deadline_ms =
-      std::min({watch_.next_deadline(), dial_.next_deadline(), alarms_.next_deadline()});
+      std::min({watch_.next_deadline(), dial_.next_deadline(), alarms_.next_deadline(),
+                updates_.sources().next_deadline()});
   return session_.get() ? std::min(deadline_ms, reports_.next_deadline()) : deadline_ms;
 }
 
@@ -88,6 +89,7 @@ void AgentCore::on_deadline(Now now) {
   reports_.on_deadline(now.boot_ms);
   watch_.keep_time_if_due(now.boot_ms);
   alarms_.on_deadline(now.boot_ms);
+  updates_.sources().on_deadline(now.boot_ms);
   refresh_status();
 }
 
@@ -130,6 +132,7 @@ void AgentCore::on_disconnected(const std::optional<Error>& why, Now now) {
   transfers_.end_session(session_.get()->take_partials());
   session_.end();
   alarms_.session_ended(now.boot_ms);
+  updates_.sources().end_session();
   reports_.end_session();
   dial_.on_disconnected(why && !was_welcomed ? &*why : nullptr, now.boot_ms);
   refresh_status();
@@ -156,9 +159,11 @@ bool AgentCore::ask(const wire::Request& request) {
 // --- the session
 
 void AgentCore::take_session_events() {
-  for (session::ClientEvent& event : session_.get()->take_events())
+  for (session::ClientEvent& event : session_.get()->take_events()) {
+    if (const auto error = updates_.take(event)) session_.get()->refuse(*error);
     if (!holdings_.take(event) && !activation_.take(event) && !pass_on(event, effects_))
       std::visit([&](auto& e) { on_event(e); }, event);
+  }
 }
 
 void AgentCore::on_event(session::client_event::Welcomed& event) {
@@ -221,14 +226,6 @@ void AgentCore::on_event(session::client_event::InventoryWanted& event) {
 
 void AgentCore::on_event(session::client_event::Closed& event) {
   dial_.on_closed(event.error, event.retry_after_ms);
-}
-
-void AgentCore::on_event(session::client_event::RootArrived& event) {
-  if (const auto error = updates_.on_root(event.envelope)) session_.get()->refuse(*error);
-}
-
-void AgentCore::on_event(session::client_event::FreshnessArrived& event) {
-  if (const auto error = updates_.on_freshness(event.update)) session_.get()->refuse(*error);
 }
 
 // --- results from the host
@@ -326,6 +323,11 @@ void AgentCore::on_path_quarantine(const model::LedgerId& ledger, const std::str
   reports_.report_ledger(ledger);
 }
 
+void AgentCore::on_unknown_keys(const std::vector<wire::UnknownKey>& keys, Now now) {
+  trust_.tick(now);
+  for (const wire::UnknownKey& key : keys) updates_.sources().on_unknown_key(key);
+}
+
 void AgentCore::on_pdp_trouble(const std::string& reason, Now now) {
   trust_.tick(now);
   if (reports_.set_pdp_trouble(reason)) reports_.report_all();
@@ -351,6 +353,7 @@ AgentStatus AgentCore::status() const {
   status.root_version = trust_.root().version;
   status.root_expires_ms = trust_.root().expires_ms;
   status.freshness_sequence = trust_.trusted().freshness_sequence;
+  status.sources = updates_.sources().known();
   status.as_of_ms = trust_.now_ms();
   status.as_of_boot_ms = trust_.ticked_at().boot_ms;
   for (const model::LedgerId& ledger : releases_.sorted_ledgers())

@@ -8,7 +8,7 @@
 //   LocalReleases     what is stored, and what the PDP decides with
 //   Activation        what the PDP should decide with
 //   FreshnessWatch    what changes with time
-//   TrustUpdates      roots and freshness that arrive
+//   TrustUpdates      roots, freshness and the state of key sources that arrive
 //   CommitReports     what is reported to the registry
 //   Holdings          what a registry gets back that has lost it
 #pragma once
@@ -89,6 +89,8 @@ class AgentCore {
   // the registry follows at once.
   void on_path_quarantine(const model::LedgerId& ledger, const std::string& path,
                           const std::string& reason, Now now);
+  // The PDP met tokens whose keys are not in their issuers' key sets. Reported, as in SourceWatch.
+  void on_unknown_keys(const std::vector<wire::UnknownKey>& keys, Now now);
   // A Persist effect failed.
   void on_persist_failed(const store::StoreChange& change, const Error& error, Now now);
 
@@ -118,9 +120,7 @@ class AgentCore {
   void on_event(session::client_event::Welcomed& event);
   void on_event(session::client_event::OfferStarted& event);
   void on_event(session::client_event::OfferComplete& event);
-  void on_event(auto&) {}  // what Holdings or the host takes
-  void on_event(session::client_event::RootArrived& event);
-  void on_event(session::client_event::FreshnessArrived& event);
+  void on_event(auto&) {}  // what others take
   void on_event(session::client_event::InventoryWanted& event);
   void on_event(session::client_event::Closed& event);
   void on_refusal(const wire::Refusal& refusal);

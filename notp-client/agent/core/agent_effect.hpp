@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -54,8 +55,9 @@ struct GiveBack {
 // judges; meanwhile the PDP decides as before.
 struct Activate {
   DesiredState desired;
-  std::map<model::LedgerId, ActivatedRelease> releases;  // of the desired state
-  TimeMs as_of_ms = 0;                                   // trusted time of their freshness
+  std::map<model::LedgerId, ActivatedRelease> releases;    // of the desired state
+  TimeMs as_of_ms = 0;                                     // trusted time of their freshness
+  std::shared_ptr<const wire::SourceStatus> sources = {};  // as in LocalReleases
 };
 // Run apply_change() on the store before the work of any later effect. A failure comes back through
 // on_persist_failed().
@@ -78,6 +80,10 @@ struct Aged {
   model::LedgerId ledger;
   uint64_t version = 0;
   trust::FreshnessStatus freshness_status;
+};
+// The state of a key source changed, or became known: for the log.
+struct SourceChanged {
+  wire::IssuerStatus issuer;
 };
 // The root nears its expiry, has expired, or was replaced by one that has not: for the log. An
 // expired root raises an Alarm as well.
@@ -104,8 +110,8 @@ struct ReceiptArrived {
 using AgentEffect =
     std::variant<effect::Connect, effect::TracedOffer, effect::Install, effect::ScanContent,
                  effect::GiveBack, effect::Activate, effect::Persist, effect::Alarm,
-                 effect::Changed, effect::Aged, effect::RootAged, effect::Answered,
-                 effect::LogGranted, effect::ReceiptArrived>;
+                 effect::Changed, effect::Aged, effect::SourceChanged, effect::RootAged,
+                 effect::Answered, effect::LogGranted, effect::ReceiptArrived>;
 using AgentEffects = std::vector<AgentEffect>;
 
 }  // namespace notp::agent

@@ -7,6 +7,7 @@
 
 #include "protocol/model/ledger.hpp"
 #include "protocol/trust/age.hpp"
+#include "protocol/wire/messages/sources.hpp"
 
 namespace notp::agent {
 
@@ -39,6 +40,8 @@ struct AgentStatus {
   std::string tree_refused;
   // Which acknowledged records have no receipt of that tree for too long; empty: none.
   std::string receipts_overdue;
+  // The registry's last word on the sources of keys in the ledgers; none before the first one.
+  std::vector<wire::IssuerStatus> sources;
   uint64_t root_version = 0;
   TimeMs root_expires_ms = 0;  // 0: never
   uint64_t freshness_sequence = 0;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "notp-client/agent/core/desired_state.hpp"
 #include "notp-client/agent/core/selection.hpp"
 #include "notp-client/store/store.hpp"
+#include "protocol/wire/messages/sources.hpp"
 
 namespace notp::agent {
 
@@ -71,6 +73,11 @@ class LocalReleases {
   DesiredState set_active(DesiredState state) { return std::exchange(active_, std::move(state)); }
   // nullopt: the PDP has confirmed no release of the ledger.
   std::optional<trust::FreshnessState> active_freshness(const model::LedgerId& ledger) const;
+  // The registry's last word on the sources of keys, for policies; null: none in this process.
+  const std::shared_ptr<const wire::SourceStatus>& sources() const { return sources_; }
+  void set_sources(wire::SourceStatus sources) {
+    sources_ = std::make_shared<const wire::SourceStatus>(std::move(sources));
+  }
   // The versions that the PDP last confirmed in this process and received in full: valid fallbacks.
   Versions proven() const;
   std::optional<uint64_t> proven(const model::LedgerId& ledger) const;
@@ -97,6 +104,7 @@ class LocalReleases {
   std::map<model::LedgerId, LedgerState> states_;
   uint64_t revision_ = 0;
   DesiredState active_;
+  std::shared_ptr<const wire::SourceStatus> sources_;
 };
 
 }  // namespace notp::agent

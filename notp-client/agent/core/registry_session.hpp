@@ -21,6 +21,7 @@ class RegistryPort {
   virtual void send_held(const wire::Held& held) = 0;
   // Answers the session's ReturnWanted, as ClientSession::give_back().
   virtual void give_back(wire::Return head, model::Content artifact) = 0;
+  virtual void send_unknown_key(const wire::UnknownKey& key) = 0;
   // Ends the session.
   virtual void say_bye(std::string reason) = 0;
 };
@@ -54,6 +55,9 @@ class RegistrySession final : public RegistryPort {
   }
   void give_back(wire::Return head, model::Content artifact) override {
     if (is_open()) session_->give_back(std::move(head), std::move(artifact));
+  }
+  void send_unknown_key(const wire::UnknownKey& key) override {
+    if (is_welcomed()) session_->unknown_key(key);
   }
   void say_bye(std::string reason) override {
     if (session_) session_->say_bye(std::move(reason));

@@ -10,7 +10,17 @@ bool may_pass(ErrorCode code) { return code == ErrorCode::kClock || code == Erro
 }  // namespace
 
 TrustUpdates::TrustUpdates(CoreParts parts, DialPlan& dial, FreshnessWatch& watch)
-    : parts_(parts), dial_(dial), watch_(watch) {}
+    : parts_(parts), dial_(dial), watch_(watch), sources_(parts) {}
+
+std::optional<Error> TrustUpdates::take(session::ClientEvent& event) {
+  if (const auto* root = std::get_if<session::client_event::RootArrived>(&event))
+    return on_root(root->envelope);
+  if (const auto* freshness = std::get_if<session::client_event::FreshnessArrived>(&event))
+    return on_freshness(freshness->update);
+  auto* const sources = std::get_if<session::client_event::SourceStatusArrived>(&event);
+  if (sources && !dial_.is_rejected()) sources_.on_status(std::move(sources->status));
+  return std::nullopt;
+}
 
 std::optional<Error> TrustUpdates::on_root(ByteView envelope) {
   if (dial_.is_rejected()) return std::nullopt;

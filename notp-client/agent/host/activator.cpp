@@ -76,6 +76,7 @@ Result<GateRequest> Activator::compose(const effect::Activate& effect,
   GateRequest out;
   auto active_set = std::make_shared<pdp::ActiveSet>();
   active_set->as_of_ms = effect.as_of_ms;
+  active_set->sources = effect.sources;
   for (const auto& [ledger, activated] : effect.releases) {
     NOTP_ASSIGN(pdp::ActiveRelease release, compose_release(activated, confirmed));
     if (activated.is_gated) {

@@ -51,6 +51,7 @@ AgentHost::~AgentHost() = default;
 
 Result<void> AgentHost::start() {
   NOTP_ASSIGN(store::StoreState state, parts_.store.load());
+  mark_keys_only(state, parts_.store);
   const auto& identity = parts_.tls.current()->identity();
   NOTP_ASSIGN(AgentTrust trust, AgentTrust::open({.trust_domain = agent_options_.trust_domain,
                                                   .audience = identity ? identity->text() : "",
@@ -91,6 +92,12 @@ void AgentHost::path_quarantined(const model::LedgerId& ledger, const std::strin
                                  const std::string& reason) {
   if (stopping_) return;
   core_->on_path_quarantine(ledger, path, reason, read_clock());
+  drive();
+}
+
+void AgentHost::unknown_keys(const std::vector<wire::UnknownKey>& keys) {
+  if (!core_ || stopping_) return;
+  core_->on_unknown_keys(keys, read_clock());
   drive();
 }
 
@@ -237,6 +244,8 @@ void AgentHost::run(effect::Changed& effect) {
 }
 
 void AgentHost::run(effect::Aged& effect) { log_effect(effect); }
+
+void AgentHost::run(effect::SourceChanged& effect) { log_effect(effect); }
 
 void AgentHost::run(effect::RootAged& effect) { log_effect(effect); }
 

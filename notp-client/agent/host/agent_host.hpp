@@ -67,6 +67,9 @@ class AgentHost final : private ConnectionHandler {
   void path_quarantined(const model::LedgerId& ledger, const std::string& path,
                         const std::string& reason);
 
+  // The PDP met tokens whose keys are not in their issuers' key sets.
+  void unknown_keys(const std::vector<wire::UnknownKey>& keys);
+
   // A reason for the operator why the PDP does not answer for what is stored; empty: none is known.
   void pdp_trouble(const std::string& reason);
 
@@ -112,6 +115,7 @@ class AgentHost final : private ConnectionHandler {
   void run(effect::Alarm& effect);
   void run(effect::Changed& effect);
   void run(effect::Aged& effect);
+  void run(effect::SourceChanged& effect);
   void run(effect::RootAged& effect);
   void run(effect::Answered& effect);
   void run(effect::LogGranted& effect);

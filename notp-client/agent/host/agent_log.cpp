@@ -2,6 +2,7 @@
 
 #include "common/log.hpp"
 #include "protocol/trust/root_expiry.hpp"
+#include "protocol/wire/source_names.hpp"
 
 namespace notp::agent {
 
@@ -29,6 +30,17 @@ void log_effect(const effect::Aged& aged) {
               {"withdrawn", freshness_status.withdrawn},
               {"denies", freshness_status.denies()},
               {"vouched_ms", freshness_status.vouched_ms}});
+}
+
+void log_effect(const effect::SourceChanged& changed) {
+  const wire::IssuerStatus& issuer = changed.issuer;
+  log::write(issuer.state == wire::IssuerState::kOk ? log::Level::kInfo : log::Level::kWarn,
+             "key_source",
+             {{"source", issuer.name},
+              {"issuer", issuer.issuer},
+              {"ledger", issuer.ledger.text()},
+              {"state", wire::source_state_name(issuer.state)},
+              {"fetched_ms", issuer.good_ms}});
 }
 
 void log_effect(const effect::RootAged& aged) {

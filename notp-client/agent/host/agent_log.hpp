@@ -11,6 +11,7 @@ void log_effect(const effect::Alarm& alarm);
 // `pdp` is the kind of the PDP.
 void log_effect(const effect::Changed& changed, std::string_view pdp);
 void log_effect(const effect::Aged& aged);
+void log_effect(const effect::SourceChanged& changed);
 void log_effect(const effect::RootAged& aged);
 // Logs a new root; other changes are logged where they are found or made.
 void log_effect(const effect::Persist& persist);

@@ -112,7 +112,8 @@ void ServerSession::sources_changed() {
   wire::SourceStatus status;
   for (const wire::IssuerStatus& issuer : context_.ports.sources->issuers()->issuers)
     if (subscriptions_.contains(issuer.ledger)) status.issuers.push_back(issuer);
-  if (status == sent_sources_) return;
+  // A peer that follows ledgers learns with the first one, too, which issuers there are not.
+  if (status == sent_sources_ || (!sent_sources_ && subscriptions_.ledgers().empty())) return;
   send(status);
   sent_sources_ = std::move(status);
 }

@@ -2,6 +2,7 @@
 // requests, logs, and holdings. protocol/session/README.md, "Flows".
 #pragma once
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -81,7 +82,7 @@ class ServerSession final : public SessionBase {
   ServerLogs logs_{context_};
   ServerHoldings holdings_{context_};
   bool greeted_ = false;
-  wire::SourceStatus sent_sources_;  // what the peer knows of them
+  std::optional<wire::SourceStatus> sent_sources_;  // what the peer knows of them; nullopt: nothing
 };
 
 }  // namespace notp::session

@@ -4,6 +4,7 @@
 
 #include "protocol/wire/part_codec.hpp"
 #include "protocol/wire/source_limits.hpp"
+#include "protocol/wire/source_names.hpp"
 
 namespace notp::wire {
 namespace {
@@ -31,6 +32,20 @@ Result<IssuerState> take_issuer_state(pb::IssuerState in) {
 }
 
 }  // namespace
+
+std::string_view source_state_name(IssuerState state) {
+  switch (state) {
+    case IssuerState::kOk:
+      return "ok";
+    case IssuerState::kLate:
+      return "late";
+    case IssuerState::kFailing:
+      return "failing";
+    case IssuerState::kSuspect:
+      return "suspect";
+  }
+  return "unknown";
+}
 
 // --- between registry and node
 

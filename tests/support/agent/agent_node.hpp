@@ -234,6 +234,7 @@ class AgentNode {
   std::optional<wire::LogOffer> log;  // offered in the next session
   std::vector<wire::LogGrant> grants;
   std::vector<wire::Held> helds;
+  std::vector<wire::UnknownKey> unknown_keys;
   std::vector<wire::Return> returns;
   std::map<uint32_t, Bytes> returned_bytes;  // of the last session, by stream
   std::vector<trust::RootExpiry> root_aged;
@@ -282,6 +283,7 @@ class AgentNode {
           wants.push_back(want);
         }
       if (auto* held = std::get_if<wire::Held>(&*message)) helds.push_back(*held);
+      if (auto* key = std::get_if<wire::UnknownKey>(&*message)) unknown_keys.push_back(*key);
       if (auto* returned = std::get_if<wire::Return>(&*message)) {
         returns.push_back(*returned);
         returned_bytes[returned->stream].clear();
@@ -344,6 +346,7 @@ class AgentNode {
   void run(agent::effect::Alarm& effect) { alarms.insert(effect.error.code); }
   void run(agent::effect::Changed&) {}
   void run(agent::effect::Aged&) {}
+  void run(agent::effect::SourceChanged&) {}
   void run(agent::effect::RootAged& effect) {
     root_aged.push_back(trust::root_expiry(effect.root.expires_ms, effect.at_ms));
   }

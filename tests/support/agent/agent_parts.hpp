@@ -21,6 +21,7 @@ struct RecordedRegistry final : agent::RegistryPort {
   void give_back(wire::Return head, model::Content artifact) override {
     returns.emplace_back(std::move(head), std::move(artifact));
   }
+  void send_unknown_key(const wire::UnknownKey& key) override { unknown_keys.push_back(key); }
   void say_bye(std::string reason) override { byes.push_back(std::move(reason)); }
 
   std::vector<wire::Commit> commits;
@@ -28,6 +29,7 @@ struct RecordedRegistry final : agent::RegistryPort {
   std::vector<model::LedgerId> inventories;
   std::vector<wire::Held> helds;
   std::vector<std::pair<wire::Return, model::Content>> returns;
+  std::vector<wire::UnknownKey> unknown_keys;
   std::vector<std::string> byes;
 };
 
