@@ -39,6 +39,10 @@ class PublicJwk {
   // Whether it is for signatures, of this algorithm.
   bool fits(Algorithm algorithm) const;
 
+  // Returns the same key under another kid, of at most kKidBytesMax bytes: an own one, not a
+  // peer's.
+  PublicJwk with_kid(std::string kid) const;
+
   // Verifies a signature in the form of RFC 7518 §3 and RFC 8037 §3.1. kSignature: the key does not
   // fit, or the signature is not one of this key over this input.
   Result<void> verify(Algorithm algorithm, ByteView signing_input, ByteView signature) const;

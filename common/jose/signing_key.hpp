@@ -26,9 +26,9 @@ class SigningKey {
   static Result<SigningKey> generate(Algorithm algorithm);
 
   Algorithm algorithm() const { return algorithm_; }
-  // With alg and use "sig"; without a kid when it is empty.
+  // With alg and use "sig", without a kid.
   const PublicJwk& public_jwk() const { return public_jwk_; }
-  PublicJwk public_jwk(std::string_view kid) const;
+  PublicJwk public_jwk(std::string kid) const { return public_jwk_.with_kid(std::move(kid)); }
   // In the form of RFC 7518 §3 and RFC 8037 §3.1. kInternal.
   Result<Bytes> sign(ByteView signing_input) const;
   Result<std::string> pem() const;  // PKCS #8, unencrypted. kInternal
@@ -36,7 +36,7 @@ class SigningKey {
  private:
   SigningKey(std::shared_ptr<EVP_PKEY> key, Algorithm algorithm, PublicJwk public_jwk)
       : key_(std::move(key)), algorithm_(algorithm), public_jwk_(std::move(public_jwk)) {}
-  static Result<SigningKey> make(x509::Key key, Algorithm algorithm);
+  static Result<SigningKey> make(x509::Key key, std::optional<Algorithm> wanted);
 
   std::shared_ptr<EVP_PKEY> key_;
   Algorithm algorithm_;
