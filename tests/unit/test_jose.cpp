@@ -84,6 +84,25 @@ TEST_CASE("signatures in the standards verify, and no bit of them may differ") {
   }
 }
 
+TEST_CASE("a signature of Ed448 verifies (RFC 8032 §7.4)") {
+  const auto encoded = [](std::string_view hex) { return to_base64url(from_hex(hex).value()); };
+  const PublicJwk key =
+      PublicJwk::parse({{"kty", "OKP"},
+                        {"crv", "Ed448"},
+                        {"x", encoded("5fd7449b59b461fd2ce787ec616ad46a1da1342485a7"
+                                      "0e1f8a0ea75d80e96778edf124769b46c7061bd6783d"
+                                      "f1e50f6cd1fa1abeafe8256180")}})
+          .value();
+  const Bytes signature =
+      from_hex(
+          "533a37f6bbe457251f023c0d88f976ae2dfb504a843e34d2074fd823d41a591f2b233f034f628281f2fd7"
+          "a22ddd47d7828c59bd0a21bfd3980ff0d2028d4b18a9df63e006c5d1c2d345b925d8dc00b4104852db99a"
+          "c5c7cdda8530a113a0f4dbb61149f05a7363268c71d95808ff2e652600")
+          .value();
+  CHECK(key.verify(Algorithm::kEdDsa, "", signature));
+  CHECK_FALSE(key.verify(Algorithm::kEdDsa, "a", signature));
+}
+
 TEST_CASE("a thumbprint depends on the required members alone (RFC 7638, RFC 8037 A.3)") {
   CHECK(key_of(kThumbprintKey).thumbprint() == kThumbprint);
   CHECK(key_of(kSignedExamples[3].key).thumbprint() ==
