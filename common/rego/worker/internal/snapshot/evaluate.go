@@ -146,7 +146,8 @@ func panicked(problem any) *Failure {
 func (r *evaluation) one(input frame.Input) Outcome {
 	seen := asked{extras: extras{metrics: r.begin()}}
 	outcome := r.decide(input, &seen)
-	if r.request.Flags&^frame.FlagStrict == 0 && r.request.Explain == frame.ExplainOff {
+	const saysNothing = frame.FlagStrict | frame.FlagUnknownKeys
+	if r.request.Flags&^saysNothing == 0 && r.request.Explain == frame.ExplainOff && len(seen.unknown.Found()) == 0 {
 		return outcome
 	}
 	outcome = r.render(outcome, &seen)
