@@ -74,6 +74,8 @@ Bytes PublishPipeline::with_signatures(const model::LedgerId& ledger, ByteView e
   if (delegation == nullptr || !merged || !added) return Bytes(envelope);
   std::ranges::move(added->signatures, std::back_inserter(merged->signatures));
   merged->signatures = trust::valid_signatures(*merged, delegation->keys);
+  // One with signatures that do not count is not one without any.
+  if (merged->signatures.empty()) return Bytes(envelope);
   if (merged->signatures.size() > limits::kSignaturesMax)
     merged->signatures.resize(limits::kSignaturesMax);
   return merged->encode();

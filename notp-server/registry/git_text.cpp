@@ -131,12 +131,14 @@ std::string tag_text(const NewRelease& release) {
   const trust::Release& statement = release.release;
   std::string text = fmt::format(
       "{} v{}\n\nRelease: {}\nPrevious: {}\nContent root: {}\nContent: {} files, {} bytes\n"
-      "Roots: {}\nPublisher: {}\nIssued: {}\n\n",
+      "Roots: {}\n{}Publisher: {}\nIssued: {}\n\n",
       statement.ledger.uri(statement.trust_domain), statement.version,
       release.ref.release_hash.hex(),
       statement.previous_hash.is_zero() ? "none" : statement.previous_hash.hex(),
       statement.content_root.hex(), statement.file_count, statement.total_bytes,
-      fmt::join(statement.data_roots, ", "), release.publisher, utc_time(statement.issued_ms));
+      fmt::join(statement.data_roots, ", "),
+      statement.source ? fmt::format("Source: {}\n", trust::source_text(*statement.source)) : "",
+      release.publisher, utc_time(statement.issued_ms));
   text += kEnvelopeBegin;
   const std::string base64 = to_base64(release.envelope);
   for (size_t at = 0; at < base64.size(); at += kBase64Columns)

@@ -518,6 +518,14 @@ Result<Envelope> decode_envelope(ByteView bytes, std::string_view type) {
   return envelope;
 }
 
+std::string source_text(const Source& source) {
+  std::string text = source.commit;
+  if (!source.ref.empty()) text += " of " + source.ref;
+  if (!source.repository.empty()) text += " in " + source.repository;
+  if (!source.signer.empty()) text += ", signed by " + source.signer;
+  return text;
+}
+
 Hash release_hash(ByteView payload) {
   static constexpr ByteView kTag{"notp.release.v2\0", 16};
   return Sha256().update(kTag).update(payload).finish();

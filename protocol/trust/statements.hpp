@@ -53,6 +53,8 @@ struct Source {
   std::string signer;
   bool operator==(const Source&) const = default;
 };
+// "<commit> of <ref> in <repository>, signed by <signer>", for people.
+std::string source_text(const Source& source);
 
 // Schema: schemas/model.proto, Release. All fields are checked by decode().
 struct Release {

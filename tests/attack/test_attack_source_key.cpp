@@ -78,6 +78,7 @@ struct Setting {
                   [&](const trust::FreshHead& each) { return each.ledger == kLogin; });
     freshness.heads.insert(freshness.heads.begin() + 1,
                            {kLogin, head.release.epoch, head.release.version, head.hash, {}});
+    freshness.heads.push_back({kLab, 0, 0, {}, {}});
     agent.send_freshness(freshness, sealed(freshness, {keys::kFreshness}));
   }
 

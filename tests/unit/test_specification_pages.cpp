@@ -6,8 +6,10 @@
 #include <string>
 
 #include "common/limits.hpp"
+#include "protocol/trust/content_check.hpp"
 #include "protocol/trust/statements.hpp"
 #include "protocol/wire/log_limits.hpp"
+#include "protocol/wire/source_limits.hpp"
 #include "tests/support/wire/specification_document.hpp"
 
 using namespace notp;
@@ -55,6 +57,8 @@ std::map<std::string, uint64_t> protocol_limits() {
           NOTP_LIMIT(kFreshnessLifetimeMs),
           NOTP_LIMIT(kFreshnessSoonMs),
           NOTP_LIMIT(kPendingPerLedgerMax),
+          NOTP_LIMIT(kKeySetFilesMax),
+          NOTP_LIMIT(kKeySetFileBytesMax),
           NOTP_LIMIT(kJoinTokenMsMax),
           NOTP_LIMIT(kJoinTokenBytesMax),
           NOTP_LIMIT(kJoinFrameBytesMax),
@@ -125,6 +129,13 @@ std::map<std::string, uint64_t> protocol_limits() {
           NOTP_LIMIT(kTreeEntriesPageMax),
           NOTP_LIMIT(kFrontierBytesMax),
           NOTP_LIMIT(kErasedIdsMax),
+          NOTP_LIMIT(kIssuersMax),
+          NOTP_LIMIT(kIssuerNameBytesMax),
+          NOTP_LIMIT(kIssuerBytesMax),
+          NOTP_LIMIT(kKidBytesMax),
+          NOTP_LIMIT(kIssuerKeysMax),
+          NOTP_LIMIT(kSourceUrlBytesMax),
+          NOTP_LIMIT(kUnknownKeyPauseMs),
           NOTP_LIMIT(kBackoffFirstMs),
           NOTP_LIMIT(kBackoffMaxMs)};
 #undef NOTP_LIMIT

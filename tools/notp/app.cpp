@@ -187,6 +187,7 @@ App::App() : tree_(kDescription, "notp"), commands_(tree_) {
   add_nodes(commands_);
   add_node(commands_);
   add_registry(commands_);
+  add_sources(commands_);
   add_keygen(commands_);
   add_root(commands_);
   add_pki(commands_);

@@ -75,6 +75,7 @@ void add_ledgers(Commands& commands);
 void add_nodes(Commands& commands);
 void add_node(Commands& commands);
 void add_registry(Commands& commands);
+void add_sources(Commands& commands);
 void add_pending(Commands& commands);
 void add_sign(Commands& commands);
 void add_withdraw(Commands& commands);

@@ -111,6 +111,7 @@ Result<int> run_drop(const Context& context, const ChosenOptions& options) {
 std::string release_terms(const trust::Release& release) {
   return facts(
       {{"content root", release.content_root.hex()},
+       {"source", release.source ? trust::source_text(*release.source) : "none"},
        {"expires", release.expires_ms == 0 ? "never" : utc_time(release.expires_ms)},
        {"freshness", fmt::format("fresh {} s, hard {} s, then {}", release.fresh_s, release.hard_s,
                                  release.on_hard == trust::OnHard::kServe ? "serve" : "deny")}});

@@ -201,15 +201,6 @@ json::object release_json(const PulledRelease& release, const std::vector<std::s
   return object;
 }
 
-std::string source_text(const std::optional<trust::Source>& source) {
-  if (!source) return "none";
-  std::string text = source->commit;
-  if (!source->ref.empty()) text += fmt::format(" of {}", source->ref);
-  if (!source->repository.empty()) text += fmt::format(" in {}", source->repository);
-  if (!source->signer.empty()) text += fmt::format(", signed by {}", source->signer);
-  return text;
-}
-
 std::string expiry_text(const trust::Release& release, TimeMs now_ms) {
   if (release.expires_ms == 0) return "never";
   return utc_time(release.expires_ms) + (now_ms >= release.expires_ms ? " (expired)" : "");
@@ -230,7 +221,7 @@ std::string release_text(const PulledRelease& release, const std::vector<std::st
                                        r.on_hard == trust::OnHard::kServe ? "serve" : "deny")},
              {"data roots", fmt::format("{}", fmt::join(r.data_roots, ", "))},
              {"uses", uses_text(r.uses)},
-             {"source", source_text(r.source)},
+             {"source", r.source ? trust::source_text(*r.source) : "none"},
              {"needs", needs.text},
              {"signed by", fmt::format("{} (verified by root {})", fmt::join(signers, ", "),
                                        release.root_version)},
