@@ -87,7 +87,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    # RFC 3875. The end of the answer is the end of the connection.
+    # RFC 3875. Chunked, because a TLS client does not take a closed connection for the end of a body.
     def run_backend(self, path: str, query: str, body: bytes, stalls: bool) -> None:
         environment = {
             "PATH": os.environ["PATH"],
@@ -120,16 +120,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
             for name, value in headers:
                 self.send_header(name, value)
             self.send_header("Connection", "close")
+            self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             if stalls:
-                self.wfile.write(backend.stdout.read(STALL_AFTER_BYTES))
+                self.send_chunk(backend.stdout.read(STALL_AFTER_BYTES))
                 self.wait_for_client()
                 backend.kill()
             try:
                 while block := backend.stdout.read1(BLOCK_BYTES):
-                    self.wfile.write(block)
+                    self.send_chunk(block)
+                self.send_chunk(b"")
             except OSError:  # the client is gone
                 backend.kill()
+
+    def send_chunk(self, block: bytes) -> None:
+        self.wfile.write(f"{len(block):x}\r\n".encode() + block + b"\r\n")
 
     @staticmethod
     def feed(backend: subprocess.Popen, body: bytes) -> None:

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <sstream>
 
-#include "common/limits.hpp"
 #include "protocol/trust/statements.hpp"
 #include "tools/notp/publish/model_folder.hpp"
 
@@ -15,7 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kAnswerBytesMax = 64 << 10;
-constexpr size_t kTreeBytesMax = 64 << 20;    // kModelFilesMax names in one folder
 constexpr size_t kParentsBytesMax = 4 << 20;  // for kGitCommitsMax lines
 
 std::string without_line_end(std::string text) {
@@ -121,97 +119,20 @@ Result<std::vector<GitCommit>> GitCheckout::commits(size_t count) {
 
 // --- content
 
-Result<const std::vector<GitObjects::Entry>*> GitCheckout::entries(const std::string& id) {
-  if (const auto known = entries_.find(id); known != entries_.end()) return &known->second;
-  NOTP_ASSIGN(std::vector<GitObjects::Entry> found, objects_->read_tree(id));
-  return &entries_.emplace(id, std::move(found)).first->second;
-}
-
 Result<std::optional<std::string>> GitCheckout::folder_in(const std::string& commit) {
-  if (!objects_) {
+  if (!trees_) {
     NOTP_ASSIGN(GitObjects objects, GitObjects::open(folder_, environment_, deadline_ms_));
-    objects_ = std::make_unique<GitObjects>(std::move(objects));
+    trees_ = std::make_unique<GitTrees>(std::move(objects));
   }
-  NOTP_ASSIGN(const std::optional<GitObjects::Object> object,
-              objects_->read(commit + "^{tree}", kTreeBytesMax));
-  if (!object || object->type != "tree")
-    return fail(ErrorCode::kCorrupt, fmt::format("git does not have the commit {}", commit));
-  std::string id = object->id;
-  for (std::string_view rest = prefix_; !rest.empty();) {
-    const size_t slash = rest.find('/');
-    const std::string_view name = rest.substr(0, slash);
-    rest.remove_prefix(slash == rest.npos ? rest.size() : slash + 1);
-    NOTP_ASSIGN(const std::vector<GitObjects::Entry>* in, entries(id));
-    const auto found = std::ranges::find(*in, name, &GitObjects::Entry::name);
-    if (found == in->end() || !found->is_folder()) return std::nullopt;
-    id = found->id;
-  }
-  return id;
+  return trees_->folder_in(commit, prefix_);
 }
-
-Result<model::Content> GitCheckout::blob(const std::string& id) {
-  NOTP_ASSIGN(std::optional<GitObjects::Object> object, objects_->read(id, limits::kBlobBytesMax));
-  if (!object || object->type != "blob")
-    return fail(ErrorCode::kCorrupt, fmt::format("git does not have the file {}", id));
-  return std::make_shared<const Bytes>(std::move(object->content));
-}
-
-// Presents the folder of one commit as a ModelSource.
-class GitCheckout::CommitSource final : public ModelSource {
- public:
-  CommitSource(GitCheckout& checkout, const std::string& tree) : checkout_(checkout) {
-    ids_[""] = tree;
-  }
-
-  Result<std::vector<Entry>> list(const std::string& folder) override {
-    NOTP_ASSIGN(const std::vector<GitObjects::Entry>* found, checkout_.entries(id_of(folder)));
-    std::vector<Entry> entries;
-    for (const GitObjects::Entry& entry : *found) {
-      ids_[folder.empty() ? entry.name : folder + "/" + entry.name] = entry.id;
-      entries.push_back({entry.name, kind_of(entry)});
-    }
-    return entries;
-  }
-  Result<std::string> link_target(const std::string& path) override {
-    NOTP_ASSIGN(const model::Content target, checkout_.blob(id_of(path)));
-    return *target;
-  }
-  Result<File> read(const std::string& path, uint64_t bytes_max) override {
-    const std::string& id = id_of(path);
-    if (const auto known = checkout_.files_.find(id); known != checkout_.files_.end())
-      return File{known->second, nullptr};
-    NOTP_ASSIGN(const model::Content content, text(path, bytes_max));
-    const model::FileEntry entry{model::blob_hash(*content), content->size()};
-    checkout_.files_.emplace(id, entry);
-    return File{entry, nullptr};
-  }
-  Result<model::Content> text(const std::string& path, uint64_t bytes_max) override {
-    NOTP_ASSIGN(model::Content content, checkout_.blob(id_of(path)));
-    if (content->size() > bytes_max)
-      return fail(ErrorCode::kLimit,
-                  fmt::format("{} bytes, {} are allowed", content->size(), bytes_max));
-    return content;
-  }
-
- private:
-  const std::string& id_of(const std::string& path) const { return ids_.at(path); }
-  // File modes are ignored: "100644", "100755", and "100664" of old Git versions.
-  static Kind kind_of(const GitObjects::Entry& entry) {
-    if (entry.is_folder()) return Kind::kFolder;
-    if (entry.mode == "120000") return Kind::kLink;
-    return entry.mode.starts_with("100") ? Kind::kFile : Kind::kOther;
-  }
-
-  GitCheckout& checkout_;
-  std::map<std::string, std::string> ids_;  // listed so far, by path
-};
 
 Result<std::optional<Hash>> GitCheckout::content_root(const std::string& commit) {
   NOTP_ASSIGN(const std::optional<std::string> id, folder_in(commit));
   if (!id) return std::nullopt;
   if (const auto known = content_roots_.find(*id); known != content_roots_.end())
     return known->second;
-  CommitSource source(*this, *id);
+  GitTreeSource source(*trees_, *id, false, deadline_ms_);
   auto scan = scan_model(
       source,
       {.name = model_name_of(folder_.string()), .needs_blobs = false, .needs_notes = false});

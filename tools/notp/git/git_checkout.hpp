@@ -11,6 +11,7 @@
 
 #include "protocol/model/tree.hpp"
 #include "tools/notp/git/git_program.hpp"
+#include "tools/notp/git/git_trees.hpp"
 
 namespace notp::cli {
 
@@ -50,8 +51,6 @@ class GitCheckout {
   Result<std::optional<Hash>> content_root(const std::string& commit);
 
  private:
-  class CommitSource;
-
   GitCheckout(std::filesystem::path folder, Environment environment, TimeMs deadline_ms)
       : folder_(std::move(folder)),
         environment_(std::move(environment)),
@@ -59,17 +58,13 @@ class GitCheckout {
   Result<GitAnswer> ask(std::vector<std::string> words, size_t bytes_max);
   // Returns the tree object of the folder in a commit; nullopt when it is not there.
   Result<std::optional<std::string>> folder_in(const std::string& commit);
-  Result<const std::vector<GitObjects::Entry>*> entries(const std::string& id);
-  Result<model::Content> blob(const std::string& id);
 
   std::filesystem::path folder_;
   Environment environment_;
   TimeMs deadline_ms_;
   std::string head_, prefix_;  // the folder's path in the repository, "" or with '/' at its end
   bool is_shallow_ = false;
-  std::unique_ptr<GitObjects> objects_;  // created with the first content that is read
-  std::map<std::string, std::vector<GitObjects::Entry>> entries_;
-  std::map<std::string, model::FileEntry> files_;             // commits share most of their files
+  std::unique_ptr<GitTrees> trees_;  // created with the first content that is read
   std::map<std::string, std::optional<Hash>> content_roots_;  // by tree object
 };
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,9 @@ namespace fs = std::filesystem;
 constexpr size_t kFolderBytesMax = 64 << 20;  // kModelFilesMax names in one folder
 constexpr size_t kLineBytesMax = 4096;
 constexpr size_t kErrorBytesMax = 4096;
+constexpr int kWatchMs = 100;  // between two calls of GitRun::watch
+// How long processes of a group may take to end after SIGKILL: a disk may be slow.
+constexpr int kGroupEndMs = 5'000, kGroupPollMs = 5;
 
 struct Pipe {
   Descriptor read, write;
@@ -51,7 +55,8 @@ void redirect(posix_spawn_file_actions_t& actions, int from, int to, int flags) 
 }
 
 Result<pid_t> start_git(const fs::path& folder, std::vector<std::string> words,
-                        const Environment& environment, const Streams& streams) {
+                        const Environment& environment, const Streams& streams,
+                        bool leads_group = false) {
   // Disables the file-system monitor, a program that the repository's configuration names.
   words.insert(words.begin(), {"git", "-c", "core.fsmonitor=false", "-C", folder.string()});
   std::vector<std::string> variables;
@@ -63,8 +68,13 @@ Result<pid_t> start_git(const fs::path& folder, std::vector<std::string> words,
   redirect(actions, streams.input, STDIN_FILENO, O_RDONLY);
   redirect(actions, streams.output, STDOUT_FILENO, O_WRONLY);
   redirect(actions, streams.error, STDERR_FILENO, O_WRONLY);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  if (leads_group) posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   pid_t child = -1;
-  const int failed = ::posix_spawnp(&child, "git", &actions, nullptr, arguments.data(), env.data());
+  const int failed =
+      ::posix_spawnp(&child, "git", &actions, &attributes, arguments.data(), env.data());
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0)
     return std::unexpected(
@@ -88,14 +98,28 @@ int poll_timeout(TimeMs deadline_ms) {
 
 std::unexpected<Error> too_late() { return fail(ErrorCode::kTimeout, "git took too long"); }
 
+using Watch = std::function<Result<void>()>;
+
+// Waits until an end is readable, and calls `watch` at least every kWatchMs. Returns what poll()
+// does, but never 0.
+Result<int> wait_for_output(std::array<pollfd, 2>& ends, TimeMs deadline_ms, const Watch& watch) {
+  while (true) {
+    const int left_ms = poll_timeout(deadline_ms);
+    const bool may_watch = watch && (left_ms < 0 || left_ms > kWatchMs);
+    const int ready = ::poll(ends.data(), ends.size(), may_watch ? kWatchMs : left_ms);
+    if (ready != 0) return ready;
+    if (!may_watch) return too_late();
+    NOTP_TRY(watch());
+  }
+}
+
 // Reads both streams to their ends.
 Result<void> collect(GitAnswer& answer, int output, int error, TimeMs deadline_ms,
-                     size_t output_bytes_max) {
+                     size_t output_bytes_max, const Watch& watch) {
   std::array<pollfd, 2> ends{{{output, POLLIN, 0}, {error, POLLIN, 0}}};
   std::array<char, 1 << 16> block{};
   while (ends[0].fd >= 0 || ends[1].fd >= 0) {
-    const int ready = ::poll(ends.data(), ends.size(), poll_timeout(deadline_ms));
-    if (ready == 0) return too_late();
+    NOTP_ASSIGN(const int ready, wait_for_output(ends, deadline_ms, watch));
     if (ready < 0 && errno != EINTR)
       return fail(ErrorCode::kIo, fmt::format("cannot wait for git: {}", std::strerror(errno)));
     if (ready < 0) continue;
@@ -121,6 +145,39 @@ Result<void> collect(GitAnswer& answer, int output, int error, TimeMs deadline_m
     }
   }
   return {};
+}
+
+// The programs that git starts inherit the limits. git has barely begun when they are set.
+void limit_process(pid_t leader, const GitRun& run) {
+  const auto set = [leader](__rlimit_resource what, rlim_t value) {
+    const rlimit limit{value, value};
+    ::prlimit(leader, what, &limit, nullptr);
+  };
+  set(RLIMIT_CORE, 0);  // a core file would hold credentials
+  if (run.file_bytes_max > 0) set(RLIMIT_FSIZE, run.file_bytes_max);
+  if (run.memory_bytes_max > 0) set(RLIMIT_DATA, run.memory_bytes_max);
+}
+
+// Waits until the leader, which has closed its streams, ends, and leaves it to be reaped: as long
+// as it is there, no other process has its number. Returns its exit status, or -1 at the deadline.
+int await_leader(pid_t leader, const GitRun& run) {
+  while (true) {
+    siginfo_t ended{};
+    if (::waitid(P_PID, static_cast<id_t>(leader), &ended, WEXITED | WNOHANG | WNOWAIT) != 0)
+      return 128;
+    if (ended.si_pid == leader) return ended.si_code == CLD_EXITED ? ended.si_status : 128;
+    if (poll_timeout(run.deadline_ms) == 0) return -1;
+    ::poll(nullptr, 0, kGroupPollMs);
+  }
+}
+
+// Kills what is left of the group, and waits for it.
+void end_group(pid_t leader) {
+  ::kill(-leader, SIGKILL);
+  wait_for(leader);
+  for (int waited_ms = 0; ::kill(-leader, 0) == 0 && waited_ms < kGroupEndMs;
+       waited_ms += kGroupPollMs)
+    ::poll(nullptr, 0, kGroupPollMs);
 }
 
 }  // namespace
@@ -151,12 +208,31 @@ Result<GitAnswer> ask_git(const fs::path& folder, std::vector<std::string> words
   error.write.close();
   GitAnswer answer;
   auto collected =
-      collect(answer, output.read.get(), error.read.get(), deadline_ms, output_bytes_max);
+      collect(answer, output.read.get(), error.read.get(), deadline_ms, output_bytes_max, {});
   output.read.close();
   error.read.close();
   if (!collected) ::kill(child, SIGKILL);
   answer.status = wait_for(child);
   if (!collected) return std::unexpected(std::move(collected).error());
+  return answer;
+}
+
+Result<GitAnswer> ask_git(const GitRun& run) {
+  NOTP_ASSIGN(Pipe output, Pipe::make());
+  NOTP_ASSIGN(Pipe error, Pipe::make());
+  NOTP_ASSIGN(const pid_t leader,
+              start_git(run.folder, run.words, run.environment,
+                        {.output = output.write.get(), .error = error.write.get()}, true));
+  limit_process(leader, run);
+  output.write.close();
+  error.write.close();
+  GitAnswer answer;
+  const auto collected = collect(answer, output.read.get(), error.read.get(), run.deadline_ms,
+                                 run.output_bytes_max, run.watch);
+  if (collected) answer.status = await_leader(leader, run);
+  end_group(leader);
+  if (!collected) return std::unexpected(collected.error());
+  if (answer.status < 0) return too_late();
   return answer;
 }
 
@@ -210,6 +286,13 @@ Result<Bytes> GitObjects::read_bytes(size_t count) {
   return out;
 }
 
+Result<void> GitObjects::skip_bytes(uint64_t count) {
+  constexpr uint64_t kBlock = 1 << 20;
+  for (; count > kBlock; count -= kBlock) NOTP_TRY(read_bytes(kBlock));
+  NOTP_TRY(read_bytes(count));
+  return {};
+}
+
 Result<std::string> GitObjects::read_line() {
   while (true) {
     const size_t end = buffer_.find('\n');
@@ -240,8 +323,10 @@ Result<std::optional<GitObjects::Object>> GitObjects::read(const std::string& na
   if (first == line.npos || second == first ||
       std::from_chars(line.data() + second + 1, end, size).ptr != end)
     return corrupt(fmt::format("git says '{}' of {}", printable(line), name));
-  if (size > bytes_max)
-    return corrupt(fmt::format("{} has {} bytes; {} are allowed", name, size, bytes_max));
+  if (size > bytes_max) {
+    NOTP_TRY(skip_bytes(size + 1));
+    return fail(ErrorCode::kLimit, fmt::format("{} bytes, {} are allowed", size, bytes_max));
+  }
   Object object{line.substr(0, first), line.substr(first + 1, second - first - 1), {}};
   NOTP_ASSIGN(object.content, read_bytes(size));
   NOTP_TRY(read_bytes(1));
@@ -250,11 +335,14 @@ Result<std::optional<GitObjects::Object>> GitObjects::read(const std::string& na
 
 // A tree object: for each entry "<mode> SP <name> NUL <id>", the id in bytes.
 Result<std::vector<GitObjects::Entry>> GitObjects::read_tree(const std::string& id) {
-  NOTP_ASSIGN(const std::optional<Object> object, read(id, kFolderBytesMax));
-  if (!object || object->type != "tree") return corrupt(fmt::format("{} is no folder", id));
-  const size_t id_bytes = object->id.size() / 2;
+  const auto object = read(id, kFolderBytesMax);
+  if (!object && object.error().code == ErrorCode::kLimit)
+    return corrupt(fmt::format("the folder {} has {}", id, object.error().message));
+  if (!object) return std::unexpected(object.error());
+  if (!*object || (*object)->type != "tree") return corrupt(fmt::format("{} is no folder", id));
+  const size_t id_bytes = (*object)->id.size() / 2;
   std::vector<Entry> entries;
-  for (ByteView rest = object->content; !rest.empty();) {
+  for (ByteView rest = (*object)->content; !rest.empty();) {
     const size_t space = rest.find(' '), zero = rest.find('\0');
     if (zero == rest.npos || space >= zero || rest.size() - zero - 1 < id_bytes)
       return corrupt(fmt::format("the folder {} cannot be read", id));

@@ -3,7 +3,9 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,6 +34,22 @@ Result<GitAnswer> ask_git(const std::filesystem::path& folder, std::vector<std::
                           const Environment& environment, TimeMs deadline_ms,
                           size_t output_bytes_max);
 
+// One run of git that reaches a server: `git -C folder words…` as the leader of a process group,
+// because git starts further programs.
+struct GitRun {
+  std::filesystem::path folder;
+  std::vector<std::string> words;
+  Environment environment;      // all of it
+  TimeMs deadline_ms = kNever;  // Now::boot_ms
+  size_t output_bytes_max = 0;
+  uint64_t file_bytes_max = 0;    // of one file that git writes
+  uint64_t memory_bytes_max = 0;  // of one process, without mapped files
+  // Asked several times a second; an error ends the run and is returned. Empty: nothing is watched.
+  std::function<Result<void>()> watch;
+};
+// As ask_git() above. No process of the group is left on return, however the run ended.
+Result<GitAnswer> ask_git(const GitRun& run);
+
 // One `git cat-file --batch` process, for as long as the object lives. Trusts nothing that it
 // reads: sizes have limits. One thread.
 class GitObjects {
@@ -56,8 +74,8 @@ class GitObjects {
   GitObjects& operator=(GitObjects&&) = delete;
   ~GitObjects();
 
-  // nullopt: missing. `name` is one line. kTimeout, kCorrupt; after an error nothing more can be
-  // read.
+  // nullopt: missing. `name` is one line. kLimit: larger than `bytes_max`. kTimeout, kCorrupt:
+  // after these nothing more can be read.
   Result<std::optional<Object>> read(const std::string& name, size_t bytes_max);
   // The entries of a tree object. kCorrupt when it is missing or is not a tree.
   Result<std::vector<Entry>> read_tree(const std::string& id);
@@ -72,6 +90,7 @@ class GitObjects {
         deadline_ms_(deadline_ms) {}
   Result<std::string> read_line();
   Result<Bytes> read_bytes(size_t count);
+  Result<void> skip_bytes(uint64_t count);
   std::unexpected<Error> corrupt(std::string what) const;
 
   std::filesystem::path folder_;

@@ -64,6 +64,8 @@ struct UpstreamTip {
   bool operator==(const UpstreamTip&) const = default;
 };
 
+class UpstreamRepository;
+
 // One thread. Keeps a bare repository in "<folder>/upstream", which it locks: nothing in it needs a
 // backup. Calls block, at most for UpstreamConfig::deadline_ms and some seconds. Errors of all
 // calls: kTimeout; kUsage: git is not installed; kIo. Texts of git in errors have no control
@@ -101,10 +103,9 @@ class Upstream {
   Result<FolderContent> content(const UpstreamTip& tip);
 
  private:
-  class Repository;
-  explicit Upstream(std::unique_ptr<Repository> repository);
+  explicit Upstream(std::unique_ptr<UpstreamRepository> repository);
 
-  std::unique_ptr<Repository> repository_;
+  std::unique_ptr<UpstreamRepository> repository_;
 };
 
 }  // namespace notp::cli

@@ -74,22 +74,6 @@ class DiskSource final : public ModelSource {
   const fs::path root_;
 };
 
-Result<FolderContent> read_from(ModelSource& source, const ScanOptions& options,
-                                const std::string& folder) {
-  auto scan = scan_model(source, options);
-  if (!scan) {
-    scan.error().message = fmt::format("{}: {}", folder, scan.error().message);
-    return std::unexpected(std::move(scan).error());
-  }
-  NOTP_ASSIGN(model::Tree tree, model::Tree::make(std::move(scan->files)));
-  return FolderContent{
-      .content = {std::make_shared<const model::Tree>(std::move(tree)), std::move(scan->blobs)},
-      .findings = std::move(scan->findings),
-      .warnings = std::move(scan->warnings),
-      .left_out = std::move(scan->left_out),
-      .left_out_count = scan->left_out_count};
-}
-
 }  // namespace
 
 std::string model_name_of(const std::string& folder) {
@@ -101,17 +85,34 @@ std::string model_name_of(const std::string& folder) {
   return name.empty() ? "model" : model::compose_path(name);
 }
 
+Result<FolderContent> read_model_source(ModelSource& source, const ScanOptions& options,
+                                        const std::string& shown) {
+  auto scan = scan_model(source, options);
+  if (!scan) {
+    scan.error().message = fmt::format("{}: {}", shown, scan.error().message);
+    return std::unexpected(std::move(scan).error());
+  }
+  NOTP_ASSIGN(model::Tree tree, model::Tree::make(std::move(scan->files)));
+  return FolderContent{
+      .content = {std::make_shared<const model::Tree>(std::move(tree)), std::move(scan->blobs)},
+      .findings = std::move(scan->findings),
+      .warnings = std::move(scan->warnings),
+      .left_out = std::move(scan->left_out),
+      .left_out_count = scan->left_out_count};
+}
+
 Result<FolderContent> read_model_folder(const std::string& folder) {
   try {
     if (fs::is_regular_file(folder)) {
       NOTP_ASSIGN(const auto archive, open_model_archive(folder));
-      return read_from(*archive, {.name = model_name_of(folder), .is_bundle = true}, folder);
+      return read_model_source(*archive, {.name = model_name_of(folder), .is_bundle = true},
+                               folder);
     }
     if (!fs::is_directory(folder))
       return fail(ErrorCode::kNotFound,
                   fmt::format("{} is neither a folder nor an archive", folder));
     DiskSource source{fs::path(folder)};
-    return read_from(source, {.name = model_name_of(folder)}, folder);
+    return read_model_source(source, {.name = model_name_of(folder)}, folder);
   } catch (const fs::filesystem_error& error) {
     return fail(ErrorCode::kIo,
                 fmt::format("cannot read the model folder {}: {}", folder, error.code().message()));

@@ -23,6 +23,10 @@ struct FolderContent {
 // kInvalidModel over a limit.
 Result<FolderContent> read_model_folder(const std::string& folder);
 
+// The same of any source, which `shown` names in errors. The source's errors.
+Result<FolderContent> read_model_source(ModelSource& source, const ScanOptions& options,
+                                        const std::string& shown);
+
 // Returns the default name of a model: that of its folder, or of its archive without the extension.
 std::string model_name_of(const std::string& folder);
 

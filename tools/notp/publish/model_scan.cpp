@@ -109,6 +109,10 @@ class Scanner {
                            name == kBundleManifestPath))
         continue;
       const std::string at = real.empty() ? entry.name : real + "/" + entry.name;
+      path_bytes_ += at.size() + path.size() + name.size();
+      if (path_bytes_ > kScanPathBytesMax)
+        return invalid(
+            fmt::format("the paths of all files have more than {} bytes", kScanPathBytesMax));
       NOTP_TRY(look_at({at, path + name, entry.kind, {}}));
     }
     open_.pop_back();
@@ -321,7 +325,7 @@ class Scanner {
   std::map<std::string, std::string> folders_;  // by place in the model
   std::map<std::string, std::string> reals_;    // of the model's files
   std::vector<std::pair<std::string, std::string>> documents_;  // left out: path, real
-  uint64_t entries_seen_ = 0, total_bytes_ = 0;
+  uint64_t entries_seen_ = 0, path_bytes_ = 0, total_bytes_ = 0;
   ModelScan out_;
 };
 

@@ -17,6 +17,8 @@ namespace notp::cli {
 inline constexpr std::string_view kBundleManifestPath = ".manifest";
 // Limit of entries that are looked at, including those left out.
 inline constexpr size_t kScanEntriesMax = 1'000'000;
+// All their paths together: links and Git trees can repeat long ones at no cost to their author.
+inline constexpr size_t kScanPathBytesMax = 512 << 20;
 inline constexpr size_t kScanDepthMax = 128;  // folders
 inline constexpr size_t kLinkHopsMax = 40;    // links followed to reach a file, as in Linux
 inline constexpr size_t kLeftOutListedMax = 10'000;
@@ -68,8 +70,8 @@ struct ModelScan {
   uint64_t left_out_count = 0;
 };
 
-// kInvalidModel over kModelFilesMax, kModelBytesMax or kScanEntriesMax, or with a .notpignore or
-// .manifest that cannot be read; otherwise the source's errors.
+// kInvalidModel over kModelFilesMax, kModelBytesMax, kScanEntriesMax or kScanPathBytesMax, or with
+// a .notpignore or .manifest that cannot be read; otherwise the source's errors.
 Result<ModelScan> scan_model(ModelSource& source, const ScanOptions& options);
 
 }  // namespace notp::cli

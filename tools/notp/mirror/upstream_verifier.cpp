@@ -1,0 +1,185 @@
+#include "tools/notp/mirror/upstream_verifier.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <set>
+
+#include "common/storage/files.hpp"
+#include "common/storage/private_files.hpp"
+
+namespace notp::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kTags = "refs/tags/";
+constexpr size_t kObjectBytesMax = 1 << 20;  // of a commit or tag
+constexpr size_t kKeyringBytesMax = 16 << 20;
+
+// For gpg on the copied keys: whoever is in gpg_home is an allowed signer, and nothing else runs.
+constexpr std::string_view kGpgSettings =
+    "batch\nno-tty\ntrust-model always\nno-auto-key-retrieve\nno-auto-key-locate\nlock-never\n"
+    "no-autostart\n";
+
+bool is_about_signature(ErrorCode code) {
+  return code == ErrorCode::kSignature || code == ErrorCode::kExpired ||
+         code == ErrorCode::kRevoked;
+}
+
+}  // namespace
+
+// gpg writes into its folder, and would read its settings there.
+Result<void> UpstreamVerifier::prepare_keys() const {
+  if (config().gpg_home.empty()) return {};
+  const fs::path folder = repository_.git().folder().keys();
+  std::error_code error;
+  fs::remove_all(folder, error);
+  NOTP_TRY(make_private_folder(folder));
+  NOTP_TRY(write_file(folder / "gpg.conf", kGpgSettings, 0600));
+  bool has_keys = false;
+  for (const char* name : {"pubring.kbx", "pubring.gpg"}) {
+    const auto keys = read_file(config().gpg_home / name, kKeyringBytesMax);
+    if (!keys && keys.error().code == ErrorCode::kNotFound) continue;
+    if (!keys) return std::unexpected(keys.error());
+    NOTP_TRY(write_file(folder / name, *keys, 0600));
+    has_keys = true;
+  }
+  if (has_keys) return {};
+  return fail(ErrorCode::kConfig,
+              fmt::format("{} has no pubring.kbx: import the signers' keys with 'gpg --homedir'",
+                          config().gpg_home.string()));
+}
+
+Result<bool> UpstreamVerifier::is_good_without_revocations(
+    const std::vector<std::string>& words) const {
+  std::vector<std::string> again = {"-c", "gpg.ssh.revocationFile="};
+  again.insert(again.end(), words.begin(), words.end());
+  NOTP_ASSIGN(const GitAnswer answer, repository_.ask(std::move(again)));
+  return answer.status == 0;
+}
+
+Result<UpstreamSigner> UpstreamVerifier::verify_object(GitTrees& trees, const std::string& id,
+                                                       std::string_view type,
+                                                       const std::string& shown) const {
+  NOTP_ASSIGN(const std::optional<GitObjects::Object> object, trees.object(id, kObjectBytesMax));
+  if (!object || object->type != type)
+    return fail(ErrorCode::kSignature, fmt::format("{} is not a {}", shown, type));
+  const SignatureKind kind = type == "tag" ? signature_kind_of_tag(object->content)
+                                           : signature_kind_of_commit(object->content);
+  if (kind == SignatureKind::kNone)
+    return fail(ErrorCode::kSignature, fmt::format("{} is not signed", shown));
+  const bool is_ssh = kind == SignatureKind::kSsh;
+  if (kind == SignatureKind::kOther ||
+      (is_ssh ? config().allowed_signers.empty() : config().gpg_home.empty()))
+    return fail(ErrorCode::kSignature,
+                fmt::format("{} is signed, but not with {}", shown,
+                            config().gpg_home.empty()          ? "SSH"
+                            : config().allowed_signers.empty() ? "OpenPGP"
+                                                               : "SSH or OpenPGP"));
+  const std::vector<std::string> words = {fmt::format("verify-{}", type), "--raw", id};
+  NOTP_ASSIGN(const GitAnswer answer, repository_.ask(words));
+  const bool is_good = answer.status == 0;
+  auto signer =
+      is_ssh ? ssh_signer_of(is_good, answer.error) : gpg_signer_of(is_good, answer.error);
+  if (signer) return signer;
+  Error error = std::move(signer).error();
+  if (is_ssh && error.code == ErrorCode::kSignature && !config().revoked_signers.empty()) {
+    NOTP_ASSIGN(const bool is_revoked, is_good_without_revocations(words));
+    if (is_revoked) error = {ErrorCode::kRevoked, "is signed by a key that is revoked", {}};
+  }
+  error.message = fmt::format("{} {}", shown, error.message);
+  return std::unexpected(std::move(error));
+}
+
+Result<UpstreamSigner> UpstreamVerifier::verify_tag(GitTrees& trees) const {
+  const std::string name = tip_.ref.substr(std::min(kTags.size(), tip_.ref.size()));
+  const std::string shown = fmt::format("the tag {}", name);
+  if (tip_.tag_object.empty())
+    return fail(ErrorCode::kSignature,
+                fmt::format("{} is a lightweight one, which cannot be signed: make it with 'git "
+                            "tag -s'",
+                            shown));
+  NOTP_ASSIGN(const std::optional<GitObjects::Object> object,
+              trees.object(tip_.tag_object, kObjectBytesMax));
+  if (!object || object->type != "tag")
+    return fail(ErrorCode::kSignature, fmt::format("{} is not a tag object", shown));
+  auto tag = parse_tag(object->content);
+  if (!tag) return std::unexpected(std::move(tag).error().in(shown));
+  if (tag->name != name)
+    return fail(ErrorCode::kSignature,
+                fmt::format("{} is signed as the tag '{}'", shown, printable(tag->name)));
+  if (tag->type != "commit" || tag->object != tip_.commit)
+    return fail(ErrorCode::kSignature,
+                fmt::format("{} is signed for the {} {}, not for the commit {}", shown,
+                            printable(tag->type), short_id(tag->object), short_id(tip_.commit)));
+  return verify_object(trees, tip_.tag_object, "tag", shown);
+}
+
+Result<UpstreamSigner> UpstreamVerifier::verify_commit(GitTrees& trees,
+                                                       const std::string& id) const {
+  return verify_object(trees, id, "commit", fmt::format("the commit {}", short_id(id)));
+}
+
+// A parent that another parent contains brings nothing: its signer has signed content that was
+// replaced since.
+Result<std::vector<std::string>> UpstreamVerifier::merged_parents(const std::string& commit) const {
+  NOTP_ASSIGN(const std::vector<std::string> parents, repository_.parents_of(commit));
+  std::vector<std::string> merged;
+  for (const std::string& parent : parents) {
+    bool is_contained = false;
+    for (const std::string& other : parents) {
+      if (other == parent || is_contained) continue;
+      NOTP_ASSIGN(is_contained, repository_.is_ancestor(parent, other));
+    }
+    if (!is_contained) merged.push_back(parent);
+  }
+  return merged;
+}
+
+// Signers of the commits from which the tip has its content at `path` unchanged: the head of a
+// branch that was merged, or a commit that only adds a signature.
+Result<void> UpstreamVerifier::add_further_signers(GitTrees& trees) {
+  NOTP_ASSIGN(const std::optional<std::string> folder, trees.folder_in(tip_.commit, config().path));
+  std::set<std::string> seen;
+  std::deque<std::string> todo = {tip_.commit};
+  while (!todo.empty() && signers_.count() < config().signers_min &&
+         seen.size() < kSameContentCommitsMax) {
+    const std::string commit = std::move(todo.front());
+    todo.pop_front();
+    if (!seen.insert(commit).second) continue;
+    NOTP_ASSIGN(const std::optional<std::string> same, trees.folder_in(commit, config().path));
+    if (same != folder) continue;
+    auto signer = verify_commit(trees, commit);
+    if (signer)
+      signers_.add(*std::move(signer));
+    else if (!is_about_signature(signer.error().code))
+      return std::unexpected(std::move(signer).error());
+    NOTP_ASSIGN(const std::vector<std::string> parents, merged_parents(commit));
+    todo.insert(todo.end(), parents.begin(), parents.end());
+  }
+  return {};
+}
+
+Result<std::string> UpstreamVerifier::run() {
+  if (config().verify == VerifyMode::kNone) return std::string();
+  NOTP_TRY(prepare_keys());
+  NOTP_ASSIGN(GitTrees trees, repository_.open_trees());
+  if (config().verify != VerifyMode::kHead) {
+    NOTP_ASSIGN(UpstreamSigner signer, verify_tag(trees));
+    signers_.add(std::move(signer));
+  }
+  if (config().verify != VerifyMode::kTag) {
+    NOTP_ASSIGN(UpstreamSigner signer, verify_commit(trees, tip_.commit));
+    signers_.add(std::move(signer));
+  }
+  NOTP_TRY(add_further_signers(trees));
+  if (signers_.count() >= config().signers_min) return signers_.text();
+  return fail(
+      ErrorCode::kSignature,
+      fmt::format("the content of {} is signed by {} of {} signers: {}", short_id(tip_.commit),
+                  signers_.count(), config().signers_min, signers_.text()));
+}
+
+}  // namespace notp::cli
