@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <boost/asio/ip/address.hpp>
 
 #include "common/bytes.hpp"
@@ -18,6 +19,7 @@ namespace {
 
 using Context = CPointer<SSL_CTX, SSL_CTX_free>;
 
+constexpr std::string_view kPinFront = "sha256//";
 constexpr std::string_view kAlpn = "\x08http/1.1";  // length-prefixed, RFC 7301 §3.1
 
 bool is_address(const std::string& host) {
@@ -66,13 +68,32 @@ Result<void> use_identity(SSL_CTX* context, const ClientTlsFiles& files) {
   return tls::use_key(context, key);
 }
 
+// Returns the hash of a certificate's SubjectPublicKeyInfo; zero when it cannot be encoded.
+Hash public_key_hash(const X509* certificate) {
+  unsigned char* der = nullptr;
+  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+  if (size <= 0) return {};
+  const Hash hash = sha256({reinterpret_cast<const char*>(der), static_cast<size_t>(size)});
+  OPENSSL_free(der);
+  return hash;
+}
+
 }  // namespace
+
+Result<Hash> parse_pin(std::string_view text) {
+  if (text.starts_with(kPinFront))
+    if (const auto bytes = from_base64(text.substr(kPinFront.size())))
+      if (auto hash = Hash::from_bytes(*bytes)) return hash;
+  return fail(ErrorCode::kConfig,
+              fmt::format("'{}' is not a pin: sha256// and the SHA-256 of the public key in base64",
+                          printable(text)));
+}
 
 Result<ClientTlsPtr> ClientTls::load(const ClientTlsFiles& files) {
   NOTP_ASSIGN(Context context, make_context());
   NOTP_TRY(use_authorities(context.get(), files.authorities));
   NOTP_TRY(use_identity(context.get(), files));
-  return ClientTlsPtr(new ClientTls(context.release()));
+  return ClientTlsPtr(new ClientTls(context.release(), files.pins));
 }
 
 ClientTls::~ClientTls() { SSL_CTX_free(context_); }
@@ -92,6 +113,17 @@ Result<void> ClientTls::start(Stream& stream, const std::string& host) const {
   if (SSL_set1_host(ssl, host.c_str()) != 1 || SSL_set_tlsext_host_name(ssl, host.c_str()) != 1)
     return refuse();
   return {};
+}
+
+Result<void> ClientTls::check_pins(const Stream& stream, const std::string& host) const {
+  if (pins_.empty()) return {};
+  const X509* const certificate = SSL_get0_peer_certificate(stream.ssl());
+  const Hash shown = certificate == nullptr ? Hash() : public_key_hash(certificate);
+  if (!shown.is_zero() && std::ranges::find(pins_, shown) != pins_.end()) return {};
+  ERR_clear_error();
+  return fail(ErrorCode::kCertificateUntrusted,
+              fmt::format("the public key of {} is {}{}, which is not pinned", printable(host),
+                          kPinFront, to_base64(shown.view())));
 }
 
 Error ClientTls::reason(const Stream& stream, const std::string& host) {

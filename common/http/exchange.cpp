@@ -87,7 +87,7 @@ asio::awaitable<Result<void>> Exchange::shake_hands(const ClientTls& tls, std::s
   tls_host_ = std::move(host);
   while (true) {
     const Stream::Step step = stream_.handshake();
-    if (step == Stream::Step::kDone) co_return Result<void>();
+    if (step == Stream::Step::kDone) co_return tls.check_pins(stream_, tls_host_);
     if (step == Stream::Step::kFailed || step == Stream::Step::kEnd) co_return failed();
     if (!co_await wait(step)) co_return ended();
   }

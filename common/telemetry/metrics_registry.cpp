@@ -16,6 +16,16 @@ void MetricFamilies::gauge(const char* name, const char* help, uint64_t value) {
   add(name, help, prometheus::MetricType::Gauge).gauge.value = static_cast<double>(value);
 }
 
+void MetricFamilies::counters(const char* name, const char* help,
+                              const std::vector<MetricSample>& samples) {
+  prometheus::MetricFamily& out = family(name, help, prometheus::MetricType::Counter);
+  for (const MetricSample& sample : samples) {
+    prometheus::ClientMetric& metric = out.metric.emplace_back();
+    for (const auto& [label, value] : sample.labels) metric.label.push_back({label, value});
+    metric.counter.value = sample.value;
+  }
+}
+
 void MetricFamilies::gauges(const char* name, const char* help,
                             const std::vector<MetricSample>& samples) {
   prometheus::MetricFamily& out = family(name, help, prometheus::MetricType::Gauge);

@@ -24,7 +24,8 @@ class MetricFamilies {
   // `name` begins with "notp_"; a counter's ends with "_total". `help` is for people.
   void counter(const char* name, const char* help, uint64_t value);
   void gauge(const char* name, const char* help, uint64_t value);
-  // A gauge of several samples, each with other labels.
+  // A counter or gauge of several samples, each with other labels.
+  void counters(const char* name, const char* help, const std::vector<MetricSample>& samples);
   void gauges(const char* name, const char* help, const std::vector<MetricSample>& samples);
 
   std::vector<prometheus::MetricFamily> take() { return std::move(families_); }

@@ -23,6 +23,12 @@ json::array names(const std::vector<std::string>& ledgers) {
   return out;
 }
 
+json::object source_states(const SourcesHealth& sources) {
+  json::object out;
+  for (const auto& [name, state] : sources()) out[name] = state;
+  return out;
+}
+
 }  // namespace
 
 void RegistryHealthRoutes::add_to(http::Router& router) const {
@@ -51,6 +57,7 @@ boost::asio::awaitable<http::Response> RegistryHealthRoutes::health(
   if (recovery.is_root_lost) body["lost_root"] = true;
   if (!recovery.lost_ledgers.empty()) body["lost_ledgers"] = names(recovery.lost_ledgers);
   if (!recovery.forked_ledgers.empty()) body["forked_ledgers"] = names(recovery.forked_ledgers);
+  if (parts_.sources) body["sources"] = source_states(parts_.sources);
   http::Response response;
   if (!is_ok && request.path == "/health") response.status = kStatusUnavailable;
   response.body = json::serialize(body);

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/http/router.hpp"
@@ -21,11 +22,15 @@ struct RecoveryHealth {
   std::vector<std::string> forked_ledgers;
 };
 
+// Returns names and states of the key sources, from memory. Thread-safe.
+using SourcesHealth = std::function<std::vector<std::pair<std::string, std::string>>()>;
+
 struct RegistryHealthParts {
   const trust::RootStore& roots;
   const registry::Registry& registry;
   const trust::FreshnessSigner& freshness;
   std::function<RecoveryHealth()> recovery;
+  SourcesHealth sources = nullptr;  // null: there are none
   bool is_volatile = false;  // the disk takes no writes: nothing can be published or enrolled
 };
 

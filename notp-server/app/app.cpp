@@ -22,6 +22,8 @@
 #include "notp-server/admin_http/admin_http.hpp"
 #include "notp-server/admin_http/health_routes.hpp"
 #include "notp-server/app/descriptors.hpp"
+#include "notp-server/app/health_readouts.hpp"
+#include "notp-server/app/open_sources.hpp"
 #include "notp-server/app/open_tree.hpp"
 #include "notp-server/app/setup_check.hpp"
 #include "notp-server/app/status_line.hpp"
@@ -42,6 +44,7 @@
 #include "notp-server/registry/snapshot_metrics.hpp"
 #include "notp-server/service/release_terms.hpp"
 #include "notp-server/service/service_metrics.hpp"
+#include "notp-server/sources/sources_metrics.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_expiry_log.hpp"
 #include "notp-server/trust/root_store.hpp"
@@ -85,7 +88,6 @@ class Server {
   void add_metrics();
   fleet::Heads newest_releases() const;
   Result<void> start_admin_http();
-  admin_http::RecoveryHealth recovery_health() const;
   void start_heartbeat();
   std::string status_text() const;
   void await_signal();
@@ -136,6 +138,7 @@ class Server {
   std::unique_ptr<audit::Removals> removals_;  // null without a tree, like the next two
   std::unique_ptr<audit::Erasure> erasure_;
   std::unique_ptr<audit::RetentionThread> retention_;
+  std::unique_ptr<sources::Sources> sources_;  // null: none are configured
   std::unique_ptr<service::Service> service_;
 
   asio::io_context context_{1};
@@ -194,6 +197,7 @@ Result<void> Server::open() {
   // A used token would be forgotten when this process ends, and could be used again.
   if (config_.enroll && !is_volatile_) NOTP_TRY(open_enrollment());
   NOTP_TRY(open_audit());
+  NOTP_ASSIGN(sources_, open_sources(config_, is_volatile_, *registry_, *roots_, environment_));
   NOTP_ASSIGN(service::ServiceOptions service_options, options_within_descriptors());
   service_options.facts.deny_list = config_.deny_list;
   service_ = std::make_unique<service::Service>(
@@ -215,6 +219,7 @@ Result<void> Server::open() {
                             .audit = audit_search_.get(),
                             .tree = tree_.get(),
                             .erasure = erasure_.get(),
+                            .sources = sources_.get(),
                             .tracer = &traces_.tracer(),
                             .info = {.server = "notp-server/" NOTP_VERSION,
                                      .trust_domain = config_.trust_domain,
@@ -385,6 +390,7 @@ void Server::add_metrics() {
   if (log_writer_) audit::add_intake_metrics(metrics_, log_writer_->counters());
   if (tree_) audit::add_tree_metrics(metrics_, *tree_);
   if (log_writer_) audit::add_lag_metric(metrics_, [this] { return fleet_->log_lag_since_ms(); });
+  if (sources_) sources::add_sources_metrics(metrics_, *sources_);
   trust::add_trust_metrics(metrics_, *roots_, *freshness_);
   recovery::add_recovery_metrics(metrics_, *recovery_);
   serve::add_artifact_metrics(metrics_, artifacts_,
@@ -402,27 +408,15 @@ fleet::Heads Server::newest_releases() const {
 Result<void> Server::start_admin_http() {
   if (config_.health_listen.empty()) return {};
   add_metrics();
-  health_routes_.emplace(
-      admin_http::RegistryHealthParts{.roots = *roots_,
-                                      .registry = *registry_,
-                                      .freshness = *freshness_,
-                                      .recovery = [this] { return recovery_health(); },
-                                      .is_volatile = is_volatile_});
+  health_routes_.emplace(admin_http::RegistryHealthParts{.roots = *roots_,
+                                                         .registry = *registry_,
+                                                         .freshness = *freshness_,
+                                                         .recovery = recovery_health(*recovery_),
+                                                         .sources = sources_health(sources_.get()),
+                                                         .is_volatile = is_volatile_});
   admin_http_.emplace(metrics_);
   health_routes_->add_to(admin_http_->router());
   return admin_http_->listen(context_.get_executor(), config_.health_listen);
-}
-
-admin_http::RecoveryHealth Server::recovery_health() const {
-  const recovery::Recovery::Facts facts = recovery_->facts();
-  admin_http::RecoveryHealth out{.is_restored = facts.losses.is_restored,
-                                 .is_running = facts.is_running,
-                                 .is_root_lost = facts.losses.has_lost_root};
-  for (const auto& [ledger, releases] : facts.losses.lost)
-    out.lost_ledgers.push_back(ledger.text());
-  for (const model::LedgerId& ledger : facts.losses.forked)
-    out.forked_ledgers.push_back(ledger.text());
-  return out;
 }
 
 void Server::start_heartbeat() {

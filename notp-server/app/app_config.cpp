@@ -34,6 +34,7 @@ Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
   NOTP_ASSIGN(out.deny_list, authz::load_deny_list(root));
   out.enroll = enroll::load_enroll(root, out.tls);
   NOTP_ASSIGN(out.audit, audit::load_audit(root.section("audit"), out.data_dir));
+  NOTP_ASSIGN(out.sources, sources::load_sources(root));
   NOTP_ASSIGN(out.rights, authz::load_rights(root, out.tls));
   return out;
 }

@@ -13,6 +13,7 @@
 #include "notp-server/authz/rights.hpp"
 #include "notp-server/enroll/enroll_config.hpp"
 #include "notp-server/service/service.hpp"
+#include "notp-server/sources/sources_config.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/transport/tls_context.hpp"
@@ -31,6 +32,7 @@ struct ServerConfig {
   std::optional<model::LedgerId> deny_list;
   std::optional<enroll::EnrollConfig> enroll;
   audit::AuditConfig audit;
+  std::optional<sources::SourcesConfig> sources;
   std::string validation_worker;  // empty: beside this program
   size_t artifact_cache_bytes = 0;
   int artifact_recompress_level = 0;  // 0: never

@@ -16,6 +16,7 @@
 #include "notp-server/recovery/recovery.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/service/registry_status.hpp"
+#include "notp-server/sources/sources.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
 
@@ -40,6 +41,7 @@ struct RequestHandlerParts {
   const audit::AuditSearch* audit = nullptr;  // null: no records are kept here
   audit::RegistryTree* tree = nullptr;        // null: what is kept is only read
   audit::Erasure* erasure = nullptr;          // the same
+  sources::Sources* sources = nullptr;        // null: none are configured
   std::function<RegistryTotals()> totals;
   RegistryFacts facts;
 };

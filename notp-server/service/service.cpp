@@ -13,13 +13,13 @@ namespace asio = boost::asio;
 
 namespace {
 
-void log_publish(const serve::Peer& peer, const model::LedgerId& ledger,
+void log_publish(const std::string& identity, const model::LedgerId& ledger,
                  const wire::PublishResult& result) {
   log::write(result.code == 0 ? log::Level::kInfo : log::Level::kWarn,
              result.code != 0        ? "publish_refused"
              : result.threshold != 0 ? "publish_waits"
                                      : "published",
-             {{"identity", peer.name},
+             {{"identity", identity},
               {"ledger", ledger.text()},
               {"version", result.version},
               {"release", result.release_hash.brief()},
@@ -85,6 +85,7 @@ Service::Service(ServiceParts parts, ServiceOptions options)
                  .audit = parts_.audit,
                  .tree = parts_.tree,
                  .erasure = parts_.erasure,
+                 .sources = parts_.sources,
                  .totals = [this] { return totals(); },
                  .facts = options_.facts}),
       peers_({.rights = parts_.rights,
@@ -110,7 +111,8 @@ Service::Service(ServiceParts parts, ServiceOptions options)
                .requests = *this,
                .logs = parts_.logs,
                .recovery = &parts_.recovery,
-               .traces = tracer_of(parts_).is_on() ? &traces_ : nullptr},
+               .traces = tracer_of(parts_).is_on() ? &traces_ : nullptr,
+               .sources = parts_.sources},
               options_.serve) {
   parts_.fleet.measure();
 }
@@ -126,6 +128,11 @@ Result<std::string> Service::start() {
                                       },
                                   .roots_changed = [this] { roots_changed(); },
                                   .freshness_due = [this] { freshness_due(); }});
+  if (parts_.sources != nullptr)
+    parts_.sources->start(
+        {.publish =
+             [this](publish::PublishAttempt attempt) { return publish_here(std::move(attempt)); },
+         .statuses_changed = [this] { server_.sources_changed(); }});
   return server_.start();
 }
 
@@ -147,6 +154,7 @@ void Service::stop() {
   if (stopped_.exchange(true)) return;
   work_.close();
   parts_.recovery.stop();
+  if (parts_.sources != nullptr) parts_.sources->stop();
   // Nodes ship again what is not acknowledged.
   if (parts_.logs != nullptr) parts_.logs->stop();
   if (parts_.audit != nullptr) parts_.audit->stop();
@@ -224,10 +232,28 @@ asio::awaitable<wire::PublishResult> Service::publish(
   if (result.code != 0) ++counters_.publishes_refused;
   span.set_code(result.code);
   span.end();
-  log_publish(*peer, ledger, result);
+  log_publish(peer->name, ledger, result);
   result.message = serve::peer_message(error_code_from_wire(result.code), std::move(result.message),
                                        fmt::format("{} v{}", ledger.text(), version));
   co_return result;
+}
+
+publish::PublishOutcome Service::publish_here(publish::PublishAttempt attempt) {
+  const model::LedgerId ledger = attempt.publish.ledger;
+  const std::string identity = attempt.publisher.text();
+  Span span = begin_publish(tracer_of(parts_), attempt.publish);
+  attempt.span = &span;
+  publish::PublishOutcome outcome = pipeline_.handle(std::move(attempt));
+  if (outcome.published) {
+    ++counters_.publishes;
+    take_in(ledger, &span);
+    announce(ledger, &span);
+  }
+  if (outcome.result.code != 0) ++counters_.publishes_refused;
+  span.set_code(outcome.result.code);
+  span.end();
+  log_publish(identity, ledger, outcome.result);
+  return outcome;
 }
 
 asio::awaitable<wire::Response> Service::answer(serve::PeerPtr peer, wire::Request request) {

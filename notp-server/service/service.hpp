@@ -18,6 +18,7 @@
 #include "notp-server/service/registry_releases.hpp"
 #include "notp-server/service/request_handler.hpp"
 #include "notp-server/service/work_lanes.hpp"
+#include "notp-server/sources/sources.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "protocol/serve/artifact_cache.hpp"
@@ -47,6 +48,7 @@ struct ServiceParts {
   audit::AuditSearch* audit = nullptr;       // null: no records are kept here
   audit::RegistryTree* tree = nullptr;       // null: what is kept is only read
   audit::Erasure* erasure = nullptr;         // the same
+  sources::Sources* sources = nullptr;       // null: none are configured
   const Tracer* tracer = nullptr;            // null: publishes are not traced
   session::ServerInfo info;                  // without the peer
 };
@@ -105,6 +107,8 @@ class Service final : private serve::RequestServices {
                                                 wire::Request request) override;
 
   RegistryTotals totals() const;
+  // A publish of the registry itself. Blocking, on the caller's thread.
+  publish::PublishOutcome publish_here(publish::PublishAttempt attempt);
   // Applies a ledger's new head to the registry itself. Blocking, before announce().
   void take_in(const model::LedgerId& ledger, const Span* publish = nullptr);
   Result<void> update_deny_list(const model::LedgerId& ledger);

@@ -14,7 +14,7 @@ from source_tree import Finding, SourceTree, line_of, run
 # stands for everything. The page of generated_pages.py shows this table.
 Rules = dict[str, tuple[list[str], str]]
 CORES = ["protocol/model/", "protocol/trust/", "protocol/record/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
-SERVER_PARTS = [f"notp-server/{part}/" for part in ("registry", "service", "fleet", "audit", "audit_tree", "authz", "enroll", "publish", "recovery", "trust")]
+SERVER_PARTS = [f"notp-server/{part}/" for part in ("registry", "service", "fleet", "audit", "audit_tree", "authz", "enroll", "publish", "recovery", "sources", "trust")]
 # What the supervisor of policy workers decides, and the frames that it exchanges with them.
 REGO_CORE = ("engine_core", "path_costs", "suspicion", "turns", "question", "frames", "activation", "check_messages")
 REGO_CORE_SEES = [
@@ -22,6 +22,8 @@ REGO_CORE_SEES = [
     *(f"common/rego/{part}." for part in ("check", "snapshot")),
     *(f"common/rego/host/{part}" for part in REGO_CORE),
 ]
+# What the key sources decide, without sockets and files.
+SOURCES_CORE = ("discovery", "document", "issuer_core", "issuer_limits", "key_set", "keys_content")
 CLIENT_PARTS = [f"notp-client/{part}/" for part in ("agent", "identity", "spool", "store", "pdp")]
 
 RULES: Rules = {
@@ -106,6 +108,17 @@ RULES: Rules = {
         ],
         "what nodes give back is verified from what is signed; who is served is decided elsewhere",
     ),
+    "notp-server/sources/": (
+        ["common/", "protocol/", "notp-server/publish/publish_pipeline.hpp", "notp-server/registry/registry.hpp"],
+        "keys that were fetched are published as a person's release is; the core knows no socket",
+    ),
+    **{
+        f"notp-server/sources/{part}": (
+            ["common/", *CORES, *(f"notp-server/sources/{core}" for core in SOURCES_CORE)],
+            "what is accepted, fetched and published follows from documents, events and time alone",
+        )
+        for part in SOURCES_CORE
+    },
     "notp-server/admin_http/": (
         ["common/", "protocol/trust/", "notp-server/registry/registry.hpp", "notp-server/trust/"],
         "an operator reads health and metrics here; other components add their own routes",

@@ -32,6 +32,7 @@ NAMESPACES = {
     "notp-server/recovery/": "notp::recovery",
     "notp-server/registry/": "notp::registry",
     "notp-server/service/": "notp::service",
+    "notp-server/sources/": "notp::sources",
     "notp-server/trust/": "notp::trust",
     "notp-client/agent/": "notp::agent",
     "notp-client/api/": "notp::api",

@@ -1,0 +1,35 @@
+// The section `sources` of the registry's configuration.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/config_section.hpp"
+#include "common/crypto/digest.hpp"
+#include "notp-server/sources/key_fetch.hpp"
+#include "notp-server/sources/key_publisher.hpp"
+#include "protocol/model/ledger.hpp"
+
+namespace notp::sources {
+
+struct IssuerConfig {
+  std::string name;  // its folder below keys/
+  model::LedgerId ledger;
+  FetchTerms terms;
+  std::filesystem::path ca;  // of its hosts; empty: the system's
+  std::vector<Hash> pins;    // as in http::ClientTlsFiles
+};
+
+struct SourcesConfig {
+  std::filesystem::path key;  // signs the releases
+  ReleaseTerms terms;
+  std::vector<IssuerConfig> issuers;  // by name, ascending, each once
+};
+
+// kConfig: an issuer that check_issuer() refuses, a pin that cannot be read, two issuers of one
+// name. nullopt: there is no such section.
+Result<std::optional<SourcesConfig>> load_sources(const config::Section& root);
+
+}  // namespace notp::sources
