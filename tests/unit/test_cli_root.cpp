@@ -193,9 +193,8 @@ TEST_CASE("publishers of a pattern are kept to some data roots, and to any again
 
 TEST_CASE("publishers of a pattern are kept to key sets, and to anything again") {
   SigningShell shell;
-  const Ran added = shell.notp({"root", "add-key", "root.envelope", "--role", "publisher",
-                                "--pattern", "100000000000/login-keys", "--key", "d.pub",
-                                "--content", "keys", "--data-root", "keys/*"});
+  const Ran added = shell.notp({"root", "delegate", "root.envelope", "100000000000/login-keys",
+                                "--key", "d.pub", "--content", "keys", "--data-root", "keys/*"});
   REQUIRE_MESSAGE(added.status == 0, added.error);
   CHECK_FALSE(added.error.contains("warning"));
   const json::value shown = shell.show("root-2.envelope", {"--previous", "root.envelope"});

@@ -2,12 +2,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "tools/notp/query/query_session.hpp"
 #include "tools/notp/registry/source_rows.hpp"
 
 namespace notp::cli {
 namespace {
+
+// A registry ends a fetch of two documents, and publishes what has changed, within these.
+constexpr TimeMs kFetchWaitMs = 15'000;
+constexpr TimeMs kReleaseWaitMs = 2'000;
+constexpr TimeMs kPollMs = 200;
 
 struct ListOptions {};
 struct NamedOptions {
@@ -59,17 +66,31 @@ Result<int> run_show(const Context& context, const NamedOptions& options) {
   return exit_code::kOk;
 }
 
+// Waits until the fetch has ended, and for the release that may come of it. Gives up after a time
+// in which a fetch ends.
+Result<wire::SourceRow> wait_for_fetch(RegistryClient& client, const wire::SourceRow& before) {
+  const TimeMs end_ms = read_clock().boot_ms + kFetchWaitMs;
+  TimeMs release_ms = kNever;
+  while (true) {
+    NOTP_ASSIGN(wire::SourceRow row, ask_source(client, before.status.name));
+    const TimeMs now_ms = read_clock().boot_ms;
+    const bool is_fetched = row.fetches != before.fetches;
+    if (is_fetched && release_ms == kNever) release_ms = now_ms + kReleaseWaitMs;
+    const bool is_done = is_fetched && (row.code != 0 || row.version != before.version);
+    if (is_done || now_ms >= std::min(end_ms, release_ms)) return row;
+    std::this_thread::sleep_for(std::chrono::milliseconds(kPollMs));
+  }
+}
+
 Result<int> run_refresh(const Context& context, const NamedOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
   NOTP_ASSIGN(const wire::SourceRow before, ask_source(*session.client, options.name));
-  NOTP_ASSIGN(const wire::SourcesPage page,
-              session.client->ask(wire::RefreshSource{before.status.ledger, options.name}));
-  NOTP_ASSIGN(const wire::SourceRow row, named(page.rows, options.name));
-  // A registry answers before or after the fetch; the next request shows what came of it.
+  NOTP_TRY(session.client->ask(wire::RefreshSource{before.status.ledger, options.name}));
+  NOTP_ASSIGN(const wire::SourceRow row, wait_for_fetch(*session.client, before));
   const TimeMs now_ms = read_clock().wall_ms;
   json::object document = source_json(row, now_ms);
-  const bool is_fetched = row.fetched_ms > before.fetched_ms || row.fetches > before.fetches;
+  const bool is_fetched = row.fetches != before.fetches;
   document["fetched_now"] = is_fetched;
   document["new_release"] = row.version != before.version;
   std::string text = source_text(context.output, row, now_ms);
@@ -80,7 +101,7 @@ Result<int> run_refresh(const Context& context, const NamedOptions& options) {
     text += fmt::format("Its keys have changed: they are in v{} of {}.\n", row.version,
                         row.status.ledger.text());
   else if (row.code == 0)
-    text += "Its keys are those of before: no new release was needed.\n";
+    text += "No new release has come of it: its keys are those of before.\n";
   context.output.result(text, document);
   return row.code == 0 ? exit_code::kOk : error_traits(error_code_from_wire(row.code)).exit;
 }
@@ -113,8 +134,9 @@ void add_sources(Commands& commands) {
       [](CLI::App& command, NamedOptions& options) {
         declare_name(command, options);
         command.footer(
-            "Needs the right to publish its ledger. A registry fetches the keys of a provider at\n"
-            "most once in 30 seconds. Exits with the code of the fetch if that failed.");
+            "Needs the right to publish its ledger. Waits for the fetch and for the release that\n"
+            "comes of it; exits with the code of the fetch if that failed. A registry does not\n"
+            "fetch again what it has fetched a moment ago.");
       },
       run_refresh);
 }

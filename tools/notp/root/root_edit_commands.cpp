@@ -1,5 +1,5 @@
-// notp root add-key, remove-key, set-threshold, set-content, set-data-roots, set-epoch, set-expiry:
-// make the next version of a root.
+// notp root add-key, delegate, remove-key, set-threshold, set-content, set-data-roots, set-epoch,
+// set-expiry: make the next version of a root.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -410,6 +410,27 @@ void declare_add_key(CLI::App& command, EditOptions& options) {
   declare_expiry(command, options);
 }
 
+void declare_delegate(CLI::App& command, EditOptions& options) {
+  options.role = "publisher";
+  declare_file(command, options);
+  command.add_option("ledgers", options.pattern, "The ledgers, where either half may end in '*'")
+      ->type_name("ZONE/LEDGER")
+      ->required();
+  command.add_option("--key", options.keys, "Public key (notp keygen) that may publish them, too")
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->required();
+  declare_threshold(command, options, "How many of these keys must sign from now on");
+  declare_content(command, options);
+  declare_data_roots(command, options,
+                     "A data root that the releases may own, as 'notp root set-data-roots' says");
+  declare_expiry(command, options);
+  command.footer(
+      "The same as 'notp root add-key --role publisher --pattern ZONE/LEDGER'. Of several\n"
+      "patterns that match a ledger, the first one counts: a new pattern is placed before those\n"
+      "that cover all of its ledgers.");
+}
+
 void declare_remove_key(CLI::App& command, EditOptions& options) {
   declare_file(command, options);
   declare_role(command, options, {"root", "publisher", "freshness"},
@@ -457,6 +478,9 @@ Result<trust::Delegation> parse_publisher(const std::string& text) {
 void add_root_edits(Commands& commands, CLI::App& root) {
   commands.add<EditOptions>(root, "add-key", "Start the next root, with one key more",
                             declare_add_key, run_add_key);
+  commands.add<EditOptions>(root, "delegate",
+                            "Start the next root, where keys publish some ledgers",
+                            declare_delegate, run_add_key);
   commands.add<EditOptions>(root, "remove-key", "Start the next root, without a key",
                             declare_remove_key, run_remove_key);
   commands.add<EditOptions>(
