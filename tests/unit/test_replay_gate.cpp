@@ -354,6 +354,24 @@ TEST_CASE("a gate delays nothing else") {
   CHECK(node.version() == 2);
 }
 
+TEST_CASE("news of key sources does not make a gate begin again, and is shown when it has ended") {
+  GateNode node;
+  const TestRelease v1 = plain(), v2 = gated(&v1);
+  node.send_release(v1);
+  node.delays_gates = true;
+  node.send_release(v2);
+  const size_t before = node.activations;
+  node.send(wire::SourceStatus{
+      {{"login", "https://login.internal", kLedger, wire::IssuerState::kFailing, 1}}});
+  CHECK(node.activations == before);
+  CHECK_FALSE(node.sources);
+  node.finish_gates();
+  CHECK(node.judged == Judged{{kLedger, 2}});
+  CHECK(node.version() == 2);
+  REQUIRE(node.sources);
+  CHECK(node.sources->issuers[0].state == wire::IssuerState::kFailing);
+}
+
 TEST_CASE("an older release is a way back, and not judged") {
   GateNode node;
   const TestRelease v1 = gated(nullptr), v2 = gated(&v1), v3 = gated(&v2);

@@ -460,7 +460,9 @@ TEST_CASE("queries and orders each need their right") {
       {{23, wire::HoldsRequest{}}, wire::Action::kAudit},
       {{24, wire::PutHold{"case-7", {}, "a court wants them", false}}, wire::Action::kErase},
       {{25, wire::EraseRequest{{}, {"id"}, "asked for", true, {}}}, wire::Action::kErase},
-      {{26, wire::ReleaseHeldRequest{"node", kLedger, 1}}, wire::Action::kPublish}};
+      {{26, wire::ReleaseHeldRequest{"node", kLedger, 1}}, wire::Action::kPublish},
+      {{27, wire::SourcesRequest{}}, {}},
+      {{28, wire::RefreshSource{kLedger, "login"}}, wire::Action::kPublish}};
   const std::set<wire::Action> all = {
       wire::Action::kRead,   wire::Action::kPublish, wire::Action::kFleet, wire::Action::kTrust,
       wire::Action::kEnroll, wire::Action::kReview,  wire::Action::kRenew, wire::Action::kAudit,

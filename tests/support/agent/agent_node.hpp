@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <string>
 #include <utility>
@@ -220,10 +221,13 @@ class AgentNode {
   bool delays_installs = false;  // until finish_install()
   bool finishes_install_before_welcome = false;
   agent::DesiredState pdp;
-  std::set<uint64_t> pdp_refuses;      // versions; not while they are to be denied
+  std::shared_ptr<const wire::SourceStatus> sources;  // that the PDP decides with
+  std::set<uint64_t> pdp_refuses;                     // versions; not while they are to be denied
   std::set<uint64_t> pdp_cannot_read;  // versions with damaged content; not while to be denied
   std::set<uint64_t> gate_holds;       // versions
   bool delays_gates = false;           // until finish_gates()
+  // A real PDP beside the simulated one: why it refuses the state. Empty: there is none.
+  std::function<std::optional<Error>(const agent::effect::Activate&)> hands_over;
   std::vector<std::pair<model::LedgerId, uint64_t>> judged;  // by gates, in this order
   std::set<ErrorCode> alarms;
   std::vector<wire::Commit> commits;
@@ -238,6 +242,7 @@ class AgentNode {
   std::vector<wire::Return> returns;
   std::map<uint32_t, Bytes> returned_bytes;  // of the last session, by stream
   std::vector<trust::RootExpiry> root_aged;
+  std::vector<wire::IssuerStatus> sources_changed;
   size_t activations = 0;
 
  private:
@@ -332,7 +337,11 @@ class AgentNode {
     for (const auto& [ledger, release] : effect.desired)
       if (pdp_cannot_read.contains(release.version) && !release.freshness_status.denies())
         refused = Error{ErrorCode::kCorrupt, "a damaged blob", {}};
-    if (!refused) pdp = effect.desired;
+    if (hands_over && !refused) refused = hands_over(effect);
+    if (!refused) {
+      pdp = effect.desired;
+      sources = effect.sources;
+    }
     core_->on_pdp(effect.desired, refused, now);
   }
   void run(agent::effect::GiveBack& effect) {
@@ -346,7 +355,9 @@ class AgentNode {
   void run(agent::effect::Alarm& effect) { alarms.insert(effect.error.code); }
   void run(agent::effect::Changed&) {}
   void run(agent::effect::Aged&) {}
-  void run(agent::effect::SourceChanged&) {}
+  void run(agent::effect::SourceChanged& effect) {
+    sources_changed.push_back(std::move(effect.issuer));
+  }
   void run(agent::effect::RootAged& effect) {
     root_aged.push_back(trust::root_expiry(effect.root.expires_ms, effect.at_ms));
   }

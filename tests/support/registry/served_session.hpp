@@ -108,9 +108,9 @@ struct Served {
   std::vector<ServerEvent> events;
   size_t bytes = 0;  // of the last output
 
-  explicit Served(std::string who = samples::kNode)
+  explicit Served(std::string who = samples::kNode, const IssuerStatuses* sources = nullptr)
       : peer(std::move(who)),
-        session({registry, registry, registry, &registry},
+        session({registry, registry, registry, &registry, nullptr, sources},
                 {"test", std::string(samples::kDomain), peer}, kStart) {}
 
   std::vector<wire::Message> output() {

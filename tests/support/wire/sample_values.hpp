@@ -307,6 +307,15 @@ inline Hold hold() {
           70'003};
 }
 
+inline IssuerStatus issuer_status(std::string name, IssuerState state = IssuerState::kLate) {
+  return {std::move(name), "https://login.internal", kLedger, state, 1750000000012};
+}
+
+inline SourceRow source_row() {
+  return {issuer_status("login"),        1750000000013,  1750000000014, 10, "404", 43, 12, 3,
+          "https://login.internal/keys", {"2026-05", ""}};
+}
+
 inline Erased erased() { return {12, 3, 2, 1, true, "cursor"}; }
 
 }  // namespace notp::wire::samples
