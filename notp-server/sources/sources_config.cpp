@@ -12,9 +12,11 @@ Result<IssuerConfig> load_issuer(const config::Section& section) {
   IssuerConfig out;
   out.name = section.text("name");
   NOTP_ASSIGN(out.ledger, model::LedgerId::parse(section.text("ledger")));
-  out.terms.urls = {.issuer = section.text("issuer"),
-                    .hosts = section.texts("hosts"),
-                    .insecure_loopback = section.flag("insecure_loopback")};
+  out.terms.urls = {
+      .issuer = section.text("issuer"),
+      .hosts = section.texts("hosts"),
+      // Defaults of the schema do not reach into lists.
+      .insecure_loopback = section.has("insecure_loopback") && section.flag("insecure_loopback")};
   NOTP_TRY(check_issuer(out.terms.urls));
   out.ca = section.text_or_empty("ca");
   for (const std::string& pin : section.texts("pins")) {
