@@ -206,6 +206,12 @@ TEST_CASE("a central PDP: the agent reads the example, and the front page shows 
   CHECK_MESSAGE(page.contains(shown), shown);
 }
 
+TEST_CASE("OpenID: registry and agent read the examples") {
+  check_accepted(samples::specification::source_text("tools/examples/openid/registry.yaml"),
+                 "notp-server");
+  check_accepted(samples::specification::source_text("tools/examples/openid/agent.yaml"));
+}
+
 TEST_CASE("SPIRE: registry and agent read the examples, and give an id the same role") {
   const auto text = [](const std::string& name) {
     return samples::specification::source_text("tools/examples/spire/" + name + ".yaml");

@@ -75,7 +75,7 @@ std::string OpenIdProvider::token() const {
 
 std::vector<std::string> OpenIdProvider::kids() const {
   std::vector<std::string> out;
-  const json::value document = get(jwks_uri_);
+  const json::value document = key_set();
   for (const json::value& key : document.at("keys").as_array())
     if (is_signing_key(key)) out.push_back(text_at(key, "kid"));
   return out;

@@ -44,7 +44,9 @@ class OpenIdProvider {
   // Ends it; start() starts it on the same port.
   void stop() { process_.reset(); }
   virtual void start() = 0;
-  // The kids of its signing keys, as it publishes them.
+  // Its key set, as it publishes it.
+  json::value key_set() const { return get(jwks_uri_); }
+  // The kids of its signing keys there.
   std::vector<std::string> kids() const;
 
  protected:
