@@ -98,6 +98,38 @@ TEST_CASE("a release takes both publishers, each at a machine of their own") {
   CHECK(agent.has_active(kPayments, 2));
 }
 
+TEST_CASE("a machine without a key proposes, and nothing is published before both have signed") {
+  TwoPublishers people;
+  Stack& stack = people.stack;
+  const Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {kPayments}});
+  people.publish(1);
+  REQUIRE(stack.becomes_active(agent, kPayments, 1));
+  stack.configure_cli("alice", stack.file("pki/alice"));  // no signing key
+
+  const auto propose = [&](int64_t cents) {
+    set_single_approval_max(people.payments, cents);
+    return stack.notp("alice", {"publish", people.payments, "--ledger", kPayments, "--unsigned"});
+  };
+  REQUIRE(propose(70'000).status == 9);
+  const CliResult again = propose(60'000);
+  REQUIRE_MESSAGE(again.status == 9, again.error);
+  // The second takes the place of the first.
+  REQUIRE(people.pending().size() == 1);
+  CHECK(number_at(people.pending()[0], "signers") == 0);
+  CHECK(number_at(people.pending()[0], "threshold") == 2);
+
+  // A signer sees what it changes.
+  const CliResult first = people.sign("bob");
+  REQUIRE_MESSAGE(first.status == 9, first.error);
+  CHECK(number_at(first.document, "signers") == 1);
+  CHECK(agent.has_active(kPayments, 1));
+  const CliResult last =
+      people.sign("bob", {"--signing-key", stack.file("publisher.key").string()});
+  REQUIRE_MESSAGE(last.status == 0, last.error);
+  REQUIRE(stack.becomes_active(agent, kPayments, 2));
+  CHECK(people.pending().empty());
+}
+
 // --- the auditor
 
 // A stock clone of a ledger, to be modified.

@@ -478,11 +478,11 @@ Result<trust::Delegation> parse_publisher(const std::string& text) {
 void add_root_edits(Commands& commands, CLI::App& root) {
   commands.add<EditOptions>(root, "add-key", "Start the next root, with one key more",
                             declare_add_key, run_add_key);
+  commands.add<EditOptions>(root, "remove-key", "Start the next root, without a key",
+                            declare_remove_key, run_remove_key);
   commands.add<EditOptions>(root, "delegate",
                             "Start the next root, where keys publish some ledgers",
                             declare_delegate, run_add_key);
-  commands.add<EditOptions>(root, "remove-key", "Start the next root, without a key",
-                            declare_remove_key, run_remove_key);
   commands.add<EditOptions>(
       root, "set-threshold", "Start the next root, with another number of signatures",
       [](CLI::App& command, EditOptions& options) {
