@@ -1,4 +1,5 @@
 // Releases that a registry has lost, on real Git, from nodes that tell the truth or do not.
+#include "notp-server/recovery/held_check.hpp"
 #include "tests/support/registry/scripted_peers.hpp"
 
 namespace notp {
@@ -205,6 +206,31 @@ TEST_CASE("a node that gives back something else is passed over") {
   site.check_back();
   CHECK(site.row().state == wire::RecoveryState::kRecovered);
   CHECK_FALSE(fs::exists(site.data() / registry::kRestoredMark));
+}
+
+TEST_CASE("what comes back is what a root that it was signed by has let it hold") {
+  const auto policy = next_release(kLedger, nullptr, model_of(texts(1)));
+  const auto root = [](uint64_t version, uint8_t publisher, trust::ContentRule content) {
+    trust::Root out = samples::root();
+    out.version = version;
+    out.delegations = {{"*/*", samples::public_keys({publisher}), 1, content}};
+    return std::make_shared<const trust::Root>(out);
+  };
+  using enum trust::ContentRule;
+  const auto any = root(2, 2, kAny), strict = root(3, 2, kKeys), others = root(4, 3, kAny);
+  const trust::Trusted trusted{.root = any};
+  const auto verified = trust::verify_release(samples::signed_by(policy.release, {2}).encode(),
+                                              kLedger, trusted, samples::kIssuedMs);
+  REQUIRE(verified);
+  const auto code = [&](const recovery::RootWindow& window) {
+    const auto checked = recovery::check_lost_content(*verified, policy.content, window);
+    return checked ? ErrorCode{} : checked.error().code;
+  };
+  CHECK(code({any}) == ErrorCode{});
+  CHECK(code({any, strict}) == ErrorCode{});
+  CHECK(code({strict}) == ErrorCode::kWrongTarget);
+  CHECK(code({strict, others}) == ErrorCode::kWrongTarget);
+  CHECK(code({others}) == ErrorCode::kSignature);
 }
 
 TEST_CASE("two histories: the ledger waits for a new epoch, the others do not wait") {

@@ -331,6 +331,23 @@ TEST_CASE("an artifact is opened only when root, floor and content agree") {
         ErrorCode::kWrongTarget);
 }
 
+TEST_CASE("a release is opened under a root that lets it hold what it holds") {
+  trust::Root strict = samples::root();
+  strict.version = 2;
+  strict.delegations.front().content = trust::ContentRule::kKeys;
+  const PulledRelease policy = signed_release(1, {{"a.rego", "package a"}});
+  const Bytes artifact = full_artifact(policy, policy.content);
+  // It was published under the root before.
+  const auto older =
+      open_artifact(artifact, nullptr, chain_of({samples::root(), strict}), samples::kLedger, {});
+  REQUIRE(older);
+  CHECK(older->root_version == 1);
+  const auto never = open_artifact(artifact, nullptr, chain_of({strict}), samples::kLedger, {});
+  REQUIRE_FALSE(never);
+  CHECK(never.error().code == ErrorCode::kWrongTarget);
+  CHECK(never.error().message.contains("key sets alone"));
+}
+
 TEST_CASE("a delta gives the whole content, what the base already had included") {
   const auto roots = chain_of({samples::root()});
   const PulledRelease one = signed_release(1, {{"a", "one"}, {"kept", "same"}});

@@ -45,9 +45,11 @@ class Ledger : public Shell {
   }
 
   // Commits `written` and tags it with a statement about `stated`.
-  void release(const samples::Texts& stated, const samples::Texts& written, uint8_t signer) {
+  void release(const samples::Texts& stated, const samples::Texts& written, uint8_t signer,
+               const std::vector<std::string>& data_roots = {}) {
     const model::ModelContent content = samples::model_of(stated);
     trust::Release next = samples::release(++version_);
+    if (!data_roots.empty()) next.data_roots = data_roots;
     next.previous_hash = previous_;
     next.content_root = content.tree->content_root();
     next.total_bytes = content.tree->total_bytes();
@@ -112,6 +114,38 @@ TEST_CASE("a history verifies across a change of keys, from files alone") {
   CHECK(text.status == 0);
   CHECK(text.output.contains("2 releases of 273165098782/payments verified, up to root 1."));
   CHECK(text.output.contains("content.root"));
+}
+
+TEST_CASE("a release must hold what a root has let it hold, the newest one by the newest root") {
+  const samples::Texts policy = {{"b.rego", "package b\n"}};
+  const samples::Texts keys = {{"manifest.json", R"({"metadata":{"name":"keys"},
+          "runtimes":{"rego":{"language":{"name":"rego","version":"1.0"}}},
+          "partitions":{"/":{"runtime":"rego"}},"roots":["keys/login"]})"},
+                               {"keys/login/data.json", R"({"keys":[]})"}};
+  trust::Root strict = samples::root();
+  strict.delegations.front().content = trust::ContentRule::kKeys;
+  {
+    Ledger ledger;
+    ledger.put("root.envelope", samples::signed_by(strict, {1}).encode());
+    ledger.release(keys, keys, 2, {"keys/login"});
+    const Ran good = ledger.verify();
+    CHECK_MESSAGE(good.status == 0, (good.output + good.error));
+    ledger.release(policy, 2);
+    const Ran ran = ledger.verify();
+    CHECK(ran.status == 7);
+    CHECK(failed_check(ran) == "release.content");
+  }
+  Ledger ledger;
+  strict.version = 2;
+  ledger.put("roots/2.envelope", samples::signed_by(strict, {1}).encode());
+  ledger.release(policy, 2);
+  const Ran before = ledger.verify({"--roots", "roots"});
+  CHECK(before.status == 7);
+  CHECK(failed_check(before) == "release.newest_root");
+  ledger.git({"rm", "-q", "b.rego"});
+  ledger.release(keys, keys, 2, {"keys/login"});
+  const Ran after = ledger.verify({"--roots", "roots"});
+  CHECK_MESSAGE(after.status == 0, (after.output + after.error));
 }
 
 TEST_CASE("the newest release must be by keys that still count") {
