@@ -7,6 +7,7 @@
 #include "tools/notp/command.hpp"
 #include "tools/notp/confirm.hpp"
 #include "tools/notp/publish/release_draft.hpp"
+#include "tools/notp/query/external_diff.hpp"
 #include "tools/notp/query/query_session.hpp"
 #include "tools/notp/query/reference.hpp"
 
@@ -90,6 +91,7 @@ struct ChosenOptions {
   std::string which;
   std::vector<std::string> keys;
   bool yes = false;
+  bool diff = false;
 };
 
 Result<int> run_drop(const Context& context, const ChosenOptions& options) {
@@ -128,6 +130,17 @@ std::string pending_text(const Context& context, const wire::PendingRow& row,
                  {"message", first_line(row.message)}});
   text += release_terms(pending) + "\n";
   return text + draft_text(context.output, draft, context.now.wall_ms, all) + "\n";
+}
+
+// Prints how the content of every changed file differs from the head's.
+Result<void> show_diff(const Context& context, const ReleaseDraft& draft) {
+  model::ModelContent nothing;
+  nothing.tree = std::make_shared<const model::Tree>();
+  return run_external_diff(context.environment, context.output.has_colour(),
+                           compare_trees(draft.before(), *draft.content.tree),
+                           draft.head ? draft.head->content : nothing,
+                           fmt::format("v{}", draft.version() - 1), draft.content,
+                           fmt::format("v{}", draft.version()));
 }
 
 // Every given key must be able to publish the ledger, and must not have signed yet.
@@ -208,8 +221,10 @@ Result<int> run_sign(const Context& context, const ChosenOptions& options) {
                 fmt::format("the head of {} is v{} by now: v{} can never follow it; drop it with "
                             "'notp pending drop' and propose it anew",
                             ledger.text(), draft.version() - 1, row.version));
-  if (!context.output.is_json())
+  if (!context.output.is_json()) {
     context.output.raw(pending_text(context, row, draft, pending.waiting.release(), /*all=*/true));
+    if (options.diff) NOTP_TRY(show_diff(context, draft));
+  }
   if (!options.yes)
     NOTP_TRY(confirm(context.output, fmt::format("Sign v{} of {}?", row.version, ledger.text())));
   NOTP_ASSIGN(const wire::PublishResult result, cosign(source->client(), row, keys));
@@ -283,6 +298,8 @@ void add_sign(Commands& commands) {
             ->type_name("FILE")
             ->allow_extra_args(false);
         command.add_flag("-y,--yes", options.yes, "Sign without asking");
+        command.add_flag("--diff", options.diff,
+                         "Show how the content of the files differs, too, as 'notp diff' does");
         command.footer(
             "Pulls and verifies the content, prints who proposed it and what it changes, then "
             "asks.\nWith the last signature that is needed the release is published; exits with 9 "
