@@ -6,7 +6,7 @@
 # {"$ref": "config/NAME.schema.json#/definitions/KEY"} for a part of one; within schemas/config
 # without "config/".
 set(schemas "kManifest=manifest" "kServerConfig=server-config" "kAgentConfig=agent-config"
-            "kCliConfig=cli-config")
+            "kCliConfig=cli-config" "kMirrorConfig=mirror-config")
 set(reference "{\"\\$ref\": \"(config/)?([a-z_0-9]+)\\.schema\\.json(#/definitions/([a-z_0-9]+))?\"}")
 set(references_max 64)
 

@@ -26,6 +26,7 @@ CONFIGURATIONS = {
     "server-config": "notp-server.yaml",
     "agent-config": "notp-client.yaml",
     "cli-config": "notp.yaml",
+    "mirror-config": "notp-mirror.yaml",
     "manifest": "notp-manifest.json",
 }
 

@@ -38,6 +38,7 @@ TEST_CASE("an installation has everything where Debian expects it") {
                            "share/notp/schemas/manifest.schema.json",
                            "share/notp/schemas/server-config.schema.json",
                            "share/notp/schemas/agent-config.schema.json",
+                           "share/notp/schemas/mirror-config.schema.json",
                            "share/notp/prometheus/rules.yml",
                            "share/notp/grafana/notp-registry.json",
                            "share/doc/notp/tools/packaging/RUNBOOK.md",
@@ -45,6 +46,10 @@ TEST_CASE("an installation has everything where Debian expects it") {
                            "share/doc/notp/protocol/wire/README.md",
                            "share/doc/notp/examples/server.yaml",
                            "share/doc/notp/examples/client.yaml",
+                           "share/doc/notp/examples/mirror.yaml",
+                           "share/doc/notp/examples/mirror/mirror.yaml",
+                           "share/doc/notp/tools/notp/mirror/README.md",
+                           "lib/systemd/system/notp-mirror.service",
                            "share/doc/notp/examples/payments/manifest.json",
                            "lib/sysusers.d/notp.conf",
                            "share/bash-completion/completions/notp",
@@ -55,7 +60,8 @@ TEST_CASE("an installation has everything where Debian expects it") {
                            "share/fish/vendor_completions.d/notp-client.fish"})
     CHECK_MESSAGE(fs::exists(installed.usr / file), file);
   for (const char* page : {"man1/notp.1", "man1/notp-publish.1", "man5/notp-server.yaml.5",
-                           "man5/notp-manifest.json.5", "man8/notp-client.8", "man8/notp-pdp.8"})
+                           "man5/notp-manifest.json.5", "man1/notp-mirror.1",
+                           "man5/notp-mirror.yaml.5", "man8/notp-client.8", "man8/notp-pdp.8"})
     CHECK_MESSAGE(fs::exists(installed.usr / "share/man" / page), page);
 
   const CommandResult completed = run_command(

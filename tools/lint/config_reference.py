@@ -11,11 +11,12 @@ PROGRAMS = [
     # schema, program, variables
     ("schemas/server-config.schema.json", "notp-server", "NOTP_SERVER"),
     ("schemas/agent-config.schema.json", "notp-client", "NOTP_CLIENT"),
+    ("schemas/mirror-config.schema.json", "notp mirror", "NOTP_MIRROR"),
 ]
 PATTERN_SHOWN_MAX = 40
 HEAD = """# Configuration reference
 
-Every key of the registry's and of the agent's configuration, with its type, its default, its limits and what it is for.
+Every key of the configurations of the registry, the agent and the mirrors, with its type, its default, its limits and what it is for.
 A key is written in YAML or JSON under the names that the dots separate; `[]` stands for each element of a list. Where
 the default is *required*, the program does not start without the key; `–` means that it may be absent.
 

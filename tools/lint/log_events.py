@@ -12,10 +12,10 @@ CATALOGUE = "schemas/log-events.json"
 # Where the programs' sources are. common/log.cpp passes events on, and names none.
 FOLDERS = ("common/", "protocol/", "notp-server/", "notp-client/", "tools/")
 PAGE = "schemas/LOG-EVENTS.md"
-PROGRAMS = ("notp-server", "notp-client")
+PROGRAMS = ("notp-server", "notp-client", "notp")
 HEAD = """# Log events
 
-What registry and agent write to standard error: a line is a JSON object (`log.format: json`, the default) with `time`,
+What registry, agent and `notp mirror run` write to standard error: a line is a JSON object (`log.format: json`, the default) with `time`,
 `level`, `event`, and the fields of the event. Names of events and fields are stable, the words of a `message` are not.
 An event *with an error* also has the error's `code` and `message`, and what the error says of its place.
 """

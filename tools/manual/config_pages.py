@@ -23,6 +23,7 @@ FILES = (
     File("notp-server.yaml", "server-config", "configuration of the registry", "tools/packaging/server.yaml", True),
     File("notp-client.yaml", "agent-config", "configuration of the agent", "tools/packaging/client.yaml", True),
     File("notp.yaml", "cli-config", "configuration of the command line notp", "tools/packaging/config.yaml", False),
+    File("notp-mirror.yaml", "mirror-config", "configuration of notp mirror", "tools/packaging/mirror.yaml", True),
     File("notp-manifest.json", "manifest", "what a model says of itself", "tools/examples/payments/manifest.json", False),
 )
 

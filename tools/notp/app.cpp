@@ -183,6 +183,7 @@ App::App() : tree_(kDescription, "notp"), commands_(tree_) {
   add_verify(commands_);
   add_decisions(commands_);
   add_witness(commands_);
+  add_mirror(commands_);
   add_ledgers(commands_);
   add_nodes(commands_);
   add_node(commands_);

@@ -54,6 +54,8 @@ Result<pid_t> start_program(std::vector<std::string> command, char* const* varia
   posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, output.c_str(), kFlags, 0600);
   posix_spawn_file_actions_addopen(&files, STDERR_FILENO, errors.c_str(), kFlags, 0600);
+  // Sockets and locks of this process are not the child's.
+  posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
   pid_t child = 0;
   const int failed =
       ::posix_spawnp(&child, arguments[0], &files, nullptr, arguments.data(), variables);

@@ -82,6 +82,7 @@ void add_withdraw(Commands& commands);
 void add_verify(Commands& commands);
 void add_decisions(Commands& commands);
 void add_witness(Commands& commands);
+void add_mirror(Commands& commands);
 void add_config(Commands& commands);
 void add_doctor(Commands& commands);
 void add_top(Commands& commands);

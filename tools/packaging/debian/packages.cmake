@@ -62,14 +62,16 @@ set(same "notp-common (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})")
 set(carries "NOTP carries authorization models (policies in Rego, trust data and keys)
 from their authors to every node that decides with them: each release is
 signed, numbered, and travels as a delta.")
-notp_package(notp SECTION admin PROGRAMS DEPENDS ${same} RECOMMENDS git SUGGESTS notp-doc
+notp_package(notp SECTION admin PROGRAMS DEPENDS ${same} SCRIPTS mirror
+  RECOMMENDS "git, openssh-client, systemd | systemd-standalone-sysusers" SUGGESTS "gnupg, notp-doc"
   DESCRIPTION "publish authorization models to the nodes that decide with them
 ${carries}
 
 This package has the command line: it validates, plans and publishes models,
 shows which node runs what, sets up a trust domain, and searches the records
-of decisions. With it are its manual pages and its completion for bash, zsh
-and fish.")
+of decisions. With it are its manual pages, its completion for bash, zsh and
+fish, and a unit for systemd that publishes what Git repositories have, which
+does not start before there is a configuration.")
 notp_package(notp-common SECTION admin
   DESCRIPTION "authorization models for nodes that decide: policy engine
 ${carries}
