@@ -87,8 +87,8 @@ Result<void> check_algorithm(std::string_view alg, std::string_view kty, std::st
                          (kty == "RSA" && alg.starts_with("ECDH"));
   const auto known = algorithm_of(alg);
   if (!is_secret && (!known || traits_of(*known).suits(kty, crv))) return {};
-  return refuse(
-      fmt::format("alg \"{}\" is not one of kty {}{}{}", alg, kty, crv.empty() ? "" : " ", crv));
+  return refuse(fmt::format("alg \"{}\" is not one of kty {}{}{}", printable(alg, 40), kty,
+                            crv.empty() ? "" : " ", crv));
 }
 
 Result<x509::Key> key_of(const json::object& members, std::string_view kty,
