@@ -77,9 +77,10 @@ Result<model::FileEntry> GitTrees::file(const std::string& id, uint64_t bytes_ma
 
 GitTreeSource::GitTreeSource(GitTrees& trees, std::string tree, bool needs_content,
                              TimeMs deadline_ms)
-    : trees_(trees), needs_content_(needs_content), deadline_ms_(deadline_ms) {
-  ids_[""] = std::move(tree);
-}
+    : trees_(trees),
+      tree_(std::move(tree)),
+      needs_content_(needs_content),
+      deadline_ms_(deadline_ms) {}
 
 Result<void> GitTreeSource::check_time() const {
   if (read_clock().boot_ms < deadline_ms_) return {};
@@ -97,7 +98,7 @@ Result<std::vector<ModelSource::Entry>> GitTreeSource::list(const std::string& f
       return fail(
           ErrorCode::kInvalidModel,
           fmt::format("the paths of the commit's files have more than {} bytes", kGitPathBytesMax));
-    ids_.insert_or_assign(std::move(path), entry.id);
+    ids_.insert_or_assign(std::move(path), &entry.id);
     entries.push_back({entry.name, kind_of(entry)});
   }
   return entries;

@@ -58,14 +58,17 @@ class GitTreeSource final : public ModelSource {
   Result<model::Content> text(const std::string& path, uint64_t bytes_max) override;
 
  private:
-  const std::string& id_of(const std::string& path) const { return ids_.at(path); }
+  const std::string& id_of(const std::string& path) const {
+    return path.empty() ? tree_ : *ids_.at(path);
+  }
   Result<void> check_time() const;
 
   GitTrees& trees_;
+  const std::string tree_;
   const bool needs_content_;
   const TimeMs deadline_ms_;
-  std::map<std::string, std::string> ids_;  // listed so far, by path
-  size_t path_bytes_ = 0;                   // of all these
+  std::map<std::string, const std::string*> ids_;  // listed so far, by path; in trees_
+  size_t path_bytes_ = 0;                          // of all these
 };
 
 }  // namespace notp::cli

@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kPasswordBytesMax = 4096;
-constexpr size_t kShownBytesMax = 600;
+constexpr size_t kErrorLineBytesMax = 4096, kShownBytesMax = 600;
 // Less than one byte a second for so long ends a transfer (libcurl's LOW_SPEED options). A server
 // that packs for long sends some bytes every few seconds.
 constexpr int kLowSpeedBytes = 1, kLowSpeedSeconds = 60;
@@ -67,9 +67,9 @@ GitSettings common_settings(const UpstreamFolder& folder, const UpstreamConfig& 
   settings.add("gpg.x509.program", "/bin/false");
   settings.add("gpg.ssh.program", config.allowed_signers.empty() ? "/bin/false" : "ssh-keygen");
   if (!config.allowed_signers.empty())
-    settings.add("gpg.ssh.allowedSignersFile", config.allowed_signers.string());
+    settings.add("gpg.ssh.allowedSignersFile", folder.allowed_signers().string());
   if (!config.revoked_signers.empty())
-    settings.add("gpg.ssh.revocationFile", config.revoked_signers.string());
+    settings.add("gpg.ssh.revocationFile", folder.revoked_signers().string());
   return settings;
 }
 
@@ -231,7 +231,8 @@ Result<Bytes> UpstreamGit::ask_server(std::vector<std::string> words, TimeMs dea
   replace_all(facts, config_.repository, {});
   return fail(code_of_server_error(facts),
               fmt::format("git cannot read {}: {}", config_.repository,
-                          shown.empty() ? fmt::format("it exits with {}", answer->status) : shown));
+                          shown.empty() ? fmt::format("it exits with {}", answer->status)
+                                        : printable(shown, kShownBytesMax)));
 }
 
 uint64_t UpstreamGit::disk_bytes() const {
@@ -272,12 +273,13 @@ std::string shown_error(std::string_view text, const std::vector<std::string>& s
     const size_t end = rest.find_first_of("\r\n");
     const std::string_view part = rest.substr(0, end);
     rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
-    if (part.empty() || part.starts_with("Please make sure you have the correct access rights") ||
+    if (part.find_first_not_of('@') == part.npos ||
+        part.starts_with("Please make sure you have the correct access rights") ||
         part.starts_with("and the repository exists"))
       continue;
     line += fmt::format("{}{}", line.empty() ? "" : "; ", part);
   }
-  return printable(line, kShownBytesMax);
+  return printable(line, kErrorLineBytesMax);
 }
 
 ErrorCode code_of_server_error(std::string_view shown) {

@@ -19,7 +19,10 @@ struct UpstreamFolder {
   std::filesystem::path repository() const { return top / "repository.git"; }
   std::filesystem::path home() const { return top / "home"; }
   std::filesystem::path scratch() const { return top / "tmp"; }
-  std::filesystem::path keys() const { return top / "gnupg"; }
+  // Copies of the signers' keys, for gpg also its home.
+  std::filesystem::path keys() const { return top / "keys"; }
+  std::filesystem::path allowed_signers() const { return keys() / "allowed_signers"; }
+  std::filesystem::path revoked_signers() const { return keys() / "revoked_signers"; }
   std::filesystem::path nothing() const { return top / "empty"; }
 };
 

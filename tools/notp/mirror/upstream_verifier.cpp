@@ -30,25 +30,32 @@ bool is_about_signature(ErrorCode code) {
 
 }  // namespace
 
-// gpg writes into its folder, and would read its settings there.
+Result<void> UpstreamVerifier::copy_keys(const fs::path& from, const fs::path& to,
+                                         std::string_view setting) const {
+  const auto text = read_file(from, kKeyringBytesMax);
+  if (!text) return fail(ErrorCode::kConfig, fmt::format("{}: {}", setting, text.error().message));
+  return write_file(to, *text, 0600);
+}
+
+// Copies what the signers' keys are. gpg writes into its folder, and would read settings there; and
+// git goes on without a list of revoked keys that it does not find.
 Result<void> UpstreamVerifier::prepare_keys() const {
-  if (config().gpg_home.empty()) return {};
-  const fs::path folder = repository_.git().folder().keys();
+  const UpstreamFolder& folder = repository_.git().folder();
   std::error_code error;
-  fs::remove_all(folder, error);
-  NOTP_TRY(make_private_folder(folder));
-  NOTP_TRY(write_file(folder / "gpg.conf", kGpgSettings, 0600));
-  bool has_keys = false;
-  for (const char* name : {"pubring.kbx", "pubring.gpg"}) {
-    const auto keys = read_file(config().gpg_home / name, kKeyringBytesMax);
-    if (!keys && keys.error().code == ErrorCode::kNotFound) continue;
-    if (!keys) return std::unexpected(keys.error());
-    NOTP_TRY(write_file(folder / name, *keys, 0600));
-    has_keys = true;
-  }
-  if (has_keys) return {};
+  fs::remove_all(folder.keys(), error);
+  NOTP_TRY(make_private_folder(folder.keys()));
+  if (!config().allowed_signers.empty())
+    NOTP_TRY(copy_keys(config().allowed_signers, folder.allowed_signers(), "allowed_signers"));
+  if (!config().revoked_signers.empty())
+    NOTP_TRY(copy_keys(config().revoked_signers, folder.revoked_signers(), "revoked_signers"));
+  if (config().gpg_home.empty()) return {};
+  NOTP_TRY(write_file(folder.keys() / "gpg.conf", kGpgSettings, 0600));
+  for (const char* name : {"pubring.kbx", "pubring.gpg"})
+    if (fs::exists(config().gpg_home / name, error))
+      return copy_keys(config().gpg_home / name, folder.keys() / name, "gpg_home");
   return fail(ErrorCode::kConfig,
-              fmt::format("{} has no pubring.kbx: import the signers' keys with 'gpg --homedir'",
+              fmt::format("gpg_home: {} has no pubring.kbx: import the signers' public keys with "
+                          "'gpg --homedir'",
                           config().gpg_home.string()));
 }
 

@@ -26,6 +26,8 @@ class UpstreamVerifier {
  private:
   const UpstreamConfig& config() const { return repository_.config(); }
   Result<void> prepare_keys() const;
+  Result<void> copy_keys(const std::filesystem::path& from, const std::filesystem::path& to,
+                         std::string_view setting) const;
   Result<UpstreamSigner> verify_object(GitTrees& trees, const std::string& id,
                                        std::string_view type, const std::string& shown) const;
   Result<UpstreamSigner> verify_commit(GitTrees& trees, const std::string& id) const;
