@@ -76,10 +76,11 @@ std::vector<Alert> alerts() {
 class Watched {
  public:
   Stack stack{{.freshness_interval_s = 1}};
-  const int health_port = free_port();
+  const int health_port = free_port(), mirror_port = free_port();
   Agent* edge = nullptr;
   Agent* fed = nullptr;
   std::unique_ptr<Opa> opa;
+  std::unique_ptr<Process> mirror;
 
   Watched() {
     stack.registry_more["health_listen"] = fmt::format("127.0.0.1:{}", health_port);
@@ -95,13 +96,41 @@ class Watched {
     fed = &stack.start_agent(
         {.name = "edge-2", .ledgers = {kShop}, .pdp = "opa", .opa_port = opa->port()});
     opa->start(*fed);
+    start_mirror();
+  }
+  // Of a repository that does not answer.
+  void start_mirror() {
+    stack.issue("publisher", "mirror");
+    must(write_file(stack.file("mirror.json"),
+                    json::serialize(json::object{
+                        {"registry", stack.registry_address()},
+                        {"root", stack.root_file().string()},
+                        {"tls", json::object{{"certificate", "pki/mirror.crt"},
+                                             {"key", "pki/mirror.key"},
+                                             {"ca", stack.authority_file().string()}}},
+                        {"state_dir", "mirror-state"},
+                        {"health_listen", fmt::format("127.0.0.1:{}", mirror_port)},
+                        {"mirrors", json::array{json::object{
+                                        {"name", "library"},
+                                        {"ledger", "100000000000/library"},
+                                        {"repository",
+                                         fmt::format("https://127.0.0.1:{}/none.git", free_port())},
+                                        {"branch", "main"},
+                                        {"verify", "none"}}}}})));
+    mirror = std::make_unique<Process>(ProcessOptions{
+        .command = {stack.program("notp"), "mirror", "run", "--config", stack.file("mirror.json")},
+        .folder = stack.folder(),
+        .environment = {},
+        .output_file = stack.file("mirror.out"),
+        .error_file = stack.file("mirror.log")});
   }
   static std::string host(const std::string& url) { return url.substr(url.find("//") + 2); }
   std::string registry_page() const {
     return fmt::format("http://127.0.0.1:{}/metrics", health_port);
   }
   std::vector<std::string> pages() const {
-    return {registry_page(), edge->url() + "/metrics", fed->url() + "/metrics"};
+    return {registry_page(), edge->url() + "/metrics", fed->url() + "/metrics",
+            fmt::format("http://127.0.0.1:{}/metrics", mirror_port)};
   }
 
   // Two releases, of which one is rejected by one node; a publish that is refused; decisions that
@@ -146,9 +175,9 @@ std::string metrics_at(const std::string& url) {
 
 // Names by the rules; no series tells nodes, paths or people apart.
 void check_page(const std::string& text, const std::string& prefix) {
-  static const std::set<std::string> kLabels = {"ledger",   "version", "state",   "reason",
-                                                "listener", "status",  "phase",   "event",
-                                                "kind",     "code",    "outcome", "le"};
+  static const std::set<std::string> kLabels = {"ledger",  "version", "state", "reason", "listener",
+                                                "status",  "phase",   "event", "kind",   "code",
+                                                "outcome", "le",      "mirror"};
   static const std::regex kType("# TYPE (\\S+) (\\S+)"), kLabel("([a-z_]+)=\"([^\"]*)\"");
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
@@ -171,9 +200,10 @@ TEST_CASE(
   const Prometheus prometheus(
       site.stack,
       {{"notp-registry", {fmt::format("127.0.0.1:{}", site.health_port)}},
-       {"notp-agent", {Watched::host(site.edge->url()), Watched::host(site.fed->url())}}},
+       {"notp-agent", {Watched::host(site.edge->url()), Watched::host(site.fed->url())}},
+       {"notp-mirror", {fmt::format("127.0.0.1:{}", site.mirror_port)}}},
       packaging() / "prometheus/rules.yml");
-  prometheus.check_value("sum(up)", 3);
+  prometheus.check_value("sum(up)", 4);
   site.keep_busy();
 
   prometheus.check_value(R"(notp_nodes{state="rejected"})", 1);
@@ -186,6 +216,7 @@ TEST_CASE(
                          1);
   // v1 at both nodes, v2 at one.
   prometheus.check_value("notp_activation_seconds_count", 3);
+  prometheus.check_value(R"(notp_mirror_state{state="failing"})", 1);
   prometheus.check_value("notp_publishes_total", 2);
   prometheus.check_value("notp_publishes_refused_total", 1);
   prometheus.check_value(R"(sum(notp_agent_decisions_dropped_total{reason="manifest"}))", 1);
@@ -220,7 +251,10 @@ TEST_CASE(
 
   for (const std::string& url : site.pages()) {
     const std::string text = metrics_at(url);
-    check_page(text, url == site.registry_page() ? "notp_" : "notp_agent_");
+    check_page(text, url.contains(Watched::host(site.edge->url())) ||
+                             url.contains(Watched::host(site.fed->url()))
+                         ? "notp_agent_"
+                         : "notp_");
     const fs::path page = site.stack.file("page");
     must(write_file(page, text));
     const CommandResult checked = run_command({"promtool", "check", "metrics"}, {}, page);

@@ -79,7 +79,7 @@ TEST_CASE("webhooks: GitHub's, Gitea's and GitLab's are followed, others are ref
                                           std::string("X-Gitlab-Token: ") + kHookSecret};
   int64_t version = 1;
   for (const std::string& form : forms) {
-    site.push_users(fmt::format(R"(["u-{}"])", version), &site.ana);
+    site.push_users(fmt::format(R"(["u-{}"])", version + 40), &site.ana);
     CHECK(site.hook("/hook", body, {form, "Content-Type: application/json"}).status == 202);
     ++version;
     REQUIRE(wait_until([&] { return site.fact("shop", "commit") == site.upstream.head(); }));
@@ -361,6 +361,10 @@ TEST_CASE("failures: invalid models, no registry, a manifest of the mirror's own
   CHECK(status.status == 0);
   CHECK(text_at(status.document.at("mirrors").as_array().at(0), "state") == "current");
   CHECK(site.mirror_command({"check"}).status == 0);
+  // The configurations that come with it.
+  for (const char* file : {"tools/packaging/mirror.yaml", "tools/examples/mirror/mirror.yaml"})
+    CHECK(site.stack.notp("alice", {"mirror", "status", "--config", site.stack.source() / file})
+              .status == 0);
   CHECK(site.head_version() == 2);
   site.configure({site.mirror({{"branch", "gone"}})});
   CHECK(site.mirror_command({"check"}).status == 8);

@@ -112,10 +112,14 @@ class MirrorSite {
   }
   std::filesystem::path config_file() const { return stack.file("mirror.json"); }
 
+  // Its result is a document whatever the status is.
   CliResult mirror_command(std::vector<std::string> words) {
     words.insert(words.begin(), "mirror");
     words.insert(words.end(), {"--config", config_file()});
-    return stack.notp("alice", std::move(words));
+    CliResult result = stack.notp("alice", std::move(words));
+    if (auto printed = parse_json(result.output); printed && printed->is_object())
+      result.document = *std::move(printed);
+    return result;
   }
   CliResult once(const std::string& name = "shop") { return mirror_command({"once", name}); }
   // Runs a pass that ends at a failpoint; returns its status.
