@@ -1,6 +1,9 @@
-// The lines that "systemctl status" shows.
+// The lines that "systemctl status" shows, and what an agent's status says of key sources.
 #include <doctest/doctest.h>
+#include <prometheus/text_serializer.h>
 
+#include "notp-client/agent/agent_metrics.hpp"
+#include "notp-client/app/status_document.hpp"
 #include "notp-client/app/status_line.hpp"
 #include "notp-server/app/status_line.hpp"
 
@@ -14,6 +17,40 @@ agent::LedgerStatus ledger(uint64_t active, trust::FreshnessState state) {
           .stored_version = 3,
           .active_version = active,
           .freshness_status = {.state = state}};
+}
+
+std::string lines_of(const prometheus::Registry& registry, std::string_view name) {
+  std::string out;
+  for (const auto& family : registry.Collect())
+    if (family.name == name) out += prometheus::TextSerializer().Serialize({family});
+  return out;
+}
+
+TEST_CASE("an agent's status and metrics say what is known of key sources, and nothing else") {
+  prometheus::Registry registry;
+  agent::AgentMetrics metrics(registry);
+  agent::AgentStatus status;
+  metrics.update(status);
+  CHECK_FALSE(client::status_document(status, {}, {}).contains("sources"));
+  status.sources = {{"login", "https://login.internal",
+                     *model::LedgerId::parse("100000000000/keys"), wire::IssuerState::kFailing,
+                     kNoon}};
+  metrics.update(status);
+  CHECK(client::status_document(status, {}, {}).at("sources") ==
+        json::parse(R"([{"name": "login", "issuer": "https://login.internal",
+                         "ledger": "100000000000/keys", "state": "failing",
+                         "good_ms": 1782907200000}])"));
+  const auto state = [&] { return lines_of(registry, "notp_agent_source_state"); };
+  CHECK(state().contains("notp_agent_source_state{source=\"login\"} 3"));
+  CHECK(lines_of(registry, "notp_agent_source_good_timestamp_seconds")
+            .contains("{source=\"login\"} 1782907200"));
+  status.sources[0].state = wire::IssuerState::kOk;
+  metrics.update(status);
+  CHECK(state().contains("{source=\"login\"} 1"));
+  status.sources[0].name = "partner";
+  metrics.update(status);
+  CHECK(state().contains("{source=\"partner\"} 1"));
+  CHECK_FALSE(state().contains("login"));
 }
 
 TEST_CASE("an agent's line says what decides, how old it is, and since when it is alone") {
