@@ -33,7 +33,7 @@ std::vector<MetricSample> fetches(const Reports& reports) {
     for (const auto& [outcome, name] : kOutcomes) {
       const auto found = report.facts.fetches.find(outcome);
       const uint64_t count = found == report.facts.fetches.end() ? 0 : found->second;
-      out.push_back({{{"source", report.name}, {"result", name}}, static_cast<double>(count)});
+      out.push_back({{{"source", report.name}, {"outcome", name}}, static_cast<double>(count)});
     }
   return out;
 }
@@ -54,7 +54,7 @@ void add_sources_metrics(MetricsRegistry& metrics, const Sources& sources) {
     const Reports reports = sources.reports();
     out.gauges("notp_source_state", "1 for the state that a key source is in, 0 for the others.",
                states(reports));
-    out.gauges("notp_source_last_good_fetch_seconds",
+    out.gauges("notp_source_last_good_timestamp_seconds",
                "Unix time of the last good fetch of a key source; 0: none since the start.",
                of_each(reports, [](const IssuerFacts& facts) {
                  return static_cast<double>(facts.good_ms) / kSecondMs;

@@ -84,6 +84,7 @@ class Watched {
 
   Watched() {
     stack.registry_more["health_listen"] = fmt::format("127.0.0.1:{}", health_port);
+    stack.registry_more["sources"] = silent_source();
     stack.registry_more["deny_list"] = kDenyList;
     stack.registry_more["validation"] = must(parse_json(
         fmt::format(R"({{"allow": [{{"ledgers": ["{}"], "builtins": ["http.send"]}}]}})", kShop)));
@@ -123,6 +124,16 @@ class Watched {
         .environment = {},
         .output_file = stack.file("mirror.out"),
         .error_file = stack.file("mirror.log")});
+  }
+  // Of a provider that does not answer.
+  json::object silent_source() {
+    REQUIRE(stack.notp({}, {"keygen", "--out", stack.file("source")}).status == 0);
+    return {{"key", stack.file("source.key").string()},
+            {"issuers",
+             json::array{json::object{{"name", "login"},
+                                      {"issuer", fmt::format("http://127.0.0.1:{}", free_port())},
+                                      {"ledger", "100000000000/login"},
+                                      {"insecure_loopback", true}}}}};
   }
   static std::string host(const std::string& url) { return url.substr(url.find("//") + 2); }
   std::string registry_page() const {
@@ -175,9 +186,9 @@ std::string metrics_at(const std::string& url) {
 
 // Names by the rules; no series tells nodes, paths or people apart.
 void check_page(const std::string& text, const std::string& prefix) {
-  static const std::set<std::string> kLabels = {"ledger",  "version", "state", "reason", "listener",
-                                                "status",  "phase",   "event", "kind",   "code",
-                                                "outcome", "le",      "mirror"};
+  static const std::set<std::string> kLabels = {
+      "ledger", "version", "state", "reason",  "listener", "status", "phase",
+      "event",  "kind",    "code",  "outcome", "le",       "source", "mirror"};
   static const std::regex kType("# TYPE (\\S+) (\\S+)"), kLabel("([a-z_]+)=\"([^\"]*)\"");
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
@@ -217,6 +228,7 @@ TEST_CASE(
   // v1 at both nodes, v2 at one.
   prometheus.check_value("notp_activation_seconds_count", 3);
   prometheus.check_value(R"(notp_mirror_state{state="failing"})", 1);
+  prometheus.check_value(R"(notp_source_state{state="late"})", 1);
   prometheus.check_value("notp_publishes_total", 2);
   prometheus.check_value("notp_publishes_refused_total", 1);
   prometheus.check_value(R"(sum(notp_agent_decisions_dropped_total{reason="manifest"}))", 1);
