@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "common/http/guard.hpp"
-#include "common/http/url.hpp"
 #include "common/oauth/dpop.hpp"
 
 namespace notp::oauth {
@@ -44,10 +42,7 @@ Result<AccessCore::Next> AccessCore::on_token_answer(const http::Response& respo
 
 Result<void> AccessCore::authorize(http::Call& call, const Credentials& credentials, TimeMs wall_ms,
                                    Random& random) const {
-  NOTP_ASSIGN(const http::Url url, http::Url::parse(call.url));
-  if (!url.is_tls && !(server_.insecure_loopback && http::names_loopback(url.at.host)))
-    return fail(ErrorCode::kUsage,
-                fmt::format("{} is not https: no access token is sent there", printable(call.url)));
+  NOTP_TRY(check_url(call.url, server_));
   if (!token_) return fail(ErrorCode::kInternal, "there is no access token");
   call.headers.emplace_back(
       "Authorization",

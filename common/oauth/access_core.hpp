@@ -48,7 +48,6 @@ class AccessCore {
   Next on_response(const http::Response& response, bool first);
 
   const ClientAuthConfig& config() const { return config_; }
-  const Server& server() const { return server_; }
 
  private:
   ClientAuthConfig config_;

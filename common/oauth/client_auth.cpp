@@ -58,13 +58,6 @@ Result<std::string> read_secret(const std::filesystem::path& file) {
   return secret;
 }
 
-Result<void> check_endpoint(const Server& server) {
-  NOTP_ASSIGN(const http::Url url, http::Url::parse(server.token_endpoint));
-  if (url.is_tls || (server.insecure_loopback && http::names_loopback(url.at.host))) return {};
-  return fail(ErrorCode::kUsage,
-              fmt::format("the token endpoint {} is not https", printable(server.token_endpoint)));
-}
-
 }  // namespace
 
 Result<ClientAuthConfig> load_client_auth(const config::Section& section) {
@@ -78,6 +71,7 @@ Result<ClientAuthConfig> load_client_auth(const config::Section& section) {
                             row.name == method ? "needs" : "has nothing to do with", row.file));
   }
   out.client_id = section.text("client_id");
+  out.token_endpoint = section.text("token_endpoint");
   out.secret_file = section.text_or_empty("secret_file");
   out.key_file = section.text_or_empty("key_file");
   out.kid = section.text_or_empty("kid");
@@ -119,15 +113,12 @@ Result<Credentials> Credentials::read(const ClientAuthConfig& config) {
   return out;
 }
 
-Result<std::string> token_endpoint_in(const json::object& metadata, Method method) {
-  const json::value* endpoint = metadata.if_contains("token_endpoint");
-  const json::value* aliases = metadata.if_contains("mtls_endpoint_aliases");
-  if (method == Method::kTlsClientAuth && aliases != nullptr && aliases->is_object())
-    if (const json::value* alias = aliases->get_object().if_contains("token_endpoint"))
-      endpoint = alias;
-  if (endpoint == nullptr || !endpoint->is_string())
-    return fail(ErrorCode::kMessage, "the server's metadata has no text \"token_endpoint\"");
-  return std::string(endpoint->get_string());
+Result<void> check_url(const std::string& text, const Server& server) {
+  NOTP_ASSIGN(const http::Url url, http::Url::parse(text));
+  if (url.is_tls || (server.insecure_loopback && http::names_loopback(url.at.host))) return {};
+  return fail(
+      ErrorCode::kUsage,
+      fmt::format("{} is not https: neither secrets nor tokens are sent there", printable(text)));
 }
 
 std::string basic_authorization(std::string_view client_id, std::string_view secret) {
@@ -153,9 +144,9 @@ Result<std::string> client_assertion(const ClientAuthConfig& config, const Serve
 Result<http::Call> token_request(const ClientAuthConfig& config, const Server& server,
                                  const Credentials& credentials, std::string_view nonce,
                                  TimeMs wall_ms, Random& random) {
-  NOTP_TRY(check_endpoint(server));
+  NOTP_TRY(check_url(config.token_endpoint, server));
   http::Call call{.method = "POST",
-                  .url = server.token_endpoint,
+                  .url = config.token_endpoint,
                   .headers = {{"Content-Type", "application/x-www-form-urlencoded"},
                               {"Accept", "application/json"}},
                   .body = {},

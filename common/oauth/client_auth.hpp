@@ -23,6 +23,7 @@ enum class Method : uint8_t {
 struct ClientAuthConfig {
   Method method = Method::kClientSecretBasic;
   std::string client_id;
+  std::string token_endpoint;  // https; written by a person, so that no document of others names it
   std::filesystem::path secret_file;               // client_secret_basic
   std::filesystem::path key_file;                  // private_key_jwt: PEM
   std::string kid;                                 // of that key; empty: none is sent
@@ -36,12 +37,14 @@ struct ClientAuthConfig {
 // kConfig when a file that the method needs is missing, or one of another method is there.
 Result<ClientAuthConfig> load_client_auth(const config::Section& section);
 
-// An authorization server.
+// The authorization server.
 struct Server {
   std::string issuer;              // the audience of assertions
-  std::string token_endpoint;      // https
   bool insecure_loopback = false;  // also http://, to this machine
 };
+
+// kUsage: neither https nor, where that is allowed, http to this machine; not a URL.
+Result<void> check_url(const std::string& url, const Server& server);
 
 // What the files hold. Move-only: the secret is cleansed.
 class Credentials {
@@ -58,11 +61,6 @@ class Credentials {
   std::optional<jose::SigningKey> dpop_key;
 };
 
-// Returns the token endpoint that a server's metadata names for the method: RFC 8414 §2, and for
-// certificates the alias of RFC 8705 §5. The caller decides whether its host may be asked.
-// kMessage.
-Result<std::string> token_endpoint_in(const json::object& metadata, Method method);
-
 // Returns the value of Authorization (RFC 6749 §2.3.1: both parts are form-encoded first).
 std::string basic_authorization(std::string_view client_id, std::string_view secret);
 
@@ -72,7 +70,7 @@ Result<std::string> client_assertion(const ClientAuthConfig& config, const Serve
                                      const jose::SigningKey& key, TimeMs wall_ms, Random& random);
 
 // Makes a request for a token (RFC 6749 §4.4.2), with a DPoP proof if there is a key for it;
-// `nonce` is the server's last one, or empty. kUsage: the endpoint is not https; kInternal.
+// `nonce` is the server's last one, or empty. Errors of check_url(); kInternal.
 Result<http::Call> token_request(const ClientAuthConfig& config, const Server& server,
                                  const Credentials& credentials, std::string_view nonce,
                                  TimeMs wall_ms, Random& random);

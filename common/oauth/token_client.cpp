@@ -1,10 +1,21 @@
 #include "common/oauth/token_client.hpp"
 
+#include <algorithm>
+
 #include "common/oauth/oauth_limits.hpp"
 
 namespace notp::oauth {
 
 namespace asio = boost::asio;
+
+namespace {
+
+// The time until then, for a call of at most `most_ms`.
+int64_t left_until(TimeMs until_ms, TimeMs most_ms) {
+  return std::clamp<TimeMs>(until_ms - read_clock().boot_ms, 1, std::max<TimeMs>(1, most_ms));
+}
+
+}  // namespace
 
 Result<TokenClient> TokenClient::open(ClientAuthConfig config, Server server,
                                       http::ClientOptions options) {
@@ -17,7 +28,8 @@ Result<TokenClient> TokenClient::open(ClientAuthConfig config, Server server,
                      std::move(client));
 }
 
-asio::awaitable<Result<void>> TokenClient::get_token(const Credentials& credentials) {
+asio::awaitable<Result<void>> TokenClient::get_token(const Credentials& credentials,
+                                                     TimeMs until_ms) {
   // A certificate that was renewed is another one: the token will be bound to it.
   if (core_.config().method == Method::kTlsClientAuth) {
     auto client = http::Client::open(options_);
@@ -28,6 +40,7 @@ asio::awaitable<Result<void>> TokenClient::get_token(const Credentials& credenti
     const Now now = read_clock();
     auto request = core_.token_request(credentials, now.wall_ms, random_);
     if (!request) co_return std::unexpected(std::move(request).error());
+    request->deadline_ms = left_until(until_ms, request->deadline_ms);
     auto response = co_await client_.call(*std::move(request));
     if (!response) co_return std::unexpected(std::move(response).error());
     const auto next = core_.on_token_answer(*response, credentials, now.boot_ms);
@@ -37,14 +50,16 @@ asio::awaitable<Result<void>> TokenClient::get_token(const Credentials& credenti
 }
 
 asio::awaitable<Result<http::Response>> TokenClient::call(http::Call call) {
+  const TimeMs until_ms = read_clock().boot_ms + call.deadline_ms;
   for (int calls = 1;; ++calls) {
     auto credentials = Credentials::read(core_.config());
     if (!credentials) co_return std::unexpected(std::move(credentials).error());
     if (!core_.has_token(*credentials, read_clock().boot_ms)) {
-      auto got = co_await get_token(*credentials);
+      auto got = co_await get_token(*credentials, until_ms);
       if (!got) co_return std::unexpected(std::move(got).error().in("access token"));
     }
     http::Call attempt = call;
+    attempt.deadline_ms = left_until(until_ms, call.deadline_ms);
     if (auto authorized = core_.authorize(attempt, *credentials, read_clock().wall_ms, random_);
         !authorized)
       co_return std::unexpected(std::move(authorized).error());

@@ -17,18 +17,18 @@ class TokenClient {
   static Result<TokenClient> open(ClientAuthConfig config, Server server,
                                   http::ClientOptions options);
 
-  // Calls a resource: gets a token first if none is kept, and tries again, within kResourceCallsMax
-  // calls, for a nonce (RFC 9449 §9) and with a new token when a kept one is refused. Any other
-  // status is a success, as in http::Client::call(). Errors are its and AccessCore's, those of the
-  // token endpoint as "access token: …"; none of them holds a secret or a token. The caller decides
-  // which hosts may see the token: `call.url` is one of them.
+  // Calls a resource, within call.deadline_ms in all: gets a token first if none is kept, and tries
+  // again, within kResourceCallsMax calls, for a nonce (RFC 9449 §9) and with a new token when a
+  // kept one is refused. Any other status is a success, as in http::Client::call(). Errors are its
+  // and AccessCore's, those of the token endpoint as "access token: …"; none of them holds a secret
+  // or a token. The caller decides which hosts may see the token: `call.url` is one of them.
   boost::asio::awaitable<Result<http::Response>> call(http::Call call);
 
  private:
   TokenClient(AccessCore core, http::ClientOptions options, http::Client client)
       : core_(std::move(core)), options_(std::move(options)), client_(std::move(client)) {}
 
-  boost::asio::awaitable<Result<void>> get_token(const Credentials& credentials);
+  boost::asio::awaitable<Result<void>> get_token(const Credentials& credentials, TimeMs until_ms);
 
   AccessCore core_;
   http::ClientOptions options_;

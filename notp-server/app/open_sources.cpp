@@ -32,6 +32,22 @@ void check_ledger(const model::LedgerId& ledger, const trust::Root& root, const 
                "source_key_unrestricted");
 }
 
+void check_files(const sources::IssuerConfig& issuer, SetupReport& report) {
+  const std::string what = fmt::format("sources.issuers, {}", issuer.name);
+  http::ClientTlsFiles files{.authorities = issuer.ca, .certificate = {}, .private_key = {}};
+  if (issuer.auth) {
+    files.certificate = issuer.auth->certificate;
+    files.private_key = issuer.auth->private_key;
+  }
+  if (const auto tls = http::ClientTls::load(files); !tls)
+    report.add(Kind::kRefused, what, tls.error().message, {});
+  if (!issuer.auth) return;
+  // Read on each use: the registry starts without them, and fetches no keys.
+  if (const auto credentials = oauth::Credentials::read(*issuer.auth); !credentials)
+    report.add(Kind::kUseless, what, credentials.error().message, {}, ErrorCode::kConfig,
+               "source_auth_unreadable");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<sources::Sources>> open_sources(const ServerConfig& config, bool is_volatile,
@@ -46,10 +62,7 @@ Result<std::unique_ptr<sources::Sources>> open_sources(const ServerConfig& confi
 
 void check_sources(const ServerConfig& config, const trust::Root* root, SetupReport& report) {
   if (!config.sources) return;
-  for (const sources::IssuerConfig& issuer : config.sources->issuers)
-    if (const auto tls = http::ClientTls::load({.authorities = issuer.ca}); !tls)
-      report.add(Kind::kRefused, fmt::format("sources.issuers, {}", issuer.name),
-                 tls.error().message, {});
+  for (const sources::IssuerConfig& issuer : config.sources->issuers) check_files(issuer, report);
   const auto key = sources::read_source_key(config.sources->key);
   if (!key)
     return report.add(Kind::kRefused, config.sources->key.string(), key.error().message, {},

@@ -6,11 +6,19 @@
 namespace notp::sources {
 
 Result<http::Response> IssuerCalls::call(http::Call call) {
+  return run(client_.call(std::move(call)));
+}
+
+Result<http::Response> IssuerCalls::call_authorized(http::Call call) {
+  return run(tokens_ ? tokens_->call(std::move(call)) : client_.call(std::move(call)));
+}
+
+Result<http::Response> IssuerCalls::run(boost::asio::awaitable<Result<http::Response>> calling) {
   Result<http::Response> outcome = fail(ErrorCode::kCancelled, "the registry stops");
   context_.restart();
   // After restart(), which would take back a stop().
   if (stopped_) return outcome;
-  boost::asio::co_spawn(context_, client_.call(std::move(call)),
+  boost::asio::co_spawn(context_, std::move(calling),
                         [&](const std::exception_ptr& exception, Result<http::Response> result) {
                           if (!exception) outcome = std::move(result);
                         });

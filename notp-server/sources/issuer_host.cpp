@@ -37,11 +37,12 @@ TimeMs wall_of(TimeMs boot_ms, Now now) {
 }  // namespace
 
 IssuerHost::IssuerHost(const IssuerConfig& config, http::Client client,
-                       registry::Registry& registry, LedgerKeys& keys)
+                       std::optional<oauth::TokenClient> tokens, registry::Registry& registry,
+                       LedgerKeys& keys)
     : config_(config),
       registry_(registry),
       keys_(keys),
-      calls_(std::move(client)),
+      calls_(std::move(client), std::move(tokens)),
       log_(config_.name, config_.terms.urls.issuer, config_.ledger.text()),
       core_(random_, read_clock()) {}
 
@@ -114,7 +115,8 @@ std::optional<IssuerEffect> IssuerHost::next_effect() {
 void IssuerHost::fetch(const FetchOrder& order) {
   auto fetched = fetch_keys(
       config_.terms, order, [this](http::Call call) { return calls_.call(std::move(call)); },
-      [] { return read_clock().boot_ms; });
+      [] { return read_clock().boot_ms; },
+      [this](http::Call call) { return calls_.call_authorized(std::move(call)); });
   if (!fetched && fetched.error().code != ErrorCode::kCancelled) log_.fetch_failed(fetched.error());
   MutexLock lock(mutex_);
   const Now now = read_clock();

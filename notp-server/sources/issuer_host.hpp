@@ -29,7 +29,8 @@ struct IssuerReport {
 class IssuerHost {
  public:
   // `registry` and `keys` outlive it.
-  IssuerHost(const IssuerConfig& config, http::Client client, registry::Registry& registry,
+  IssuerHost(const IssuerConfig& config, http::Client client,
+             std::optional<oauth::TokenClient> tokens, registry::Registry& registry,
              LedgerKeys& keys);
   ~IssuerHost();
   IssuerHost(const IssuerHost&) = delete;

@@ -18,17 +18,17 @@ constexpr unsigned kOk = 200, kNotModified = 304;
 struct Fetch {
   const FetchTerms& terms;
   const FetchOrder& order;
-  const HttpGet& get;
+  const HttpGet &get, &get_keys;
   const std::function<TimeMs()>& now_ms;
   const TimeMs until_ms = now_ms() + limits::kSourceFetchMs;
 
-  Result<http::Response> ask(const std::string& url, size_t bytes_max,
+  Result<http::Response> ask(const HttpGet& by, const std::string& url, size_t bytes_max,
                              http::Headers headers) const {
     headers.emplace_back("Accept", "application/json");
-    return get({.url = url,
-                .headers = std::move(headers),
-                .deadline_ms = std::max<TimeMs>(1, until_ms - now_ms()),
-                .answer_bytes_max = bytes_max});
+    return by({.url = url,
+               .headers = std::move(headers),
+               .deadline_ms = std::max<TimeMs>(1, until_ms - now_ms()),
+               .answer_bytes_max = bytes_max});
   }
   Result<std::string> discover() const;
   Result<FetchedKeys> keys_at(const std::string& url) const;
@@ -56,7 +56,7 @@ Result<std::string> Fetch::discover() const {
   std::string first_url;
   unsigned first_status = 0;
   for (const std::string& url : discovery_urls(terms.urls.issuer)) {
-    auto response = ask(url, limits::kDiscoveryBytesMax, {});
+    auto response = ask(get, url, limits::kDiscoveryBytesMax, {});
     if (!response) return std::unexpected(refused_answer(std::move(response).error(), "discovery"));
     if (response->status == kOk) return read_discovery(response->content(), terms.urls);
     if (first_url.empty()) {
@@ -71,7 +71,7 @@ Result<FetchedKeys> Fetch::keys_at(const std::string& url) const {
   const bool is_conditional = !order.etag.empty() && url == order.etag_uri;
   http::Headers headers;
   if (is_conditional) headers.emplace_back("If-None-Match", order.etag);
-  auto response = ask(url, jose::kKeySetBytesMax, std::move(headers));
+  auto response = ask(get_keys, url, jose::kKeySetBytesMax, std::move(headers));
   if (!response) return std::unexpected(refused_answer(std::move(response).error(), "key-set"));
   FetchedKeys out{.jwks_uri = url,
                   .keys = std::nullopt,
@@ -120,8 +120,8 @@ std::optional<TimeMs> max_age_ms(std::string_view cache_control) {
 }
 
 Result<FetchedKeys> fetch_keys(const FetchTerms& terms, const FetchOrder& order, const HttpGet& get,
-                               const std::function<TimeMs()>& now_ms) {
-  const Fetch fetch{terms, order, get, now_ms};
+                               const std::function<TimeMs()>& now_ms, const HttpGet& get_keys) {
+  const Fetch fetch{terms, order, get, get_keys ? get_keys : get, now_ms};
   std::string url = order.jwks_uri;
   if (url.empty()) {
     NOTP_ASSIGN(url, fetch.discover());

@@ -22,11 +22,12 @@ struct FetchTerms {
 // Blocks until the answer is complete, its deadline has passed, or it is cancelled.
 using HttpGet = std::function<Result<http::Response>(http::Call)>;
 
-// Within kSourceFetchMs of `now_ms`, which returns boot time. Redirects are not followed. Errors
+// Within kSourceFetchMs of `now_ms`, which returns boot time. `get_keys` asks for the key set,
+// `get` for all else; without `get_keys`, `get` asks for both. Redirects are not followed. Errors
 // with rule_of() refuse what the provider serves; the others are those of Client::call(), and
 // kUnavailable for another status than 200.
 Result<FetchedKeys> fetch_keys(const FetchTerms& terms, const FetchOrder& order, const HttpGet& get,
-                               const std::function<TimeMs()>& now_ms);
+                               const std::function<TimeMs()>& now_ms, const HttpGet& get_keys = {});
 
 // Returns max-age of a Cache-Control field; nullopt when it has none, or a malformed one (RFC 9111
 // §5.2.2.1). Pure.

@@ -16,6 +16,21 @@ bool is_same_state(const wire::SourceStatus& a, const wire::SourceStatus& b) {
                             &wire::IssuerStatus::state);
 }
 
+http::ClientOptions client_options(const IssuerConfig& issuer, const Environment& environment) {
+  return {
+      .tls = {.authorities = issuer.ca, .certificate = {}, .private_key = {}, .pins = issuer.pins},
+      .proxy = {},
+      .environment = environment};
+}
+
+// nullopt: the issuer's key set is for everybody.
+Result<std::optional<oauth::TokenClient>> token_client(const IssuerConfig& issuer,
+                                                       const Environment& environment) {
+  if (!issuer.auth) return std::nullopt;
+  return oauth::TokenClient::open(*issuer.auth, issuer.server(),
+                                  client_options(issuer, environment));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Sources>> Sources::open(const SourcesConfig& config, SourcesParts parts) {
@@ -31,20 +46,19 @@ Result<std::unique_ptr<Sources>> Sources::open(const SourcesConfig& config, Sour
                         }});
   wire::SourceStatus statuses;
   for (const IssuerConfig& issuer : config.issuers) {
-    auto client = http::Client::open({.tls = {.authorities = issuer.ca,
-                                              .certificate = {},
-                                              .private_key = {},
-                                              .pins = issuer.pins},
-                                      .proxy = {},
-                                      .environment = self.parts_.environment});
+    auto client = http::Client::open(client_options(issuer, self.parts_.environment));
     if (!client)
       return std::unexpected(
           std::move(client).error().in(fmt::format("sources.issuers, {}", issuer.name)));
+    auto tokens = token_client(issuer, self.parts_.environment);
+    if (!tokens)
+      return std::unexpected(
+          std::move(tokens).error().in(fmt::format("sources.issuers, {}", issuer.name)));
     auto& keys = self.ledgers_[issuer.ledger];
     if (!keys) keys = std::make_unique<LedgerKeys>(issuer.ledger, *self.publisher_);
     keys->add(issuer.name);
-    self.issuers_.push_back(
-        std::make_unique<IssuerHost>(issuer, *std::move(client), self.parts_.registry, *keys));
+    self.issuers_.push_back(std::make_unique<IssuerHost>(
+        issuer, *std::move(client), *std::move(tokens), self.parts_.registry, *keys));
     statuses.issuers.push_back(self.issuers_.back()->status(read_clock()));
   }
   self.statuses_.set(std::make_shared<const wire::SourceStatus>(std::move(statuses)));

@@ -25,6 +25,11 @@ Result<IssuerConfig> load_issuer(const config::Section& section) {
   }
   for (const std::string& name : section.texts("algorithms"))
     if (const auto algorithm = jose::algorithm_of(name)) out.terms.algorithms.push_back(*algorithm);
+  if (section.has("auth")) {
+    NOTP_ASSIGN(out.auth, oauth::load_client_auth(section.section("auth")));
+    if (auto url = oauth::check_url(out.auth->token_endpoint, out.server()); !url)
+      return fail(ErrorCode::kConfig, std::move(url).error().message);
+  }
   return out;
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/config_section.hpp"
 #include "common/crypto/digest.hpp"
+#include "common/oauth/client_auth.hpp"
 #include "notp-server/sources/key_fetch.hpp"
 #include "notp-server/sources/key_publisher.hpp"
 #include "protocol/model/ledger.hpp"
@@ -20,6 +21,12 @@ struct IssuerConfig {
   FetchTerms terms;
   std::filesystem::path ca;  // of its hosts; empty: the system's
   std::vector<Hash> pins;    // as in http::ClientTlsFiles
+  // For its key set; nullopt: it is asked for without an access token.
+  std::optional<oauth::ClientAuthConfig> auth = std::nullopt;
+
+  oauth::Server server() const {
+    return {.issuer = terms.urls.issuer, .insecure_loopback = terms.urls.insecure_loopback};
+  }
 };
 
 struct SourcesConfig {
@@ -28,8 +35,9 @@ struct SourcesConfig {
   std::vector<IssuerConfig> issuers;  // by name, ascending, each once
 };
 
-// kConfig: an issuer that check_issuer() refuses, a pin that cannot be read, two issuers of one
-// name. nullopt: there is no such section.
+// kConfig: an issuer that check_issuer() refuses, a pin that cannot be read, what
+// load_client_auth() refuses, a token endpoint that is not https, two issuers of one name. nullopt:
+// there is no such section.
 Result<std::optional<SourcesConfig>> load_sources(const config::Section& root);
 
 }  // namespace notp::sources

@@ -92,11 +92,11 @@ class OauthSite {
   oauth::TokenClient client(const Party& party) const {
     http::ClientOptions options;
     if (tls_) options.tls.authorities = pki_.authorities();
-    return must(oauth::TokenClient::open(party.config,
-                                         {.issuer = provider_->issuer(),
-                                          .token_endpoint = provider_->issuer() + "/token",
-                                          .insecure_loopback = !tls_},
-                                         std::move(options)));
+    oauth::ClientAuthConfig config = party.config;
+    config.token_endpoint = provider_->issuer() + "/token";
+    return must(oauth::TokenClient::open(
+        std::move(config), {.issuer = provider_->issuer(), .insecure_loopback = !tls_},
+        std::move(options)));
   }
   Result<http::Response> keys(oauth::TokenClient& client) const {
     boost::asio::io_context context(1);

@@ -48,7 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
               "a nonce that a proof can have");
 
   // Whatever a server says, a request for a token and one with it end after few calls.
-  oauth::AccessCore core({}, {.issuer = "i", .token_endpoint = "https://i.example/token"});
+  oauth::AccessCore core({}, {.issuer = "i"});
   const oauth::Credentials credentials;
   const auto next = core.on_token_answer(response, credentials, kBoot);
   NOTP_ASSERT(!next || *next == oauth::AccessCore::Next::kDone, "no nonce without a key");

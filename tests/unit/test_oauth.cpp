@@ -17,7 +17,8 @@ namespace {
 
 constexpr TimeMs kWall = 1'800'000'000'000;
 constexpr TimeMs kBoot = 5'000'000;
-const Server kServer{.issuer = "https://id.example", .token_endpoint = "https://id.example/token"};
+const Server kServer{.issuer = "https://id.example"};
+const std::string kEndpoint = "https://id.example/token";
 
 // A secret that no error may hold.
 constexpr std::string_view kSecret = "pass word:/?#é&=+%";
@@ -34,6 +35,7 @@ struct Files {
   ClientAuthConfig basic() const {
     return {.method = Method::kClientSecretBasic,
             .client_id = "app 1",
+            .token_endpoint = kEndpoint,
             .secret_file = file("secret"),
             .key_file = {},
             .kid = {},
@@ -102,7 +104,7 @@ TEST_CASE("a request for a token by a secret has it in its header alone") {
   const auto call = token_request(files.basic(), kServer, *credentials, "", kWall, random);
   REQUIRE(call);
   CHECK(call->method == "POST");
-  CHECK(call->url == kServer.token_endpoint);
+  CHECK(call->url == kEndpoint);
   CHECK(call->body == "grant_type=client_credentials&scope=keys+read");
   CHECK(http::find_header(call->headers, "Authorization") == basic_authorization("app 1", kSecret));
   CHECK(http::find_header(call->headers, "DPoP").empty());
@@ -344,8 +346,10 @@ TEST_CASE("neither secrets nor tokens go over plain HTTP, but for a test on this
                                             std::tuple("http://127.0.0.1:1/token", true, true),
                                             std::tuple("ftp://id.example/token", true, false)}) {
     CAPTURE(url);
-    const Server server{.issuer = "i", .token_endpoint = url, .insecure_loopback = insecure};
-    CHECK(token_request(files.basic(), server, credentials, "", kWall, random).has_value() == good);
+    const Server server{.issuer = "i", .insecure_loopback = insecure};
+    ClientAuthConfig config = files.basic();
+    config.token_endpoint = url;
+    CHECK(token_request(config, server, credentials, "", kWall, random).has_value() == good);
     AccessCore core(files.basic(), server);
     REQUIRE(core.on_token_answer(token_answer(), credentials, kBoot));
     http::Call call{.url = url, .headers = {}, .body = {}};
@@ -376,6 +380,7 @@ TEST_CASE("a configuration has what its method needs, and nothing of another") {
   };
   const auto basic = load({{"method", "client_secret_basic"},
                            {"client_id", "app"},
+                           {"token_endpoint", kEndpoint},
                            {"secret_file", "s"},
                            {"scope", "keys"},
                            {"dpop_key_file", "d"}});
@@ -384,43 +389,45 @@ TEST_CASE("a configuration has what its method needs, and nothing of another") {
   CHECK(basic->dpop_key_file == "d");
   const auto jwt = load({{"method", "private_key_jwt"},
                          {"client_id", "app"},
+                         {"token_endpoint", kEndpoint},
                          {"key_file", "k"},
                          {"kid", "1"},
                          {"algorithm", "PS256"}});
   REQUIRE(jwt);
   CHECK(jwt->algorithm == jose::Algorithm::kPs256);
-  const auto tls =
-      load({{"method", "tls_client_auth"}, {"client_id", "app"}, {"certificate", "c"}});
+  const auto tls = load({{"method", "tls_client_auth"},
+                         {"client_id", "app"},
+                         {"token_endpoint", kEndpoint},
+                         {"certificate", "c"}});
   REQUIRE(tls);
   CHECK(tls->private_key == "c");
   for (const json::value& bad :
-       {json::value{{"method", "client_secret_basic"}, {"client_id", "a"}},
-        json::value{{"method", "client_secret_basic"}, {"client_id", "a"}, {"key_file", "k"}},
+       {json::value{
+            {"method", "client_secret_basic"}, {"client_id", "a"}, {"token_endpoint", kEndpoint}},
         json::value{{"method", "client_secret_basic"},
                     {"client_id", "a"},
+                    {"token_endpoint", kEndpoint},
+                    {"key_file", "k"}},
+        json::value{{"method", "client_secret_basic"},
+                    {"client_id", "a"},
+                    {"token_endpoint", kEndpoint},
                     {"secret_file", "s"},
                     {"certificate", "c"}},
         json::value{{"method", "client_secret_basic"},
                     {"client_id", "a"},
+                    {"token_endpoint", kEndpoint},
                     {"secret_file", "s"},
                     {"kid", "k"}},
-        json::value{{"method", "private_key_jwt"}, {"client_id", "a"}},
-        json::value{{"method", "tls_client_auth"}, {"client_id", "a"}, {"key", "k"}}}) {
+        json::value{
+            {"method", "private_key_jwt"}, {"client_id", "a"}, {"token_endpoint", kEndpoint}},
+        json::value{{"method", "tls_client_auth"},
+                    {"client_id", "a"},
+                    {"token_endpoint", kEndpoint},
+                    {"key", "k"}}}) {
     const auto refused = load(bad);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == ErrorCode::kConfig);
   }
-}
-
-TEST_CASE("a client with a certificate asks the endpoint that takes it (RFC 8705 §5)") {
-  const json::object metadata{
-      {"token_endpoint", "https://id.example/token"},
-      {"mtls_endpoint_aliases", {{"token_endpoint", "https://mtls.id.example/token"}}}};
-  CHECK(token_endpoint_in(metadata, Method::kTlsClientAuth).value() ==
-        "https://mtls.id.example/token");
-  CHECK(token_endpoint_in(metadata, Method::kPrivateKeyJwt).value() == "https://id.example/token");
-  CHECK(token_endpoint_in({{"token_endpoint", "x"}}, Method::kTlsClientAuth).value() == "x");
-  CHECK_FALSE(token_endpoint_in({}, Method::kClientSecretBasic));
 }
 
 }  // namespace
