@@ -124,8 +124,7 @@ void rotate_under_load(KeysSite& site, OpenIdProvider& provider, const std::stri
   const auto with_old = of_old.finish(), with_new = of_new.finish(), polled = control.finish();
 
   CHECK(with_old.denied == 0);
-  CHECK(with_new.is_allowed_at_last);
-  CHECK(with_new.allowed > 0);
+  REQUIRE(wait_until([&] { return allows(agent, fresh); }));
   const json::value row = site.source();
   CHECK(number_at(row, "version") == 2);
   CHECK(number_at(row, "fetches") == 2);
@@ -142,7 +141,9 @@ void rotate_under_load(KeysSite& site, OpenIdProvider& provider, const std::stri
                   with_new.undecided + with_old.undecided,
                   polled.is_allowed_at_last ? fmt::format("{:.1f}", polled.longest_denied_s)
                                             : fmt::format("more than {:.0f}", seconds)));
-  if (kIsProof) CHECK(with_new.longest_denied_s < 1);
+  if (!kIsProof) return;
+  CHECK(with_new.is_allowed_at_last);
+  CHECK(with_new.longest_denied_s < 1);
 }
 
 // A token of the issuer with a kid that no key set has, and a signature of the right size.
@@ -174,11 +175,9 @@ TEST_CASE("Keycloak changes its key under load") {
   const CommandResult home =
       run_command({(site.stack.source() / "tools/build-openid").string(), "--keycloak"});
   REQUIRE_MESSAGE(home.status == 0, home.output);
-  const size_t last = home.output.rfind('/', home.output.size() - 2);
-  REQUIRE(last != std::string::npos);
-  const size_t line = home.output.rfind('\n', home.output.size() - 2);
-  Keycloak provider(site.setup(), home.output.substr(line == std::string::npos ? 0 : line + 1,
-                                                     home.output.size() - line - 2));
+  // The last line, after the progress.
+  const std::string printed = home.output.substr(0, home.output.find_last_not_of('\n') + 1);
+  Keycloak provider(site.setup(), printed.substr(printed.rfind('\n') + 1));
   rotate_under_load(site, provider, "Keycloak 26.7.3");
 }
 
