@@ -121,7 +121,7 @@ TEST_CASE("a machine without a key proposes, and nothing is published before bot
   // A signer sees what it changes.
   const CliResult first = people.sign("bob");
   REQUIRE_MESSAGE(first.status == 9, first.error);
-  CHECK(number_at(first.document, "signers") == 1);
+  CHECK(number_at(document(first), "signers") == 1);
   CHECK(agent.has_active(kPayments, 1));
   const CliResult last =
       people.sign("bob", {"--signing-key", stack.file("publisher.key").string()});

@@ -72,9 +72,9 @@ TEST_CASE("sources: what is wrong says what nodes decide with, and what a person
 
 TEST_CASE("sources: one of them, for people and for programs") {
   const std::string text = source_text(kPlain, failed(wire::IssuerState::kFailing), kNowMs);
-  for (const char* part : {"failing", "(12m ago)", "(1m ago)", "2: one (without kid)", "1,234",
+  for (const char* part : {"failing", "(12m ago)", "(60s ago)", "2: one (without kid)", "1,234",
                            "3 reported by nodes", "notp sources refresh login"})
-    CHECK_MESSAGE(text.contains(part), part);
+    CHECK_MESSAGE(text.contains(part), std::string(part), " in ", text);
 
   const json::object document = source_json(failed(wire::IssuerState::kFailing), kNowMs);
   CHECK(document.at("state") == "failing");
