@@ -493,6 +493,31 @@ TEST_CASE("of many releases the newest are remembered, and the one that the PDP 
     }));
 }
 
+TEST_CASE("a release that a root of meanwhile does not let hold what it holds is not taken") {
+  const TestRelease release = make_release();
+  store::StoredRelease stored;
+  stored.ref = trust::ref_of(release.release, release.hash);
+  stored.envelope = trust::ReleaseEnvelope(release.envelope);
+  trust::Root strict = root(2);
+  strict.delegations.front().content = trust::ContentRule::kKeys;
+  for (const bool is_keys_only : {false, true}) {
+    CAPTURE(is_keys_only);
+    stored.is_keys_only = is_keys_only;
+    store::StoreState state;
+    auto trust = agent::AgentTrust::open({.trust_domain = std::string(samples::kDomain),
+                                          .audience = samples::kNode,
+                                          .ledgers = {kLedger}},
+                                         pinned(), state, Now{samples::kIssuedMs, 1});
+    REQUIRE(trust);
+    CHECK(trust->take_release(stored));
+    // It was installed under root 1, and that root 2 has come was not known then.
+    REQUIRE(trust->take_root(signed_by(strict, {1}).encode()));
+    const auto taken = trust->take_release(stored);
+    CHECK(taken.has_value() == is_keys_only);
+    if (!taken) CHECK(taken.error().code == ErrorCode::kWrongTarget);
+  }
+}
+
 TEST_CASE("questions are for an open session") {
   AgentNode node(pinned());
   node.boot();
