@@ -1,6 +1,9 @@
 // The upstream repository of a mirror: what it sees, fetches and refuses, by a stock git from a
 // stock `git http-backend` over TLS.
 #include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <thread>
@@ -342,6 +345,7 @@ TEST_CASE("a server that hangs is cut at the deadline, and no process is left") 
     watcher.join();
     REQUIRE_FALSE(outcome);
     CHECK_MESSAGE(outcome.error().code == ErrorCode::kTimeout, outcome.error().message);
+    CHECK_MESSAGE(outcome.error().message.contains(at.config.repository), outcome.error().message);
     CHECK(has_child);
     for (const auto& file : std::filesystem::recursive_directory_iterator(at.repository_here()))
       CHECK_MESSAGE(!file.path().filename().string().starts_with("tmp_"), file.path());
@@ -351,6 +355,31 @@ TEST_CASE("a server that hangs is cut at the deadline, and no process is left") 
   at.config.repository = at.site.url("policies");
   Upstream upstream = at.open();
   CHECK(paths_of(upstream, fetched(upstream)).size() == 1);
+}
+
+TEST_CASE("a process that is ended during a fetch leaves no git behind") {
+  OpenedUpstream at;
+  at.repository.pushed("a.rego", kPolicy);
+  at.config.repository = at.site.url("policies", "hang");
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::signal(SIGTERM, SIG_DFL);
+    ::signal(SIGABRT, SIG_DFL);
+    static_cast<void>(at.open().look());
+    ::_exit(0);
+  }
+  const auto is_fetching = [&] {
+    for (const ProcessTexts& process : processes_for(at.folder.path()))
+      if (process.arguments.contains("git-remote-https")) return true;
+    return false;
+  };
+  REQUIRE(wait_until(is_fetching));
+  ::kill(child, SIGTERM);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WIFSIGNALED(status));
+  CHECK(wait_until([&] { return processes_for(at.folder.path()).empty(); }, milliseconds(10'000)));
 }
 
 TEST_CASE("the disk budget ends a fetch, and what earlier fetches left does not count twice") {
@@ -382,7 +411,7 @@ TEST_CASE("the disk budget ends a fetch, and what earlier fetches left does not 
 TEST_CASE("many small fetches are packed together") {
   OpenedUpstream at;
   Upstream upstream = at.open();
-  for (int i = 0; i < 55; ++i) {
+  for (int i = 0; i < 24; ++i) {
     at.repository.write("a.rego", fmt::format("package a\n\nn := {}\n", i)).commit("n");
     at.repository.push();
     fetched(upstream);
@@ -392,7 +421,7 @@ TEST_CASE("many small fetches are packed together") {
        std::filesystem::directory_iterator(at.repository_here() / "objects/pack"))
     packs += file.path().extension() == ".pack" ? 1 : 0;
   CHECK(packs < 10);
-  CHECK(git(at.repository_here(), {"rev-list", "--count", "refs/mirror/tip"}) == "55");
+  CHECK(git(at.repository_here(), {"rev-list", "--count", "refs/mirror/tip"}) == "24");
 }
 
 TEST_CASE("objects that git's fsck refuses do not come in") {

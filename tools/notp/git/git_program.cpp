@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -70,7 +71,16 @@ Result<pid_t> start_git(const fs::path& folder, std::vector<std::string> words,
   redirect(actions, streams.error, STDERR_FILENO, O_WRONLY);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  if (leads_group) posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  if (leads_group) {
+    sigset_t none, ours;
+    ::sigemptyset(&none);
+    ::sigemptyset(&ours);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::sigaddset(&ours, number);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &ours);
+    posix_spawnattr_setflags(
+        &attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  }
   pid_t child = -1;
   const int failed =
       ::posix_spawnp(&child, "git", &actions, &attributes, arguments.data(), env.data());
@@ -147,6 +157,48 @@ Result<void> collect(GitAnswer& answer, int output, int error, TimeMs deadline_m
   return {};
 }
 
+std::atomic<pid_t> running_group = 0;
+static_assert(std::atomic<pid_t>::is_always_lock_free);  // a handler reads it
+
+extern "C" void end_running_group(int number) {
+  if (const pid_t group = running_group.load(); group > 0) ::kill(-group, SIGKILL);
+  ::signal(number, SIG_DFL);
+  ::raise(number);  // arrives when this handler returns
+}
+
+// For as long as a group of git's runs: a signal that ends this process would leave it behind.
+class GroupSignals {
+ public:
+  GroupSignals() {
+    for (size_t i = 0; i < kNumbers.size(); ++i) {
+      ::sigaction(kNumbers[i], nullptr, &before_[i]);
+      if (before_[i].sa_handler == SIG_DFL) ::signal(kNumbers[i], end_running_group);
+    }
+  }
+  GroupSignals(const GroupSignals&) = delete;
+  GroupSignals& operator=(const GroupSignals&) = delete;
+  ~GroupSignals() {
+    running_group = 0;
+    for (size_t i = 0; i < kNumbers.size(); ++i)
+      if (before_[i].sa_handler == SIG_DFL) ::sigaction(kNumbers[i], &before_[i], nullptr);
+  }
+
+ private:
+  static constexpr std::array kNumbers = {SIGINT, SIGTERM, SIGHUP};
+  std::array<struct sigaction, kNumbers.size()> before_{};
+};
+
+// Starts the leader of a group. A signal meanwhile waits until the group is known.
+Result<pid_t> start_leader(const GitRun& run, const Streams& streams) {
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, &before);
+  const auto leader = start_git(run.folder, run.words, run.environment, streams, true);
+  if (leader) running_group = *leader;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return leader;
+}
+
 // The programs that git starts inherit the limits. git has barely begun when they are set.
 void limit_process(pid_t leader, const GitRun& run) {
   const auto set = [leader](__rlimit_resource what, rlim_t value) {
@@ -220,9 +272,9 @@ Result<GitAnswer> ask_git(const fs::path& folder, std::vector<std::string> words
 Result<GitAnswer> ask_git(const GitRun& run) {
   NOTP_ASSIGN(Pipe output, Pipe::make());
   NOTP_ASSIGN(Pipe error, Pipe::make());
+  const GroupSignals signals;
   NOTP_ASSIGN(const pid_t leader,
-              start_git(run.folder, run.words, run.environment,
-                        {.output = output.write.get(), .error = error.write.get()}, true));
+              start_leader(run, {.output = output.write.get(), .error = error.write.get()}));
   limit_process(leader, run);
   output.write.close();
   error.write.close();

@@ -47,7 +47,9 @@ struct GitRun {
   // Asked several times a second; an error ends the run and is returned. Empty: nothing is watched.
   std::function<Result<void>()> watch;
 };
-// As ask_git() above. No process of the group is left on return, however the run ended.
+// As ask_git() above. No process of the group is left on return, however the run ended. SIGINT,
+// SIGTERM and SIGHUP, as long as they would end this process, end the group before. One run at a
+// time in a process.
 Result<GitAnswer> ask_git(const GitRun& run);
 
 // One `git cat-file --batch` process, for as long as the object lives. Trusts nothing that it

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kHeads = "refs/heads/", kTags = "refs/tags/";
 constexpr std::string_view kFetchedRef = "refs/mirror/tip";  // what was fetched last, complete
 constexpr size_t kAnswerBytesMax = 64 << 10;
-constexpr size_t kPacksMax = 50;  // from so many on they are made one
+constexpr size_t kPacksMax = 20;  // from so many on they are made one
 // git takes it for "all of the history" (its INFINITE_DEPTH). With a depth, a server that has only
 // files to offer is refused: git does not check the objects of such a server.
 constexpr std::string_view kWholeDepth = "--depth=2147483647";
@@ -192,6 +192,7 @@ Result<void> UpstreamRepository::fetch(const UpstreamTip& tip) {
     if (fetched.error().code == ErrorCode::kLimit ||
         fetched.error().code == ErrorCode::kInvalidModel)
       wipe();
+    begin();  // its time may be over, and this takes little
     NOTP_TRY(prepare({}));
     return fetched;
   }
