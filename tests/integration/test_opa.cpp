@@ -261,6 +261,35 @@ TEST_CASE("OPA sees how a ledger stands, decides nothing of an expired one, and 
   CHECK(host.ask("desk/heard") == R"({"result":true})");
 }
 
+TEST_CASE("OPA sees how an issuer is, although the releases stay the same") {
+  Host host(true);
+  const auto release = compose({payments(1, rule(1))});
+  const auto tell = [&](wire::IssuerState state, TimeMs good_ms) {
+    auto told = std::make_shared<pdp::ActiveSet>(*release.active_set);
+    told->sources = std::make_shared<const wire::SourceStatus>(wire::SourceStatus{
+        {{"login", "https://login.internal", {100'000'000'000, "keys"}, state, good_ms}}});
+    CHECK(told->revision() == release.active_set->revision());
+    host.activate({told, release.load});
+    const pdp::PdpOutcome outcome = host.next();
+    REQUIRE_MESSAGE(!outcome.rejected, outcome.rejected->message);
+    CHECK(outcome.active_set == told);
+  };
+  const auto issuer = [&](std::string_view member) {
+    return host.ask(fmt::format("system/notp/sources/issuers/login/{}", member));
+  };
+  host.activate(release);
+  host.start_opa();
+  REQUIRE_FALSE(host.next().rejected);
+  CHECK(issuer("state") == "{}");
+  tell(wire::IssuerState::kOk, 1);
+  CHECK(issuer("state") == R"({"result":"ok"})");
+  tell(wire::IssuerState::kFailing, 1);
+  CHECK(issuer("state") == R"({"result":"failing"})");
+  tell(wire::IssuerState::kFailing, 2);
+  CHECK(issuer("good_ms") == R"({"result":2})");
+  CHECK(issuer("ledger") == R"({"result":"100000000000/keys"})");
+}
+
 TEST_CASE("OPA that has not let go of an expired ledger is not asked about it") {
   Host host(true);
   const auto release = compose({payments(1, rule(1))});
