@@ -2,6 +2,8 @@
 // the refusal names what is wrong.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
 
 #include "common/base64url.hpp"
 #include "common/jose/signing_key.hpp"
@@ -295,6 +297,51 @@ TEST_CASE("signatures of ECDSA that are zero, in DER, or of another length") {
         good.substr(0, 63), "\x30\x44\x02\x20" + good.substr(0, 32) + "\x02\x20" + good.substr(32),
         half.substr(0, 1) + good, Bytes()})
     CHECK_FALSE(jwk.verify(Algorithm::kEs256, "input", bad));
+}
+
+// RFC 7518 §3.5 wants a salt as long as the digest; other verifiers find out how long it is.
+TEST_CASE("signatures of RSA-PSS with a salt of another length, and those of PKCS #1 v1.5") {
+  const SigningKey key = SigningKey::generate(Algorithm::kPs256).value();
+  const x509::Key handle = x509::read_key(key.pem().value()).value();
+  const std::string input = "input";
+  const auto sign = [&](int padding, int salt) {
+    const CPointer<EVP_MD_CTX, EVP_MD_CTX_free> context(EVP_MD_CTX_new());
+    EVP_PKEY_CTX* parameters = nullptr;
+    REQUIRE(EVP_DigestSignInit(context.get(), &parameters, EVP_sha256(), nullptr, handle.get()) ==
+            1);
+    REQUIRE(EVP_PKEY_CTX_set_rsa_padding(parameters, padding) == 1);
+    if (padding == RSA_PKCS1_PSS_PADDING)
+      REQUIRE(EVP_PKEY_CTX_set_rsa_pss_saltlen(parameters, salt) == 1);
+    Bytes out(256, '\0');
+    size_t size = out.size();
+    REQUIRE(EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(out.data()), &size,
+                           reinterpret_cast<const unsigned char*>(input.data()),
+                           input.size()) == 1);
+    return out;
+  };
+  const auto verifies = [&](const Bytes& signature) {
+    return key.public_jwk().verify(Algorithm::kPs256, input, signature).has_value();
+  };
+  CHECK(verifies(sign(RSA_PKCS1_PSS_PADDING, 32)));
+  for (const int salt : {0, 20, 31, 33, 64, 222})
+    CHECK_FALSE_MESSAGE(verifies(sign(RSA_PKCS1_PSS_PADDING, salt)), salt);
+  CHECK_FALSE(verifies(sign(RSA_PKCS1_PADDING, 0)));
+}
+
+// RFC 8032 §5.1.7: S is below the order of the group, so that one signature has one form.
+TEST_CASE("a signature of Ed25519 in a second form") {
+  const SigningKey key = SigningKey::generate(Algorithm::kEdDsa).value();
+  Bytes signature = key.sign("input").value();
+  REQUIRE(key.public_jwk().verify(Algorithm::kEdDsa, "input", signature));
+  const Bytes order =
+      from_hex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").value();
+  unsigned carry = 0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    carry += static_cast<uint8_t>(signature[32 + i]) + static_cast<uint8_t>(order[i]);
+    signature[32 + i] = static_cast<char>(carry);
+    carry >>= 8;
+  }
+  CHECK_FALSE(key.public_jwk().verify(Algorithm::kEdDsa, "input", signature));
 }
 
 TEST_CASE("an own token is not longer than what would be read") {
