@@ -66,7 +66,7 @@ void check_sources(const ServerConfig& config, const trust::Root* root, SetupRep
   const auto key = sources::read_source_key(config.sources->key);
   if (!key)
     return report.add(Kind::kRefused, config.sources->key.string(), key.error().message, {},
-                      ErrorCode::kConfig, "source_key_unreadable");
+                      ErrorCode::kConfig, "file_unreadable");
   if (root == nullptr) return;
   std::set<model::LedgerId> ledgers;
   for (const sources::IssuerConfig& issuer : config.sources->issuers) ledgers.insert(issuer.ledger);

@@ -117,7 +117,10 @@ void IssuerHost::fetch(const FetchOrder& order) {
       config_.terms, order, [this](http::Call call) { return calls_.call(std::move(call)); },
       [] { return read_clock().boot_ms; },
       [this](http::Call call) { return calls_.call_authorized(std::move(call)); });
-  if (!fetched && fetched.error().code != ErrorCode::kCancelled) log_.fetch_failed(fetched.error());
+  if (fetched)
+    log_.fetch_succeeded();
+  else if (fetched.error().code != ErrorCode::kCancelled)
+    log_.fetch_failed(fetched.error());
   MutexLock lock(mutex_);
   const Now now = read_clock();
   core_.fetched(std::move(fetched), now);
@@ -129,7 +132,10 @@ void IssuerHost::fetch(const FetchOrder& order) {
 void IssuerHost::publish(const PublishOrder& order) {
   auto published = keys_.publish(config_.name, order.keys.document, message_of(order.keys),
                                  read_clock().wall_ms);
-  if (!published) log_.publish_failed(published.error());
+  if (published)
+    log_.publish_succeeded();
+  else
+    log_.publish_failed(published.error());
   MutexLock lock(mutex_);
   const Now now = read_clock();
   core_.published(std::move(published), now);
@@ -150,7 +156,10 @@ std::string IssuerHost::message_of(const AcceptedKeySet& keys) const {
 void IssuerHost::unknown_key(std::string_view kid) {
   {
     const MutexLock lock(mutex_);
+    const TimeMs before_ms = core_.next_deadline();
     core_.unknown_key(kid, read_clock());
+    // Most reports change nothing.
+    if (core_.next_deadline() == before_ms) return;
   }
   wake_.notify_all();
 }

@@ -30,10 +30,8 @@ void IssuerLog::state_is(wire::IssuerState state) {
   if (std::exchange(state_, state) == state) return;
   if (state == wire::IssuerState::kFailing)
     log::error("source_failing", {{"source", name_}, {"issuer", issuer_}, {"ledger", ledger_}});
-  if (state != wire::IssuerState::kOk) return;
-  fetch_said_.clear();
-  publish_said_.clear();
-  log::info("source_good", {{"source", name_}, {"issuer", issuer_}, {"ledger", ledger_}});
+  if (state == wire::IssuerState::kOk)
+    log::info("source_good", {{"source", name_}, {"issuer", issuer_}, {"ledger", ledger_}});
 }
 
 }  // namespace notp::sources

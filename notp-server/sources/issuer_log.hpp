@@ -15,7 +15,9 @@ class IssuerLog {
       : name_(std::move(name)), issuer_(std::move(issuer)), ledger_(std::move(ledger)) {}
 
   void fetch_failed(const Error& error);
+  void fetch_succeeded() { fetch_said_.clear(); }
   void publish_failed(const Error& error);
+  void publish_succeeded() { publish_said_.clear(); }
   // After each event, and when time changed the state.
   void state_is(wire::IssuerState state);
 

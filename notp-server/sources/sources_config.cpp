@@ -44,6 +44,10 @@ Result<std::optional<SourcesConfig>> load_sources(const config::Section& root) {
                .expire_after_s = section.size("expire_after_s"),
                .on_expired = section.text("on_expired") == "serve" ? trust::OnHard::kServe
                                                                    : trust::OnHard::kDeny};
+  if (out.terms.expire_after_s < out.terms.stale_after_s)
+    return fail(ErrorCode::kConfig,
+                "sources.expire_after_s is below sources.stale_after_s: a release would expire "
+                "before it is stale");
   for (const config::Section& entry : section.sections("issuers")) {
     auto issuer = load_issuer(entry);
     if (!issuer)

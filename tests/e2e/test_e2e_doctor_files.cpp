@@ -59,6 +59,22 @@ TEST_CASE("faults of a registry's configuration are found before it starts") {
   finds(doctor, "listen_address");
 }
 
+TEST_CASE(
+    "a source key that may publish nothing, or too much, is found before a provider rotates") {
+  Stack stack;
+  const auto source = [](const std::string& name, const std::string& ledger) {
+    return json::object{{"name", name}, {"issuer", "https://login.example"}, {"ledger", ledger}};
+  };
+  stack.registry_more["sources"] = json::object{
+      {"key", stack.file("publisher.key").string()},
+      {"issuers",
+       json::array{source("login", "100000000000/login"), source("staff", "200000000000/staff")}}};
+  stack.write_registry_config();
+  const Doctor doctor = of_registry(stack);
+  finds(doctor, "source_key_unrestricted");
+  finds(doctor, "source_key_undelegated");
+}
+
 TEST_CASE("an installation without its worker is found") {
   Healthy site;
   const Stack& stack = site.stack;

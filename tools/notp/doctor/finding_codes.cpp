@@ -72,6 +72,11 @@ constexpr FindingCode kCodes[] = {
     {"deny_list_missing", false, "a stolen identity cannot be shut out before its certificate ends",
      kCheck},
     {"revoked", true, "the registry lets this identity in no more", "notp node readmit --help"},
+    // --- key sources
+    {"source_key_undelegated", true,
+     "keys of providers are fetched and never published: tokens of new keys are denied", kCheck},
+    {"source_key_unrestricted", false,
+     "who steals the registry's source key can author policies, not keys alone", kCheck},
     // --- the machine
     {"disk_space", true, "a full disk refuses publishes, and drops recorded decisions",
      "df -h {subject}"},
