@@ -231,33 +231,40 @@ TEST_CASE("pending releases for another tip go, unless a person signed them") {
 
 // --- when
 
-TEST_CASE("upstream is asked at most once in five seconds, hints included") {
+TEST_CASE("upstream is fetched from at most once in five seconds, however many hints come") {
   MirrorSchedule schedule(60'000, 1'000, 0.5);
   CHECK(schedule.next_ms() == 1'500);
   schedule.started(1'500);
   CHECK(schedule.next_ms() == kNever);
+  // One that comes while a pass fetches is followed after the pause.
   schedule.hint(1'600);
-  schedule.ended(true, 1'700, 0.5);
+  schedule.ended(true, /*has_fetched=*/true, 1'700, 0.5);
   CHECK(schedule.next_ms() == 6'500);
   schedule.started(6'500);
-  schedule.ended(true, 6'600, 0.5);
+  schedule.ended(true, /*has_fetched=*/false, 6'600, 0.5);
   CHECK(schedule.next_ms() == 66'600);
-  schedule.hint(7'000);
+  // A pass for a hint counts, whether it found something or not.
+  for (int i = 0; i < 1'000; ++i) schedule.hint(7'000 + i);
   CHECK(schedule.next_ms() == 11'500);
-  for (int i = 0; i < 1'000; ++i) schedule.hint(7'001 + i);
-  CHECK(schedule.next_ms() == 11'500);
-  // One that comes after the pause is followed at once.
   schedule.started(11'500);
-  schedule.ended(true, 11'600, 0.5);
+  schedule.ended(true, true, 11'600, 0.5);
   schedule.hint(30'000);
   CHECK(schedule.is_due(30'000));
+  schedule.started(30'000);
+  schedule.ended(true, false, 30'100, 0.5);
+  CHECK(schedule.next_ms() == 90'100);
+  // A look at the interval that found nothing delays no hint, not even one of that moment.
+  schedule.started(90'100);
+  schedule.hint(90'150);
+  schedule.ended(true, false, 90'200, 0.5);
+  CHECK(schedule.next_ms() == 90'200);
 }
 
 TEST_CASE("the interval has ten percent of jitter, failures double the time up to a limit") {
   for (const auto& [chance, wait] : {std::pair{0.0, 54'000}, {0.5, 60'000}, {1.0, 66'000}}) {
     MirrorSchedule schedule(60'000, 0, 0);
     schedule.started(0);
-    schedule.ended(true, 0, chance);
+    schedule.ended(true, false, 0, chance);
     CHECK(schedule.next_ms() == wait);
   }
   MirrorSchedule schedule(60'000, 0, 0);
@@ -265,14 +272,14 @@ TEST_CASE("the interval has ten percent of jitter, failures double the time up t
   std::vector<TimeMs> waits;
   for (int i = 0; i < 9; ++i) {
     schedule.started(now_ms);
-    schedule.ended(false, now_ms, 0.5);
+    schedule.ended(false, true, now_ms, 0.5);
     waits.push_back(schedule.next_ms() - now_ms);
     now_ms = schedule.next_ms();
   }
   CHECK(waits == std::vector<TimeMs>{5'000, 10'000, 20'000, 40'000, 80'000, 160'000, 300'000,
                                      300'000, 300'000});
   schedule.started(now_ms);
-  schedule.ended(true, now_ms, 0.5);
+  schedule.ended(true, false, now_ms, 0.5);
   CHECK(schedule.failures() == 0);
 }
 

@@ -57,6 +57,7 @@ def source_tree(folder: str) -> SourceTree:
     files = {
         "schemas/server-config.schema.json": json.dumps(SCHEMA),
         "schemas/agent-config.schema.json": json.dumps(SCHEMA),
+        "schemas/mirror-config.schema.json": json.dumps(SCHEMA),
         "schemas/config/store.schema.json": json.dumps(SECTION),
         "schemas/config/parts.schema.json": json.dumps(PARTS),
         "common/limits.hpp": LIMITS,

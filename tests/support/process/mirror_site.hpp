@@ -13,6 +13,7 @@
 
 #include "tests/support/process/curl.hpp"
 #include "tests/support/process/git_site.hpp"
+#include "tests/support/process/log_catalogue.hpp"
 #include "tests/support/process/stack.hpp"
 
 namespace notp {
@@ -150,10 +151,15 @@ class MirrorSite {
     webhook_ = text_at(ports, "webhook");
   }
   Process& daemon() { return *daemon_; }
+  // Its status. What it has logged and the catalogue of events does not know fails the test.
   int stop() {
     daemon_->signal(SIGTERM);
-    return daemon_->wait().value_or(-1);
+    const int status = daemon_->wait().value_or(-1);
+    for (const std::string& fault : LogCatalogue::of_sources().faults(log_file(), "notp"))
+      FAIL_CHECK(fault);
+    return status;
   }
+  std::filesystem::path log_file() const { return stack.file("mirror.log"); }
   json::value health() const { return curl({"http://" + health_ + "/health"}).document(); }
   std::string metrics() const { return curl({"http://" + health_ + "/metrics"}).body; }
   // The state of a mirror, by the daemon's health.

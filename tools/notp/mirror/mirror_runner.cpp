@@ -142,7 +142,10 @@ asio::awaitable<void> MirrorRunner::run_pass() {
   } else {
     note_lost_pass(child.error().message);
   }
-  schedule_.ended(status_.state != MirrorState::kFailing, read_clock().boot_ms, chance());
+  // A pass that failed may have fetched as well.
+  const bool is_good = status_.state != MirrorState::kFailing;
+  const bool has_fetched = !is_good || status_.tip.commit != before.tip.commit;
+  schedule_.ended(is_good, has_fetched, read_clock().boot_ms, chance());
   ended_(*this, before);
 }
 

@@ -26,12 +26,12 @@ void MirrorSchedule::set_interval(TimeMs interval_ms) {
 
 void MirrorSchedule::hint(TimeMs now_ms) {
   is_hinted_ = true;
-  const TimeMs soonest = has_started_ ? std::max(now_ms, started_ms_ + kMirrorPauseMs) : now_ms;
-  next_ms_ = std::min(next_ms_, soonest);
+  next_ms_ = std::min(next_ms_, std::max(now_ms, pause_ends_ms_));
 }
 
 void MirrorSchedule::started(TimeMs now_ms) {
-  has_started_ = is_running_ = true;
+  if (is_hinted_) pause_ends_ms_ = now_ms + kMirrorPauseMs;
+  is_running_ = true;
   is_hinted_ = false;
   started_ms_ = now_ms;
 }
@@ -41,12 +41,12 @@ TimeMs MirrorSchedule::after_failures() const {
   return std::min(longest, kMirrorPauseMs << std::min(failures_ - 1, kDoublingsMax));
 }
 
-void MirrorSchedule::ended(bool is_good, TimeMs now_ms, double chance) {
+void MirrorSchedule::ended(bool is_good, bool has_fetched, TimeMs now_ms, double chance) {
   is_running_ = false;
+  if (has_fetched) pause_ends_ms_ = started_ms_ + kMirrorPauseMs;
   failures_ = is_good ? 0 : failures_ + 1;
   const TimeMs wait = jittered(is_good ? interval_ms_ : after_failures(), chance);
-  next_ms_ = is_hinted_ ? now_ms : now_ms + wait;
-  next_ms_ = std::max(next_ms_, started_ms_ + kMirrorPauseMs);
+  next_ms_ = std::max(is_hinted_ ? now_ms : now_ms + wait, pause_ends_ms_);
 }
 
 TimeMs MirrorSchedule::next_ms() const { return is_running_ ? kNever : next_ms_; }

@@ -7,7 +7,7 @@
 
 namespace notp::cli {
 
-// Upstream is asked at most once in this time, whatever happens.
+// Upstream is fetched from, and looked at for webhooks, at most once in this time.
 inline constexpr TimeMs kMirrorPauseMs = 5'000;
 // The interval is this much longer or shorter, by chance.
 inline constexpr int64_t kMirrorJitterPercent = 10;
@@ -24,10 +24,10 @@ class MirrorSchedule {
   // The interval may have changed.
   void set_interval(TimeMs interval_ms);
   // A hint that upstream may have moved: as soon as kMirrorPauseMs allows, also if a pass is under
-  // way, which may have asked before.
+  // way, which may have asked before. A look at the interval that found nothing new delays no hint.
   void hint(TimeMs now_ms);
   void started(TimeMs now_ms);
-  void ended(bool is_good, TimeMs now_ms, double chance);
+  void ended(bool is_good, bool has_fetched, TimeMs now_ms, double chance);
 
   // kNever while a pass is under way.
   TimeMs next_ms() const;
@@ -40,8 +40,9 @@ class MirrorSchedule {
   TimeMs interval_ms_;
   TimeMs next_ms_;
   TimeMs started_ms_ = 0;
+  TimeMs pause_ends_ms_ = 0;
   uint32_t failures_ = 0;  // one after the other
-  bool has_started_ = false, is_running_ = false, is_hinted_ = false;
+  bool is_running_ = false, is_hinted_ = false;
 };
 
 }  // namespace notp::cli
