@@ -242,12 +242,25 @@ TEST_CASE("a redirect, another protocol and a server of files only are refused")
     REQUIRE_FALSE(done);
     CHECK_MESSAGE(done.error().message.contains("dumb"), done.error().message);
   }
+  // A clone without its history, too.
+  at.repository.pushed("b.rego", kPolicy);
+  run_git(at.site.repositories(), {"clone", "-q", "--bare", "--depth=1",
+                                   "file://" + at.repository.bare().string(), "shallow.git"});
+  at.config.repository = at.site.url("shallow");
+  {
+    Upstream upstream = at.open();
+    const auto tip = upstream.look();
+    REQUIRE_MESSAGE(tip, tip.error().message);
+    const auto done = upstream.fetch(*tip);
+    REQUIRE_FALSE(done);
+    CHECK_MESSAGE(done.error().message.contains("shallow"), done.error().message);
+  }
   at.config.allow_insecure = true;
   for (const std::string& repository :
        {at.site.plain_url("policies"), "file://" + at.repository.bare().string()}) {
     at.config.repository = repository;
     Upstream upstream = at.open();
-    CHECK(paths_of(upstream, fetched(upstream)).size() == 1);
+    CHECK(paths_of(upstream, fetched(upstream)).size() == 2);
   }
 }
 
@@ -421,7 +434,14 @@ TEST_CASE("many small fetches are packed together") {
        std::filesystem::directory_iterator(at.repository_here() / "objects/pack"))
     packs += file.path().extension() == ".pack" ? 1 : 0;
   CHECK(packs < 10);
-  CHECK(git(at.repository_here(), {"rev-list", "--count", "refs/mirror/tip"}) == "24");
+  // Only what is new is transferred.
+  at.repository.pushed("noise.txt", noise(2 << 20));
+  fetched(upstream);
+  const uint64_t before = bytes_below(at.repository_here());
+  at.repository.pushed("a.rego", kPolicy);
+  fetched(upstream);
+  CHECK(bytes_below(at.repository_here()) < before + 100'000);
+  CHECK(git(at.repository_here(), {"rev-list", "--count", "refs/mirror/tip"}) == "26");
 }
 
 TEST_CASE("objects that git's fsck refuses do not come in") {

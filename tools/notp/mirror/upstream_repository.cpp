@@ -74,7 +74,8 @@ void UpstreamRepository::remove_leftovers() const {
   for (fs::recursive_directory_iterator at(git_.folder().repository(), error), end;
        !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
-    if (name.starts_with("tmp_") || name.starts_with(".tmp-") || name.ends_with(".lock"))
+    if (name.starts_with("tmp_") || name.starts_with(".tmp-") || name.ends_with(".lock") ||
+        name.ends_with(".keep"))
       found.push_back(at->path());
   }
   for (const fs::path& path : found) fs::remove_all(path, error);
@@ -142,10 +143,12 @@ Result<void> UpstreamRepository::fetch_once(const UpstreamTip& tip) const {
   NOTP_TRY(git_.ask_server(std::move(words), deadline_ms_, kAnswerBytesMax));
   if (git_.disk_bytes() > config().disk_bytes_max) return std::unexpected(git_.over_budget());
   std::error_code error;
-  if (fs::exists(git_.folder().repository() / "shallow", error))
+  if (fs::exists(git_.folder().repository() / "shallow", error)) {
+    wipe();
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("{} is a shallow clone, which lacks a part of the history",
                             config().repository));
+  }
   return {};
 }
 
@@ -188,10 +191,7 @@ Result<void> UpstreamRepository::fetch(const UpstreamTip& tip) {
     fetched = fetch_once(tip);
   }
   if (!fetched) {
-    // Nothing of it is used: over the budget, or not the whole history.
-    if (fetched.error().code == ErrorCode::kLimit ||
-        fetched.error().code == ErrorCode::kInvalidModel)
-      wipe();
+    if (fetched.error().code == ErrorCode::kLimit) wipe();
     begin();  // its time may be over, and this takes little
     NOTP_TRY(prepare({}));
     return fetched;
