@@ -70,6 +70,7 @@ const std::vector<BadKey>& bad_keys() {
       {kRsa, {{"e", "AQ"}}, "exponent"},
       {kRsa, {{"e", "Aw"}}, "exponent"},
       {kRsa, {{"e", "AQAA"}}, "exponent"},
+      {kRsa, {{"e", "AQAC"}}, "exponent"},
       {kRsa, {{"e", "AAEAAQ"}}, "zero bytes"},
       {kRsa, {{"e", "AQAAAAE"}}, "exponent"},
       {kRsa, {{"e", number(256, '\x7f', 1)}}, "exponent"},
@@ -294,7 +295,8 @@ TEST_CASE("signatures of ECDSA that are zero, in DER, or of another length") {
   const Bytes half(32, '\0'), full(32, '\xff');
   for (const Bytes& bad :
        {half + half, good.substr(0, 32) + half, half + good.substr(32), full + full, good + good,
-        good.substr(0, 63), "\x30\x44\x02\x20" + good.substr(0, 32) + "\x02\x20" + good.substr(32),
+        good.substr(0, 63), good.substr(0, 32) + '\0' + good.substr(32),
+        "\x30\x44\x02\x20" + good.substr(0, 32) + "\x02\x20" + good.substr(32),
         half.substr(0, 1) + good, Bytes()})
     CHECK_FALSE(jwk.verify(Algorithm::kEs256, "input", bad));
 }
