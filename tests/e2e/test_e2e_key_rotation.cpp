@@ -144,6 +144,10 @@ void rotate_under_load(KeysSite& site, OpenIdProvider& provider, const std::stri
   if (!kIsProof) return;
   CHECK(with_new.is_allowed_at_last);
   CHECK(with_new.longest_denied_s < 1);
+  provider.retire();
+  site.refresh();
+  REQUIRE(wait_until([&] { return !allows(agent, old); }));
+  CHECK(allows(agent, fresh));
 }
 
 // A token of the issuer with a kid that no key set has, and a signature of the right size.
