@@ -13,7 +13,8 @@ namespace notp::registry {
 namespace {
 
 constexpr size_t kBase64Columns = 76;
-constexpr std::string_view kEnvelopeBegin = "-----BEGIN NOTP ENVELOPE-----\n";
+// A line of its own: the lines for people hold texts of others.
+constexpr std::string_view kEnvelopeBegin = "\n-----BEGIN NOTP ENVELOPE-----\n";
 constexpr std::string_view kEnvelopeEnd = "-----END NOTP ENVELOPE-----\n";
 constexpr std::string_view kScheme = "spiffe://";
 
@@ -131,13 +132,13 @@ std::string tag_text(const NewRelease& release) {
   const trust::Release& statement = release.release;
   std::string text = fmt::format(
       "{} v{}\n\nRelease: {}\nPrevious: {}\nContent root: {}\nContent: {} files, {} bytes\n"
-      "Roots: {}\n{}Publisher: {}\nIssued: {}\n\n",
+      "Roots: {}\n{}Publisher: {}\nIssued: {}\n",
       statement.ledger.uri(statement.trust_domain), statement.version,
       release.ref.release_hash.hex(),
       statement.previous_hash.is_zero() ? "none" : statement.previous_hash.hex(),
       statement.content_root.hex(), statement.file_count, statement.total_bytes,
       fmt::join(statement.data_roots, ", "),
-      statement.source ? fmt::format("Source: {}\n", trust::source_text(*statement.source)) : "",
+      statement.source ? fmt::format("Source: {}.\n", trust::source_text(*statement.source)) : "",
       release.publisher, utc_time(statement.issued_ms));
   text += kEnvelopeBegin;
   const std::string base64 = to_base64(release.envelope);

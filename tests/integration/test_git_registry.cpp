@@ -238,6 +238,44 @@ TEST_CASE("the publisher's words come back as they were, whatever they look like
   check_fsck(repository_of(data.path()));
 }
 
+TEST_CASE("a tag says for people where a release comes from, and its envelope says so signed") {
+  const TemporaryFolder data;
+  auto registry = open(data.path());
+  publish_files(*registry, texts(1));
+  registry::NewRelease next = next_release(kLedger, registry->head(kLedger), model_of(texts(2)));
+  next.release.source = trust::Source{.repository = "https://git.example/policies.git",
+                                      .ref = "refs/tags/v2",
+                                      .commit = std::string(40, 'c'),
+                                      .signer = "release@example"};
+  const trust::Envelope envelope = samples::signed_by(next.release, {2});
+  next.ref = trust::ref_of(next.release, trust::release_hash(envelope.payload));
+  next.envelope = envelope.encode();
+  REQUIRE(registry->publish(next));
+  const fs::path repository = repository_of(data.path());
+  const std::string line = "\nSource: " + std::string(40, 'c') +
+                           " of refs/tags/v2 in https://git.example/policies.git, signed by "
+                           "release@example.\nPublisher: ";
+  CHECK(git_line(repository, {"cat-file", "tag", "v2"}).contains(line));
+  CHECK_FALSE(git_line(repository, {"cat-file", "tag", "v1"}).contains("\nSource: "));
+  CHECK(registry->head(kLedger)->release.source == next.release.source);
+  check_fsck(repository);
+
+  // What others call themselves is not taken for the envelope.
+  next = next_release(kLedger, registry->head(kLedger), model_of(texts(3)));
+  next.release.source = trust::Source{.repository = {},
+                                      .ref = {},
+                                      .commit = std::string(40, 'c'),
+                                      .signer = "-----BEGIN NOTP ENVELOPE-----"};
+  const trust::Envelope odd = samples::signed_by(next.release, {2});
+  next.ref = trust::ref_of(next.release, trust::release_hash(odd.payload));
+  next.envelope = odd.encode();
+  REQUIRE(registry->publish(next));
+  registry.reset();
+  registry = open(data.path());
+  REQUIRE(registry->damaged().empty());
+  CHECK(registry->head(kLedger)->release.source == next.release.source);
+}
+
 TEST_CASE("of two publishers at once, exactly one wins each round") {
   const TemporaryFolder data;
   const auto registry = open(data.path());

@@ -11,7 +11,8 @@ namespace fs = std::filesystem;
 
 constexpr size_t kTagBytesMax = 1 << 20;
 constexpr size_t kFolderBytesMax = 64 << 20;  // kModelFilesMax names in one folder
-constexpr std::string_view kEnvelopeBegin = "-----BEGIN NOTP ENVELOPE-----\n";
+// A line of its own: the lines for people hold texts of others.
+constexpr std::string_view kEnvelopeBegin = "\n-----BEGIN NOTP ENVELOPE-----\n";
 constexpr std::string_view kEnvelopeEnd = "-----END NOTP ENVELOPE-----\n";
 
 Result<Bytes> envelope_in(std::string_view message) {
