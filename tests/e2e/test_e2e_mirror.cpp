@@ -44,10 +44,12 @@ TEST_CASE("a push reaches decisions by a webhook, and a deleted file a real OPA"
         std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - pushed));
   }
   std::ranges::sort(times);
-  record_result("upstream push to the decision at a node, with a webhook",
-                fmt::format("{} pushes", rounds),
-                fmt::format("median {} ms, at most {} ms", times[times.size() / 2].count(),
-                            times.back().count()));
+  // A single one is too early: it waits for the pause after the first fetch.
+  if (rounds > 1)
+    record_result("upstream push to the decision at a node, with a webhook",
+                  fmt::format("{} pushes", rounds),
+                  fmt::format("median {} ms, at most {} ms", times[times.size() / 2].count(),
+                              times.back().count()));
   REQUIRE(wait_until([&] { return opa.decide("shop/allow", kAllowed).has_value(); }));
 
   // A deleted and a renamed file: the tree replaces the tree.

@@ -134,7 +134,8 @@ std::vector<Case> cases() {
        R::kRewritten},
       {"followed", follow, changed(rewritten), kPublish, S::kCurrent, R::kNone},
       {"followed, moved tag", follow, changed(moved_tag), kPublish, S::kCurrent, R::kNone},
-      {"followed, a person's", follow, changed(by_a_person), kPublish, S::kCurrent, R::kNone},
+      {"a person's is never undone", follow, changed(by_a_person), kPropose, S::kHeld,
+       R::kOtherSource},
       {"followed to the same content", follow, changed(also(rewritten, same)), kNothing,
        S::kCurrent, R::kNone},
       // Signatures of people.

@@ -93,7 +93,11 @@ class MirrorCheck {
 
 }  // namespace
 
-std::vector<MirrorCheckRow> check_mirrors(const Context& context, const MirrorsConfig& config) {
+std::vector<MirrorCheckRow> check_mirrors(const Context& context, MirrorsConfig config) {
+  // The mirror's own folder would get files of whoever asks.
+  const auto state = TemporaryFolder::make("mirror-check-state");
+  if (!state) return {{"", "files", state.error().message, state.error().code}};
+  config.state_dir = state->path();
   return MirrorCheck(context, config).run();
 }
 

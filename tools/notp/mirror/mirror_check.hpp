@@ -16,8 +16,8 @@ struct MirrorCheckRow {
   std::optional<ErrorCode> code;  // nullopt: it works
 };
 
-// Keys, the root, the registry, upstream and its tip's signatures. Fetches into a folder that is
+// Keys, the root, the registry, upstream and its tip's signatures. Works in folders that are
 // removed again.
-std::vector<MirrorCheckRow> check_mirrors(const Context& context, const MirrorsConfig& config);
+std::vector<MirrorCheckRow> check_mirrors(const Context& context, MirrorsConfig config);
 
 }  // namespace notp::cli

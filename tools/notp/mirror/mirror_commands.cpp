@@ -1,6 +1,8 @@
 // notp mirror: run, once, status, check.
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 
 #include "common/log.hpp"
@@ -73,8 +75,19 @@ Result<int> run_once(const Context& context, const MirrorOptions& options) {
   return worst;
 }
 
+// A folder of another user would look like mirrors that have never run.
+Result<void> check_readable(const MirrorsConfig& config) {
+  if (::access(config.state_dir.c_str(), R_OK | X_OK) == 0 || errno != EACCES) return {};
+  return std::unexpected(Error{
+      ErrorCode::kIo,
+      fmt::format("{} is another user's", config.state_dir.string()),
+      {}}.with("hint",
+               "ask as the user of the mirror: runuser -u notp-mirror -- notp mirror status"));
+}
+
 Result<int> run_status(const Context& context, const MirrorOptions& options) {
   NOTP_ASSIGN(const MirrorsConfig config, load(context, options));
+  NOTP_TRY(check_readable(config));
   const std::vector<const MirrorConfig*> mirrors = chosen(config, options);
   std::vector<MirrorStatus> statuses;
   for (const MirrorConfig* mirror : mirrors)

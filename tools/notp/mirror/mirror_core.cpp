@@ -173,7 +173,9 @@ MirrorDecision decide_mirror(const MirrorRules& rules, const MirrorFacts& facts)
                                    facts.verification->message)};
   const std::optional<MirrorReason> reason = rewritten(rules, facts);
   if (!reason) return gather(MirrorStep::kCompareHistory);
-  const bool must_hold = *reason != MirrorReason::kNone && rules.on_rewrite == OnRewrite::kHold;
+  // What a person published, as a rollback in an emergency, is never undone by a machine.
+  const bool must_hold = *reason == MirrorReason::kOtherSource ||
+                         (*reason != MirrorReason::kNone && rules.on_rewrite == OnRewrite::kHold);
   if (must_hold && find_pending(facts, rules.repository) != nullptr)
     return hold(rules, facts, *reason);
   if (!must_hold)
