@@ -7,10 +7,13 @@
 #include <thread>
 
 #include "common/base64url.hpp"
+#include "tests/support/process/memory_peaks.hpp"
 #include "tests/support/providers/keycloak.hpp"
 #include "tests/support/providers/keys_site.hpp"
 #include "tests/support/providers/polling_opa.hpp"
 #include "tests/support/results.hpp"
+#include "tests/support/wire/raw_tls_client.hpp"
+#include "tests/support/wire/wire_messages.hpp"
 #include "tools/bench/http_load.hpp"
 
 namespace notp {
@@ -254,6 +257,52 @@ TEST_CASE("tokens that name unknown keys cost the provider two fetches a minute"
                 fmt::format("{} denied, {} evaluations timed out; the provider was asked {} times "
                             "for its keys",
                             denied, undecided, fetches));
+}
+
+// A node that does not keep to its own limit, or its thief.
+TEST_CASE("a session that reports unknown keys without end costs two fetches a minute") {
+  KeysSite site;
+  DrivenProvider provider(Kind::kZitadel, site.setup());
+  site.start(provider);
+  REQUIRE(wait_until([&] { return text_at(site.source(), "state") == "ok"; }));
+  const int64_t before = provider.key_set_requests();
+  const uint64_t memory_kib = kib_of(site.stack.registry_pid(), "VmHWM");
+
+  Stack& stack = site.stack;
+  const std::string stem = stack.issue("thief", stack.authority(), stack.leaf("node", "thief"));
+  const Bytes hello =
+      wire::encode_frame(wire::Hello{.versions = {wire::kProtocolVersion}, .user_agent = "thief"});
+  RawTlsClient thief{.credential = transport::TlsFiles{stem + ".crt", stem + ".key", {}, {}},
+                     .says = hello};
+  for (uint64_t i = 0; i < kUnknownKeys; ++i)
+    thief.says +=
+        wire::encode_frame(wire::UnknownKey{provider.issuer(), fmt::format("no-key-{}", i)});
+  thief.says += hello;  // ends the session
+  const auto begun = steady_clock::now();
+  const auto seconds_since = [&] {
+    return std::chrono::duration<double>(steady_clock::now() - begun).count();
+  };
+  uint64_t reports = 0;
+  do {  // the proof goes beyond two floors
+    const std::vector<wire::Message> heard =
+        messages_in(thief.run(static_cast<uint16_t>(stack.registry_port())));
+    REQUIRE_FALSE(heard.empty());
+    CHECK(std::holds_alternative<wire::ErrorMessage>(heard.back()));
+    reports += kUnknownKeys;
+  } while (kIsProof && seconds_since() < 65);
+  REQUIRE(wait_until([&] { return provider.key_set_requests() > before; }));
+  const double seconds = seconds_since();
+  const int64_t fetches = provider.key_set_requests() - before;
+  const json::value row = site.source();
+  CHECK(number_at(row, "unknown_keys") == static_cast<int64_t>(reports));
+  CHECK(static_cast<double>(fetches) <= 1 + seconds / 30);
+  const uint64_t grown_mib = (kib_of(stack.registry_pid(), "VmHWM") - memory_kib) >> 10;
+  CHECK(grown_mib < 64);
+  record_result("reports of unknown keys in sessions of a node",
+                fmt::format("{} reports in {:.0f} s, of {} keys", reports, seconds, kUnknownKeys),
+                fmt::format("the provider was asked {} times for its keys; the registry grew by {} "
+                            "MiB",
+                            fetches, grown_mib));
 }
 
 }  // namespace notp
