@@ -172,6 +172,11 @@ RegistryTotals Service::totals() const {
           .records = parts_.logs == nullptr ? 0 : parts_.logs->counters().records.load()};
 }
 
+void Service::roots_changed() {
+  server_.roots_changed();
+  if (parts_.sources != nullptr) parts_.sources->root_changed();
+}
+
 void Service::announce(const model::LedgerId& ledger, const Span* publish) {
   Span span;
   if (const auto head = parts_.registry.head(ledger))

@@ -84,8 +84,9 @@ class Service final : private serve::RequestServices {
   // A ledger has a new head: subscribed sessions offer it. The trace of it is that of `publish`, or
   // begins here (null).
   void announce(const model::LedgerId& ledger, const Span* publish = nullptr);
+  // There is a new root.
+  void roots_changed();
   // As in SessionServer.
-  void roots_changed() { server_.roots_changed(); }
   void freshness_due() { server_.freshness_due(); }
   void recheck_sessions() { server_.recheck_sessions(); }
   void recheck_sessions_of(const std::string& identity) { server_.recheck_sessions_of(identity); }

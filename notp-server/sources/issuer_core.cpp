@@ -163,6 +163,10 @@ Result<void> IssuerCore::refresh(Now now) {
   return {};
 }
 
+void IssuerCore::root_changed(Now now) {
+  if (due_.publish_ms != kNever) due_.publish_ms = std::min(due_.publish_ms, now.boot_ms);
+}
+
 bool IssuerCore::is_known(std::string_view kid) const {
   return keys_ ? keys_->has(kid) : std::ranges::binary_search(facts_.kids, kid);
 }

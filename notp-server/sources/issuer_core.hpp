@@ -90,6 +90,9 @@ class IssuerCore {
   // Fetches at once. kOverloaded: the last fetch began less than kRefreshFloorMs ago.
   Result<void> refresh(Now now);
 
+  // There is a new root: keys that could not be published are tried again at once.
+  void root_changed(Now now);
+
   wire::IssuerState state(Now now) const;
   // Boot time at which time alone changes the state; kNever: it does not.
   TimeMs state_changes_ms(Now now) const;

@@ -173,6 +173,14 @@ Result<void> IssuerHost::refresh() {
   return {};
 }
 
+void IssuerHost::root_changed() {
+  {
+    const MutexLock lock(mutex_);
+    core_.root_changed(read_clock());
+  }
+  wake_.notify_all();
+}
+
 wire::IssuerStatus IssuerHost::status(Now now) const {
   const MutexLock lock(mutex_);
   return {config_.name, config_.terms.urls.issuer, config_.ledger, core_.state(now),

@@ -44,6 +44,7 @@ class IssuerHost {
   // As in IssuerCore.
   void unknown_key(std::string_view kid);
   Result<void> refresh();
+  void root_changed();
 
   const IssuerConfig& config() const { return config_; }
   wire::IssuerStatus status(Now now) const;

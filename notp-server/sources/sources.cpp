@@ -119,6 +119,10 @@ Result<wire::SourcesPage> Sources::refresh(const model::LedgerId& ledger, const 
               fmt::format("{} has no key source of the name {}", ledger.text(), printable(name)));
 }
 
+void Sources::root_changed() {
+  for (const auto& issuer : issuers_) issuer->root_changed();
+}
+
 std::vector<IssuerReport> Sources::reports() const {
   std::vector<IssuerReport> out;
   const Now now = read_clock();

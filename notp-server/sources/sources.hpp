@@ -54,6 +54,9 @@ class Sources final : public serve::KeySources {
   // kOverloaded: they were fetched a moment ago.
   Result<wire::SourcesPage> refresh(const model::LedgerId& ledger, const std::string& name);
 
+  // There is a new root, which may delegate ledgers to the source key.
+  void root_changed();
+
   std::vector<IssuerReport> reports() const;
 
  private:

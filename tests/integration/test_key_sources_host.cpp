@@ -320,6 +320,10 @@ TEST_CASE("nothing is published where the root does not let the source key alone
   }
   CHECK(site.attempts == 0);
   CHECK(site.version() == 0);
+  // The next root does, and the keys come at once.
+  site.place.set_root(root_of({kSourceKey}));
+  site.sources->root_changed();
+  site.becomes(IssuerState::kOk, 1);
 }
 
 TEST_CASE("a ledger with anything else keeps it") {

@@ -319,6 +319,22 @@ TEST_CASE("keys that cannot be published are tried again, and the state says so"
   CHECK(issuer.version == 1);
 }
 
+TEST_CASE("a new root is a reason to publish at once what could not be published") {
+  Issuer issuer;
+  issuer.settle();
+  issuer.core.root_changed(issuer.now);  // of no concern
+  CHECK(issuer.core.next_deadline() > issuer.now.boot_ms + kMinuteMs);
+  issuer.kids = {"b"};
+  issuer.publish_error = Error{ErrorCode::kSignature, "root v3 gives 1/keys to other keys", {}};
+  issuer.run(60 * kMinuteMs);
+  issuer.publish_error.reset();
+  CHECK(issuer.core.next_deadline() > issuer.now.boot_ms);
+  issuer.core.root_changed(issuer.now);
+  issuer.settle();
+  CHECK(issuer.head == "b;");
+  CHECK(issuer.state() == IssuerState::kOk);
+}
+
 TEST_CASE("an administrator's fetch comes at once, but not twice in a moment") {
   Issuer issuer;
   issuer.settle();
