@@ -56,7 +56,11 @@ asio::awaitable<Result<http::Response>> TokenClient::call(http::Call call) {
     if (!credentials) co_return std::unexpected(std::move(credentials).error());
     if (!core_.has_token(*credentials, read_clock().boot_ms)) {
       auto got = co_await get_token(*credentials, until_ms);
-      if (!got) co_return std::unexpected(std::move(got).error().in("access token"));
+      if (!got)
+        co_return std::unexpected(std::move(got)
+                                      .error()
+                                      .in("access token")
+                                      .with(kTokenEndpoint, core_.config().token_endpoint));
     }
     http::Call attempt = call;
     attempt.deadline_ms = left_until(until_ms, call.deadline_ms);

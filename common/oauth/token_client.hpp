@@ -9,6 +9,9 @@
 
 namespace notp::oauth {
 
+// In the context of an error of the token endpoint, with its URL: the resource was not asked.
+inline constexpr const char* kTokenEndpoint = "token_endpoint";
+
 // One call at a time; it must outlive the call.
 class TokenClient {
  public:
@@ -20,8 +23,9 @@ class TokenClient {
   // Calls a resource, within call.deadline_ms in all: gets a token first if none is kept, and tries
   // again, within kResourceCallsMax calls, for a nonce (RFC 9449 §9) and with a new token when a
   // kept one is refused. Any other status is a success, as in http::Client::call(). Errors are its
-  // and AccessCore's, those of the token endpoint as "access token: …"; none of them holds a secret
-  // or a token. The caller decides which hosts may see the token: `call.url` is one of them.
+  // and AccessCore's, those of the token endpoint as "access token: …", with kTokenEndpoint; none
+  // of them holds a secret or a token. The caller decides which hosts may see the token: `call.url`
+  // is one of them.
   boost::asio::awaitable<Result<http::Response>> call(http::Call call);
 
  private:

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "common/jose/jose_limits.hpp"
+#include "common/oauth/token_client.hpp"
 #include "notp-server/sources/document.hpp"
 #include "notp-server/sources/issuer_limits.hpp"
 
@@ -43,9 +44,13 @@ std::unexpected<Error> unexpected_status(const std::string& url, unsigned status
                               : ""));
 }
 
-// The client refuses what is too large or not HTTP before anything can be read.
+// The client refuses what is too large or not HTTP before anything can be read. What a token
+// endpoint answers is not the provider's document.
 Error refused_answer(Error error, std::string_view front) {
   if (error.code != ErrorCode::kLimit && error.code != ErrorCode::kMessage) return error;
+  if (std::ranges::any_of(error.context,
+                          [](const auto& fact) { return fact.first == oauth::kTokenEndpoint; }))
+    return error;
   const bool is_limit = error.code == ErrorCode::kLimit;
   return std::move(error).with(kRule,
                                fmt::format("{}.{}", front, is_limit ? "too-large" : "not-http"));
