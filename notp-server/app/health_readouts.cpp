@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/wire/source_names.hpp"
+
 namespace notp::server {
 
 std::function<admin_http::RecoveryHealth()> recovery_health(const recovery::Recovery& recovery) {
@@ -25,7 +27,7 @@ admin_http::SourcesHealth sources_health(const sources::Sources* sources) {
   return [sources] {
     std::vector<std::pair<std::string, std::string>> out;
     for (const wire::IssuerStatus& issuer : sources->issuers()->issuers)
-      out.emplace_back(issuer.name, sources::issuer_state_name(issuer.state));
+      out.emplace_back(issuer.name, wire::source_state_name(issuer.state));
     return out;
   };
 }

@@ -15,20 +15,6 @@ uint64_t IssuerFacts::fetches_total() const {
                          [](uint64_t sum, const auto& count) { return sum + count.second; });
 }
 
-std::string_view issuer_state_name(wire::IssuerState state) {
-  switch (state) {
-    case wire::IssuerState::kOk:
-      return "ok";
-    case wire::IssuerState::kLate:
-      return "late";
-    case wire::IssuerState::kFailing:
-      return "failing";
-    case wire::IssuerState::kSuspect:
-      return "suspect";
-  }
-  return "";
-}
-
 IssuerCore::IssuerCore(Random& random, Now now) : random_(random) { due_.fetch_ms = now.boot_ms; }
 
 void IssuerCore::held(std::vector<std::string> kids, uint64_t version) {
@@ -136,7 +122,9 @@ void IssuerCore::published(Result<PublishedKeys> result, Now now) {
     facts_.releases += result->is_new ? 1 : 0;
     facts_.kids = keys_->kids;
     failures_.publishes = 0;
-    if (failures_.fetches == 0) failures_.since_ms.reset();
+    if (failures_.fetches != 0) return;
+    failures_.since_ms.reset();
+    facts_.error.reset();
     return;
   }
   facts_.error = std::move(result).error();
@@ -164,7 +152,7 @@ Result<void> IssuerCore::refresh(Now now) {
 }
 
 void IssuerCore::root_changed(Now now) {
-  if (due_.publish_ms != kNever) due_.publish_ms = std::min(due_.publish_ms, now.boot_ms);
+  if (keys_) due_.publish_ms = std::min(due_.publish_ms, now.boot_ms);
 }
 
 bool IssuerCore::is_known(std::string_view kid) const {

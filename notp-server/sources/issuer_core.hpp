@@ -90,7 +90,8 @@ class IssuerCore {
   // Fetches at once. kOverloaded: the last fetch began less than kRefreshFloorMs ago.
   Result<void> refresh(Now now);
 
-  // There is a new root: keys that could not be published are tried again at once.
+  // There is a new root: what is known is published again at once. The old one may not have let it,
+  // and the new one may want another key's signature.
   void root_changed(Now now);
 
   wire::IssuerState state(Now now) const;
@@ -140,7 +141,5 @@ class IssuerCore {
   Busy busy_ = Busy::kNo;
   std::vector<std::string> reported_;  // kids, while fetching
 };
-
-std::string_view issuer_state_name(wire::IssuerState state);  // "ok", "late", "failing", "suspect"
 
 }  // namespace notp::sources

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/wire/source_names.hpp"
+
 namespace notp::sources {
 namespace {
 
@@ -22,8 +24,9 @@ std::vector<MetricSample> states(const Reports& reports) {
   std::vector<MetricSample> out;
   for (const IssuerReport& report : reports)
     for (const wire::IssuerState state : kStates)
-      out.push_back({{{"source", report.name}, {"state", std::string(issuer_state_name(state))}},
-                     report.state == state ? 1.0 : 0.0});
+      out.push_back(
+          {{{"source", report.name}, {"state", std::string(wire::source_state_name(state))}},
+           report.state == state ? 1.0 : 0.0});
   return out;
 }
 

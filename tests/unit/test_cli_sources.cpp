@@ -70,6 +70,23 @@ TEST_CASE("sources: what is wrong says what nodes decide with, and what a person
   CHECK(source_advice(never, kNowMs).contains("whether https://login.example answers"));
 }
 
+TEST_CASE("sources: what a fetch brought and could not be published is no failed fetch") {
+  for (const auto state : {wire::IssuerState::kLate, wire::IssuerState::kFailing}) {
+    wire::SourceRow unpublished = failed(state);
+    unpublished.code = static_cast<uint32_t>(ErrorCode::kSignature);
+    unpublished.message = "root v3 gives 1*/keys to other keys";
+    unpublished.status.good_ms = unpublished.fetched_ms + 80;
+    const std::string advice = source_advice(unpublished, kNowMs);
+    CHECK_MESSAGE(advice.contains("not published: root v3 gives"), advice);
+    CHECK(advice.contains("nodes keep those of v7"));
+    CHECK_FALSE(advice.contains("fetches have failed"));
+    CHECK_FALSE(advice.contains("fetch failed"));
+    const std::string text = source_text(kPlain, unpublished, kNowMs);
+    CHECK(text.contains("v7: root v3 gives"));
+    CHECK_FALSE(text.contains("(60s ago):"));
+  }
+}
+
 TEST_CASE("sources: one of them, for people and for programs") {
   const std::string text = source_text(kPlain, failed(wire::IssuerState::kFailing), kNowMs);
   for (const char* part : {"failing", "(12m ago)", "(60s ago)", "2: one (without kid)", "1,234",

@@ -319,10 +319,35 @@ TEST_CASE("keys that cannot be published are tried again, and the state says so"
   CHECK(issuer.version == 1);
 }
 
-TEST_CASE("a new root is a reason to publish at once what could not be published") {
+TEST_CASE("keys that are published at the second attempt leave no error behind") {
   Issuer issuer;
+  issuer.publish_error = Error{ErrorCode::kConflict, "the head has moved", {}};
   issuer.settle();
-  issuer.core.root_changed(issuer.now);  // of no concern
+  issuer.publish_error.reset();
+  issuer.run(kMinuteMs);
+  CHECK(issuer.fetches.size() == 1);
+  CHECK(issuer.state() == IssuerState::kOk);
+  CHECK_FALSE(issuer.core.facts().error);
+  // One of the fetch stays until the next good fetch.
+  issuer.publish_error = Error{ErrorCode::kConflict, "the head has moved", {}};
+  issuer.run(11 * kMinuteMs);
+  issuer.fetch_error = down();
+  issuer.run(11 * kMinuteMs);
+  issuer.publish_error.reset();
+  issuer.run(11 * kMinuteMs);
+  CHECK(issuer.core.facts().error->code == ErrorCode::kUnavailable);
+}
+
+TEST_CASE("a new root is a reason to publish at once, once there is something to publish") {
+  Issuer issuer;
+  issuer.core.root_changed(issuer.now);  // nothing is known yet
+  issuer.settle();
+  CHECK(issuer.core.next_deadline() > issuer.now.boot_ms + kMinuteMs);
+  // Its own head may want another signature now.
+  issuer.core.root_changed(issuer.now);
+  CHECK(issuer.core.next_deadline() == issuer.now.boot_ms);
+  issuer.settle();
+  CHECK(issuer.fetches.size() == 1);
   CHECK(issuer.core.next_deadline() > issuer.now.boot_ms + kMinuteMs);
   issuer.kids = {"b"};
   issuer.publish_error = Error{ErrorCode::kSignature, "root v3 gives 1/keys to other keys", {}};

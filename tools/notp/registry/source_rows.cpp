@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "protocol/wire/source_names.hpp"
+
 namespace notp::cli {
 namespace {
 
@@ -9,7 +11,7 @@ std::string painted_state(const Output& output, wire::IssuerState state) {
   const Colour colour = state == wire::IssuerState::kOk     ? Colour::kGreen
                         : state == wire::IssuerState::kLate ? Colour::kYellow
                                                             : Colour::kRed;
-  return output.paint(colour, state_name(state));
+  return output.paint(colour, wire::source_state_name(state));
 }
 
 std::string time_and_age(TimeMs time_ms, TimeMs now_ms) {
@@ -32,6 +34,11 @@ std::string reason_of(const wire::SourceRow& row) {
                              : fmt::format("{} ({})", printable(row.message), code);
 }
 
+// The last fetch was good: what is wrong is the release.
+bool is_unpublished(const wire::SourceRow& row) {
+  return row.code != 0 && row.status.good_ms != 0 && row.status.good_ms >= row.fetched_ms;
+}
+
 std::string keys_in_use(const wire::SourceRow& row, TimeMs now_ms) {
   if (row.version == 0) return "nodes have no keys of it";
   return row.status.good_ms == 0 ? fmt::format("nodes keep those of v{}", row.version)
@@ -41,22 +48,12 @@ std::string keys_in_use(const wire::SourceRow& row, TimeMs now_ms) {
 
 }  // namespace
 
-std::string_view state_name(wire::IssuerState state) {
-  switch (state) {
-    case wire::IssuerState::kOk:
-      return "ok";
-    case wire::IssuerState::kLate:
-      return "late";
-    case wire::IssuerState::kFailing:
-      return "failing";
-    case wire::IssuerState::kSuspect:
-      return "suspect";
-  }
-  return "unknown";
-}
-
 std::string source_advice(const wire::SourceRow& row, TimeMs now_ms) {
   const std::string keys = keys_in_use(row, now_ms);
+  if (is_unpublished(row))
+    return fmt::format("its keys are fetched and not published: {}; {}", reason_of(row),
+                       row.version == 0 ? "nodes have no keys of it"
+                                        : fmt::format("nodes keep those of v{}", row.version));
   switch (row.status.state) {
     case wire::IssuerState::kOk:
       return {};
@@ -108,11 +105,13 @@ std::string source_text(const Output& output, const wire::SourceRow& row, TimeMs
       {"ledger", row.status.ledger.text()},
       {"state", painted_state(output, row.status.state)},
       {"good fetch", time_and_age(row.status.good_ms, now_ms)},
-      {"last fetch", fmt::format("{}{}", time_and_age(row.fetched_ms, now_ms),
-                                 row.code == 0 ? "" : ": " + reason_of(row))},
+      {"last fetch",
+       fmt::format("{}{}", time_and_age(row.fetched_ms, now_ms),
+                   row.code == 0 || is_unpublished(row) ? "" : ": " + reason_of(row))},
       {"next fetch", until_text(row.next_ms, now_ms)},
       {"keys from", row.jwks_uri.empty() ? "not discovered yet" : printable(row.jwks_uri)},
-      {"release", version_text(row.version)},
+      {"release", fmt::format("{}{}", version_text(row.version),
+                              is_unpublished(row) ? ": " + reason_of(row) : "")},
       {"keys", kids.empty() ? "none" : fmt::format("{}: {}", row.kids.size(), kids)},
       {"fetches", human_count(row.fetches)},
       {"unknown keys", fmt::format("{} reported by nodes", human_count(row.unknown_keys))}};
@@ -126,7 +125,7 @@ json::object source_json(const wire::SourceRow& row, TimeMs now_ms) {
   json::object object{{"name", row.status.name},
                       {"issuer", row.status.issuer},
                       {"ledger", row.status.ledger.text()},
-                      {"state", state_name(row.status.state)},
+                      {"state", wire::source_state_name(row.status.state)},
                       {"kids", json::array(row.kids.begin(), row.kids.end())},
                       {"fetches", row.fetches},
                       {"unknown_keys", row.unknown_keys}};

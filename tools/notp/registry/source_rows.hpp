@@ -2,16 +2,12 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "protocol/wire/messages/sources.hpp"
 #include "tools/notp/output.hpp"
 
 namespace notp::cli {
-
-// "ok", "late", "failing", "suspect".
-std::string_view state_name(wire::IssuerState state);
 
 // A row for each source, and below them what a person should do about those that are not well.
 std::string sources_text(const Output& output, const std::vector<wire::SourceRow>& rows,
