@@ -9,11 +9,13 @@
 #include "common/storage/private_files.hpp"
 #include "notp-server/sources/issuer_limits.hpp"
 #include "protocol/delta/artifact.hpp"
+#include "protocol/trust/verify.hpp"
 
 namespace notp::sources {
 namespace {
 
 constexpr std::string_view kPublisherName = "sources";
+constexpr TimeMs kBeforeAnyExpiry = 0;
 
 trust::Release make_release(const trust::Root& root, const model::LedgerId& ledger,
                             const registry::SnapshotPtr& head, const KeysContent& keys,
@@ -35,9 +37,21 @@ trust::Release make_release(const trust::Root& root, const model::LedgerId& ledg
   return release;
 }
 
-bool has_content(const registry::SnapshotPtr& head, const KeysContent& keys) {
-  return head && head->release.content_root == keys.content.tree->content_root() &&
-         head->release.data_roots == keys.data_roots;
+// Whether a release would say nothing new: the head has these keys and terms, and nodes take it
+// under this root. Under a root with another source key they do not vouch for it any more.
+bool is_as_wanted(const registry::SnapshotPtr& head, const KeysContent& keys,
+                  const ReleaseTerms& terms, const std::shared_ptr<const trust::Root>& root) {
+  if (!head) return false;
+  const trust::Release& release = head->release;
+  if (release.content_root != keys.content.tree->content_root() ||
+      release.data_roots != keys.data_roots || release.fresh_s != terms.stale_after_s ||
+      release.hard_s != terms.expire_after_s || release.on_hard != terms.on_expired ||
+      release.expires_ms != 0)
+    return false;
+  trust::Trusted trusted;
+  trusted.root = root;
+  return trust::verify_release(head->envelope, release.ledger, trusted, kBeforeAnyExpiry)
+      .has_value();
 }
 
 }  // namespace
@@ -91,7 +105,8 @@ Result<PublishedKeys> KeyPublisher::publish_on(const registry::SnapshotPtr& head
   NOTP_TRY(check_delegation(*root, ledger, key.public_key()));
   NOTP_ASSIGN(const KeysContent keys,
               make_keys_content(head ? &head->content : nullptr, documents));
-  if (has_content(head, keys)) return PublishedKeys{head->release.version, false};
+  if (is_as_wanted(head, keys, parts_.terms, root))
+    return PublishedKeys{head->release.version, false};
   trust::Envelope envelope =
       trust::envelope_of(make_release(*root, ledger, head, keys, parts_.terms, now_ms));
   trust::sign_envelope(envelope, key);

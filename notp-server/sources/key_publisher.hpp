@@ -49,7 +49,8 @@ class KeyPublisher {
  public:
   explicit KeyPublisher(KeyPublisherParts parts) : parts_(std::move(parts)) {}
 
-  // Makes the ledger's head have these documents: a release if it has not. A head that another
+  // Makes the ledger's head have these documents and terms, signed as the newest root wants it: a
+  // release if it is not so already. A head that another
   // publisher moves meanwhile is built upon, at most kRebuildTries times. Errors as in
   // check_delegation(), read_source_key(), make_keys_content(), and those of a publish.
   Result<PublishedKeys> publish(const model::LedgerId& ledger, const KeyDocuments& documents,

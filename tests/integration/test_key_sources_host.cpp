@@ -47,7 +47,7 @@ struct Site {
   void start(std::vector<IssuerConfig> issuers) {
     stop();
     sources = must(Sources::open(
-        {.key = key_file(), .terms = {}, .issuers = std::move(issuers)},
+        {.key = key_file(), .terms = terms, .issuers = std::move(issuers)},
         {.registry = *place.registry, .root = [this] { return place.root; }, .environment = {}}));
     sources->start({.publish =
                         [this](publish::PublishAttempt attempt) {
@@ -94,6 +94,7 @@ struct Site {
   TemporaryFolder data;
   TestPki pki;
   publish::Place place;
+  ReleaseTerms terms;
   std::unique_ptr<Sources> sources;
   std::function<void()> before_publish;
   std::atomic<int> attempts = 0, told = 0;
@@ -324,6 +325,69 @@ TEST_CASE("nothing is published where the root does not let the source key alone
   site.place.set_root(root_of({kSourceKey}));
   site.sources->root_changed();
   site.becomes(IssuerState::kOk, 1);
+}
+
+TEST_CASE("a root with another source key has the same keys signed again, once") {
+  Site site;
+  TlsProvider provider(site.pki);
+  provider.serves(set_of(kA));
+  site.start({site.issuer(provider)});
+  site.becomes(IssuerState::kOk, 1);
+  const std::string document = site.document();
+  // Without a release by the new key no node could vouch for the keys any more.
+  must(write_file(site.key_file(), samples::key(kSourceKey + 1).to_pem(), 0600));
+  site.place.set_root(root_of({kSourceKey + 1}));
+  site.sources->root_changed();
+  REQUIRE(wait_until([&] { return site.version() == 2; }));
+  CHECK(samples::verify_alone(site.place.registry->head(kKeys)->envelope,
+                              samples::trusting(*site.place.root), read_clock().wall_ms, kKeys));
+  CHECK(site.document() == document);
+  CHECK(provider.fetches() == 1);
+  // Nor does it wait for a change at the provider when the registry was away at that time.
+  must(write_file(site.key_file(), samples::key(kSourceKey).to_pem(), 0600));
+  site.stop();
+  site.place.set_root(root_of({kSourceKey}));
+  site.start({site.issuer(provider)});
+  site.becomes(IssuerState::kOk, 3);
+  site.start({site.issuer(provider)});
+  site.becomes(IssuerState::kOk, 3);
+  CHECK(site.attempts == 3);
+}
+
+TEST_CASE("other terms in the configuration are those of the next release, which comes at once") {
+  Site site;
+  TlsProvider provider(site.pki);
+  provider.serves(set_of(kA));
+  site.start({site.issuer(provider)});
+  site.becomes(IssuerState::kOk, 1);
+  site.terms.expire_after_s *= 30;
+  site.start({site.issuer(provider)});
+  site.becomes(IssuerState::kOk, 2);
+  CHECK(site.place.registry->head(kKeys)->release.hard_s == site.terms.expire_after_s);
+}
+
+TEST_CASE("a token endpoint that answers anything else casts no doubt on the provider's keys") {
+  Site site;
+  TlsProvider provider(site.pki);
+  provider.serves(set_of(kA));
+  IssuerConfig issuer = site.issuer(provider);
+  const fs::path secret = site.data.path() / "secret";
+  must(write_file(secret, "hush", 0600));
+  issuer.auth = oauth::ClientAuthConfig{.client_id = "registry",
+                                        .token_endpoint = provider.issuer() + "/token",
+                                        .secret_file = secret};
+  for (const std::string& answer : {std::string("<html>"), std::string(40'000, ' ')}) {
+    provider.answers("/token", {.body = answer});
+    site.start({issuer});
+    REQUIRE(wait_until([&] { return site.row().fetches == 1; }));
+    CHECK(site.row().message.starts_with("access token: "));
+    CHECK(site.state() == IssuerState::kLate);
+  }
+  // The key set itself does.
+  provider.answers("/token", {.body = R"({"access_token":"t","token_type":"Bearer"})"});
+  provider.serves("<html>");
+  site.start({issuer});
+  site.becomes(IssuerState::kSuspect, 0);
 }
 
 TEST_CASE("a ledger with anything else keeps it") {
