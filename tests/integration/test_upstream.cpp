@@ -421,6 +421,56 @@ TEST_CASE("the disk budget ends a fetch, and what earlier fetches left does not 
   CHECK(upstream.content(*tip).error().code == ErrorCode::kNotFound);
 }
 
+TEST_CASE("a damaged copy is fetched anew, and is never taken for rewritten history") {
+  OpenedUpstream at;
+  at.config.path = "model";
+  const std::string first = at.repository.pushed("model/a.rego", kPolicy);
+  const auto packs = [&] {
+    std::vector<std::filesystem::path> found;
+    for (const auto& file :
+         std::filesystem::directory_iterator(at.repository_here() / "objects/pack"))
+      found.push_back(file.path());
+    return found;
+  };
+  UpstreamTip tip;
+  const auto lose = [&](bool is_first_only) {
+    std::filesystem::remove_all(at.folder.path());
+    REQUIRE(!std::filesystem::exists(at.repository_here()));
+    Upstream upstream = at.open();
+    at.repository.run({"reset", "-q", "--hard", first});
+    at.repository.push();
+    fetched(upstream);
+    const auto old = packs();
+    at.repository.pushed("beside.txt", "x");
+    tip = fetched(upstream);
+    for (const auto& file : is_first_only ? old : packs()) std::filesystem::remove(file);
+  };
+  // All is gone but the name of the tip.
+  lose(false);
+  {
+    Upstream upstream = at.open();
+    CHECK(paths_of(upstream, fetched(upstream)) == std::vector<std::string>{"a.rego"});
+  }
+  // The tip is there, and what it is built on is not: the call fails, and the next pass does not.
+  lose(true);
+  {
+    Upstream upstream = at.open();
+    fetched(upstream);
+    const auto content = upstream.content(tip);
+    REQUIRE_FALSE(content);
+    CHECK_MESSAGE(content.error().code == ErrorCode::kCorrupt, content.error().message);
+    CHECK(paths_of(upstream, fetched(upstream)) == std::vector<std::string>{"a.rego"});
+  }
+  lose(true);
+  Upstream upstream = at.open();
+  fetched(upstream);
+  const auto known = upstream.has_ancestor(tip, first);
+  REQUIRE_FALSE(known);
+  CHECK_MESSAGE(known.error().code == ErrorCode::kCorrupt, known.error().message);
+  fetched(upstream);
+  CHECK(must(upstream.has_ancestor(tip, first)));
+}
+
 TEST_CASE("many small fetches are packed together") {
   OpenedUpstream at;
   Upstream upstream = at.open();

@@ -264,6 +264,41 @@ TEST_CASE("several signers have signed the same content, each of them once") {
   at.refused("2 of 3");
 }
 
+TEST_CASE("one signer cannot bring back by a merge what others have signed and replaced since") {
+  SignedUpstream at;
+  at.config.signers_min = 2;
+  at.config.path = "model";
+  at.repository.write("model/a.rego", kPolicy).commit("old", &at.alice);
+  const std::string old = at.repository.commit("seen", &at.bob);
+  CHECK(at.verdict());
+  at.repository.write("model/a.rego", "package shop\n").commit("new", &at.bob);
+  at.repository.commit("seen", &at.alice);
+  CHECK(at.verdict());
+
+  // Alice puts a commit of her own on the old one, which is in the history already, and merges
+  // that: also twice, so that the old one is met before what replaced it.
+  const auto commit_tree = [&](const std::vector<std::string>& parents) {
+    std::vector<std::string> words = {
+        "-c",          "gpg.format=ssh",
+        "-c",          "user.signingkey=" + at.alice.private_file.string(),
+        "commit-tree", "-S",
+        "-m",          "replay"};
+    for (const std::string& parent : parents) words.insert(words.end(), {"-p", parent});
+    words.push_back(old + "^{tree}");
+    return at.repository.run(std::move(words));
+  };
+  const std::string fork = commit_tree({old});
+  const std::string replay = commit_tree({at.repository.head(), fork});
+  at.repository.run({"reset", "-q", "--hard", replay});
+  at.refused("1 of 2");
+  const std::string twice = commit_tree({fork, replay});
+  at.repository.run({"reset", "-q", "--hard", twice});
+  at.refused("1 of 2");
+  // With bob's signature of today it may come back.
+  at.repository.commit("again", &at.bob);
+  CHECK(at.verdict());
+}
+
 TEST_CASE("OpenPGP: whoever is in the folder of keys, with a key that is valid now") {
   SignedUpstream at;
   const TemporaryFolder short_path;

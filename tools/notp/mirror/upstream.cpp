@@ -22,6 +22,30 @@ void make_absolute(UpstreamConfig& config) {
   }
 }
 
+Result<bool> have_same_folder(const UpstreamRepository& repository, const std::string& old_commit,
+                              const std::string& commit) {
+  NOTP_ASSIGN(const bool is_known, repository.has_commit(old_commit));
+  if (!is_known) return false;
+  NOTP_ASSIGN(GitTrees trees, repository.open_trees());
+  const std::string& path = repository.config().path;
+  NOTP_ASSIGN(const std::optional<std::string> old_folder, trees.folder_in(old_commit, path));
+  NOTP_ASSIGN(const std::optional<std::string> folder, trees.folder_in(commit, path));
+  return old_folder == folder;
+}
+
+Result<FolderContent> read_content(const UpstreamRepository& repository, const UpstreamTip& tip) {
+  const UpstreamConfig& config = repository.config();
+  NOTP_ASSIGN(GitTrees trees, repository.open_trees());
+  NOTP_ASSIGN(const std::optional<std::string> folder, trees.folder_in(tip.commit, config.path));
+  if (!folder)
+    return fail(ErrorCode::kNotFound, fmt::format("{} has no folder '{}' at {}", config.repository,
+                                                  printable(config.path), short_id(tip.commit)));
+  GitTreeSource source(trees, *folder, true, repository.deadline_ms());
+  const std::string name = config.path.empty() ? repository.git().address().name
+                                               : fs::path(config.path).filename().string();
+  return read_model_source(source, {.name = name}, fmt::format("commit {}", short_id(tip.commit)));
+}
+
 }  // namespace
 
 Upstream::Upstream(std::unique_ptr<UpstreamRepository> repository)
@@ -54,47 +78,27 @@ Result<void> Upstream::fetch(const UpstreamTip& tip) {
 Result<std::string> Upstream::verify(const UpstreamTip& tip) {
   repository_->begin();
   NOTP_TRY(repository_->require_fetched(tip));
-  return UpstreamVerifier(*repository_, tip).run();
+  return repository_->forget_damaged(UpstreamVerifier(*repository_, tip).run());
 }
 
 Result<bool> Upstream::has_ancestor(const UpstreamTip& tip, const std::string& commit) {
   repository_->begin();
   NOTP_TRY(repository_->require_fetched(tip));
   if (!trust::is_commit_id(commit)) return false;
-  NOTP_ASSIGN(const bool is_known, repository_->has_commit(commit));
-  if (!is_known) return false;
-  return repository_->is_ancestor(commit, tip.commit);
+  return repository_->forget_damaged(repository_->is_ancestor(commit, tip.commit));
 }
 
 Result<bool> Upstream::same_content(const std::string& old_commit, const UpstreamTip& tip) {
   repository_->begin();
   NOTP_TRY(repository_->require_fetched(tip));
   if (!trust::is_commit_id(old_commit)) return false;
-  NOTP_ASSIGN(const bool is_known, repository_->has_commit(old_commit));
-  if (!is_known) return false;
-  NOTP_ASSIGN(GitTrees trees, repository_->open_trees());
-  NOTP_ASSIGN(const std::optional<std::string> old_folder,
-              trees.folder_in(old_commit, repository_->config().path));
-  NOTP_ASSIGN(const std::optional<std::string> folder,
-              trees.folder_in(tip.commit, repository_->config().path));
-  return old_folder == folder;
+  return repository_->forget_damaged(have_same_folder(*repository_, old_commit, tip.commit));
 }
 
 Result<FolderContent> Upstream::content(const UpstreamTip& tip) {
   repository_->begin();
   NOTP_TRY(repository_->require_fetched(tip));
-  NOTP_ASSIGN(GitTrees trees, repository_->open_trees());
-  NOTP_ASSIGN(const std::optional<std::string> folder,
-              trees.folder_in(tip.commit, repository_->config().path));
-  if (!folder)
-    return fail(ErrorCode::kNotFound,
-                fmt::format("{} has no folder '{}' at {}", repository_->config().repository,
-                            printable(repository_->config().path), short_id(tip.commit)));
-  GitTreeSource source(trees, *folder, true, repository_->deadline_ms());
-  const std::string name = repository_->config().path.empty()
-                               ? repository_->git().address().name
-                               : fs::path(repository_->config().path).filename().string();
-  return read_model_source(source, {.name = name}, fmt::format("commit {}", short_id(tip.commit)));
+  return repository_->forget_damaged(read_content(*repository_, tip));
 }
 
 }  // namespace notp::cli

@@ -87,7 +87,8 @@ class Upstream {
   // moved meanwhile, look again; kLimit names the budget; kInvalidModel: objects that git refuses.
   Result<void> fetch(const UpstreamTip& tip);
 
-  // The rest is about fetched tips, without the server. kNotFound: it has not been fetched.
+  // The rest is about fetched tips, without the server. kNotFound: it has not been fetched;
+  // kCorrupt: what was fetched is damaged, and the next fetch() is of all.
 
   // Returns the signers for trust::Source::signer: printable, "a@b.c (SHA256:…)", with "; " between
   // several; empty with kNone. kSignature: unsigned, or not as `verify` and `signers_min` say;
@@ -99,7 +100,7 @@ class Upstream {
   // is not known here.
   Result<bool> same_content(const std::string& old_commit, const UpstreamTip& tip);
   // The model at UpstreamConfig::path by the rules of read_model_folder(). kNotFound: no such
-  // folder. kInvalidModel, kCorrupt.
+  // folder. kInvalidModel.
   Result<FolderContent> content(const UpstreamTip& tip);
 
  private:

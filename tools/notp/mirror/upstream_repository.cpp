@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <sstream>
 
 #include "common/storage/private_files.hpp"
@@ -41,6 +42,11 @@ Result<void> check_tip(const UpstreamTip& tip) {
     return {};
   return fail(ErrorCode::kUsage, fmt::format("'{}' at '{}' is not a tip of a repository",
                                              printable(tip.ref), printable(tip.commit)));
+}
+
+std::unexpected<Error> unreadable(const std::string& commit, const GitAnswer& answer) {
+  return fail(ErrorCode::kCorrupt, fmt::format("git cannot read the history of {}: {}",
+                                               short_id(commit), shown_error(answer.error, {})));
 }
 
 }  // namespace
@@ -182,7 +188,13 @@ Result<void> UpstreamRepository::fetch(const UpstreamTip& tip) {
   const std::string& wanted = object_of(tip);
   NOTP_TRY(prepare(format_of(wanted)));
   NOTP_ASSIGN(const std::string before, resolve(std::string(kFetchedRef)));
-  if (before == wanted) return check_fetched(tip);
+  if (before == wanted) {
+    NOTP_ASSIGN(const std::string commit, resolve(wanted + "^{commit}"));
+    if (!commit.empty()) return check_fetched(tip);
+    // Only its name is left here, as after a fault of the disk.
+    wipe();
+    NOTP_TRY(prepare(format_of(wanted)));
+  }
   auto fetched = fetch_once(tip);
   if (!fetched && fetched.error().code == ErrorCode::kLimit && !before.empty()) {
     // What earlier fetches have left here may be what does not fit.
@@ -234,10 +246,16 @@ Result<GitTrees> UpstreamRepository::open_trees() const {
 
 Result<bool> UpstreamRepository::is_ancestor(const std::string& commit,
                                              const std::string& of) const {
+  NOTP_ASSIGN(const bool is_known, has(commit, "commit"));
+  if (!is_known) {
+    // A history with a hole is no other history.
+    NOTP_ASSIGN(const GitAnswer whole, ask({"rev-list", "--count", of}));
+    if (whole.status != 0) return unreadable(of, whole);
+    return false;
+  }
   NOTP_ASSIGN(const GitAnswer answer, ask({"merge-base", "--is-ancestor", commit, of}));
   if (answer.status == 0 || answer.status == 1) return answer.status == 0;
-  return fail(ErrorCode::kCorrupt, fmt::format("git cannot read the history of {}: {}",
-                                               short_id(of), shown_error(answer.error, {})));
+  return unreadable(of, answer);
 }
 
 Result<std::vector<std::string>> UpstreamRepository::parents_of(const std::string& commit) const {
@@ -249,6 +267,16 @@ Result<std::vector<std::string>> UpstreamRepository::parents_of(const std::strin
   std::istringstream lines(answer.output);
   for (std::string line; std::getline(lines, line);) parents.push_back(std::move(line));
   return parents;
+}
+
+Result<std::set<std::string>> UpstreamRepository::history_without(
+    const std::string& commit, const std::vector<std::string>& others) const {
+  std::vector<std::string> words = {"rev-list", commit, "--not"};
+  words.insert(words.end(), others.begin(), others.end());
+  NOTP_ASSIGN(const GitAnswer answer, ask(std::move(words)));
+  if (answer.status != 0) return unreadable(commit, answer);
+  std::istringstream lines(answer.output);
+  return std::set<std::string>(std::istream_iterator<std::string>(lines), {});
 }
 
 }  // namespace notp::cli

@@ -1,6 +1,7 @@
 // The bare repository of an upstream: fetched into, within a disk budget, and asked.
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,15 +32,27 @@ class UpstreamRepository {
   Result<UpstreamTip> look() const;
   Result<void> fetch(const UpstreamTip& tip);
 
+  // Removes all that was fetched when the error says that it is damaged: the next fetch is of all.
+  // Returns the error.
+  template <typename T>
+  Result<T> forget_damaged(Result<T> result) const {
+    if (!result && result.error().code == ErrorCode::kCorrupt) wipe();
+    return result;
+  }
+
   // Runs git without the server.
   Result<GitAnswer> ask(std::vector<std::string> words) const;
   // kNotFound, unless commit and tag object are here.
   Result<void> require_fetched(const UpstreamTip& tip) const;
   // The commit is here.
   Result<bool> has_commit(const std::string& id) const { return has(id, "commit"); }
-  // Both are here. A commit is its own ancestor.
+  // `of` is here; false when the commit is not. A commit is its own ancestor. kCorrupt: a part of
+  // the history is missing.
   Result<bool> is_ancestor(const std::string& commit, const std::string& of) const;
   Result<std::vector<std::string>> parents_of(const std::string& commit) const;
+  // The commit and its ancestors, without the others and theirs; kLimit for more than some hundred.
+  Result<std::set<std::string>> history_without(const std::string& commit,
+                                                const std::vector<std::string>& others) const;
   // The objects, to be read until the deadline.
   Result<GitTrees> open_trees() const;
 

@@ -129,42 +129,53 @@ Result<UpstreamSigner> UpstreamVerifier::verify_commit(GitTrees& trees,
   return verify_object(trees, id, "commit", fmt::format("the commit {}", short_id(id)));
 }
 
-// A parent that another parent contains brings nothing: its signer has signed content that was
-// replaced since.
-Result<std::vector<std::string>> UpstreamVerifier::merged_parents(const std::string& commit) const {
-  NOTP_ASSIGN(const std::vector<std::string> parents, repository_.parents_of(commit));
-  std::vector<std::string> merged;
-  for (const std::string& parent : parents) {
-    bool is_contained = false;
-    for (const std::string& other : parents) {
-      if (other == parent || is_contained) continue;
-      NOTP_ASSIGN(is_contained, repository_.is_ancestor(parent, other));
-    }
-    if (!is_contained) merged.push_back(parent);
-  }
-  return merged;
-}
-
-// Signers of the commits from which the tip has its content at `path` unchanged: the head of a
-// branch that was merged, or a commit that only adds a signature.
-Result<void> UpstreamVerifier::add_further_signers(GitTrees& trees) {
+// The commits from which the tip has its content at `path` unchanged, itself first: the head of a
+// branch that was merged, or a commit that only adds a signature. What a commit with other content
+// has in its history was replaced since: whoever merges it again brings no signatures back.
+Result<std::vector<std::string>> UpstreamVerifier::unchanged_commits(GitTrees& trees) const {
   NOTP_ASSIGN(const std::optional<std::string> folder, trees.folder_in(tip_.commit, config().path));
-  std::set<std::string> seen;
+  std::vector<std::string> same;
+  std::set<std::string> seen, others;  // others: have other content, or were not looked at
   std::deque<std::string> todo = {tip_.commit};
-  while (!todo.empty() && signers_.count() < config().signers_min &&
-         seen.size() < kSameContentCommitsMax) {
+  while (!todo.empty()) {
     const std::string commit = std::move(todo.front());
     todo.pop_front();
     if (!seen.insert(commit).second) continue;
-    NOTP_ASSIGN(const std::optional<std::string> same, trees.folder_in(commit, config().path));
-    if (same != folder) continue;
+    bool is_same = false;
+    if (same.size() < kSameContentCommitsMax) {
+      NOTP_ASSIGN(const std::optional<std::string> found, trees.folder_in(commit, config().path));
+      is_same = found == folder;
+    }
+    if (!is_same) {
+      others.insert(commit);
+      continue;
+    }
+    same.push_back(commit);
+    NOTP_ASSIGN(const std::vector<std::string> parents, repository_.parents_of(commit));
+    todo.insert(todo.end(), parents.begin(), parents.end());
+    if (todo.size() + others.size() > kOtherCommitsMax)
+      return fail(ErrorCode::kSignature,
+                  fmt::format("the commit {} has too many merges before it to look for further "
+                              "signers: one of them has to sign it, or a commit on it",
+                              short_id(tip_.commit)));
+  }
+  NOTP_ASSIGN(const std::set<std::string> current,
+              repository_.history_without(tip_.commit, {others.begin(), others.end()}));
+  std::erase_if(same, [&](const std::string& commit) { return !current.contains(commit); });
+  same.resize(std::min(same.size(), kFurtherSignaturesMax));
+  return same;
+}
+
+Result<void> UpstreamVerifier::add_further_signers(GitTrees& trees) {
+  if (signers_.count() >= config().signers_min) return {};
+  NOTP_ASSIGN(const std::vector<std::string> commits, unchanged_commits(trees));
+  for (const std::string& commit : commits) {
     auto signer = verify_commit(trees, commit);
     if (signer)
       signers_.add(*std::move(signer));
     else if (!is_about_signature(signer.error().code))
       return std::unexpected(std::move(signer).error());
-    NOTP_ASSIGN(const std::vector<std::string> parents, merged_parents(commit));
-    todo.insert(todo.end(), parents.begin(), parents.end());
+    if (signers_.count() >= config().signers_min) break;
   }
   return {};
 }

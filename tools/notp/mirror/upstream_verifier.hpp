@@ -10,8 +10,10 @@
 
 namespace notp::cli {
 
-// Commits that are looked at for further signers of the same content.
-inline constexpr size_t kSameContentCommitsMax = 64;
+// Commits with the same content that are walked through, and whose signatures are looked at.
+inline constexpr size_t kSameContentCommitsMax = 512, kFurtherSignaturesMax = 64;
+// Parents of those, with other content or not looked at, at most.
+inline constexpr size_t kOtherCommitsMax = 512;
 
 // For one call of Upstream::verify().
 class UpstreamVerifier {
@@ -34,7 +36,7 @@ class UpstreamVerifier {
   Result<UpstreamSigner> verify_tag(GitTrees& trees) const;
   Result<bool> is_good_without_revocations(const std::vector<std::string>& words) const;
   Result<void> add_further_signers(GitTrees& trees);
-  Result<std::vector<std::string>> merged_parents(const std::string& commit) const;
+  Result<std::vector<std::string>> unchanged_commits(GitTrees& trees) const;
 
   const UpstreamRepository& repository_;
   const UpstreamTip& tip_;
