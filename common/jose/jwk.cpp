@@ -11,6 +11,7 @@
 #include "common/jose/algorithm_traits.hpp"
 #include "common/jose/jose_limits.hpp"
 #include "common/jose/openssl_keys.hpp"
+#include "common/jose/private_members.hpp"
 
 namespace notp::jose {
 
@@ -23,9 +24,6 @@ struct PublicJwk::Data {
 
 namespace {
 
-// RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2.
-constexpr std::array<std::string_view, 8> kPrivateMembers = {"d",  "k",  "p",  "q",
-                                                             "dp", "dq", "qi", "oth"};
 // Names of RFC 7518 §3.1 and §4.1 that only shared secrets have, or nothing.
 constexpr std::array<std::string_view, 5> kSecretAlgorithms = {"HS256", "HS384", "HS512", "dir",
                                                                "none"};

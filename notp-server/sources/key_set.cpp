@@ -44,6 +44,11 @@ Result<void> check_is_public(const json::value& key, size_t index) {
                             name_of(*members, index), member));
 }
 
+// RFC 7517 §5: a set may have keys of kinds that its reader does not know.
+bool is_known_kind(std::string_view kty) {
+  return kty.empty() || kty == "RSA" || kty == "EC" || kty == "OKP";
+}
+
 bool is_wanted(const jose::PublicJwk& key, std::span<const jose::Algorithm> algorithms) {
   // Engines do not know this curve, and refuse a whole set for one key on it.
   if (key.crv() == "Ed448") return false;
@@ -65,7 +70,7 @@ Result<std::vector<Entry>> read_keys(const json::array& keys,
   for (size_t i = 0; i < keys.size(); ++i) {
     const json::object& members = keys[i].get_object();
     // Its algorithm is one for encryption, and its kty may be one that signs nothing.
-    if (text_of(members, "use") == "enc") continue;
+    if (text_of(members, "use") == "enc" || !is_known_kind(text_of(members, "kty"))) continue;
     const auto key = jose::PublicJwk::parse(members);
     if (!key)
       return refuse("key-set.bad-key",

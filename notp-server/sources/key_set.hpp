@@ -26,9 +26,9 @@ struct AcceptedKeySet {
   bool operator==(const AcceptedKeySet&) const = default;
 };
 
-// Keys for other purposes than signatures are left out, those on Ed448, which engines do not know,
-// and those that fit none of `algorithms` unless that is empty. Everything else refuses the whole
-// set: refuse(), with one of these rules behind "key-set.":
+// Keys for other purposes than signatures are left out, those of a kty that is not known, those on
+// Ed448, which engines do not know, and those that fit none of `algorithms` unless that is empty.
+// Everything else refuses the whole set: refuse(), with one of these rules behind "key-set.":
 //   too-large, not-json, too-deep, not-an-object; no-keys: there is no array "keys"; too-many-keys;
 //   not-a-key; symmetric-key; private-member: the provider has lost the key; bad-key: see
 //   jose::PublicJwk::parse(); same-kid, same-key; empty: no key is left.

@@ -3,14 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+
+#include "common/jose/private_members.hpp"
 
 namespace notp::model {
 namespace {
-
-// RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2; "priv" of AKP keys.
-constexpr std::array<std::string_view, 9> kPrivateMembers = {"d",  "p",   "q", "dp",  "dq",
-                                                             "qi", "oth", "k", "priv"};
 
 std::string_view text_of(const json::object& key, std::string_view name) {
   const json::value* const value = key.if_contains(name);
@@ -25,7 +22,7 @@ std::string name_of(const json::object& key, size_t index) {
 
 void check_key(const json::object& key, size_t index, std::vector<KeyFinding>& findings) {
   const std::string name = name_of(key, index);
-  for (const std::string_view member : kPrivateMembers)
+  for (const std::string_view member : jose::kPrivateMembers)
     if (key.contains(member))
       findings.push_back(
           {"keys-private",

@@ -73,6 +73,9 @@ TEST_CASE("keys for other purposes are left out, and a set of 32 keys is taken")
                                R"("x":"3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08"})";
   const std::string wrapping = key(rsa(), R"("kid":"w","key_ops":["wrapKey"])");
   CHECK(accepted(set_of(enc + "," + ed + "," + exchange + "," + wrapping)) == accepted(set_of(ed)));
+  // A provider may offer a kind of key that is not known here beside those that are (RFC 7517 §5).
+  const std::string later = R"({"kty":"AKP","alg":"ML-DSA-44","kid":"q","pub":"AA"})";
+  CHECK(accepted(set_of(later + "," + ed)) == accepted(set_of(ed)));
   const std::string all = ed + "," + key(kEc, R"("kid":"a")") + "," + key(rsa(), R"("kid":"r")");
   CHECK(accept_key_set(set_of(all), kIssuer)->kids == std::vector<std::string>{"a", "b", "r"});
   CHECK(accepted(set_of(all), {jose::Algorithm::kEdDsa}) == accepted(set_of(ed)));

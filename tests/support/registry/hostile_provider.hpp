@@ -140,7 +140,10 @@ inline std::vector<HostileAnswer> hostile_key_sets() {
       "bad-key");
   one("no kty", R"({"crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})",
       "bad-key");
-  one("an unknown kty", R"({"kty":"AKP","pub":"AA"})", "bad-key");
+  one("a kty as a number", R"({"kty":7})", "bad-key");
+  add("an unknown kty alone", set_of(R"({"kty":"AKP","pub":"AA"})"), "empty");
+  one("a private key of an unknown kty", R"({"kty":"AKP","use":"enc","priv":"c2VjcmV0"})",
+      "private-member");
   one("HS256 for RSA", key(rsa(), R"("alg":"HS256")"), "bad-key");
   one("ES256 for RSA", key(rsa(), R"("alg":"ES256")"), "bad-key");
   one("RS256 for EC", key(kEc, R"("alg":"RS256")"), "bad-key");
