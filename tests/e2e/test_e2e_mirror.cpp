@@ -361,6 +361,109 @@ TEST_CASE("no key: each release waits for a person, without an alarm") {
   }
 }
 
+TEST_CASE("a registry that dies during a pass costs no release and makes none twice") {
+  MirrorSite site;
+  site.stack.start_registry();
+  site.configure({site.mirror()});
+  CHECK(site.once().status == 0);
+
+  // Between its answer about the head and the release: ssh-keygen waits until it is gone.
+  const auto bin = site.stack.file("bin"), gone = site.stack.file("gone"),
+             verifying = site.stack.file("verifying");
+  std::filesystem::create_directories(bin);
+  must(write_file(bin / "ssh-keygen",
+                  fmt::format("#!/bin/sh\n: >{}\nwhile [ ! -e {} ]; do sleep 0.05; done\n"
+                              "PATH=\"${{PATH#*:}}\" exec ssh-keygen \"$@\"\n",
+                              verifying.string(), gone.string()),
+                  0755));
+  site.push_users(R"(["u-2"])", &site.ana);
+  Process pass(ProcessOptions{
+      .command = {site.stack.program("notp"), "mirror", "once", "--config", site.config_file()},
+      .folder = site.stack.folder(),
+      .environment = {{"PATH", fmt::format("{}:{}", bin.string(), std::getenv("PATH"))}},
+      .output_file = site.stack.file("pass.out"),
+      .error_file = site.stack.file("pass.err")});
+  REQUIRE(wait_until([&] { return std::filesystem::exists(verifying); }));
+  site.stack.kill_registry();
+  must(write_file(gone, ""));
+  CHECK(pass.wait() == 6);
+  const auto row = [&] {
+    return site.mirror_command({"status"}).document.at("mirrors").as_array().at(0);
+  };
+  CHECK(text_at(row(), "state") == "failing");
+  CHECK(text_at(row(), "reason") == "registry");
+  site.stack.start_registry();
+  CHECK(site.once().status == 0);
+  CHECK(site.head_version() == 2);
+
+  // While it stores the release, before and after that is done: the answer is lost either way.
+  int64_t version = 2;
+  for (const char* failpoint : {"registry.after_pack", "registry.after_main"}) {
+    CAPTURE(failpoint);
+    site.push_users(fmt::format(R"(["u-{}"])", ++version), &site.ana);
+    site.stack.kill_registry();
+    site.stack.registry_environment = {{"NOTP_FAILPOINT", failpoint}};
+    site.stack.start_registry();
+    CHECK(site.once().status == 6);
+    CHECK(text_at(row(), "reason") == "registry");
+    site.stack.kill_registry();
+    site.stack.registry_environment.clear();
+    site.stack.start_registry();
+    for (int passes = 0; passes < 2; ++passes) CHECK(site.once().status == 0);
+    CHECK(site.head_version() == version);
+    CHECK(site.pending().empty());
+  }
+}
+
+TEST_CASE("a registry that was restored says what it waits for, and the mirror repeats it") {
+  MirrorSite site;
+  site.stack.start_registry();
+  site.configure({site.mirror()});
+  CHECK(site.once().status == 0);
+  const auto server = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {site.stack.program("notp-server"), "--config",
+                                 site.stack.file("registry.yaml").string()});
+    const auto done = run_command(words);
+    REQUIRE_MESSAGE(done.status == 0, done.output);
+  };
+  server({"backup", site.stack.file("backup").string()});
+  CHECK(site.stack.stop_registry() == 0);
+  std::filesystem::remove_all(site.stack.file("registry.data"));
+  server({"restore", site.stack.file("backup").string()});
+  site.stack.start_registry();
+  site.push_users(R"(["u-2"])", &site.ana);
+  CHECK(site.once().status != 0);
+  const json::value row = site.mirror_command({"status"}).document.at("mirrors").as_array().at(0);
+  CHECK(text_at(row, "state") == "failing");
+  CHECK_MESSAGE(text_at(row, "message").contains("was restored"), text_at(row, "message"));
+}
+
+TEST_CASE("a pending release follows the configuration, and goes with its signer") {
+  MirrorSite site;
+  site.stack.start_registry();
+  site.write_shop("other", R"(["o-1"])");
+  site.upstream.commit("another folder", &site.ana);
+  site.upstream.push();
+  site.configure({site.mirror()}, {{"signing_key", nullptr}});
+  const auto proposed = [&] {
+    const json::array rows = site.pending();
+    REQUIRE(rows.size() == 1);
+    return text_at(rows[0], "release");
+  };
+  CHECK(site.once().status == 9);
+  const std::string wrong_folder = proposed();
+  site.configure({site.mirror({{"path", "other"}})}, {{"signing_key", nullptr}});
+  CHECK(site.once().status == 9);
+  const std::string other_folder = proposed();
+  CHECK(other_folder != wrong_folder);
+  CHECK(site.once().status == 9);
+  CHECK(proposed() == other_folder);
+  // Its signer is taken off the list: nobody should be talked into signing it.
+  must(write_file(site.stack.file("signers"), site.ben.allowed_as("ben@core.internal")));
+  CHECK(site.once().status == 7);
+  CHECK(site.pending().empty());
+}
+
 TEST_CASE("failures: invalid models, no registry, a manifest of the mirror's own, check, status") {
   MirrorSite site;
   site.configure({site.mirror()});

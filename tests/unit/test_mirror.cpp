@@ -49,6 +49,7 @@ MirrorPending waiting(const std::string& commit, uint64_t version = 8) {
   return {.version = version,
           .release_hash = sha256(commit + std::to_string(version)),
           .source = source(commit),
+          .content_root = sha256("other content"),
           .signers = 0,
           .is_signed_here = false};
 }
@@ -228,6 +229,50 @@ TEST_CASE("pending releases for another tip go, unless a person signed them") {
         std::vector{facts.pending[1].release_hash, facts.pending[2].release_hash});
   facts.pending[3].is_signed_here = true;  // its only signature
   CHECK(superseded_pending(facts, kRepository).size() == 3);
+}
+
+TEST_CASE("nobody is left with a pending release that upstream or the configuration gave up") {
+  // A key was taken off the signers after the release had been proposed.
+  MirrorFacts facts = all_known();
+  facts.pending = {waiting(kNew)};
+  CHECK(superseded_pending(facts, kRepository).empty());
+  facts.verification = MirrorVerification{false, "", "its key is revoked"};
+  CHECK(superseded_pending(facts, kRepository) == std::vector{facts.pending[0].release_hash});
+
+  // Proposed before there was a key, and signed since: one of the two is enough, in any order.
+  facts = all_known();
+  facts.pending = {waiting(kNew), waiting(kNew)};
+  for (MirrorPending* chosen : {&facts.pending[1], &facts.pending[0]}) {
+    facts.pending[0].is_signed_here = facts.pending[1].is_signed_here = false;
+    facts.pending[0].release_hash = sha256("one");
+    facts.pending[1].release_hash = sha256("two");
+    facts.pending[0].signers = facts.pending[1].signers = 0;
+    chosen->is_signed_here = true;
+    chosen->signers = 1;
+    CHECK(decide_mirror(rules(), facts).step == MirrorStep::kNothing);
+    const auto dropped = superseded_pending(facts, kRepository);
+    REQUIRE(dropped.size() == 1);
+    CHECK(dropped[0] != chosen->release_hash);
+  }
+
+  // Another path or manifest makes other content of the same commit.
+  for (const MirrorRules& by : {rules(OnRewrite::kHold, false), rules()}) {
+    facts = all_known();
+    facts.has_head_commit = !by.can_sign;  // waits for a key, and is held
+    facts.pending = {waiting(kNew)};
+    facts.content_root.reset();
+    CHECK(decide_mirror(by, facts).step == MirrorStep::kBuild);
+    facts.content_root = sha256("content of another path");
+    CHECK(decide_mirror(by, facts).step == MirrorStep::kPropose);
+    CHECK(superseded_pending(facts, kRepository) == std::vector{facts.pending[0].release_hash});
+    // Under the same rules it is not built again to be held.
+    facts.content_root.reset();
+    facts.checked = MirrorChecked{kNew, kHead, kRules, MirrorChecked::Outcome::kPending, ""};
+    CHECK(decide_mirror(by, facts).step ==
+          (by.can_sign ? MirrorStep::kNothing : MirrorStep::kBuild));
+    facts.pending.clear();  // a person dropped it
+    CHECK(decide_mirror(by, facts).step == MirrorStep::kBuild);
+  }
 }
 
 // --- when

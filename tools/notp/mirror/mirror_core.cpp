@@ -40,6 +40,13 @@ bool counts(const MirrorRules& rules, const MirrorFacts& facts) {
   return facts.checked && facts.checked->head_hash == head && facts.checked->rules == rules.digest;
 }
 
+// An earlier pass came to this end with the same tip, head and rules.
+bool was_checked(const MirrorRules& rules, const MirrorFacts& facts,
+                 MirrorChecked::Outcome outcome) {
+  return counts(rules, facts) && facts.checked->commit == facts.tip.commit &&
+         facts.checked->outcome == outcome;
+}
+
 // Why a person must look before the tip may follow the head; kNone: it may. nullopt: the history
 // must be compared first.
 std::optional<MirrorReason> rewritten(const MirrorRules& rules, const MirrorFacts& facts) {
@@ -116,7 +123,8 @@ MirrorDecision refuse(const std::string& why, const MirrorFacts& facts) {
 // What is known of the content without building it: it is the head's, or it is invalid.
 std::optional<MirrorDecision> known_content(const MirrorRules& rules, const MirrorFacts& facts) {
   if (!counts(rules, facts)) return std::nullopt;
-  if (facts.checked->commit == facts.tip.commit) return refuse(facts.checked->message, facts);
+  if (was_checked(rules, facts, MirrorChecked::Outcome::kInvalid))
+    return refuse(facts.checked->message, facts);
   const bool is_same = facts.checked->outcome == MirrorChecked::Outcome::kSameContent;
   if (!is_same || facts.content_root) return std::nullopt;
   if (!facts.has_checked_content) return gather(MirrorStep::kComparePath);
@@ -140,16 +148,23 @@ MirrorReason parse_mirror_reason(std::string_view name) {
 
 const MirrorPending* find_pending(const MirrorFacts& facts, const std::string& repository) {
   const uint64_t next = facts.head ? facts.head->version + 1 : 1;
-  const auto found = std::ranges::find_if(facts.pending, [&](const MirrorPending& pending) {
-    return pending.version == next && pending.source.repository == repository &&
-           pending.source.ref == facts.tip.ref && pending.source.commit == facts.tip.commit;
-  });
-  return found == facts.pending.end() ? nullptr : &*found;
+  const MirrorPending* found = nullptr;
+  for (const MirrorPending& pending : facts.pending) {
+    const bool fits = pending.version == next && pending.source.repository == repository &&
+                      pending.source.ref == facts.tip.ref &&
+                      pending.source.commit == facts.tip.commit &&
+                      (!facts.content_root || pending.content_root == *facts.content_root);
+    // One that is signed here needs nothing more of this mirror.
+    if (fits && (found == nullptr || (pending.is_signed_here && !found->is_signed_here)))
+      found = &pending;
+  }
+  return found;
 }
 
 std::vector<Hash> superseded_pending(const MirrorFacts& facts, const std::string& repository) {
   std::vector<Hash> out;
-  const MirrorPending* wanted = find_pending(facts, repository);
+  const bool is_unsigned = facts.verification && !facts.verification->is_good;
+  const MirrorPending* wanted = is_unsigned ? nullptr : find_pending(facts, repository);
   for (const MirrorPending& pending : facts.pending)
     if (&pending != wanted && pending.source.repository == repository &&
         pending.signers == (pending.is_signed_here ? 1U : 0U))
@@ -159,9 +174,7 @@ std::vector<Hash> superseded_pending(const MirrorFacts& facts, const std::string
 
 MirrorDecision decide_mirror(const MirrorRules& rules, const MirrorFacts& facts) {
   // The same tip under the same head: it was looked at before.
-  if (counts(rules, facts) && facts.checked->commit == facts.tip.commit &&
-      facts.checked->outcome == MirrorChecked::Outcome::kSameContent)
-    return is_current();
+  if (was_checked(rules, facts, MirrorChecked::Outcome::kSameContent)) return is_current();
   if (facts.head && !facts.is_head_read) return gather(MirrorStep::kReadHead);
   if (!facts.is_fetched) return gather(MirrorStep::kFetch);
   if (!facts.verification) return gather(MirrorStep::kVerify);
@@ -176,7 +189,8 @@ MirrorDecision decide_mirror(const MirrorRules& rules, const MirrorFacts& facts)
   // What a person published, as a rollback in an emergency, is never undone by a machine.
   const bool must_hold = *reason == MirrorReason::kOtherSource ||
                          (*reason != MirrorReason::kNone && rules.on_rewrite == OnRewrite::kHold);
-  if (must_hold && find_pending(facts, rules.repository) != nullptr)
+  if (must_hold && was_checked(rules, facts, MirrorChecked::Outcome::kPending) &&
+      find_pending(facts, rules.repository) != nullptr)
     return hold(rules, facts, *reason);
   if (!must_hold)
     if (const auto known = known_content(rules, facts)) return *known;

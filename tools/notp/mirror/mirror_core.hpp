@@ -44,13 +44,18 @@ struct MirrorPending {
   uint64_t version = 0;
   Hash release_hash;
   trust::Source source;
+  Hash content_root;
   uint64_t signers = 0;
   bool is_signed_here = false;  // by this mirror's key
 };
 
 // What an earlier pass found out about a tip, under the same head and rules.
 struct MirrorChecked {
-  enum class Outcome : uint8_t { kSameContent, kInvalid };
+  enum class Outcome : uint8_t {
+    kSameContent,
+    kInvalid,
+    kPending,  // it was left pending
+  };
   std::string commit;
   Hash head_hash;  // zero: the ledger had no release
   Hash rules;      // MirrorRules::digest
@@ -134,11 +139,13 @@ struct MirrorDecision {
 // signatures, until it can decide.
 MirrorDecision decide_mirror(const MirrorRules& rules, const MirrorFacts& facts);
 
-// Whether this release waits for the tip to follow the head.
+// The release of the tip that waits to follow the head; none when it has other content than is
+// known of the tip.
 const MirrorPending* find_pending(const MirrorFacts& facts, const std::string& repository);
 
-// Releases that this mirror left pending for another tip or another head, and that no person has
-// signed: upstream does not stand by them any more, and a ledger has few places.
+// Releases that this mirror left pending for another tip, another head or other rules, or for a tip
+// that is not signed well any more, and that no person has signed: neither upstream nor the
+// configuration stands by them, and a ledger has few places.
 std::vector<Hash> superseded_pending(const MirrorFacts& facts, const std::string& repository);
 
 }  // namespace notp::cli

@@ -66,7 +66,7 @@ class MirrorPass {
     for (int tried = 0; tried < kTriesMax && ended && !*ended; ++tried) ended = attempt();
     if (ended && !*ended)
       ended = fail(ErrorCode::kConflict,
-                   fmt::format("{} moved under each of {} attempts", moved_, kTriesMax));
+                   fmt::format("{} attempts did not succeed: {}", kTriesMax, conflict_));
     if (!ended) {
       result_.status.fail_with(ended.error(), blame_, read_clock().wall_ms);
       result_.error = std::move(ended).error();
@@ -96,7 +96,7 @@ class MirrorPass {
   const Settings settings_;
   const Context context_;                         // with environment_
   MirrorReason blame_ = MirrorReason::kUpstream;  // whose part is being done
-  std::string_view moved_ = "the head";
+  std::string conflict_;                          // of the last attempt
   MirrorResult result_;
 
   // Of one attempt.
@@ -132,8 +132,8 @@ Result<void> MirrorPass::open() {
   const MirrorStatus& status = result_.status;
   const bool is_refusal =
       status.checked && status.checked->outcome == MirrorChecked::Outcome::kInvalid;
-  if (!is_refusal || context_.now.wall_ms < status.checked_ms + kRefusedAgainMs)
-    facts_.checked = status.checked;
+  const TimeMs since_ms = context_.now.wall_ms - status.checked_ms;  // < 0: the clock was set back
+  if (!is_refusal || (since_ms >= 0 && since_ms < kRefusedAgainMs)) facts_.checked = status.checked;
   return read_pending();
 }
 
@@ -152,6 +152,7 @@ Result<void> MirrorPass::read_pending() {
     facts_.pending.push_back({.version = row.version,
                               .release_hash = row.release_hash,
                               .source = *release->source,
+                              .content_root = release->content_root,
                               .signers = row.signers,
                               .is_signed_here = trust::count_signers(*envelope, own) > 0});
   }
@@ -215,7 +216,7 @@ Result<bool> MirrorPass::gather(MirrorStep step) {
     case MirrorStep::kFetch: {
       auto fetched = upstream_->fetch(tip_);
       if (!fetched && fetched.error().code == ErrorCode::kConflict) {
-        moved_ = tip_.ref;
+        conflict_ = fetched.error().message;
         return false;
       }
       if (!fetched) return std::unexpected(std::move(fetched).error());
@@ -265,6 +266,8 @@ Result<bool> MirrorPass::conclude(const MirrorDecision& decision) {
     note_checked(head, MirrorChecked::Outcome::kSameContent, {});
   else if (decision.reason == MirrorReason::kInvalidModel && facts_.invalid)
     note_checked(head, MirrorChecked::Outcome::kInvalid, *facts_.invalid);
+  else if (facts_.content_root && find_pending(facts_, rules_.repository) != nullptr)
+    note_checked(head, MirrorChecked::Outcome::kPending, {});
   result_.status.enter(decision.state, decision.reason, decision.message, context_.now.wall_ms);
   return true;
 }
@@ -295,7 +298,7 @@ Result<bool> MirrorPass::send(const MirrorDecision& decision) {
   const bool is_unsigned = decision.step == MirrorStep::kPropose;
   auto sent = publish_draft(context_, settings_, *source_, draft_, terms(decision));
   if (!sent && sent.error().code == ErrorCode::kConflict) {
-    moved_ = "the head of the ledger";
+    conflict_ = sent.error().message;
     return false;
   }
   if (!sent && is_about_content(sent.error().code)) {
@@ -315,6 +318,8 @@ Result<bool> MirrorPass::send(const MirrorDecision& decision) {
     return true;
   }
   result_.proposed = draft_.version();
+  note_checked(facts_.head ? facts_.head->release_hash : Hash{}, MirrorChecked::Outcome::kPending,
+               {});
   ++status.proposals;
   if (is_unsigned)
     status.enter(decision.state, decision.reason, decision.message, now_ms);
