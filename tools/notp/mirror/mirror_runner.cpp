@@ -26,6 +26,7 @@ namespace asio = boost::asio;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // A timer that is far away is looked at again, so that time while the machine sleeps counts.
 constexpr TimeMs kTimerMsMax = 60'000;
+constexpr TimeMs kTermGraceMs = 10'000;
 constexpr const char* kPassOutputFile = "pass.txt";
 constexpr const char* kPassErrorsFile = "pass-errors.txt";
 
@@ -96,16 +97,23 @@ Result<pid_t> MirrorRunner::start_child() const {
       argv_of(variables).data(), place_.folder / kPassOutputFile, place_.folder / kPassErrorsFile);
 }
 
+void MirrorRunner::end_child_after(TimeMs wait_ms, int signal) {
+  limit_.expires_after(std::chrono::milliseconds(wait_ms));
+  limit_.async_wait(
+      [self = shared_from_this(), child = child_, signal](const boost::system::error_code& error) {
+        if (error || self->child_ != child) return;
+        ::kill(child, signal);
+        if (signal != SIGKILL) self->end_child_after(kTermGraceMs, SIGKILL);
+      });
+}
+
 asio::awaitable<int> MirrorRunner::wait_for_child() {
   const pid_t child = child_;
   const int handle = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
   if (handle >= 0) {
     asio::posix::stream_descriptor ended(due_.get_executor(), handle);
-    limit_.expires_after(
-        std::chrono::milliseconds(4 * config_.upstream.deadline_ms + kMirrorPassExtraMs));
-    limit_.async_wait([self = shared_from_this(), child](const boost::system::error_code& error) {
-      if (!error && self->child_ == child) ::kill(child, SIGKILL);
-    });
+    // A pass that gets SIGTERM ends its git first; SIGKILL would leave that to its server.
+    end_child_after(4 * config_.upstream.deadline_ms + kMirrorPassExtraMs, SIGTERM);
     co_await ended.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
     limit_.cancel();
   }

@@ -55,6 +55,7 @@ class MirrorRunner : public std::enable_shared_from_this<MirrorRunner> {
   boost::asio::awaitable<void> wait_until_due();
   boost::asio::awaitable<void> run_pass();
   Result<pid_t> start_child() const;
+  void end_child_after(TimeMs wait_ms, int signal);
   // Also ends it when it takes too long. Its exit status as waitpid(2) has it.
   boost::asio::awaitable<int> wait_for_child();
   void note_lost_pass(const std::string& what);
