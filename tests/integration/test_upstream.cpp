@@ -559,7 +559,12 @@ TEST_CASE("a password is read at each call, and is nowhere but in its file") {
   std::filesystem::remove(at.config.password_file);
   CHECK_FALSE(is_in_files(at.folder.path(), right));
   CHECK_FALSE(is_in_files(at.folder.path(), in_header));
-  CHECK(upstream.look().error().code == ErrorCode::kNotFound);
+  CHECK(upstream.look().error().code == ErrorCode::kConfig);
+  must(write_file(at.config.password_file, right, 0644));
+  const auto readable = upstream.look();
+  REQUIRE_FALSE(readable);
+  CHECK_MESSAGE(readable.error().message.contains("0644"), readable.error().message);
+  std::filesystem::remove(at.config.password_file);
   for (const char* bad : {"", "\n", "two\nlines\n", "\x1b[2J"}) {
     must(write_file(at.config.password_file, bad, 0600));
     CHECK(upstream.look().error().code == ErrorCode::kConfig);

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "common/bytes.hpp"
-#include "common/storage/files.hpp"
+#include "common/storage/private_files.hpp"
 
 namespace notp::cli {
 namespace {
@@ -256,7 +256,7 @@ Error UpstreamGit::over_budget() const {
 }
 
 Result<std::string> read_password(const fs::path& file) {
-  NOTP_ASSIGN(std::string text, read_file(file, kPasswordBytesMax));
+  NOTP_ASSIGN(std::string text, read_private_file(file, kPasswordBytesMax));
   if (text.ends_with('\n')) text.pop_back();
   if (text.empty() ||
       std::ranges::any_of(text, [](unsigned char c) { return c < ' ' || c == 0x7f; }))

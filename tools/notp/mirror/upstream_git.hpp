@@ -64,7 +64,7 @@ class UpstreamGit {
 };
 
 // The secret in the file: its text without the newline at its end. kConfig: not one line of
-// printable text; kNotFound, kIo.
+// printable text, or as read_private_file().
 Result<std::string> read_password(const std::filesystem::path& file);
 
 // What git has written to standard error, as one line for people, with `secrets` cut out.
