@@ -45,6 +45,7 @@ FetchOrder IssuerCore::begin_fetch(Now now) {
     order.reason = FetchReason::kUnknownKey;
   if (order.reason == FetchReason::kUnknownKey) begun_.unknown_ms = now.boot_ms;
   const bool is_discovered = !facts_.jwks_uri.empty() && failures_.fetches == 0 &&
+                             order.reason != FetchReason::kRefresh && !is_place_doubted_ &&
                              now.boot_ms - discovered_ms_ < limits::kDiscoveryAgeMs;
   if (is_discovered) order.jwks_uri = facts_.jwks_uri;
   if (keys_ && !etag_.empty()) {
@@ -91,6 +92,10 @@ void IssuerCore::keep(FetchedKeys fetched, Now now) {
       now.boot_ms - discovered_ms_ >= limits::kDiscoveryAgeMs)
     discovered_ms_ = now.boot_ms;
   facts_.jwks_uri = std::move(fetched.jwks_uri);
+  // The provider may have moved its keys, and still serve the old set where they were.
+  const bool was_for_unknown = begun_.unknown_ms == begun_.fetch_ms;
+  const bool is_new = fetched.keys && fetched.keys != keys_;
+  if (was_for_unknown || is_new) is_place_doubted_ = !is_new;
   if (fetched.keys) {
     keys_ = *std::move(fetched.keys);
     etag_ = fetched.etag.size() <= limits::kEtagBytesMax ? std::move(fetched.etag) : std::string();

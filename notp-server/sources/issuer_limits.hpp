@@ -24,7 +24,8 @@ inline constexpr TimeMs kSourceAgeMsMin = 60'000;
 inline constexpr TimeMs kSourceAgeMsMax = 24LL * 3600 * 1000;
 inline constexpr TimeMs kSourceAgeMs = 600'000;
 inline constexpr int64_t kSourceJitterPercent = 10;
-// A discovered URL is looked up again after this time, and after any fetch that failed.
+// A discovered URL is looked up again after this time, after any fetch that failed or brought
+// nothing for an unknown key, and when an administrator asks.
 inline constexpr TimeMs kDiscoveryAgeMs = 3600LL * 1000;
 
 // From a failure to the next try: doubled up to the latter.

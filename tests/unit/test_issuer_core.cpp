@@ -164,6 +164,38 @@ TEST_CASE("discovery is repeated every hour and after a failure") {
   CHECK(issuer.fetches.front().jwks_uri.empty());
 }
 
+TEST_CASE("a provider that moves its keys and leaves the old set behind is followed") {
+  Issuer issuer;
+  issuer.settle();
+  const auto is_discovering = [&] { return issuer.fetches.back().jwks_uri.empty(); };
+  // The known place may have the key, and one request is quicker than two.
+  issuer.core.unknown_key("b", issuer.now);
+  issuer.settle();
+  CHECK_FALSE(is_discovering());
+  issuer.core.unknown_key("b", issuer.now);
+  issuer.run(limits::kUnknownKeyFloorMs);
+  CHECK(issuer.fetches.size() == 3);
+  CHECK(is_discovering());
+  // What it does have is no reason to doubt the place.
+  issuer.kids = {"a", "b"};
+  issuer.core.unknown_key("b", issuer.now);
+  issuer.run(limits::kUnknownKeyFloorMs);
+  issuer.core.unknown_key("c", issuer.now);
+  issuer.run(limits::kUnknownKeyFloorMs);
+  CHECK(issuer.fetches.size() == 5);
+  CHECK_FALSE(is_discovering());
+  // Nor does a person who asks have to wait for an hour.
+  issuer.kids = {"c"};
+  issuer.pass(limits::kUnknownKeyFloorMs);
+  issuer.core.unknown_key("c", issuer.now);
+  issuer.settle();
+  issuer.pass(limits::kRefreshFloorMs);
+  CHECK(issuer.core.refresh(issuer.now));
+  issuer.settle();
+  CHECK(issuer.fetches.size() == 7);
+  CHECK(is_discovering());
+}
+
 TEST_CASE("a million unknown kids are at most two fetches a minute") {
   for (const bool is_up : {true, false}) {
     CAPTURE(is_up);
