@@ -12,6 +12,7 @@
 #include "common/limits.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/keys.hpp"
+#include "protocol/model/roots.hpp"
 #include "protocol/model/test_code.hpp"
 
 namespace notp::model {
@@ -45,10 +46,6 @@ std::string kind_rule(std::string_view path) {
   if (name.ends_with(".yaml") || name.ends_with(".yml"))
     return "the folder is the data path: put it into a folder of its name, as data.yaml";
   return "a model holds *.rego, data.json, data.yaml and one manifest.json; take it out";
-}
-
-bool starts_with(const DataPath& path, const DataPath& front) {
-  return front.size() <= path.size() && std::equal(front.begin(), front.end(), path.begin());
 }
 
 class Validator {
@@ -102,7 +99,7 @@ class Validator {
       return {};
     }
     report_.manifest = *std::move(manifest);
-    for (const std::string& root : report_.manifest.data_roots) roots_.push_back(split(root));
+    roots_.emplace(report_.manifest.data_roots);
     check_partitions();
     return {};
   }
@@ -215,8 +212,7 @@ class Validator {
     if (entry.bytes < limits::kSmallFileBytesMax || !path.ends_with(".json")) return false;
     const DataPath at = data_path_of(path);
     if (at.empty() || at.front() == "keys") return false;
-    if (std::ranges::none_of(roots_, [&](const DataPath& root) { return starts_with(at, root); }))
-      return false;
+    if (!roots_ || !roots_->contain(at)) return false;
     const auto own = data_folders_.find(data_folder(path));
     if (own->second != 1) return false;
     const auto next = std::next(own);
@@ -241,7 +237,7 @@ class Validator {
           fmt::format("folders and document are nested deeper than {} levels",
                       limits::kJsonDepthMax));
     check_keys(path, at, document);
-    if (!roots_.empty() && !is_test_data(path, report_.manifest.data_roots))
+    if (roots_ && !is_test_data(path, report_.manifest.data_roots))
       check_data_roots(path, at, document);
   }
 
@@ -271,22 +267,11 @@ class Validator {
   }
 
   // OPA refuses a bundle with data outside of its roots; reports the first such place.
-  bool check_data_roots(const std::string& path, DataPath& at, const json::value& value) {
-    const auto contains = [&](const DataPath& root) { return starts_with(at, root); };
-    const auto lies_above = [&](const DataPath& root) { return starts_with(root, at); };
-    if (std::ranges::any_of(roots_, contains)) return true;
-    if (!value.is_object() || std::ranges::none_of(roots_, lies_above)) {
+  void check_data_roots(const std::string& path, const DataPath& at, const json::value& document) {
+    if (const auto outside = roots_->outside(at, document))
       add(path, {}, "data-roots",
-          fmt::format("data.{} is outside of the manifest's roots ({})", data_path_text(at),
+          fmt::format("data.{} is outside of the manifest's roots ({})", data_path_text(*outside),
                       fmt::join(report_.manifest.data_roots, ", ")));
-      return false;
-    }
-    for (const auto& [name, member] : value.get_object()) {
-      at.emplace_back(name);
-      if (!check_data_roots(path, at, member)) return false;
-      at.pop_back();
-    }
-    return true;
   }
 
   Result<void> check_policies() {
@@ -397,12 +382,11 @@ class Validator {
   // A called function that this model does not own belongs to another ledger.
   std::string_view hint_of(std::string_view message) const {
     constexpr std::string_view kFront = "undefined function data.";
-    if (!message.starts_with(kFront) || roots_.empty()) return {};
+    if (!message.starts_with(kFront) || !roots_) return {};
     DataPath path;
     for (const auto part : std::views::split(message.substr(kFront.size()), '.'))
       path.emplace_back(part.begin(), part.end());
-    if (std::ranges::any_of(roots_, [&](const DataPath& root) { return starts_with(path, root); }))
-      return {};
+    if (roots_->contain(path)) return {};
     return " (functions of another ledger are known when the manifest's \"uses\" names it: "
            "\"uses\": [{\"ledger\": \"ZONE/NAME\"}])";
   }
@@ -415,14 +399,11 @@ class Validator {
   }
 
   void check_package_roots(const std::map<std::string, std::vector<std::string>>& packages) {
-    if (roots_.empty()) return;
+    if (!roots_) return;
     for (const auto& [path, package] : packages) {
       if (is_used_path(path)) continue;
       // A test belongs to the root that it tests, whatever its package.
-      if (is_test_module(path) || std::ranges::any_of(roots_, [&](const DataPath& root) {
-            return starts_with(package, root);
-          }))
-        continue;
+      if (is_test_module(path) || roots_->contain(package)) continue;
       const bool is_system = !package.empty() && package.front() == "system";
       add(path, {}, "rego-roots",
           fmt::format("package {} is outside of the manifest's roots ({}): {}",
@@ -460,7 +441,6 @@ class Validator {
     report_.findings.resize(limits::kFindingsMax);
   }
 
-  static DataPath split(std::string_view root) { return data_path_of(std::string(root) + "/"); }
   static TextPosition to_position(int line, int column) {
     return {static_cast<uint32_t>(std::max(line, 0)), static_cast<uint32_t>(std::max(column, 0))};
   }
@@ -470,7 +450,7 @@ class Validator {
   rego::ModelChecker* const engine_;
   const ValidationOptions& options_;
   ModelReport report_;
-  std::vector<DataPath> roots_;                      // empty when the manifest is not valid
+  std::optional<DataRoots> roots_;                   // nullopt when the manifest is not valid
   std::vector<std::pair<std::string, Hash>> apart_;  // documents that lies_apart(), found good
   std::map<std::string, size_t, std::less<>> data_folders_;  // with their number of data files
   bool data_is_whole_ = true;                                // every document was read and merged

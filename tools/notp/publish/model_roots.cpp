@@ -9,6 +9,7 @@
 #include "common/json/json.hpp"
 #include "common/limits.hpp"
 #include "protocol/model/manifest.hpp"
+#include "protocol/model/package.hpp"
 #include "protocol/model/test_code.hpp"
 
 namespace notp::cli {
@@ -16,58 +17,6 @@ namespace {
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-// Reads `package a.b["c"]` at the start of a module.
-class PackageReader {
- public:
-  explicit PackageReader(std::string_view text) : rest_(text) {}
-
-  std::optional<model::DataPath> read() {
-    if (rest_.starts_with("\xEF\xBB\xBF")) rest_.remove_prefix(3);
-    skip_blank();
-    if (name() != "package") return std::nullopt;
-    skip_blank();
-    model::DataPath path{name()};
-    while (!rest_.empty() && (rest_[0] == '.' || rest_[0] == '[')) {
-      const bool is_bracket = rest_[0] == '[';
-      rest_.remove_prefix(1);
-      path.push_back(is_bracket ? quoted() : name());
-    }
-    if (std::ranges::find(path, "") != path.end()) return std::nullopt;
-    return path;
-  }
-
- private:
-  void skip_blank() {
-    while (!rest_.empty()) {
-      if (rest_[0] == '#')
-        rest_.remove_prefix(std::min(rest_.find('\n'), rest_.size()));
-      else if (std::string_view(" \t\r\n").contains(rest_[0]))
-        rest_.remove_prefix(1);
-      else
-        return;
-    }
-  }
-  std::string name() {
-    size_t end = 0;
-    while (end < rest_.size() && (is_letter(rest_[end]) || (end > 0 && is_digit(rest_[end]))))
-      ++end;
-    std::string out(rest_.substr(0, end));
-    rest_.remove_prefix(end);
-    return out;
-  }
-  // A string with an escape cannot be a data root.
-  std::string quoted() {
-    if (!rest_.starts_with('"')) return {};
-    const size_t end = rest_.find('"', 1);
-    if (end == std::string_view::npos || !rest_.substr(end + 1).starts_with(']')) return {};
-    std::string out(rest_.substr(1, end - 1));
-    rest_.remove_prefix(end + 2);
-    return out;
-  }
-
-  std::string_view rest_;
-};
 
 // Segments allowed by schemas/manifest.schema.json.
 bool is_root_segment(std::string_view segment) {
@@ -100,7 +49,7 @@ class RootFinder {
     ++found_.policies;
     NOTP_ASSIGN(const model::Content text, load_(path));
     // An unreadable module is reported by the model check.
-    if (const auto package = package_of(*text))
+    if (const auto package = model::package_of(*text))
       add(path, "package " + model::data_path_text(*package), *package);
     return {};
   }
@@ -148,10 +97,6 @@ class RootFinder {
 std::string runtime_name(uint8_t version) { return version == 0 ? "rego-v0" : "rego"; }
 
 }  // namespace
-
-std::optional<model::DataPath> package_of(std::string_view module) {
-  return PackageReader(module).read();
-}
 
 Result<FoundRoots> find_roots(const model::Files& files, const FileLoader& load) {
   return RootFinder(files, load).run();

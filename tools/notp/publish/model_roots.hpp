@@ -4,9 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "protocol/model/data.hpp"
@@ -16,10 +14,6 @@ namespace notp::cli {
 
 // Loads the content of a model's file by its path.
 using FileLoader = std::function<Result<model::Content>(const std::string& path)>;
-
-// Returns the path below data of a module's package, which must be its first statement; nullopt
-// when it is not.
-std::optional<model::DataPath> package_of(std::string_view module);
 
 struct FoundRoots {
   std::vector<std::string> roots;    // sorted, none inside another

@@ -1,0 +1,30 @@
+// Whether data paths and documents lie within data roots.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/json/json.hpp"
+#include "protocol/model/data.hpp"
+
+namespace notp::model {
+
+// Data roots as segments. `a/b` contains data.a.b and everything below it.
+class DataRoots {
+ public:
+  explicit DataRoots(const std::vector<std::string>& roots);
+
+  bool contain(const DataPath& path) const;
+  bool lie_below(const DataPath& path) const;  // at least one of them
+  // Returns the first place of a document at `at` that is outside. Objects above a root may have
+  // members that are within; empty ones fit.
+  std::optional<DataPath> outside(DataPath at, const json::value& document) const;
+
+ private:
+  bool find_outside(DataPath& at, const json::value& value) const;
+
+  std::vector<DataPath> roots_;
+};
+
+}  // namespace notp::model
