@@ -24,8 +24,8 @@ std::map<std::string, Bytes> files_of(uint64_t generation, size_t changed) {
   };
   for (size_t i = 0; i < kPolicies; ++i)
     out[fmt::format("team{}/p{}.rego", i % 20, i)] =
-        fmt::format("package p{}\nid := \"{}\"\n", i, text(i, 600));
-  out["large/data.json"] = fmt::format("\"{}\"", text(kPolicies, 300'000));
+        fmt::format("package payments.p{}\nid := \"{}\"\n", i, text(i, 600));
+  out["payments/large/data.json"] = fmt::format("\"{}\"", text(kPolicies, 300'000));
   return out;
 }
 
@@ -129,7 +129,7 @@ TEST_CASE(
       std::map<std::string, Bytes> out = {{"manifest.json", "{}"}};
       for (size_t i = 0; i <= limits::kInventoryListedMax; ++i)
         out[fmt::format("t{}/p{}.rego", i % 50, i)] =
-            fmt::format("package p{}\nv := {}", i, i < each.changed ? generation : 0);
+            fmt::format("package payments.p{}\nv := {}", i, i < each.changed ? generation : 0);
       return out;
     };
     ReleaseFixture lost, restored;
@@ -153,7 +153,8 @@ TEST_CASE(
 TEST_CASE("with nothing in common an unknown base costs an inventory and the whole") {
   ReleaseFixture lost, other;
   lost.publish(files_of(1, SIZE_MAX));
-  for (uint64_t version = 1; version <= 3; ++version) other.publish({{"a.rego", "package a"}});
+  for (uint64_t version = 1; version <= 3; ++version)
+    other.publish({{"a.rego", "package payments"}});
   TemporaryFolder folder;
   StagingNode node(folder.path());
   sync(node, lost);

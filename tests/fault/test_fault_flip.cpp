@@ -25,10 +25,10 @@ std::map<std::string, Bytes> model(uint64_t version) {
   Bytes large = stored::document(200 << 10, version > kHead ? version : 1);
   large.replace(100 << 10, 8, fmt::format("edit {:03}", version));
   return {{"manifest.json", "{}"},
-          {"data.json", std::move(large)},
-          {"p.rego", fmt::format("package p\nversion := {}", version)},
-          {"q.rego", "package q"},
-          {"r/data.json", stored::document(3'000, version)}};
+          {"payments/data.json", std::move(large)},
+          {"p.rego", fmt::format("package payments\nversion := {}", version)},
+          {"q.rego", "package payments"},
+          {"payments/r/data.json", stored::document(3'000, version)}};
 }
 
 trust::Root second_root() {

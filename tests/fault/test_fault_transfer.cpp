@@ -21,8 +21,8 @@ Bytes noise(size_t bytes, uint64_t seed) {
 
 std::map<std::string, Bytes> files_of(uint64_t version) {
   return {{"manifest.json", "{}"},
-          {"p.rego", fmt::format("package p\nversion := {}", version)},
-          {"data.json", noise(1'600'000, version)}};
+          {"p.rego", fmt::format("package payments\nversion := {}", version)},
+          {"payments/data.json", noise(1'600'000, version)}};
 }
 
 // The ends of a stream's frames, and the content of its chunks.

@@ -49,12 +49,12 @@ Bytes root_envelope() { return samples::signed_by(samples::root(), {1}).encode()
 // Two releases with a large document each, and the second one's artifact.
 struct Stored {
   TemporaryFolder folder;
-  Model first = {{"manifest.json", "{}"}, {"data.json", document(1 << 20, 3)}};
+  Model first = {{"manifest.json", "{}"}, {"payments/data.json", document(1 << 20, 3)}};
   Model second = first;
   SignedRelease newest;
 
   explicit Stored(uint8_t signer = 2) {
-    second["data.json"].replace(300'000, 6, "edited");
+    second["payments/data.json"].replace(300'000, 6, "edited");
     auto store = open(folder.path());
     REQUIRE(store->pin_root({1, root_envelope()}, false));
     const SignedRelease older = signed_release(first, 1);
@@ -187,7 +187,7 @@ TEST_CASE("damage is found, named, and gone after one full release") {
   const json::array left = stored.findings();
   CHECK(left.size() == (older_is_lost ? 1 : 0));
   for (const json::value& finding : left)
-    CHECK(finding.at("subject").as_string() == kLedger.text() + " v1 data.json");
+    CHECK(finding.at("subject").as_string() == kLedger.text() + " v1 payments/data.json");
   auto store = open(stored.folder.path());
   for (const auto& [path, content] : stored.second)
     CHECK(**store->blob(model::blob_hash(content)) == content);

@@ -21,7 +21,8 @@ void put(model::Files& files, model::BlobMap& blobs, const std::string& path, st
 SimRegistry::SimRegistry(std::vector<model::LedgerId> ledgers, SimTerms terms, SeededRandom& random)
     : ledgers_(std::move(ledgers)), terms_(terms), random_(random), trust_(random) {}
 
-model::ModelContent SimRegistry::change(const model::ModelContent& content) {
+model::ModelContent SimRegistry::change(const model::LedgerId& ledger,
+                                        const model::ModelContent& content) {
   model::Files files = content.tree ? content.tree->files() : model::Files{};
   model::BlobMap blobs;  // the new ones: the registry has the others
   const uint64_t edits = 1 + random_.below(3);
@@ -31,7 +32,7 @@ model::ModelContent SimRegistry::change(const model::ModelContent& content) {
       files.erase(path);
     } else {
       const std::string line = fmt::format("# {:016x}\n", random_.next_u64());
-      std::string text;
+      std::string text = fmt::format("package {}\n", ledger.name);
       for (uint64_t n = random_.below(40); n-- > 0;) text += line;
       put(files, blobs, path, text + line);
     }
@@ -84,7 +85,7 @@ const PublishedRelease& SimRegistry::publish(const model::LedgerId& ledger, Time
     next.outcomes = old.outcomes;
     next.gate = old.gate;
   } else {
-    next.content = change(previous ? previous->content : model::ModelContent{});
+    next.content = change(ledger, previous ? previous->content : model::ModelContent{});
     choose_gate(next, previous);
   }
   next.pdp_refuses = random_.below(8) == 0 && pdp_may_refuse;
@@ -131,7 +132,7 @@ void SimRegistry::shadow_head(const model::LedgerId& ledger, Shadow& shadow, siz
   if (!genuine || shadow.contains({ledger, genuine->release.version})) return;
   PublishedRelease twin = *genuine;
   while (twin.content.tree->content_root() == genuine->release.content_root)
-    twin.content = change(genuine->content);
+    twin.content = change(ledger, genuine->content);
   sign(twin, publisher);
   const auto [place, fresh] =
       shadow.emplace(std::pair{ledger, genuine->release.version}, std::move(twin));

@@ -105,7 +105,7 @@ class SimRegistry {
 
  private:
   const PublishedRelease& publish_anew(PublishedRelease next);
-  model::ModelContent change(const model::ModelContent& content);
+  model::ModelContent change(const model::LedgerId& ledger, const model::ModelContent& content);
   // Chooses what the release decides, and whether it has a gate.
   void choose_gate(PublishedRelease& release, const PublishedRelease* previous);
   void sign(PublishedRelease& release, size_t publisher);

@@ -1,5 +1,6 @@
 // The replay gate: what a manifest says, what a node's core makes of it, and what a gate counts.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "notp-client/agent/core/activation.hpp"
 #include "notp-client/agent/core/gate_tally.hpp"
@@ -129,8 +130,8 @@ TestRelease plain(const TestRelease* previous = nullptr) {
 // A release whose manifest has a gate.
 TestRelease gated(const TestRelease* previous, const model::LedgerId& ledger = kLedger) {
   static const Bytes kManifest = R"({"gate":{"replay":{}}})";
-  const Bytes text =
-      "package p\nversion := " + std::to_string(previous ? previous->release.version + 1 : 1);
+  const Bytes text = fmt::format("package {}\nversion := {}", ledger.name,
+                                 previous ? previous->release.version + 1 : 1);
   TestRelease out = make_release(previous, [&](trust::Release& release) {
     model::Files files;
     files.emplace("a.rego", model::FileEntry{model::blob_hash(text), text.size()});

@@ -7,6 +7,7 @@
 #include "protocol/delta/inventory.hpp"
 #include "protocol/model/manifest.hpp"
 #include "protocol/trust/content_check.hpp"
+#include "protocol/trust/roots_check.hpp"
 
 namespace notp::agent {
 namespace {
@@ -25,11 +26,11 @@ Result<model::TreePtr> base_of(const InstallRequest& request, store::Store& stor
   return std::make_shared<const model::Tree>(std::move(files));
 }
 
-Result<delta::AppliedArtifact> apply(const InstallRequest& request, store::Store& store,
-                                     const trust::Release& release, ContentSink* recent) {
+Result<delta::AppliedArtifact> apply(const InstallRequest& request, const model::TreePtr& base,
+                                     store::Store& store, const trust::Release& release,
+                                     ContentSink* recent) {
   const delta::ApplyLimits limits{release.total_bytes, release.file_count};
-  if (request.base_version == 0) return delta::apply_artifact(*request.artifact, nullptr, limits);
-  NOTP_ASSIGN(const model::TreePtr base, base_of(request, store));
+  if (base == nullptr) return delta::apply_artifact(*request.artifact, nullptr, limits);
   const delta::ReleaseContent content{request.base_envelope, base.get(), [&](const Hash& hash) {
                                         auto content = store.blob(hash);
                                         if (content && recent != nullptr)
@@ -60,6 +61,17 @@ model::BlobLoader loader_of(const delta::AppliedArtifact& applied, store::Store&
   };
 }
 
+// The base passed the same check when it was installed. Of a part the statement may be missing.
+Result<void> check_roots(const InstallRequest& request, const model::TreePtr& base,
+                         const trust::Release& release, const model::Tree& tree,
+                         const model::BlobLoader& load) {
+  trust::ReleaseEnvelope statement = request.base_envelope;
+  trust::ConfinedContent before;
+  if (base != nullptr && !request.partial && statement.open() && statement.read())
+    before = {base.get(), &statement.release().data_roots};
+  return trust::check_roots(release, tree, load, before);
+}
+
 // Whether the manifest of the release has a gate. What is damaged may have one; what is no JSON is
 // refused later, by who reads it for the PDP.
 bool has_gate(const model::Tree& tree, const model::BlobLoader& load) {
@@ -84,10 +96,16 @@ Result<store::StoredRelease> install_release(const InstallRequest& request, stor
     return fail(ErrorCode::kWrongTarget,
                 fmt::format("{}: v{} was offered, v{} is signed", request.ledger.text(),
                             request.version, verified.release().version));
-  NOTP_ASSIGN(delta::AppliedArtifact applied, apply(request, store, verified.release(), recent));
+  model::TreePtr base;
+  if (request.base_version != 0) {
+    NOTP_ASSIGN(base, base_of(request, store));
+  }
+  NOTP_ASSIGN(delta::AppliedArtifact applied,
+              apply(request, base, store, verified.release(), recent));
   NOTP_TRY(check_signed_content(*applied.tree, verified.release()));
   const model::BlobLoader load = loader_of(applied, store);
   NOTP_TRY(trust::check_content(*request.trusted.root, verified.release(), *applied.tree, load));
+  NOTP_TRY(check_roots(request, base, verified.release(), *applied.tree, load));
   const bool is_gated = has_gate(*applied.tree, load);
   const bool is_keys_only =
       trust::check_keys_only(verified.release(), *applied.tree, load).has_value();

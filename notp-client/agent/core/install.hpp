@@ -39,7 +39,8 @@ class ContentSink {
 };
 
 // Blocking: reads the base from the store, verifies, applies, compares the content root, installs.
-// The content must be what the root in `trusted` lets the release hold: trust::check_content().
+// The content must be what the root in `trusted` lets the release hold: trust::check_content(), and
+// lie within the data roots of the statement: trust::check_roots().
 // On an error the store is unchanged. kArtifact, kContentRoot, kNotFound, kCorrupt: the delta or
 // its base is not usable, full content may be; the codes of verify_update(); kIo.
 //
