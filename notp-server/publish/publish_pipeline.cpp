@@ -9,6 +9,7 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/model/validate.hpp"
 #include "protocol/trust/content_check.hpp"
+#include "protocol/trust/roots_check.hpp"
 
 namespace notp::publish {
 namespace {
@@ -198,6 +199,11 @@ Result<model::ModelContent> PublishPipeline::validate_content(const PublishJob& 
     const model::BlobLoader load = loader_of(content, job.base);
     NOTP_TRY(trust::check_content(*root_(), release, *content.tree, load));
     NOTP_TRY(check_model(job, content, load, release, result));
+    // What validation passed and nodes would refuse is refused here.
+    NOTP_TRY(trust::check_roots(release, *content.tree, load,
+                                job.base ? trust::ConfinedContent{job.base->content.tree.get(),
+                                                                  &job.base->release.data_roots}
+                                         : trust::ConfinedContent{}));
     NOTP_TRY(check_neighbours(publish, content, release, result));
     return content;
   }();

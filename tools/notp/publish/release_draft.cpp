@@ -7,6 +7,7 @@
 #include "common/size_text.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/trust/content_check.hpp"
+#include "protocol/trust/roots_check.hpp"
 #include "tools/notp/confirm.hpp"
 #include "tools/notp/duration.hpp"
 #include "tools/notp/publish/publish_trace.hpp"
@@ -254,6 +255,7 @@ Result<SignedRelease> sign_release(const ReleaseDraft& draft, const PublishTerms
               trust::verify_pending(envelope.encode(), draft.ledger, trusted, now_ms));
   NOTP_TRY(
       trust::check_content(*root, waiting.release(), *draft.content.tree, draft.content.loader()));
+  NOTP_TRY(trust::check_roots(waiting.release(), *draft.content.tree, draft.content.loader()));
   return SignedRelease{.ref = waiting.ref,
                        .envelope = std::move(waiting.envelope),
                        .signers = waiting.signers,

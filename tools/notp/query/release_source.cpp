@@ -5,6 +5,7 @@
 #include "common/clock.hpp"
 #include "common/limits.hpp"
 #include "protocol/trust/content_check.hpp"
+#include "protocol/trust/roots_check.hpp"
 
 namespace notp::cli {
 namespace {
@@ -211,6 +212,8 @@ Result<PendingRelease> ReleaseSource::pull_pending(const wire::PendingRow& row) 
                            pending.waiting.release()));
   NOTP_TRY(trust::check_content(root(), pending.waiting.release(), *pending.content.tree,
                                 pending.content.loader()));
+  NOTP_TRY(trust::check_roots(pending.waiting.release(), *pending.content.tree,
+                              pending.content.loader()));
   return pending;
 }
 

@@ -1,10 +1,12 @@
 // notp verify: checks every release of a ledger's Git repository against the root chain, offline.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "common/limits.hpp"
 #include "common/size_text.hpp"
 #include "common/storage/files.hpp"
 #include "protocol/trust/content_check.hpp"
+#include "protocol/trust/roots_check.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/git/git_clone.hpp"
 #include "tools/notp/root/root_chain.hpp"
@@ -161,6 +163,10 @@ void Audit::check_content(Checked& out, const trust::Release& release, const Byt
   const trust::Delegation* const delegation = chain_.all()[root_]->delegation_for(*ledger_);
   out.add("release.content",
           delegation->content == trust::ContentRule::kKeys ? "key sets alone" : "any content");
+  if (auto confined = trust::check_roots(release, *tree, loader_of(release.version, *tree));
+      !confined)
+    return out.refuse("release.roots", std::move(confined).error());
+  out.add("release.roots", fmt::format("within {}", fmt::join(release.data_roots, ", ")));
   last_tree_ = *std::move(tree);
 }
 
