@@ -7,7 +7,6 @@
 #include "common/jose/jose_limits.hpp"
 
 namespace notp::jose {
-namespace {
 
 // parse_json() bounds the recursion.
 bool is_deeper(const json::value& value, size_t levels) {
@@ -21,8 +20,6 @@ bool is_deeper(const json::value& value, size_t levels) {
                                               return member.value();
                                             });
 }
-
-}  // namespace
 
 Result<json::value> parse_shallow_json(std::string_view text) {
   NOTP_ASSIGN(json::value value, parse_json(text));

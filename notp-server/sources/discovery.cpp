@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/ip/address.hpp>
 
+#include "common/http/guard.hpp"
 #include "common/http/url.hpp"
 #include "notp-server/sources/document.hpp"
 #include "notp-server/sources/issuer_limits.hpp"
@@ -17,13 +17,6 @@ constexpr std::string_view kOpenId = "/.well-known/openid-configuration";
 constexpr std::string_view kOauth = "/.well-known/oauth-authorization-server";
 constexpr std::string_view kPlain = "http://";
 
-bool is_loopback(const std::string& host) {
-  if (host == "localhost") return true;
-  boost::system::error_code error;
-  const auto address = boost::asio::ip::make_address(host, error);
-  return !error && address.is_loopback();
-}
-
 // Names are compared without case (RFC 3986 §3.2.2).
 std::string lower_case(std::string text) {
   std::ranges::transform(text, text.begin(), [](char c) {
@@ -33,7 +26,7 @@ std::string lower_case(std::string text) {
 }
 
 bool is_allowed_scheme(const http::Url& url, const IssuerUrls& urls) {
-  return url.is_tls || (urls.insecure_loopback && is_loopback(url.at.host));
+  return url.is_tls || (urls.insecure_loopback && http::names_loopback(url.at.host));
 }
 
 // Without the slash at its end (OIDC Discovery §4, RFC 8414 §3.1).

@@ -5,23 +5,9 @@
 #include <algorithm>
 
 #include "common/jose/jose_limits.hpp"
+#include "common/jose/json_depth.hpp"
 
 namespace notp::sources {
-namespace {
-
-bool is_within(const json::value& value, size_t levels) {
-  if (const json::object* const object = value.if_object())
-    return levels > 0 && std::ranges::all_of(*object, [&](const auto& member) {
-             return is_within(member.value(), levels - 1);
-           });
-  if (const json::array* const array = value.if_array())
-    return levels > 0 && std::ranges::all_of(*array, [&](const json::value& element) {
-             return is_within(element, levels - 1);
-           });
-  return true;
-}
-
-}  // namespace
 
 std::unexpected<Error> refuse(std::string name, std::string message) {
   return std::unexpected(
@@ -42,7 +28,7 @@ Result<json::object> read_document(ByteView text, size_t bytes_max, const std::s
   if (!value)
     return refuse(front + ".not-json",
                   fmt::format("the document cannot be read: {}", value.error().message));
-  if (!is_within(*value, jose::kJsonDepthMax))
+  if (jose::is_deeper(*value, jose::kJsonDepthMax))
     return refuse(front + ".too-deep",
                   fmt::format("the document has more than {} levels", jose::kJsonDepthMax));
   if (!value->is_object())
