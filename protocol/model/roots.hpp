@@ -20,6 +20,10 @@ class DataRoots {
   // Returns the first place of a document at `at` that is outside. Objects above a root may have
   // members that are within; empty ones fit.
   std::optional<DataPath> outside(DataPath at, const json::value& document) const;
+  // The same of a text, without values of it in memory: a document may be as large as a model. A
+  // name that is there twice counts each time. kMessage when it is no JSON, or nested deeper than
+  // kJsonDepthMax.
+  Result<std::optional<DataPath>> outside_of_json(DataPath at, ByteView text) const;
 
  private:
   bool find_outside(DataPath& at, const json::value& value) const;

@@ -83,14 +83,25 @@ class RootsCheck {
     if (roots_.contain(at)) return {};
     if (!roots_.lie_below(at)) return refuse(fmt::format("{} is outside", printable(path)));
     NOTP_ASSIGN(const model::Content text, load_(entry.hash));
+    if (path.ends_with(".json")) {
+      const auto outside = roots_.outside_of_json(at, *text);
+      if (!outside)
+        return refuse(
+            fmt::format("{} cannot be read: {}", printable(path), outside.error().message));
+      if (*outside) return refuse_place(path, **outside);
+      return {};
+    }
     const auto document = model::parse_data_file(path, *text);
     if (!document)
-      return refuse(fmt::format("{} is above it and cannot be read: {}", printable(path),
-                                document.error().message));
-    if (const auto outside = roots_.outside(at, *document))
-      return refuse(fmt::format("{} has data.{}, which is outside", printable(path),
-                                model::data_path_text(*outside)));
+      return refuse(
+          fmt::format("{} cannot be read: {}", printable(path), document.error().message));
+    if (const auto outside = roots_.outside(at, *document)) return refuse_place(path, *outside);
     return {};
+  }
+
+  std::unexpected<Error> refuse_place(const std::string& path, const model::DataPath& place) const {
+    return refuse(fmt::format("{} has data.{}, which is outside", printable(path),
+                              model::data_path_text(place)));
   }
 
   const Release& release_;

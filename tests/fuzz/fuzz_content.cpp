@@ -8,7 +8,12 @@
 
 #include "common/assert.hpp"
 #include "common/json/json.hpp"
+#include "protocol/model/data.hpp"
+#include "protocol/model/package.hpp"
+#include "protocol/model/roots.hpp"
+#include "protocol/model/test_code.hpp"
 #include "protocol/trust/content_check.hpp"
+#include "protocol/trust/roots_check.hpp"
 
 namespace {
 
@@ -61,6 +66,22 @@ void check_passed(const trust::Release& release, const model::ModelContent& cont
   NOTP_ASSERT(has_manifest, "a manifest is there");
 }
 
+// Whatever a node would load is within the roots.
+void check_confined(const trust::Release& release, const model::ModelContent& content) {
+  const model::DataRoots roots(release.data_roots);
+  for (const auto& [path, entry] : content.tree->files()) {
+    const Bytes& text = *content.blobs.at(entry.hash);
+    if (path.ends_with(".rego") && !model::is_test_module(path)) {
+      const auto package = model::package_of(text);
+      NOTP_ASSERT(package && roots.contain(*package), "a package is within the roots");
+    }
+    if (!model::is_data_file(path) || model::is_test_data(path, release.data_roots)) continue;
+    const auto document = model::parse_data_file(path, text);
+    NOTP_ASSERT(!document || !roots.outside(model::data_path_of(path), *document),
+                "a document is within the roots");
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -81,6 +102,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto tree = model::Tree::make(std::move(files));
   if (!tree) return 0;
   content.tree = std::make_shared<const model::Tree>(*std::move(tree));
+  if (trust::check_roots(release, *content.tree, content.loader()))
+    check_confined(release, content);
   const auto passed = trust::check_keys_only(release, *content.tree, content.loader());
   if (passed) check_passed(release, content);
   NOTP_ASSERT(!passed || trust::may_be_keys_only(release), "the statement is part of the check");

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <functional>
 
+#include "protocol/model/roots.hpp"
 #include "protocol/trust/roots_check.hpp"
 #include "tests/support/registry/model_samples.hpp"
 #include "tests/support/wire/signed_samples.hpp"
@@ -83,6 +85,39 @@ TEST_CASE("the refusal names the file and the place, the owner and its roots") {
                              Roots{"a", "b", "system/notp"}, Roots{"a", "b", "system/x"}})
     CHECK(Counted(kFiles).check(roots).error().code == ErrorCode::kWrongTarget);
   CHECK(Counted(kFiles).check({"a", "b", "system/log"}));
+}
+
+TEST_CASE("a document as text and as a value: the same place is outside") {
+  SeededRandom random(11);
+  const model::DataRoots roots({"a/b", "a/c/d", "e"});
+  static constexpr std::string_view kNames[] = {"a", "b", "c", "d", "e", "x"};
+  const std::function<json::value(int)> make = [&](int depth) -> json::value {
+    if (depth == 0 || random.below(6) == 0) {
+      if (random.below(2) == 0) return json::array{json::object{{"a", 1}}, nullptr};
+      return random.below(2) == 0 ? json::value("text") : json::value(0.5);
+    }
+    json::object out;
+    for (uint64_t n = random.below(3); n-- > 0;) {
+      const size_t shallow = depth == 4 ? 1 : depth == 3 ? 3 : 6;
+      out[random.below(4) == 0 ? kNames[random.below(6)] : kNames[random.below(shallow)]] =
+          make(depth - 1);
+    }
+    return out;
+  };
+  size_t within = 0, outside = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const json::value document = make(4);
+    const model::DataPath at = random.below(4) == 0 ? model::DataPath{"a"} : model::DataPath{};
+    const auto as_text = roots.outside_of_json(at, json::serialize(document));
+    REQUIRE(as_text);
+    REQUIRE(*as_text == roots.outside(at, document));
+    ++(*as_text ? outside : within);
+  }
+  CHECK(within > 1'000);
+  CHECK(outside > 1'000);
+  for (const char* text :
+       {"", "{", "{\"a\":{\"b\":[}}", "{} {}", "\xEF\xBB\xBF{}", "{\"a\":{\"b\":\"\xFF\"}}"})
+    CHECK_FALSE(roots.outside_of_json({}, text));
 }
 
 TEST_CASE("what the check of an update of 15 MB costs") {
