@@ -44,11 +44,13 @@ FetchOrder IssuerCore::begin_fetch(Now now) {
   else if (now.boot_ms >= due_.unknown_ms)
     order.reason = FetchReason::kUnknownKey;
   if (order.reason == FetchReason::kUnknownKey) begun_.unknown_ms = now.boot_ms;
-  const bool is_discovered = !facts_.jwks_uri.empty() && failures_.fetches == 0 &&
-                             order.reason != FetchReason::kRefresh && !is_place_doubted_ &&
+  // Neither the place nor the ETag is held to when it may be why keys are missing.
+  const bool is_as_before = failures_.fetches == 0 && !is_doubted_;
+  const bool is_discovered = is_as_before && !facts_.jwks_uri.empty() &&
+                             order.reason != FetchReason::kRefresh &&
                              now.boot_ms - discovered_ms_ < limits::kDiscoveryAgeMs;
   if (is_discovered) order.jwks_uri = facts_.jwks_uri;
-  if (keys_ && !etag_.empty()) {
+  if (is_as_before && keys_ && !etag_.empty()) {
     order.etag = etag_;
     order.etag_uri = facts_.jwks_uri;
   }
@@ -92,10 +94,11 @@ void IssuerCore::keep(FetchedKeys fetched, Now now) {
       now.boot_ms - discovered_ms_ >= limits::kDiscoveryAgeMs)
     discovered_ms_ = now.boot_ms;
   facts_.jwks_uri = std::move(fetched.jwks_uri);
-  // The provider may have moved its keys, and still serve the old set where they were.
+  // The provider may have moved its keys and still serve the old set where they were, or answer 304
+  // for a set that has changed.
   const bool was_for_unknown = begun_.unknown_ms == begun_.fetch_ms;
   const bool is_new = fetched.keys && fetched.keys != keys_;
-  if (was_for_unknown || is_new) is_place_doubted_ = !is_new;
+  is_doubted_ = was_for_unknown && !is_new;
   if (fetched.keys) {
     keys_ = *std::move(fetched.keys);
     etag_ = fetched.etag.size() <= limits::kEtagBytesMax ? std::move(fetched.etag) : std::string();

@@ -134,8 +134,8 @@ class IssuerCore {
   IssuerFacts facts_;
   std::optional<AcceptedKeySet> keys_;  // the last good set of this process
   std::string etag_;
-  TimeMs discovered_ms_ = 0;       // boot time
-  bool is_place_doubted_ = false;  // the last fetch for an unknown key brought no new one
+  TimeMs discovered_ms_ = 0;  // boot time
+  bool is_doubted_ = false;   // the last fetch for an unknown key brought no new one
   Due due_;
   Begun begun_;
   Failures failures_;

@@ -149,6 +149,31 @@ TEST_CASE("an ETag is sent back, and a set that has not changed counts as a good
   CHECK(issuer.version == 2);
 }
 
+TEST_CASE("no ETag is sent after a failure, nor after a 304 for a key that is not known") {
+  Issuer issuer;
+  issuer.etag = "\"1\"";
+  issuer.settle();
+  // A server may refuse what it has given itself.
+  issuer.fetch_error = down();
+  issuer.run(11 * kMinuteMs);
+  issuer.fetch_error.reset();
+  issuer.fetches.clear();
+  issuer.run(15 * kMinuteMs);
+  REQUIRE(issuer.fetches.size() >= 2);
+  CHECK(issuer.fetches[0].etag.empty());
+  CHECK(issuer.fetches[1].etag == issuer.etag);
+  // Or it may not have noticed that its keys have changed.
+  issuer.kids = {"a", "b"};
+  issuer.core.unknown_key("b", issuer.now);
+  issuer.settle();
+  CHECK_FALSE(issuer.fetches.back().etag.empty());
+  CHECK(issuer.head == "a;");
+  issuer.core.unknown_key("b", issuer.now);
+  issuer.run(limits::kUnknownKeyFloorMs);
+  CHECK(issuer.fetches.back().etag.empty());
+  CHECK(issuer.head == "a;b;");
+}
+
 TEST_CASE("discovery is repeated every hour and after a failure") {
   Issuer issuer;
   issuer.run(3 * 60 * kMinuteMs);
