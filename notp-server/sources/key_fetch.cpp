@@ -45,11 +45,12 @@ std::unexpected<Error> unexpected_status(const std::string& url, unsigned status
 }
 
 // The client refuses what is too large or not HTTP before anything can be read. What a token
-// endpoint answers is not the provider's document.
+// endpoint answers is not the provider's document; the message says whose answer it is.
 Error refused_answer(Error error, std::string_view front) {
-  if (error.code != ErrorCode::kLimit && error.code != ErrorCode::kMessage) return error;
-  if (std::ranges::any_of(error.context,
-                          [](const auto& fact) { return fact.first == oauth::kTokenEndpoint; }))
+  const bool is_of_token = std::erase_if(error.context, [](const auto& fact) {
+                             return fact.first == oauth::kTokenEndpoint;
+                           }) > 0;
+  if (is_of_token || (error.code != ErrorCode::kLimit && error.code != ErrorCode::kMessage))
     return error;
   const bool is_limit = error.code == ErrorCode::kLimit;
   return std::move(error).with(kRule,
