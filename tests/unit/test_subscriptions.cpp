@@ -294,6 +294,29 @@ TEST_CASE("after REJECTED the next offer starts from the release before") {
   for (const auto& arrived : session.arrived) check_meant(arrived);
 }
 
+TEST_CASE("what was refused is offered again under a newer root, once") {
+  Session session;
+  session.start({want(kFirst, 2)});
+  const auto new_root = [&] {
+    session.server.roots_changed(kNow);
+    session.registry_works();
+    return session.sent.size();
+  };
+  session.report(kFirst, 3, wire::CommitState::kRejected);
+  session.settle();
+  REQUIRE(session.sent.size() == 1);
+  CHECK(new_root() == 2);
+  session.settle();
+  CHECK(new_root() == 2);  // under way: the refusal below crosses this root
+  session.report(kFirst, 3, wire::CommitState::kRejected);
+  session.settle();
+  CHECK(session.sent.size() == 3);
+  session.report(kFirst, 3, wire::CommitState::kStored);
+  session.settle();
+  CHECK(new_root() == 3);  // held
+  for (const auto& arrived : session.arrived) check_meant(arrived);
+}
+
 TEST_CASE("reports come back whole, and say a state of freshness when it changes") {
   Session session;
   session.start({want(kFirst, 3), want(kSecond, 3)});

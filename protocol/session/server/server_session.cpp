@@ -152,6 +152,7 @@ void ServerSession::target_changed(const model::LedgerId& ledger) {
 void ServerSession::roots_changed(Now now) {
   if (!greeted_) return;
   freshness_.send_roots();
+  if (!is_closed()) subscriptions_.roots_changed();
   freshness_.hasten(now);
 }
 

@@ -177,6 +177,7 @@ Result<void> ServerSubscriptions::on_message(wire::Inventory&& inventory, Now) {
     return {};
   }
   subscription.target = target->version;
+  subscription.root_is_newer = false;
   subscription.ticket = transfers_.prepare({.ledger = ledger,
                                             .version = target->version,
                                             .inventory = std::move(held),
@@ -206,6 +207,13 @@ void ServerSubscriptions::target_changed(const model::LedgerId& ledger) {
   send_inventory_requests();
 }
 
+void ServerSubscriptions::roots_changed() {
+  for (auto& [ledger, subscription] : subscriptions_) {
+    subscription.root_is_newer = true;
+    if (std::exchange(subscription.refused, 0) != 0) target_changed(ledger);
+  }
+}
+
 // Versions restart with an epoch, so a lower number alone proves nothing.
 bool ServerSubscriptions::is_behind(Subscription& subscription,
                                     const trust::ReleaseRef& target) const {
@@ -233,6 +241,7 @@ void ServerSubscriptions::offer_target(Subscription& subscription) {
       subscription.missing_blobs.empty())
     return;
   subscription.target = target->version;
+  subscription.root_is_newer = false;
   subscription.ticket =
       transfers_.prepare({.ledger = subscription.ledger,
                           .base_version = subscription.base.value_or(0),
@@ -294,7 +303,8 @@ Result<void> ServerSubscriptions::on_message(wire::Commit&& commit, Now) {
     return keep_early(subscription, std::move(commit));
   if (commit.version == subscription.target && subscription.ticket == 0) {
     if (commit.state == wire::CommitState::kRejected) {
-      subscription.refused = commit.version;
+      // A refusal that crossed a new root was not made under it.
+      subscription.refused = subscription.root_is_newer ? 0 : commit.version;
     } else {
       subscription.base = commit.version;
       subscription.unknown.reset();

@@ -48,6 +48,10 @@ class ServerSubscriptions {
   // The target of a ledger may have moved: offers it if the peer subscribed and its base is known.
   void target_changed(const model::LedgerId& ledger);
 
+  // The peer was sent a newer root, which may be what it lacked for a release that it refused: such
+  // a release is offered again.
+  void roots_changed();
+
   bool contains(const model::LedgerId& ledger) const { return subscriptions_.contains(ledger); }
   // Returns the subscribed ledgers, ascending.
   std::vector<model::LedgerId> ledgers() const;
@@ -68,8 +72,9 @@ class ServerSubscriptions {
     bool inventory_listed = false;  // the next one must not be a sketch
     std::optional<wire::ResumeToken> resume;
     uint64_t target = 0;   // offered or about to be, until its Commit; 0: nothing under way
-    uint64_t refused = 0;  // the peer refused to store this one: it is not offered again
+    uint64_t refused = 0;  // the peer refused to store this one: not offered under the same root
     uint64_t ticket = 0;   // of the ArtifactNeeded under way
+    bool root_is_newer = false;  // a root was sent since `target` was chosen
   };
 
   void grant_one(const wire::Want& want, wire::Welcome& welcome);
