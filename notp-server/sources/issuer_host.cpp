@@ -72,6 +72,7 @@ void IssuerHost::run() {
       fetch(*order);
     else
       publish(std::get<PublishOrder>(*effect));
+    log_.state_is(status(read_clock()).state);
     changed_();
   }
 }
@@ -121,12 +122,8 @@ void IssuerHost::fetch(const FetchOrder& order) {
     log_.fetch_succeeded();
   else if (fetched.error().code != ErrorCode::kCancelled)
     log_.fetch_failed(fetched.error());
-  MutexLock lock(mutex_);
-  const Now now = read_clock();
-  core_.fetched(std::move(fetched), now);
-  const wire::IssuerState state = core_.state(now);
-  lock.unlock();
-  log_.state_is(state);
+  const MutexLock lock(mutex_);
+  core_.fetched(std::move(fetched), read_clock());
 }
 
 void IssuerHost::publish(const PublishOrder& order) {
@@ -136,12 +133,8 @@ void IssuerHost::publish(const PublishOrder& order) {
     log_.publish_succeeded();
   else
     log_.publish_failed(published.error());
-  MutexLock lock(mutex_);
-  const Now now = read_clock();
-  core_.published(std::move(published), now);
-  const wire::IssuerState state = core_.state(now);
-  lock.unlock();
-  log_.state_is(state);
+  const MutexLock lock(mutex_);
+  core_.published(std::move(published), read_clock());
 }
 
 std::string IssuerHost::message_of(const AcceptedKeySet& keys) const {

@@ -1,6 +1,9 @@
 // notp mirror with a real registry, real agents, a real OPA and stock git: what upstream has
 // reaches decisions, and what is not signed as it must be, or was rewritten, does not.
+#include <sys/stat.h>
+
 #include <chrono>
+#include <fstream>
 
 #include "tests/support/process/mirror_site.hpp"
 #include "tests/support/results.hpp"
@@ -367,12 +370,13 @@ TEST_CASE("a registry that dies during a pass costs no release and makes none tw
   site.configure({site.mirror()});
   CHECK(site.once().status == 0);
 
-  // Between its answer about the head and the release: ssh-keygen waits until it is gone.
+  // Between its answer about the head and the release: ssh-keygen waits at a pipe until it is gone.
   const auto bin = site.stack.file("bin"), gone = site.stack.file("gone"),
              verifying = site.stack.file("verifying");
   std::filesystem::create_directories(bin);
+  REQUIRE(::mkfifo(gone.c_str(), 0600) == 0);
   must(write_file(bin / "ssh-keygen",
-                  fmt::format("#!/bin/sh\n: >{}\nwhile [ ! -e {} ]; do sleep 0.05; done\n"
+                  fmt::format("#!/bin/sh\n: >{0}\nif [ -p {1} ]; then read -r _ <{1}; rm {1}; fi\n"
                               "PATH=\"${{PATH#*:}}\" exec ssh-keygen \"$@\"\n",
                               verifying.string(), gone.string()),
                   0755));
@@ -385,7 +389,7 @@ TEST_CASE("a registry that dies during a pass costs no release and makes none tw
       .error_file = site.stack.file("pass.err")});
   REQUIRE(wait_until([&] { return std::filesystem::exists(verifying); }));
   site.stack.kill_registry();
-  must(write_file(gone, ""));
+  std::ofstream(gone) << "\n";
   CHECK(pass.wait() == 6);
   const auto row = [&] {
     return site.mirror_command({"status"}).document.at("mirrors").as_array().at(0);
