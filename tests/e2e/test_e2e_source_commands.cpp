@@ -55,48 +55,27 @@ class ScriptedProvider {
   HttpHost host_{[this](const http::Request& request) { return answer(request); }};
 };
 
-struct Site {
+struct Site : KeysSite {
   Site() {
     provider.serve({{"keys", json::array{public_jwk(1)}}});
-    keys.stack.registry_more["sources"] =
-        json::object{{"key", keys.stack.file("source.key").string()},
-                     {"issuers", json::array{json::object{{"name", "login"},
-                                                          {"issuer", provider.issuer()},
-                                                          {"ledger", kLoginKeys},
-                                                          {"insecure_loopback", true}}}}};
-    keys.stack.write_registry_config();
-    keys.stack.start_registry();
+    start_registry(provider.issuer());
     REQUIRE(becomes(1));
   }
   // The source is well, and its keys are in this release.
   bool becomes(int64_t version) {
     return wait_until([&] {
-      const json::value shown = show();
+      const json::value shown = source();
       return text_at(shown, "state") == "ok" && number_at(shown, "version") == version;
     });
   }
-  json::value show() {
-    const CliResult shown = keys.stack.notp("eve", {"sources", "show", "login"});
-    REQUIRE_MESSAGE(shown.status == 0, shown.error);
-    return shown.document;
-  }
-  CliResult refresh() {
-    CliResult refreshed;
-    REQUIRE(wait_until([&] {
-      refreshed = keys.stack.notp("eve", {"sources", "refresh", "login"});
-      return refreshed.error_code() != "overloaded";
-    }));
-    return refreshed;
-  }
 
-  KeysSite keys;
   ScriptedProvider provider;
 };
 
 TEST_CASE("an administrator sees how the keys of a provider are, and has them fetched") {
   Site site;
-  Stack& stack = site.keys.stack;
-  const json::value first = site.show();
+  Stack& stack = site.stack;
+  const json::value first = site.source();
   CHECK(text_at(first, "issuer") == site.provider.issuer());
   CHECK(text_at(first, "ledger") == kLoginKeys);
   CHECK(text_at(first, "jwks_uri") == site.provider.issuer() + "/jwks");
@@ -117,7 +96,7 @@ TEST_CASE("an administrator sees how the keys of a provider are, and has them fe
   REQUIRE_MESSAGE(changed.status == 0, changed.error);
   CHECK(changed.document.at("fetched_now").as_bool());
   REQUIRE(site.becomes(2));
-  CHECK(site.show().at("kids") == json::array{"key-1", "key-2"});
+  CHECK(site.source().at("kids") == json::array{"key-1", "key-2"});
   const CliResult same = site.refresh();
   REQUIRE_MESSAGE(same.status == 0, same.error);
   CHECK_FALSE(same.document.at("new_release").as_bool());
@@ -149,8 +128,8 @@ TEST_CASE("what is wrong with a provider is said with what to do, and never with
   CHECK(text_at(printed(suspect), "state") == "suspect");
   CHECK(text_at(printed(suspect), "error.message").contains("\"d\""));
   CHECK_FALSE((suspect.output + suspect.error).contains("bm90LWZvci1hbnlvbmU"));
-  CHECK(number_at(site.show(), "version") == 1);
-  CHECK(site.show().at("kids") == json::array{"key-1"});
+  CHECK(number_at(site.source(), "version") == 1);
+  CHECK(site.source().at("kids") == json::array{"key-1"});
 
   site.provider.serve({{"keys", json::array{public_jwk(1)}}});
   CHECK(site.refresh().status == 0);
@@ -159,7 +138,7 @@ TEST_CASE("what is wrong with a provider is said with what to do, and never with
 
 TEST_CASE("who may not publish the ledger of keys has nothing fetched") {
   Site site;
-  Stack& stack = site.keys.stack;
+  Stack& stack = site.stack;
   stack.rights = {json::object{
       {"identity", "admin/*"}, {"ledgers", json::array{"*/*"}}, {"actions", json::array{"read"}}}};
   stack.write_registry_config();

@@ -45,19 +45,23 @@ class KeysSite {
             .more = {}};
   }
 
-  // Starts the registry with the provider as its source "login", and publishes the policy.
-  // `more`: further properties of the source.
-  void start(const OpenIdProvider& provider, json::object more = {}) {
-    json::object issuer{{"name", "login"}, {"issuer", provider.issuer()}, {"ledger", kLoginKeys}};
-    if (provider.issuer().starts_with("https"))
-      issuer["ca"] = stack.authority_file().string();
+  // Starts the registry with the provider as its source "login". `more`: further properties of the
+  // source.
+  void start_registry(const std::string& issuer, json::object more = {}) {
+    json::object source{{"name", "login"}, {"issuer", issuer}, {"ledger", kLoginKeys}};
+    if (issuer.starts_with("https"))
+      source["ca"] = stack.authority_file().string();
     else
-      issuer["insecure_loopback"] = true;
-    for (auto& [name, value] : more) issuer[name] = std::move(value);
+      source["insecure_loopback"] = true;
+    for (auto& [name, value] : more) source[name] = std::move(value);
     stack.registry_more["sources"] = json::object{{"key", stack.file("source.key").string()},
-                                                  {"issuers", json::array{std::move(issuer)}}};
+                                                  {"issuers", json::array{std::move(source)}}};
     stack.write_registry_config();
     stack.start_registry();
+  }
+  // The same, and publishes the policy.
+  void start(const OpenIdProvider& provider, json::object more = {}) {
+    start_registry(provider.issuer(), std::move(more));
     REQUIRE(stack.published(write_policy(provider.issuer()), kOrders) == 1);
   }
 
@@ -108,12 +112,13 @@ claims := payload if {{
     return shown.document;
   }
   // Asks for a fetch, repeatedly while the registry has made one a moment ago.
-  void refresh() {
+  CliResult refresh() {
     CliResult refreshed;
     REQUIRE(wait_until([&] {
       refreshed = stack.notp("eve", {"sources", "refresh", "login"});
       return refreshed.error_code() != "overloaded";
     }));
+    return refreshed;
   }
 
   Stack stack;
