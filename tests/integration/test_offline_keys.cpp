@@ -11,6 +11,7 @@
 #include "protocol/wire/source_limits.hpp"
 #include "tests/support/agent/agent_node.hpp"
 #include "tests/support/agent/engine.hpp"
+#include "tests/support/registry/model_samples.hpp"
 
 namespace notp {
 namespace {
@@ -53,31 +54,21 @@ struct IssuerKey {
   json::value jwk() const { return key.public_jwk(kid).canonical(); }
 };
 
-TestRelease release_of(const model::LedgerId& ledger, const std::map<std::string, Bytes>& texts,
+TestRelease release_of(const model::LedgerId& ledger, const samples::Texts& texts,
                        const TestRelease* previous = nullptr) {
-  model::Files files;
-  model::BlobMap blobs;
-  uint64_t bytes = 0;
-  for (const auto& [path, text] : texts) {
-    const Hash hash = model::blob_hash(text);
-    files[path] = {hash, text.size()};
-    blobs[hash] = std::make_shared<const Bytes>(text);
-    bytes += text.size();
-  }
-  const auto tree =
-      std::make_shared<const model::Tree>(model::Tree::make(std::move(files)).value());
+  model::ModelContent content = samples::model_of(texts);
   TestRelease out = make_release(previous, [&](trust::Release& release) {
     release.ledger = ledger;
     release.data_roots = {ledger.name};
-    release.content_root = tree->content_root();
-    release.total_bytes = bytes;
+    release.content_root = content.tree->content_root();
+    release.total_bytes = content.tree->total_bytes();
     release.file_count = texts.size();
     release.fresh_s = 12 * kHourMs / 1000;
     release.hard_s = 30 * kDayMs / 1000;
     release.on_hard = trust::OnHard::kDeny;
   });
-  out.tree = tree;
-  out.blobs = std::move(blobs);
+  out.tree = std::move(content.tree);
+  out.blobs = std::move(content.blobs);
   return out;
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <boost/asio.hpp>
-#include <set>
 
 #include "notp-client/pdp/unknown_keys.hpp"
 #include "protocol/wire/source_limits.hpp"

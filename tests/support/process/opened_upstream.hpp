@@ -1,9 +1,9 @@
 // An upstream repository on a site, and a mirror's folder that reads it.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iterator>
 #include <string>
 #include <utility>
