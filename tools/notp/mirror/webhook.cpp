@@ -4,14 +4,15 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include <algorithm>
-#include <cctype>
+#include <boost/beast/core/string.hpp>
 
 #include "common/assert.hpp"
 #include "common/crypto/digest.hpp"
 
 namespace notp::cli {
 namespace {
+
+using boost::beast::iequals;
 
 constexpr std::string_view kHookPath = "/hook/";
 
@@ -37,13 +38,6 @@ bool is_same_secret(ByteView secret, ByteView given) {
   return is_same_text(hmac_sha256(secret, secret).view(), hmac_sha256(secret, given).view());
 }
 
-bool is_named(std::string_view name, std::string_view wanted) {
-  return std::ranges::equal(name, wanted, [](char a, char b) {
-    return std::tolower(static_cast<unsigned char>(a)) ==
-           std::tolower(static_cast<unsigned char>(b));
-  });
-}
-
 }  // namespace
 
 WebhookVerdict check_webhook(const http::Headers& headers, ByteView body, ByteView secret) {
@@ -53,11 +47,11 @@ WebhookVerdict check_webhook(const http::Headers& headers, ByteView body, ByteVi
   // All of them, so that a second header of a name cannot hide the first.
   for (const auto& [name, value] : headers) {
     bool is_right = false;
-    if (is_named(name, "X-Hub-Signature-256"))
+    if (iequals(name, "X-Hub-Signature-256"))
       is_right = is_same_text("sha256=" + signature, value);
-    else if (is_named(name, "X-Gitea-Signature"))
+    else if (iequals(name, "X-Gitea-Signature"))
       is_right = is_same_text(signature, value);
-    else if (is_named(name, "X-Gitlab-Token"))
+    else if (iequals(name, "X-Gitlab-Token"))
       is_right = is_same_secret(secret, value);
     else
       continue;
