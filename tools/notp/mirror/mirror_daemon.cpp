@@ -99,7 +99,6 @@ Result<void> MirrorDaemon::write_port_file() const {
 }
 
 Result<void> MirrorDaemon::open() {
-  NOTP_TRY(make_private_folder(config_.state_dir));
   if (config_.webhook) {
     NOTP_ASSIGN(webhook_,
                 WebhookListener::open(context_.get_executor(), *config_.webhook, metrics_,

@@ -48,7 +48,6 @@ class MirrorRunner : public std::enable_shared_from_this<MirrorRunner> {
 
   const MirrorConfig& config() const { return config_; }
   const MirrorStatus& status() const { return status_; }
-  bool is_running() const { return child_ > 0; }
 
  private:
   boost::asio::awaitable<void> loop();

@@ -34,8 +34,7 @@ Result<MirrorChecked> checked_from(const json::object& object) {
   NOTP_ASSIGN(out.head_hash, Hash::from_hex(text_at(object, "head")));
   NOTP_ASSIGN(out.rules, Hash::from_hex(text_at(object, "rules")));
   if (object.at("invalid").as_bool()) out.outcome = MirrorChecked::Outcome::kInvalid;
-  const json::value* pending = object.if_contains("pending");  // statuses of before lack it
-  if (pending != nullptr && pending->as_bool()) out.outcome = MirrorChecked::Outcome::kPending;
+  if (object.at("pending").as_bool()) out.outcome = MirrorChecked::Outcome::kPending;
   out.message = text_at(object, "message");
   return out;
 }

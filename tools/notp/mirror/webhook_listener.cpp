@@ -91,8 +91,7 @@ http::Response WebhookListener::answer(const http::Request& request) {
   if (!hint_(hooked_mirror(request.path)))
     return http::error_response(404, "not_found", "there is no mirror of that name");
   accepted_.Increment();
-  http::Response response = http::text_response(202, "upstream will be looked at\n");
-  return response;
+  return http::text_response(202, "upstream will be looked at\n");
 }
 
 Result<void> WebhookListener::reload(const WebhookConfig& config) {
