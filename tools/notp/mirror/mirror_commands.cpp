@@ -39,6 +39,15 @@ std::vector<const MirrorConfig*> chosen(const MirrorsConfig& config, const Mirro
   return out;
 }
 
+// `statuses` are those of `mirrors`, in their order.
+void show(const Context& context, const std::vector<const MirrorConfig*>& mirrors,
+          const std::vector<MirrorStatus>& statuses, TimeMs now_ms) {
+  std::vector<MirrorReport> reports;
+  for (size_t i = 0; i < mirrors.size(); ++i) reports.push_back({mirrors[i], &statuses[i]});
+  context.output.result(mirrors_text(context.output, reports, now_ms),
+                        mirrors_json(reports, now_ms));
+}
+
 Result<int> run_run(const Context& context, const MirrorOptions& options) {
   NOTP_ASSIGN(MirrorsConfig config, load(context, options));
   log::configure(config.log.level, config.log.format);
@@ -55,10 +64,10 @@ Result<int> run_run(const Context& context, const MirrorOptions& options) {
 // the first failure, else of the first that waits for a person.
 Result<int> run_once(const Context& context, const MirrorOptions& options) {
   NOTP_ASSIGN(const MirrorsConfig config, load(context, options));
+  const std::vector<const MirrorConfig*> mirrors = chosen(config, options);
   std::vector<MirrorStatus> statuses;
-  std::vector<MirrorReport> reports;
   int worst = exit_code::kOk;
-  for (const MirrorConfig* mirror : chosen(config, options)) {
+  for (const MirrorConfig* mirror : mirrors) {
     auto result = run_mirror_pass(context, config, *mirror);
     MirrorStatus status = result ? result->status : load_mirror_status(config.folder_of(*mirror));
     if (!result) status.fail_with(result.error(), MirrorReason::kNone, context.now.wall_ms);
@@ -67,11 +76,7 @@ Result<int> run_once(const Context& context, const MirrorOptions& options) {
       worst = code;
     statuses.push_back(std::move(status));
   }
-  const std::vector<const MirrorConfig*> mirrors = chosen(config, options);
-  for (size_t i = 0; i < mirrors.size(); ++i) reports.push_back({mirrors[i], &statuses[i]});
-  const TimeMs now_ms = read_clock().wall_ms;
-  context.output.result(mirrors_text(context.output, reports, now_ms),
-                        mirrors_json(reports, now_ms));
+  show(context, mirrors, statuses, read_clock().wall_ms);
   return worst;
 }
 
@@ -92,10 +97,7 @@ Result<int> run_status(const Context& context, const MirrorOptions& options) {
   std::vector<MirrorStatus> statuses;
   for (const MirrorConfig* mirror : mirrors)
     statuses.push_back(load_mirror_status(config.folder_of(*mirror)));
-  std::vector<MirrorReport> reports;
-  for (size_t i = 0; i < mirrors.size(); ++i) reports.push_back({mirrors[i], &statuses[i]});
-  context.output.result(mirrors_text(context.output, reports, context.now.wall_ms),
-                        mirrors_json(reports, context.now.wall_ms));
+  show(context, mirrors, statuses, context.now.wall_ms);
   return exit_code::kOk;
 }
 
@@ -152,8 +154,7 @@ void add_mirror(Commands& commands) {
         declare_named(command, options);
         command.footer(
             "For cron and pipelines. Exits with 9 when a release waits for a person, 7 when the "
-            "tip "
-            "is\nnot signed as it must be, 3 when its model is not valid.");
+            "tip is\nnot signed as it must be, 3 when its model is not valid.");
       },
       run_once);
   commands.add<MirrorOptions>(*mirror, "status", "Show what each mirror did last", declare_named,
