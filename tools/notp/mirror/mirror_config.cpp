@@ -43,7 +43,7 @@ VerifyMode verify_mode(const std::string& text) {
   return VerifyMode::kNone;
 }
 
-// "origin/" and "refs/heads/" would silently mean another branch; a '/' at an end nothing.
+// A '/' at the end means nothing.
 std::string trimmed(std::string path) {
   while (path.ends_with('/')) path.pop_back();
   return path;
@@ -144,7 +144,7 @@ Result<std::optional<WebhookConfig>> load_webhook(const config::Section& root, c
   return out;
 }
 
-// The content of files that decide what a release is; a missing one counts as empty.
+// The content of a file that decides what a release is; one that is not configured counts as empty.
 Result<Bytes> content_of(const fs::path& file, size_t bytes_max) {
   if (file.empty()) return Bytes();
   return read_file(file, bytes_max);
