@@ -70,9 +70,8 @@ struct SignedRelease {
   bool complete() const { return signers >= threshold; }
 };
 // Signs the statement, unless it is to stay unsigned, and verifies it as the registry will. kUsage
-// without a signing key;
-// kSignature when the root does not allow the keys to publish this ledger; kWrongTarget when it
-// does not allow this content.
+// without a signing key; kSignature when the root does not allow the keys to publish this ledger;
+// kWrongTarget when it does not allow this content.
 Result<SignedRelease> sign_release(const ReleaseDraft& draft, const PublishTerms& terms,
                                    const Settings& settings, const RootPtr& root);
 
