@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/beast/core/string.hpp>
 #include <cmath>
 
 #include "common/oauth/access_core.hpp"
@@ -32,14 +33,6 @@ std::string error_name(const http::Response& response) {
 bool is_token_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          std::string_view("-._~+/=").contains(c);
-}
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  });
-  return out;
 }
 
 Result<std::string> text_member(const json::object& answer, std::string_view name) {
@@ -83,7 +76,7 @@ Result<AccessToken> read_token_answer(const http::Response& response, std::strin
     return not_an_answer("access_token has characters that a header cannot have");
   NOTP_ASSIGN(const std::string type, text_member(answer, "token_type"));
   const std::string_view wanted = key_thumbprint.empty() ? "bearer" : "dpop";
-  if (lower_case(type) != wanted)
+  if (!boost::beast::iequals(type, wanted))
     return not_an_answer(fmt::format("token_type is \"{}\", not {}", printable(type, 40), wanted));
   NOTP_ASSIGN(const TimeMs life_ms, life_in(answer));
   return AccessToken{.text = std::move(token),

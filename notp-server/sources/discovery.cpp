@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/beast/core/string.hpp>
 
 #include "common/http/guard.hpp"
 #include "common/http/url.hpp"
@@ -16,14 +17,6 @@ namespace {
 constexpr std::string_view kOpenId = "/.well-known/openid-configuration";
 constexpr std::string_view kOauth = "/.well-known/oauth-authorization-server";
 constexpr std::string_view kPlain = "http://";
-
-// Names are compared without case (RFC 3986 §3.2.2).
-std::string lower_case(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  });
-  return text;
-}
 
 bool is_allowed_scheme(const http::Url& url, const IssuerUrls& urls) {
   return url.is_tls || (urls.insecure_loopback && http::names_loopback(url.at.host));
@@ -71,12 +64,12 @@ Result<void> check_keys_url(const std::string& text, const IssuerUrls& urls) {
     return refuse("discovery.jwks-uri-malformed", fmt::format("jwks_uri is not a URL: {}", shown));
   if (!is_allowed_scheme(*url, urls))
     return refuse("discovery.jwks-uri-scheme", fmt::format("jwks_uri is not https: {}", shown));
-  const std::string host = lower_case(url->at.host);
+  // Names are compared without case (RFC 3986 §3.2.2).
+  const auto is_host = [&](const std::string& name) {
+    return boost::beast::iequals(name, url->at.host);
+  };
   const auto own = http::Url::parse(urls.issuer);
-  if (own && host == lower_case(own->at.host)) return {};
-  const bool is_named = std::ranges::any_of(
-      urls.hosts, [&](const std::string& other) { return lower_case(other) == host; });
-  if (is_named) return {};
+  if ((own && is_host(own->at.host)) || std::ranges::any_of(urls.hosts, is_host)) return {};
   return refuse(
       "discovery.jwks-uri-host",
       fmt::format("jwks_uri is at {}, neither the issuer's host nor one of the configured "

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/beast/core/string.hpp>
 #include <charconv>
 
 #include "common/jose/jose_limits.hpp"
@@ -95,12 +96,6 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
 }
 
-bool is_same_name(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char left, char right) {
-    return (left >= 'A' && left <= 'Z' ? left + ('a' - 'A') : left) == right;
-  });
-}
-
 }  // namespace
 
 std::optional<TimeMs> max_age_ms(std::string_view cache_control) {
@@ -111,7 +106,7 @@ std::optional<TimeMs> max_age_ms(std::string_view cache_control) {
     cache_control.remove_prefix(std::min(end + 1, cache_control.size()));
     const size_t equals = directive.find('=');
     if (equals == std::string_view::npos ||
-        !is_same_name(trimmed(directive.substr(0, equals)), "max-age"))
+        !boost::beast::iequals(trimmed(directive.substr(0, equals)), "max-age"))
       continue;
     std::string_view value = trimmed(directive.substr(equals + 1));
     if (value.size() >= 2 && value.starts_with('"') && value.ends_with('"'))
