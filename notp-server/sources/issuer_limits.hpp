@@ -11,12 +11,9 @@ namespace notp::limits {
 
 inline constexpr size_t kDiscoveryBytesMax = 64 << 10;  // a discovery document
 inline constexpr size_t kEtagBytesMax = 256;            // longer ones are not kept
-inline constexpr size_t kSourceHostsMax = 8;
-inline constexpr size_t kSourcePinsMax = 8;
 
 // One fetch, discovery and key set together.
 inline constexpr TimeMs kSourceFetchMs = 5'000;
-inline constexpr int kDiscoveryTries = 2;  // OpenID's place, then RFC 8414's
 
 // From a good fetch to the next one: what the provider says, within these; its default; and how
 // much chance changes it, in both directions.
