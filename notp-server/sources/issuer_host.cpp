@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "common/limits.hpp"
-#include "protocol/wire/source_limits.hpp"
 
 namespace notp::sources {
 namespace {
@@ -139,9 +138,9 @@ void IssuerHost::publish(const PublishOrder& order) {
 
 std::string IssuerHost::message_of(const AcceptedKeySet& keys) const {
   const MutexLock lock(mutex_);
-  const std::string text =
-      fmt::format("keys of {}:{}", config_.name, changes(core_.facts().kids, keys.kids));
-  return printable(text.ends_with(':') ? text.substr(0, text.size() - 1) : text, kMessageBytesMax);
+  const std::string changed = changes(core_.facts().kids, keys.kids);
+  return printable(fmt::format("keys of {}{}{}", config_.name, changed.empty() ? "" : ":", changed),
+                   kMessageBytesMax);
 }
 
 // --- other threads
