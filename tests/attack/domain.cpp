@@ -67,6 +67,17 @@ PrivateKey key(uint8_t number) {
   return PrivateKey::from_seed(seed);
 }
 
+std::string manifest(const std::vector<std::string>& roots, std::string_view more,
+                     std::string_view partitions) {
+  std::string names;
+  for (const std::string& root : roots)
+    names += fmt::format("{}\"{}\"", names.empty() ? "" : ",", root);
+  return fmt::format(
+      R"({{"metadata":{{"name":"m"}},"runtimes":{{"rego":{{"language":{{"name":"rego","version":"1.0"}}}}}},)"
+      R"("partitions":{{{}}},"roots":[{}]{}{}}})",
+      partitions, names, more.empty() ? "" : ",", more);
+}
+
 trust::Release release_of(const model::LedgerId& ledger, uint64_t version, const Hash& previous,
                           const model::ModelContent& content, TimeMs issued_ms) {
   trust::Release release;

@@ -68,7 +68,7 @@ class Domain {
   // publisher keys for the zone, one freshness key.
   const trust::Root& root(uint64_t version) const { return roots_.at(version); }
   const Bytes& root_envelope(uint64_t version) const { return root_envelopes_.at(version); }
-  // Root 3 as an honest ceremony makes it; `change` edits it before two old and two new keys sign.
+  // Root 3 as an honest ceremony makes it, not yet signed.
   trust::Root next_root() const;
 
   // Versions 1 to 3 of payments and gateway, 1 of lab.
@@ -83,6 +83,10 @@ class Domain {
   std::map<model::LedgerId, std::vector<SignedRelease>> releases_;
 };
 
+// The text of a manifest with these data roots. `more`: further members; `partitions`: the members
+// of its partitions.
+std::string manifest(const std::vector<std::string>& roots, std::string_view more = "",
+                     std::string_view partitions = R"("/":{"runtime":"rego"})");
 // A release with this content, not yet signed: callers seal it.
 trust::Release release_of(const model::LedgerId& ledger, uint64_t version, const Hash& previous,
                           const model::ModelContent& content, TimeMs issued_ms);

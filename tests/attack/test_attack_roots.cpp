@@ -26,16 +26,6 @@ constexpr uint8_t kStolenKey = 31;
 const model::LedgerId kOurs{100'000'000'000, "a"};    // the key's own ledger
 const model::LedgerId kTheirs{100'000'000'000, "b"};  // of other publishers
 
-std::string manifest(const Roots& roots) {
-  std::string names;
-  for (const std::string& root : roots)
-    names += fmt::format("{}\"{}\"", names.empty() ? "" : ",", root);
-  return fmt::format(
-      R"({{"metadata":{{"name":"m"}},"runtimes":{{"rego":{{"language":{{"name":"rego","version":"1.0"}}}}}},)"
-      R"("partitions":{{"/":{{"runtime":"rego"}}}},"roots":[{}]}})",
-      names);
-}
-
 Texts with_manifest(Texts files, const Roots& roots) {
   files["manifest.json"] = manifest(roots);
   return files;

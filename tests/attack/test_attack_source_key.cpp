@@ -16,17 +16,6 @@ const model::LedgerId kLogin{100'000'000'000, "login-keys"};
 
 using Roots = std::vector<std::string>;
 
-std::string manifest(const Roots& roots, const std::string& more = "",
-                     const std::string& partitions = R"("/":{"runtime":"rego"})") {
-  std::string names;
-  for (const std::string& root : roots)
-    names += fmt::format("{}\"{}\"", names.empty() ? "" : ",", root);
-  return fmt::format(
-      R"({{"metadata":{{"name":"keys"}},"runtimes":{{"rego":{{"language":{{"name":"rego","version":"1.0"}}}}}},)"
-      R"("partitions":{{{}}},"roots":[{}]{}{}}})",
-      partitions, names, more.empty() ? "" : ",", more);
-}
-
 std::string key_set(uint64_t version, const std::string& more = "") {
   return fmt::format(
       R"({{"issuer":"https://login.example","keys":[{{"kty":"OKP","crv":"Ed25519","kid":"k{}","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"{}}}]}})",
