@@ -12,6 +12,7 @@
 #include "common/limits.hpp"
 #include "common/storage/files.hpp"
 #include "protocol/model/keys.hpp"
+#include "protocol/model/package.hpp"
 #include "protocol/model/validate.hpp"
 #include "tests/support/agent/engine.hpp"
 #include "tests/support/registry/model_samples.hpp"
@@ -227,6 +228,17 @@ TEST_CASE("data roots contain themselves and what is below") {
   CHECK(model::roots_overlap({"a", "b/c"}, {"d", "b"}) == "b/c and b");
   CHECK(model::roots_overlap({"a"}, {"a"}) == "a and a");
   CHECK(model::roots_overlap({"a"}, {"ab", "b/a"}).empty());
+}
+
+TEST_CASE("the package of a module, whatever stands before it") {
+  CHECK(model::package_of("package a.b\n") == model::DataPath{"a", "b"});
+  CHECK(model::package_of("\xEF\xBB\xBF# x\n\n  package a[\"b-c\"].d # e\nx := 1\n") ==
+        model::DataPath{"a", "b-c", "d"});
+  CHECK(model::package_of("package\ta") == model::DataPath{"a"});
+  CHECK_FALSE(model::package_of("x := 1\npackage a\n"));
+  CHECK_FALSE(model::package_of("package a.\n"));
+  CHECK_FALSE(model::package_of("package a[b]\n"));
+  CHECK_FALSE(model::package_of(""));
 }
 
 TEST_CASE("a valid model passes, its tests counted") {

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include "common/storage/files.hpp"
-#include "protocol/model/package.hpp"
 #include "tests/support/process/git.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/wire/test_pki.hpp"
@@ -236,17 +235,6 @@ TEST_CASE("a bundle whose rules or data are elsewhere is refused, not taken for 
   delta.put(".manifest", R"({"roots": ["shop"]})");
   delta.put("patch.json", R"({"data": [{"op": "remove", "path": "/shop/x"}]})");
   CHECK(delta.findings().contains("patch.json"));
-}
-
-TEST_CASE("the package of a module, whatever stands before it") {
-  CHECK(model::package_of("package a.b\n") == model::DataPath{"a", "b"});
-  CHECK(model::package_of("\xEF\xBB\xBF# x\n\n  package a[\"b-c\"].d # e\nx := 1\n") ==
-        model::DataPath{"a", "b-c", "d"});
-  CHECK(model::package_of("package\ta") == model::DataPath{"a"});
-  CHECK_FALSE(model::package_of("x := 1\npackage a\n"));
-  CHECK_FALSE(model::package_of("package a.\n"));
-  CHECK_FALSE(model::package_of("package a[b]\n"));
-  CHECK_FALSE(model::package_of(""));
 }
 
 struct Packed {
