@@ -178,7 +178,7 @@ TEST_CASE("a configuration that cannot work is refused by its setting") {
   CHECK(refused([](UpstreamConfig& c) { c.tag_pattern = "v*"; }) == "branch");
   CHECK(refused([](UpstreamConfig& c) { c.branch = "-x"; }).contains("'-x'"));
   CHECK(refused([](UpstreamConfig& c) { c.branch.clear(), c.tag_pattern = "v *"; }) ==
-        "tag_pattern");
+        "tags");
   for (const char* path : {"/a", "a/", "a//b", "../a", "a/./b", "a\nb"})
     CHECK_MESSAGE(refused([&](UpstreamConfig& c) { c.path = path; }) == "path", path);
   CHECK(refused([](UpstreamConfig& c) { c.path = "a/b c"; }).empty());

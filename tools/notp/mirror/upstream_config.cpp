@@ -63,10 +63,10 @@ Result<void> check_path(const std::string& path) {
 
 Result<void> check_selection(const UpstreamConfig& config) {
   if (config.branch.empty() == config.tag_pattern.empty())
-    return wrong("branch", "set either branch or tag_pattern");
+    return wrong("branch", "set either branch or tags");
   if (!config.branch.empty()) return check_ref_name(config.branch);
   if (config.tag_pattern.size() > kRefNameBytesMax || !is_printable(config.tag_pattern))
-    return wrong("tag_pattern", "printable ASCII without spaces, as in \"v*\"");
+    return wrong("tags", "printable ASCII without spaces, as in \"v*\"");
   return {};
 }
 
@@ -79,7 +79,7 @@ Result<void> check_signers(const UpstreamConfig& config) {
   if (config.verify == VerifyMode::kNone) return {};
   if (!has_signers) return wrong("verify", "it needs allowed_signers or gpg_home");
   if (wants_tag && config.tag_pattern.empty())
-    return wrong("verify", "a tag is verified only with tag_pattern");
+    return wrong("verify", "a tag is verified only with tags");
   if (config.signers_min == 0 || config.signers_min > kUpstreamSignersMax)
     return wrong("signers_min", fmt::format("1 to {}", kUpstreamSignersMax));
   return {};
