@@ -177,8 +177,7 @@ TEST_CASE("a configuration that cannot work is refused by its setting") {
   CHECK(refused([](UpstreamConfig& c) { c.branch.clear(); }) == "branch");
   CHECK(refused([](UpstreamConfig& c) { c.tag_pattern = "v*"; }) == "branch");
   CHECK(refused([](UpstreamConfig& c) { c.branch = "-x"; }).contains("'-x'"));
-  CHECK(refused([](UpstreamConfig& c) { c.branch.clear(), c.tag_pattern = "v *"; }) ==
-        "tags");
+  CHECK(refused([](UpstreamConfig& c) { c.branch.clear(), c.tag_pattern = "v *"; }) == "tags");
   for (const char* path : {"/a", "a/", "a//b", "../a", "a/./b", "a\nb"})
     CHECK_MESSAGE(refused([&](UpstreamConfig& c) { c.path = path; }) == "path", path);
   CHECK(refused([](UpstreamConfig& c) { c.path = "a/b c"; }).empty());
