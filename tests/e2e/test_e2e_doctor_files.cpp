@@ -65,14 +65,19 @@ TEST_CASE(
   const auto source = [](const std::string& name, const std::string& ledger) {
     return json::object{{"name", name}, {"issuer", "https://login.example"}, {"ledger", ledger}};
   };
-  stack.registry_more["sources"] = json::object{
-      {"key", stack.file("publisher.key").string()},
-      {"issuers",
-       json::array{source("login", "100000000000/login"), source("staff", "200000000000/staff")}}};
+  json::object secret = source("login", "100000000000/login");
+  secret["auth"] = json::object{{"method", "client_secret_basic"},
+                                {"client_id", "registry"},
+                                {"secret_file", stack.file("no-such-secret").string()},
+                                {"token_endpoint", "https://login.example/token"}};
+  stack.registry_more["sources"] =
+      json::object{{"key", stack.file("publisher.key").string()},
+                   {"issuers", json::array{secret, source("staff", "200000000000/staff")}}};
   stack.write_registry_config();
   const Doctor doctor = of_registry(stack);
   finds(doctor, "source_key_unrestricted");
   finds(doctor, "source_key_undelegated");
+  finds(doctor, "source_auth_unreadable");
 }
 
 TEST_CASE("an installation without its worker is found") {

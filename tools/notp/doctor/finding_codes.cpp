@@ -77,6 +77,8 @@ constexpr FindingCode kCodes[] = {
      "keys of providers are fetched and never published: tokens of new keys are denied", kCheck},
     {"source_key_unrestricted", false,
      "who steals the registry's source key can author policies, not keys alone", kCheck},
+    {"source_auth_unreadable", true,
+     "the registry cannot authenticate to the provider, so its keys are not fetched", kCheck},
     // --- the machine
     {"disk_space", true, "a full disk refuses publishes, and drops recorded decisions",
      "df -h {subject}"},
