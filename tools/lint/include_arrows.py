@@ -13,8 +13,8 @@ from source_tree import Finding, SourceTree, line_of, run
 # Prefix of a path (the longest one counts) -> what it may include of ours, and why no more. "" in the list
 # stands for everything. The page of generated_pages.py shows this table.
 Rules = dict[str, tuple[list[str], str]]
-CORES = ["protocol/model/", "protocol/trust/", "protocol/record/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
-SERVER_PARTS = [f"notp-server/{part}/" for part in ("registry", "service", "fleet", "audit", "audit_tree", "authz", "enroll", "publish", "recovery", "sources", "trust")]
+CORES = ["protocol/model/", "protocol/trust/", "protocol/record/", "protocol/delta/", "protocol/feed/", "protocol/wire/", "protocol/session/"]
+SERVER_PARTS = [f"notp-server/{part}/" for part in ("registry", "service", "fleet", "audit", "audit_tree", "authz", "enroll", "publish", "recovery", "lane", "sources", "trust")]
 # What the supervisor of policy workers decides, and the frames that it exchanges with them.
 REGO_CORE = ("engine_core", "path_costs", "suspicion", "turns", "question", "frames", "activation", "check_messages")
 REGO_CORE_SEES = [
@@ -49,8 +49,12 @@ RULES: Rules = {
         ["common/", "protocol/model/", "protocol/trust/"],
         "deltas are pure functions of two models",
     ),
+    "protocol/feed/": (
+        ["common/", "protocol/trust/", "schemas/"],
+        "what a lane states is read the same by node, relay and auditor",
+    ),
     "protocol/wire/": (
-        ["common/", "protocol/model/", "protocol/trust/", "protocol/record/", "protocol/delta/", "schemas/"],
+        ["common/", "protocol/model/", "protocol/trust/", "protocol/record/", "protocol/delta/", "protocol/feed/", "schemas/"],
         "the codec knows messages, not conversations",
     ),
     "protocol/session/": (["common/", *CORES], "a conversation never reaches the socket it runs on"),
@@ -119,6 +123,10 @@ RULES: Rules = {
         )
         for part in SOURCES_CORE
     },
+    "notp-server/lane/": (
+        ["common/", "protocol/"],
+        "a lane takes events and feeds sessions; its inputs know it, it knows none of them",
+    ),
     "notp-server/admin_http/": (
         ["common/", "protocol/trust/", "notp-server/registry/registry.hpp", "notp-server/trust/"],
         "an operator reads health and metrics here; other components add their own routes",

@@ -28,6 +28,7 @@ NAMESPACES = {
     "notp-server/backup/": "notp::backup",
     "notp-server/enroll/": "notp::enroll",
     "notp-server/fleet/": "notp::fleet",
+    "notp-server/lane/": "notp::lane",
     "notp-server/publish/": "notp::publish",
     "notp-server/recovery/": "notp::recovery",
     "notp-server/registry/": "notp::registry",
