@@ -172,7 +172,6 @@ Result<void> check_online_keys(const Root& r) {
                                           "nothing else",
                                           name, delegation.pattern));
   }
-  if (r.lane_key) return not_supported("root", "lane_key");
   if (r.audit_key) return not_supported("root", "audit_key");
   return {};
 }

@@ -111,8 +111,9 @@ struct Root {
   std::vector<Delegation> delegations;
   // Keys that may sign freshness; none: this domain has no freshness. At most kFreshnessKeysMax.
   std::vector<PublicKey> freshness_keys;
-  // Keys of features that this program lacks: decode() refuses a root that names one.
-  std::optional<PublicKey> lane_key, audit_key;
+  std::optional<PublicKey> lane_key;  // signs the token lanes; none: this domain has no lanes
+  // Of a feature that this program lacks: decode() refuses a root that names one.
+  std::optional<PublicKey> audit_key;
 
   Bytes encode() const;
   // kStatement. Keys are distinct within a list and a threshold is 1 to their number. The keys that

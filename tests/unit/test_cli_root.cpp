@@ -1,5 +1,6 @@
 // The ceremony of a root: keys on separate machines, a statement passed on as a file.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <fstream>
@@ -267,6 +268,42 @@ TEST_CASE("the freshness key is one of its own kind") {
   }
   CHECK(before == std::set<std::string>{"", shell.keyid("fresh")});
   CHECK(after == std::set<std::string>{"", shell.keyid("d")});
+}
+
+TEST_CASE("the key of the token lanes is set, replaced and taken away by the next roots") {
+  SigningShell shell;
+  const auto edit = [&](const std::string& file, std::vector<std::string> more) {
+    more.insert(more.begin(), {"root", "set-lane-key", file});
+    return shell.notp(std::move(more));
+  };
+  CHECK_FALSE(shell.show("root.envelope").as_object().contains("lane_keyid"));
+  CHECK(shell.notp({"root", "show", "root.envelope"}).output.contains("lane key"));
+  CHECK(edit("root.envelope", {}).status == 2);
+  CHECK(edit("root.envelope", {"--none"}).error.contains("has no lane key"));
+  // Each is another key's already.
+  for (const char* taken : {"fresh.pub", "alice.pub", "a.pub"})
+    CHECK(edit("root.envelope", {"--key", taken}).status == 2);
+
+  const Ran set = edit("root.envelope", {"--key", "d.pub"});
+  REQUIRE_MESSAGE(set.status == 0, set.error);
+  CHECK(set.output.contains("+ lane key " + shell.keyid("d")));
+  const json::value shown = shell.show("root-2.envelope", {"--previous", "root.envelope"});
+  CHECK(text(shown.at("lane_keyid")) == shell.keyid("d"));
+  // The holders of root keys see what they sign.
+  const Ran signs = shell.sign("root-2.envelope", "a.key");
+  CHECK(signs.output.contains("+ lane key " + shell.keyid("d")));
+  REQUIRE(shell.sign("root-2.envelope", "b.key").status == 0);
+
+  CHECK(edit("root-2.envelope", {"--key", "d.pub"}).error.contains("already"));
+  const Ran replaced = edit("root-2.envelope", {"--key", "bob.pub"});
+  REQUIRE_MESSAGE(replaced.status == 0, replaced.error);
+  CHECK(replaced.output.contains(
+      fmt::format("~ lane key: {} -> {}", shell.keyid("d"), shell.keyid("bob"))));
+  // A draft is changed in place, and has its own root before it.
+  REQUIRE(edit("root-3.envelope", {"--none"}).status == 0);
+  CHECK_FALSE(shell.show("root-3.envelope").as_object().contains("lane_keyid"));
+  const Ran gone = shell.notp({"root", "show", "root-3.envelope", "--previous", "root-2.envelope"});
+  CHECK(gone.output.contains("- lane key " + shell.keyid("d")));
 }
 
 TEST_CASE("what is kept of the roots seen is verified again and never goes back") {

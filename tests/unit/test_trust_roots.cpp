@@ -102,6 +102,37 @@ TEST_CASE("root chain: threshold of the old and of the new keys") {
   }
 }
 
+TEST_CASE(
+    "root chain: a lane key comes, changes and goes; a root from the future changes nothing") {
+  const auto with_lane = [](uint64_t version, std::optional<uint8_t> number) {
+    trust::Root out = next_root();
+    out.version = version;
+    if (number) out.lane_key = key(*number).public_key();
+    return signed_by(out, {1, 11}).encode();
+  };
+  trust::Trusted trusted = trusting(trusted_root());
+  const trust::Verdict verdict =
+      walk({with_lane(4, 8), with_lane(5, 9), with_lane(6, std::nullopt)}, trusted);
+  REQUIRE_FALSE(verdict.error);
+  REQUIRE(verdict.root_chain.size() == 3);
+  CHECK(verdict.root_chain[0].root->lane_key == key(8).public_key());
+  CHECK(verdict.root_chain[1].root->lane_key == key(9).public_key());
+  CHECK_FALSE(verdict.root_chain[2].root->lane_key);
+  // It signs no freshness: what was heard stays.
+  CHECK_FALSE(verdict.freshness_key_changed);
+
+  // As a program from before lane keys does with theirs: what it walked before stays.
+  trust::Root future = next_root();
+  future.version = 5;
+  future.audit_key = key(9).public_key();
+  const trust::Verdict cut = walk({with_lane(4, 8), signed_by(future, {1, 11}).encode()}, trusted);
+  REQUIRE(cut.error);
+  CHECK(cut.error->code == ErrorCode::kStatement);
+  REQUIRE(cut.root_chain.size() == 1);
+  trust::advance(trusted, cut);
+  CHECK(trusted.root->version == 4);
+}
+
 TEST_CASE("root chain: replays, gaps, foreign domains and falling epochs are refused") {
   const auto changed = [](const std::function<void(trust::Root&)>& change) {
     trust::Root out = next_root();

@@ -1,5 +1,5 @@
-// notp root add-key, delegate, remove-key, set-threshold, set-content, set-data-roots, set-epoch,
-// set-expiry: make the next version of a root.
+// notp root add-key, delegate, remove-key, set-threshold, set-content, set-data-roots,
+// set-lane-key, set-epoch, set-expiry: make the next version of a root.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,6 +27,7 @@ struct EditOptions {
   std::vector<std::string> keys;
   std::vector<std::string> data_roots;
   std::string content;  // "any", "keys"; empty: as it is
+  bool none = false;
   uint32_t threshold = 0;
   uint64_t epoch = 0;
   std::optional<int64_t> expires_in_days;
@@ -331,6 +332,20 @@ Result<int> run_set_content(const Context& context, const EditOptions& options) 
   return finish_edit(context, std::move(edit), options);
 }
 
+Result<int> run_set_lane_key(const Context& context, const EditOptions& options) {
+  NOTP_ASSIGN(Edit edit, start_edit(options));
+  std::optional<PublicKey>& lane_key = edit.root.lane_key;
+  if (options.none) {
+    if (!lane_key) return refuse("the root has no lane key");
+    lane_key.reset();
+    return finish_edit(context, std::move(edit), options);
+  }
+  NOTP_ASSIGN(const PublicKey key, read_public_key(options.keys.front()));
+  if (lane_key == key) return refuse(fmt::format("key {} is the lane key already", key.keyid()));
+  lane_key = key;
+  return finish_edit(context, std::move(edit), options);
+}
+
 Result<int> run_set_epoch(const Context& context, const EditOptions& options) {
   NOTP_ASSIGN(Edit edit, start_edit(options));
   const uint64_t before = edit.root.epoch;
@@ -443,6 +458,20 @@ void declare_remove_key(CLI::App& command, EditOptions& options) {
   declare_expiry(command, options);
 }
 
+void declare_set_lane_key(CLI::App& command, EditOptions& options) {
+  declare_file(command, options);
+  CLI::Option_group* which = command.add_option_group("lane key");
+  which->add_option("--key", options.keys, "Public key (notp keygen) of the registry's lanes.key")
+      ->type_name("FILE")
+      ->expected(1);
+  which->add_flag("--none", options.none, "No lane key: nodes take no token lane any more");
+  which->require_option(1);
+  declare_expiry(command, options);
+  command.footer(
+      "The key lives at the registry and signs which tokens live and what is revoked, nothing\n"
+      "else. Nodes must be of a version that knows it: an older one refuses the whole root.");
+}
+
 }  // namespace
 
 Result<trust::Delegation> parse_publisher(const std::string& text) {
@@ -524,6 +553,9 @@ void add_root_edits(Commands& commands, CLI::App& root) {
             "must be of a version that knows the rule: an older one refuses the whole root.");
       },
       run_set_content);
+  commands.add<EditOptions>(root, "set-lane-key",
+                            "Start the next root, with another key for the token lanes",
+                            declare_set_lane_key, run_set_lane_key);
   commands.add<EditOptions>(
       root, "set-epoch", "Start the next root, with a higher epoch: versions start over above it",
       [](CLI::App& command, EditOptions& options) {

@@ -97,6 +97,10 @@ class RootComparison {
   std::vector<RootChange> changes_;
 };
 
+std::string lane_keyid(const trust::Root& root) {
+  return root.lane_key ? root.lane_key->keyid() : std::string();
+}
+
 SignerCount count_of(const trust::Envelope& envelope, const Keys& keys, uint32_t threshold) {
   SignerCount count{{}, {}, threshold};
   for (const PublicKey& key : keys)
@@ -186,6 +190,7 @@ std::vector<RootChange> compare_root_statements(const trust::Root& before,
   comparison.value("root threshold", std::to_string(before.root_threshold),
                    std::to_string(after.root_threshold));
   comparison.keys("freshness key", before.freshness_keys, after.freshness_keys);
+  comparison.value("lane key", lane_keyid(before), lane_keyid(after));
   comparison.delegations(before, after);
   return comparison.take();
 }
@@ -257,7 +262,8 @@ std::string root_text(const Output& output, const trust::Root& root, const RootS
                                  fmt::join(keyids(root.root_keys), " "))},
        {"freshness keys", root.freshness_keys.empty()
                               ? "none"
-                              : fmt::format("{}", fmt::join(keyids(root.freshness_keys), " "))}});
+                              : fmt::format("{}", fmt::join(keyids(root.freshness_keys), " "))},
+       {"lane key", root.lane_key ? root.lane_key->keyid() : "none"}});
   text += publishers_text(root);
   if (previous) {
     const auto changes = compare_root_statements(*previous, root);
@@ -288,6 +294,7 @@ json::object root_json(const trust::Root& root, const RootSigners& signers,
                       {"delegations", std::move(delegations)},
                       {"signatures", json::object{{"own", signer_json(signers.own)}}},
                       {"complete", signers.complete()}};
+  if (root.lane_key) object["lane_keyid"] = root.lane_key->keyid();
   if (root.expires_ms != 0) object["expires"] = utc_time(root.expires_ms);
   object["expired"] = root.expires_ms != 0 && now_ms >= root.expires_ms;
   object["root_expiry"] = trust::root_expiry_name(trust::root_expiry(root.expires_ms, now_ms));
