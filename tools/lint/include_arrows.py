@@ -127,6 +127,10 @@ RULES: Rules = {
         ["common/", "protocol/"],
         "a lane takes events and feeds sessions; its inputs know it, it knows none of them",
     ),
+    "notp-server/lane_inputs/": (
+        ["common/", "protocol/", "notp-server/lane/intake.hpp", "notp-server/lane/lane_limits.hpp", "notp-server/registry/registry.hpp", "notp-server/sources/"],
+        "what sources send is checked and turned into events of a lane; what the lane does with them is decided there",
+    ),
     "notp-server/admin_http/": (
         ["common/", "protocol/trust/", "notp-server/registry/registry.hpp", "notp-server/trust/"],
         "an operator reads health and metrics here; other components add their own routes",

@@ -29,6 +29,7 @@ NAMESPACES = {
     "notp-server/enroll/": "notp::enroll",
     "notp-server/fleet/": "notp::fleet",
     "notp-server/lane/": "notp::lane",
+    "notp-server/lane_inputs/": "notp::lane_inputs",
     "notp-server/publish/": "notp::publish",
     "notp-server/recovery/": "notp::recovery",
     "notp-server/registry/": "notp::registry",
