@@ -13,7 +13,8 @@ namespace notp::session {
 namespace {
 
 constexpr std::string_view kScheme = "spiffe://";
-constexpr std::array<std::string_view, 4> kRoleNames = {"node", "publisher", "admin", "registry"};
+constexpr std::array<std::string_view, 5> kRoleNames = {"node", "publisher", "admin", "registry",
+                                                        "source"};
 
 std::optional<Role> find_role(std::string_view name) {
   const auto found = std::ranges::find(kRoleNames, name);
@@ -27,7 +28,7 @@ std::unexpected<Error> refuse(std::string_view uri, std::string_view why) {
 
 constexpr std::string_view kIssueBuiltIn =
     "issue a certificate with the one URI "
-    "spiffe://<trust-domain>/(node|publisher|admin|registry)/<name>";
+    "spiffe://<trust-domain>/(node|publisher|admin|registry|source)/<name>";
 
 // Splits "<role>/<name>", a path of two segments whose first one is a role.
 std::optional<std::pair<Role, std::string_view>> built_in_parts(std::string_view path) {

@@ -15,9 +15,15 @@
 
 namespace notp::session {
 
-enum class Role : uint8_t { kNode, kPublisher, kAdmin, kRegistry };
+enum class Role : uint8_t {
+  kNode,
+  kPublisher,
+  kAdmin,
+  kRegistry,
+  kSource,  // sends events to token lanes by HTTP; it has no sessions
+};
 
-// "node", "publisher", "admin", "registry".
+// "node", "publisher", "admin", "registry", "source".
 std::string_view role_name(Role role);
 // kConfig with the allowed names.
 Result<Role> parse_role(std::string_view name);
@@ -29,7 +35,7 @@ struct Identity {
   // whole URI, so that no two identities have the same name.
   std::string name;
 
-  // Parses a built-in id: "spiffe://<trust-domain>/(node|publisher|admin|registry)/<name>".
+  // Parses a built-in id: "spiffe://<trust-domain>/<role>/<name>".
   // kIdentity names the broken rule; nothing is normalised, so that two spellings are never one
   // identity.
   static Result<Identity> parse(std::string_view uri);

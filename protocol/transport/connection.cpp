@@ -191,6 +191,11 @@ Result<void> Connection::check_identity(const session::Identity& identity) const
   if (context_->side() == Side::kClient && identity.role != session::Role::kRegistry)
     return fail(ErrorCode::kIdentity, fmt::format("{} is {}, not a registry; look at the address",
                                                   peer_address_, identity.text()));
+  if (context_->side() == Side::kServer && identity.role == session::Role::kSource)
+    return fail(ErrorCode::kIdentity,
+                fmt::format("{} is a source of token lanes, which has no sessions: it sends its "
+                            "events to the address of lanes.listen",
+                            identity.text()));
   return {};
 }
 

@@ -44,7 +44,7 @@ Result<int> run_pki_init(const Context& context, const PkiInitOptions& options) 
 
 struct PkiIssueOptions {
   std::string folder;
-  std::string node, publisher, admin, registry;
+  std::string node, publisher, admin, registry, source;
   int64_t days = 90;
 };
 
@@ -54,7 +54,8 @@ Result<session::Identity> wanted_identity(const PkiIssueOptions& options, std::s
   for (const auto& [role, name] : {std::pair{session::Role::kNode, options.node},
                                    {session::Role::kPublisher, options.publisher},
                                    {session::Role::kAdmin, options.admin},
-                                   {session::Role::kRegistry, options.registry}}) {
+                                   {session::Role::kRegistry, options.registry},
+                                   {session::Role::kSource, options.source}}) {
     if (name.empty()) continue;
     identity.role = role;
     identity.name = name;
@@ -115,6 +116,7 @@ void declare_issue(CLI::App& command, PkiIssueOptions& options) {
   who->add_option("--publisher", options.publisher, "A publisher")->type_name("NAME");
   who->add_option("--admin", options.admin, "An administrator")->type_name("NAME");
   who->add_option("--registry", options.registry, "A registry")->type_name("NAME");
+  who->add_option("--source", options.source, "A source of token lanes")->type_name("NAME");
   who->require_option(1);
   command.add_option("--days", options.days, "How long it is valid")
       ->check(CLI::Range(1, 3650))
