@@ -1,0 +1,49 @@
+// An OPA beside an agent that follows a lane: started as `notp-client opa-config` says.
+#pragma once
+
+#include "common/http/client.hpp"
+#include "tests/support/process/command.hpp"
+#include "tests/support/process/opa_process.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/test_pki.hpp"
+
+namespace notp {
+
+class LaneOpa {
+ public:
+  explicit LaneOpa(const Stack& stack) : stack_(stack), port_(free_port()) {}
+
+  void start(const Agent& agent) {
+    const auto config = stack_.file("lane-opa.yaml");
+    const CommandResult printed = run_command(
+        {stack_.program("notp-client"), "opa-config", "--config", agent.config_file().string()});
+    REQUIRE_MESSAGE(printed.status == 0, printed.output);
+    must(write_file(config, printed.output));
+    process_ = std::make_unique<Process>(
+        opa_process(stack_.folder(), port_,
+                    {"--config-file", config.string(), "--log-level", "error",
+                     "--authentication=token", "--authorization=basic"}));
+    REQUIRE(wait_until([&] {
+      return http::call_blocking({.url = url() + "/health", .deadline_ms = 2'000}).has_value();
+    }));
+  }
+  void kill() { process_.reset(); }
+  pid_t pid() const { return process_->pid(); }
+  int port() const { return port_; }
+  std::string url() const { return fmt::format("http://127.0.0.1:{}", port_); }
+  // nullopt also before this OPA has its policies: it refuses questions until then.
+  std::optional<json::value> decide(const std::string& path, const json::value& input) const {
+    try {
+      return ask_data(url(), path, input);
+    } catch (const std::exception&) {
+      return std::nullopt;
+    }
+  }
+
+ private:
+  const Stack& stack_;
+  const int port_;
+  std::unique_ptr<Process> process_;
+};
+
+}  // namespace notp
