@@ -11,14 +11,15 @@ namespace notp::authz {
 namespace {
 
 // The actions that rules can grant.
-constexpr std::array<std::pair<std::string_view, wire::Action>, 7> kActions = {
+constexpr std::array<std::pair<std::string_view, wire::Action>, 8> kActions = {
     {{"read", wire::Action::kRead},
      {"publish", wire::Action::kPublish},
      {"fleet", wire::Action::kFleet},
      {"trust", wire::Action::kTrust},
      {"enroll", wire::Action::kEnroll},
      {"audit", wire::Action::kAudit},
-     {"erase", wire::Action::kErase}}};
+     {"erase", wire::Action::kErase},
+     {"revoke", wire::Action::kRevoke}}};
 
 // Matches a name, or a prefix followed by "*".
 bool name_matches(std::string_view pattern, std::string_view name) {
@@ -58,6 +59,8 @@ std::string deed(wire::Action action, const model::LedgerId* ledger) {
       return "read recorded decisions about " + name;
     case wire::Action::kErase:
       return "hold or erase recorded decisions about " + name;
+    case wire::Action::kRevoke:
+      return "revoke tokens";
     case wire::Action::kRecord:
       return "ship records of decisions";
   }

@@ -20,7 +20,7 @@ struct RightsRule {
   bool operator==(const RightsRule&) const = default;
 };
 
-// The action of a rule: "read", "publish", "fleet", "trust", "enroll", "audit". kConfig with the
+// The action of a rule: "read", "publish", "fleet", "trust", "enroll", "audit", "erase", "revoke". kConfig with the
 // valid names.
 Result<wire::Action> parse_action(std::string_view name);
 

@@ -243,6 +243,16 @@ void SessionHost::handle(session::server_event::UnknownKeyMet& event) {
     sources->unknown_key(*peer_, event.key);
 }
 
+void SessionHost::handle(session::server_event::LaneSubscribed& event) {
+  session_->lane_state({.lane = std::move(event.subscribe.lane),
+                        .code = static_cast<uint32_t>(ErrorCode::kNotFound),
+                        .message = "this registry has no lanes"});
+}
+
+void SessionHost::handle(session::server_event::LaneAsked&) {}
+
+void SessionHost::handle(session::server_event::LaneAppliedArrived&) {}
+
 // --- artifacts
 
 void SessionHost::handle(session::server_event::ArtifactNeeded& event) {

@@ -78,6 +78,9 @@ class SessionHost final : public session::SessionRights,
   void handle_events();
   void handle(session::server_event::Greeted& event);
   void handle(session::server_event::UnknownKeyMet& event);
+  void handle(session::server_event::LaneSubscribed& event);
+  void handle(session::server_event::LaneAsked& event);
+  void handle(session::server_event::LaneAppliedArrived& event);
   void handle(session::server_event::ArtifactNeeded& event);
   void handle(session::server_event::Committed& event);
   void handle(session::server_event::Attested& event);

@@ -28,6 +28,17 @@ Result<void> SendQueue::push_background(const wire::Message& head, uint32_t stre
   return {};
 }
 
+void SendQueue::push_lane(model::Content frame, bool bulk) {
+  lane_bytes_ += frame->size();
+  (bulk ? lane_snapshots_ : lane_batches_).push_back(std::move(frame));
+}
+
+void SendQueue::drop_lane() {
+  lane_batches_.clear();
+  lane_snapshots_.clear();
+  lane_bytes_ = 0;
+}
+
 uint32_t SendQueue::free_stream() const {
   uint32_t stream = 0;
   while (transfers_.contains(stream)) ++stream;
@@ -36,9 +47,17 @@ uint32_t SendQueue::free_stream() const {
 
 Bytes SendQueue::take(size_t bytes_max) {
   Bytes out = std::exchange(control_, {});
+  while (out.size() < bytes_max && !lane_batches_.empty()) append_lane(out, lane_batches_);
   while (out.size() < bytes_max && !transfers_.empty()) append_chunk(out, bytes_max - out.size());
+  if (out.empty() && !lane_snapshots_.empty()) append_lane(out, lane_snapshots_);
   if (out.empty() && !background_.empty()) append_background(out, bytes_max);
   return out;
+}
+
+void SendQueue::append_lane(Bytes& out, std::deque<model::Content>& frames) {
+  out.append(*frames.front());
+  lane_bytes_ -= frames.front()->size();
+  frames.pop_front();
 }
 
 void SendQueue::append_chunk(Bytes& out, size_t bytes_max) {

@@ -13,9 +13,10 @@
 
 namespace notp::session {
 
-// Control frames go first, then chunks of the transfer with the fewest bytes left, so that a small
-// urgent release overtakes a large one. Background work goes when neither waits, in order and one
-// small chunk at a time: what comes next waits for one chunk at most. One thread.
+// Control frames go first, then batches of a lane, which are small and urgent, then chunks of the
+// transfer with the fewest bytes left, so that a small urgent release overtakes a large one. When
+// none of these waits, snapshots of a lane go, then background work, in order and one frame or
+// small chunk at a time: what comes next waits for one at most. One thread.
 class SendQueue {
  public:
   // kInternal when the message cannot be encoded; nothing is pushed then.
@@ -27,10 +28,17 @@ class SendQueue {
   // Only one background body is on its way at a time, so all may have the same stream. kInternal as
   // push().
   Result<void> push_background(const wire::Message& head, uint32_t stream, model::Content body);
-  // Drops what is not sent yet of transfers and of background work.
+  // Queues a whole frame of a lane that other sessions may share. `bulk`: of a snapshot.
+  void push_lane(model::Content frame, bool bulk);
+  // Drops the frames of lanes.
+  void drop_lane();
+  // Bytes of them.
+  size_t lane_bytes() const { return lane_bytes_; }
+  // Drops what is not sent yet of transfers, of lanes and of background work.
   void cancel_transfers() {
     transfers_.clear();
     background_.clear();
+    drop_lane();
   }
   // Drops all waiting output; take() has only given out whole frames.
   void clear() {
@@ -44,7 +52,9 @@ class SendQueue {
   bool is_sending(uint32_t stream) const { return transfers_.contains(stream); }
   // Waiting control bytes: they accumulate only when the peer does not read.
   size_t control_bytes() const { return control_.size(); }
-  bool empty() const { return control_.empty() && transfers_.empty() && background_.empty(); }
+  bool empty() const {
+    return control_.empty() && transfers_.empty() && background_.empty() && lane_bytes_ == 0;
+  }
   // Takes about `bytes_max` bytes; a frame is never split, so one frame may exceed the limit.
   Bytes take(size_t bytes_max);
 
@@ -61,10 +71,13 @@ class SendQueue {
     uint64_t offset = 0;
     uint64_t left() const { return body ? body->size() - offset : 0; }
   };
+  void append_lane(Bytes& out, std::deque<model::Content>& frames);
   void append_chunk(Bytes& out, size_t bytes_max);
   void append_background(Bytes& out, size_t bytes_max);
 
   Bytes control_;
+  std::deque<model::Content> lane_batches_, lane_snapshots_;
+  size_t lane_bytes_ = 0;  // of both
   std::map<uint32_t, Transfer> transfers_;
   std::deque<Background> background_;
 };

@@ -104,6 +104,10 @@ void SessionBase::send_background(const wire::Message& head, uint32_t stream, mo
     refuse(pushed.error());
 }
 
+void SessionBase::send_lane(model::Content frame, bool bulk) {
+  if (!closed_) queue_.push_lane(std::move(frame), bulk);
+}
+
 void SessionBase::count(size_t taken) {
   if (meter_ != nullptr) meter_->sending(queue_.control_bytes() + in_flight_, taken);
 }

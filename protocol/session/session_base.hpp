@@ -65,6 +65,9 @@ class SessionBase : public SessionMachine, protected SessionOutput {
   void send_transfer(uint32_t stream, model::Content content, uint64_t offset) final;
   // As SendQueue::push_background().
   void send_background(const wire::Message& head, uint32_t stream, model::Content body);
+  // As in SendQueue.
+  void send_lane(model::Content frame, bool bulk);
+  void drop_lane() { queue_.drop_lane(); }
   const SendQueue& queue() const final { return queue_; }
   // The first message of the peer has arrived: its deadline is cancelled.
   void established() { first_message_deadline_ = kNever; }

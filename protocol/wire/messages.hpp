@@ -12,6 +12,7 @@
 #include "protocol/wire/messages/freshness.hpp"
 #include "protocol/wire/messages/hello.hpp"
 #include "protocol/wire/messages/inventory.hpp"
+#include "protocol/wire/messages/lanes.hpp"
 #include "protocol/wire/messages/nodes.hpp"
 #include "protocol/wire/messages/publish.hpp"
 #include "protocol/wire/messages/recovery.hpp"
@@ -25,6 +26,7 @@ using Message = std::variant<Hello, Welcome, Offer, Chunk, Commit, WantMore, Pin
                              ErrorMessage, Bye, Publish, PublishResult, Request, Response,
                              RootUpdate, FreshnessUpdate, Join, Joined, InventoryRequest, Inventory,
                              LogGrant, LogAnnouncement, Segment, HeldRequest, Held, ReturnRequest,
-                             Return, LogReceipt, LogWitness, ReleaseHeld, UnknownKey, SourceStatus>;
+                             Return, LogReceipt, LogWitness, ReleaseHeld, UnknownKey, SourceStatus,
+                             LaneSubscribe, LaneState, LaneStatement, LaneAsk, LaneApplied>;
 
 }  // namespace notp::wire

@@ -17,6 +17,7 @@ enum class Action : uint8_t {
   kAudit,   // read recorded decisions
   kRecord,  // ship the log of one's own decisions
   kErase,   // hold and erase recorded decisions
+  kRevoke,  // revoke tokens, and look one up
 };
 
 enum class RequestKind : uint8_t {

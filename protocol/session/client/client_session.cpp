@@ -69,6 +69,9 @@ Result<void> ClientSession::on_message(wire::Message&& message, Now) {
           return on_release_held(std::move(value));
         if constexpr (std::is_same_v<T, wire::SourceStatus>)
           return on_source_status(std::move(value));
+        if constexpr (std::is_same_v<T, wire::LaneState>) return on_lane_state(std::move(value));
+        if constexpr (std::is_same_v<T, wire::LaneStatement>)
+          return on_lane_statement(std::move(value));
         if constexpr (std::is_same_v<T, wire::HeldRequest>)
           return on_held_request(std::move(value));
         if constexpr (std::is_same_v<T, wire::ReturnRequest>)
@@ -174,6 +177,27 @@ Result<void> ClientSession::on_source_status(wire::SourceStatus&& status) {
       return fail(ErrorCode::kState,
                   "the registry sent an issuer's status of a ledger that this node does not want");
   events_.push_back(client_event::SourceStatusArrived{std::move(status)});
+  return {};
+}
+
+void ClientSession::lane_subscribe(const wire::LaneSubscribe& subscribe) {
+  lane_ = subscribe.lane;
+  send(subscribe);
+}
+
+Result<void> ClientSession::on_lane_state(wire::LaneState&& state) {
+  if (lane_.empty() || state.lane != lane_)
+    return fail(ErrorCode::kState, "the registry spoke of a lane that this node does not follow");
+  events_.push_back(client_event::LaneStateArrived{std::move(state)});
+  return {};
+}
+
+Result<void> ClientSession::on_lane_statement(wire::LaneStatement&& statement) {
+  if (lane_.empty())
+    return fail(ErrorCode::kState,
+                "the registry sent a statement of a lane, which this node does "
+                "not follow");
+  events_.push_back(client_event::LaneStatementArrived{std::move(statement.statement)});
   return {};
 }
 

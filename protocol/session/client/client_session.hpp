@@ -61,6 +61,14 @@ struct HeldReleased {
 struct SourceStatusArrived {
   wire::SourceStatus status;
 };
+// The registry's answer to lane_subscribe(), and when it changes.
+struct LaneStateArrived {
+  wire::LaneState state;
+};
+// A statement of the lane; not yet verified.
+struct LaneStatementArrived {
+  feed::SealedStatement statement;
+};
 // The registry asks what is held of a wanted ledger; answer with held().
 struct HeldWanted {
   wire::HeldRequest request;
@@ -80,7 +88,8 @@ using ClientEvent =
                  client_event::Published, client_event::Answered, client_event::RootArrived,
                  client_event::FreshnessArrived, client_event::InventoryWanted,
                  client_event::LogGranted, client_event::ReceiptArrived, client_event::HeldReleased,
-                 client_event::SourceStatusArrived, client_event::HeldWanted,
+                 client_event::SourceStatusArrived, client_event::LaneStateArrived,
+                 client_event::LaneStatementArrived, client_event::HeldWanted,
                  client_event::ReturnWanted, client_event::Closed>;
 
 // A partly received artifact of a session that was cut. Its id is zero when the offer had none.
@@ -111,6 +120,11 @@ class ClientSession final : public SessionBase {
   void witness(const wire::LogWitness& witness) { send(witness); }
   // Reports a token's key that is not in its issuer's key set.
   void unknown_key(const wire::UnknownKey& key) { send(key); }
+  // Follows a lane; a later call replaces it. A registry that knows no lanes does not answer.
+  void lane_subscribe(const wire::LaneSubscribe& subscribe);
+  // Asks for tokens of the lane that is followed.
+  void lane_ask(const wire::LaneAsk& ask) { send(ask); }
+  void lane_applied(const wire::LaneApplied& applied) { send(applied); }
   // Sends the next segment of the granted log when nothing else waits to be sent.
   // `oldest_age_ms`: as in wire::Segment.
   void send_segment(record::Segment segment, uint64_t oldest_age_ms = 0);
@@ -146,6 +160,8 @@ class ClientSession final : public SessionBase {
   Result<void> on_log_grant(wire::LogGrant&& grant);
   Result<void> on_log_receipt(wire::LogReceipt&& receipt);
   Result<void> on_source_status(wire::SourceStatus&& status);
+  Result<void> on_lane_state(wire::LaneState&& state);
+  Result<void> on_lane_statement(wire::LaneStatement&& statement);
   Result<void> on_release_held(wire::ReleaseHeld&& release);
   Result<void> on_held_request(wire::HeldRequest&& request);
   Result<void> on_return_request(wire::ReturnRequest&& request);
@@ -162,6 +178,7 @@ class ClientSession final : public SessionBase {
   std::map<model::LedgerId, size_t> held_requests_;  // likewise
   std::optional<uint64_t> return_request_;           // not answered yet
   uint32_t return_stream_ = 0;                       // of the last artifact given back; 0: none
+  std::string lane_;                                 // that is followed; empty: none
   bool welcomed_ = false;
 };
 

@@ -98,6 +98,17 @@ struct ReturnArrived {
 struct UnknownKeyMet {
   wire::UnknownKey key;
 };
+// The peer follows a lane, from here on; answer with lane_state().
+struct LaneSubscribed {
+  wire::LaneSubscribe subscribe;
+};
+// The peer asks for tokens of its lane; answer each id with one lane_statement().
+struct LaneAsked {
+  wire::LaneAsk ask;
+};
+struct LaneAppliedArrived {
+  wire::LaneApplied applied;
+};
 // A right is missing, or a ledger cannot be served: the session continues, the host logs it.
 struct Refused {
   Error error;
@@ -116,7 +127,9 @@ using ServerEvent =
                  server_event::Attested, server_event::PublishArrived, server_event::Asked,
                  server_event::LogOffered, server_event::LogAnnounced, server_event::SegmentArrived,
                  server_event::WitnessArrived, server_event::HoldsMore, server_event::HeldArrived,
-                 server_event::ReturnArrived, server_event::UnknownKeyMet, server_event::Refused,
-                 server_event::Unsendable, server_event::Closed>;
+                 server_event::ReturnArrived, server_event::UnknownKeyMet,
+                 server_event::LaneSubscribed, server_event::LaneAsked,
+                 server_event::LaneAppliedArrived, server_event::Refused, server_event::Unsendable,
+                 server_event::Closed>;
 
 }  // namespace notp::session

@@ -32,10 +32,14 @@ Result<void> ServerSession::on_message(wire::Message&& message, Now now) {
         }
         if constexpr (is_one_of<T, wire::Commit, wire::Inventory>)
           return subscriptions_.on_message(std::move(value), now);
-        if constexpr (std::is_same_v<T, wire::UnknownKey>) {
-          context_.events.push_back(server_event::UnknownKeyMet{std::move(value)});
-          return {};
-        }
+        if constexpr (std::is_same_v<T, wire::UnknownKey>)
+          return report(server_event::UnknownKeyMet{std::move(value)});
+        if constexpr (std::is_same_v<T, wire::LaneSubscribe>)
+          return report(server_event::LaneSubscribed{std::move(value)});
+        if constexpr (std::is_same_v<T, wire::LaneAsk>)
+          return report(server_event::LaneAsked{std::move(value)});
+        if constexpr (std::is_same_v<T, wire::LaneApplied>)
+          return report(server_event::LaneAppliedArrived{std::move(value)});
         if constexpr (is_one_of<T, wire::Publish, wire::Segment>)
           NOTP_TRY(check_stream(value.stream));
         if constexpr (std::is_same_v<T, wire::Publish>)
@@ -87,6 +91,11 @@ Result<void> ServerSession::on_hello(wire::Hello&& hello, Now now) {
   if (log) logs_.on_offer(*log);
   sources_changed();
   return freshness_.start(now, holds_more);
+}
+
+Result<void> ServerSession::report(ServerEvent event) {
+  context_.events.push_back(std::move(event));
+  return {};
 }
 
 Result<void> ServerSession::on_chunk(const wire::Chunk& chunk, Now now) {

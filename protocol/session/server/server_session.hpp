@@ -51,6 +51,15 @@ class ServerSession final : public SessionBase {
   }
   // The status of a key source has changed: sends it to a peer that subscribes to its ledger.
   void sources_changed();
+  // Answers a LaneSubscribed, at once or again at any later time.
+  void lane_state(const wire::LaneState& state) { send(state); }
+  // Sends a statement of the lane that the peer follows: a whole LaneStatement frame, which
+  // sessions share. `bulk`: of a snapshot, which goes after releases.
+  void lane_statement(model::Content frame, bool bulk) { send_lane(std::move(frame), bulk); }
+  // Bytes of statements that the peer has not taken yet.
+  size_t lane_unsent() const { return queue().lane_bytes(); }
+  // Drops them: whole statements, which the peer misses.
+  using SessionBase::drop_lane;
   // Tells the peer that a release of a ledger that it subscribes to may go. kState: it does not.
   Result<void> release_held(const wire::ReleaseHeld& release);
   // Asks what the peer holds of a ledger; the answer comes as HeldArrived, or never. kState when
@@ -69,6 +78,7 @@ class ServerSession final : public SessionBase {
   void on_own_deadline(Now now) override;
   Result<void> on_hello(wire::Hello&& hello, Now now);
   Result<void> on_chunk(const wire::Chunk& chunk, Now now);
+  Result<void> report(ServerEvent event);
   // kState unless the peer was granted the ledger, and the session is open.
   Result<void> check_subscribed(const model::LedgerId& ledger) const;
   // The machines that receive share the peer's stream numbers: kState when `stream` is in use.

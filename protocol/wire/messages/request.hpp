@@ -20,6 +20,7 @@
 #include "protocol/wire/messages/done.hpp"
 #include "protocol/wire/messages/enrollment.hpp"
 #include "protocol/wire/messages/erasure.hpp"
+#include "protocol/wire/messages/lanes.hpp"
 #include "protocol/wire/messages/ledgers.hpp"
 #include "protocol/wire/messages/nodes.hpp"
 #include "protocol/wire/messages/pending.hpp"
@@ -41,7 +42,8 @@ struct Request {
                PendingRequest, Cosign, DropPending, TrustRequest, NewJoinToken, RenewCertificate,
                DecisionsRequest, DecisionCountsRequest, LogsRequest, SegmentRequest,
                RecoveryRequest, Recover, StatusRequest, TreeRequest, ProofRequest, HoldsRequest,
-               PutHold, EraseRequest, ReleaseHeldRequest, SourcesRequest, RefreshSource>
+               PutHold, EraseRequest, ReleaseHeldRequest, SourcesRequest, RefreshSource,
+               LanesRequest, RevokeTokens, ShowToken>
       what;
 };
 
@@ -56,7 +58,7 @@ struct Response {
   std::variant<Done, HistoryPage, NodesPage, LedgersPage, RootsPage, PendingPage, PublishResult,
                TrustRow, IssuedToken, Certificate, DecisionsPage, DecisionCountsPage, LogsPage,
                SegmentPart, RecoveryStatus, RegistryStatus, TreePart, RecordProof, HoldsPage,
-               Erased, SourcesPage>
+               Erased, SourcesPage, LanesPage, LaneChange, TokenRow>
       what = {};
 };
 
