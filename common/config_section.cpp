@@ -63,4 +63,11 @@ Section Section::section(std::string_view path) const {
   return Section(*value);
 }
 
+std::vector<std::string> Section::names() const {
+  NOTP_ASSERT(value_->is_object(), "a section of a configuration that is not an object");
+  std::vector<std::string> out;
+  for (const auto& member : value_->get_object()) out.emplace_back(member.key());
+  return out;
+}
+
 }  // namespace notp::config

@@ -34,6 +34,8 @@ class Section {
   std::vector<Section> sections(std::string_view path) const;
 
   Section section(std::string_view path) const;
+  // Names of the fields of this section, which is an object.
+  std::vector<std::string> names() const;
 
  private:
   const json::value* value_;

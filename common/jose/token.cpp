@@ -87,10 +87,10 @@ Result<TimeMs> numeric_date_ms(const json::value& date) {
   return static_cast<TimeMs>(std::floor(seconds * static_cast<double>(kSecond)));
 }
 
-Result<Token> read_token(std::string_view compact) {
-  if (compact.size() > kTokenBytesMax)
+Result<Token> read_token(std::string_view compact, size_t bytes_max) {
+  if (compact.size() > bytes_max)
     return fail(ErrorCode::kLimit,
-                fmt::format("a token of {} bytes; {} are allowed", compact.size(), kTokenBytesMax));
+                fmt::format("a token of {} bytes; {} are allowed", compact.size(), bytes_max));
   const size_t first = compact.find('.');
   const size_t second = first == std::string_view::npos ? first : compact.find('.', first + 1);
   if (second == std::string_view::npos || compact.find('.', second + 1) != std::string_view::npos)

@@ -21,13 +21,14 @@ struct Token {
   Bytes signature;
 };
 
-// Reads a token. kLimit: longer than kTokenBytesMax; kMessage: not three parts in base64url without
-// padding, not JSON objects in UTF-8 with each name once, deeper than kJsonDepthMax; an alg that is
-// not one of Algorithm, "none" among them; crit, b64 (RFC 7797), zip and enc, none of which is
-// understood here (RFC 7515 §4.1.11); cty, a token inside a token; alg, kid, typ or a claim of RFC
-// 7519 §4.1 of another type than theirs. Keys that a header carries or names (jwk, jku, x5c,
-// x5u) are ignored (RFC 8725 §3.10). Errors repeat no value of a claim.
-Result<Token> read_token(std::string_view compact);
+// Reads a token. kLimit: longer than `bytes_max`, by default what a request can carry; kMessage:
+// not three parts in base64url without padding, not JSON objects in UTF-8 with each name once,
+// deeper than kJsonDepthMax; an alg that is not one of Algorithm, "none" among them; crit, b64 (RFC
+// 7797), zip and enc, none of which is understood here (RFC 7515 §4.1.11); cty, a token inside a
+// token; alg, kid, typ or a claim of RFC 7519 §4.1 of another type than theirs. Keys that a header
+// carries or names (jwk, jku, x5c, x5u) are ignored (RFC 8725 §3.10). Errors repeat no value of a
+// claim.
+Result<Token> read_token(std::string_view compact, size_t bytes_max = kTokenBytesMax);
 
 // What a token must be. Each rule is about a claim or a header parameter; an empty rule means that
 // the token must not have it, so that a rule that was forgotten refuses (RFC 8725 §3.8, §3.9).

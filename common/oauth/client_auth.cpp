@@ -60,7 +60,7 @@ Result<std::string> read_secret(const std::filesystem::path& file) {
 
 }  // namespace
 
-Result<ClientAuthConfig> load_client_auth(const config::Section& section) {
+Result<ClientAuthConfig> load_client_auth(const config::Section& section, Purpose purpose) {
   ClientAuthConfig out;
   const std::string method = section.text("method");
   for (const MethodFiles& row : kMethods) {
@@ -71,7 +71,9 @@ Result<ClientAuthConfig> load_client_auth(const config::Section& section) {
                             row.name == method ? "needs" : "has nothing to do with", row.file));
   }
   out.client_id = section.text("client_id");
-  out.token_endpoint = section.text("token_endpoint");
+  out.token_endpoint = section.text_or_empty("token_endpoint");
+  if (out.token_endpoint.empty() && purpose == Purpose::kAccessToken)
+    return fail(ErrorCode::kConfig, "token_endpoint is missing: the URL that gives access tokens");
   out.secret_file = section.text_or_empty("secret_file");
   out.key_file = section.text_or_empty("key_file");
   out.kid = section.text_or_empty("kid");
@@ -141,20 +143,23 @@ Result<std::string> client_assertion(const ClientAuthConfig& config, const Serve
                           key);
 }
 
-Result<http::Call> token_request(const ClientAuthConfig& config, const Server& server,
-                                 const Credentials& credentials, std::string_view nonce,
-                                 TimeMs wall_ms, Random& random) {
-  NOTP_TRY(check_url(config.token_endpoint, server));
+Result<http::Call> form_request(const Server& server, std::string url, const FormFields& fields) {
+  NOTP_TRY(check_url(url, server));
   http::Call call{.method = "POST",
-                  .url = config.token_endpoint,
+                  .url = std::move(url),
                   .headers = {{"Content-Type", "application/x-www-form-urlencoded"},
                               {"Accept", "application/json"}},
                   .body = {},
                   .deadline_ms = kTokenCallMs,
                   .answer_bytes_max = kTokenAnswerBytesMax};
-  add_field(call.body, "grant_type", "client_credentials");
-  add_field(call.body, "scope", config.scope);
-  add_field(call.body, "resource", config.resource);
+  for (const auto& [name, value] : fields) add_field(call.body, name, value);
+  return call;
+}
+
+Result<http::Call> authenticated_form(const ClientAuthConfig& config, const Server& server,
+                                      const Credentials& credentials, std::string url,
+                                      const FormFields& fields, TimeMs wall_ms, Random& random) {
+  NOTP_ASSIGN(http::Call call, form_request(server, std::move(url), fields));
   if (config.method == Method::kClientSecretBasic) {
     call.headers.emplace_back("Authorization",
                               basic_authorization(config.client_id, credentials.secret));
@@ -167,6 +172,18 @@ Result<http::Call> token_request(const ClientAuthConfig& config, const Server& s
     add_field(call.body, "client_assertion_type", kAssertionType);
     add_field(call.body, "client_assertion", assertion);
   }
+  return call;
+}
+
+Result<http::Call> token_request(const ClientAuthConfig& config, const Server& server,
+                                 const Credentials& credentials, std::string_view nonce,
+                                 TimeMs wall_ms, Random& random) {
+  NOTP_ASSIGN(http::Call call,
+              authenticated_form(config, server, credentials, config.token_endpoint,
+                                 {{"grant_type", "client_credentials"},
+                                  {"scope", config.scope},
+                                  {"resource", config.resource}},
+                                 wall_ms, random));
   if (credentials.dpop_key) {
     NOTP_ASSIGN(
         std::string proof,

@@ -5,6 +5,9 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "common/config_section.hpp"
 #include "common/http/client.hpp"
@@ -23,7 +26,9 @@ enum class Method : uint8_t {
 struct ClientAuthConfig {
   Method method = Method::kClientSecretBasic;
   std::string client_id;
-  std::string token_endpoint;  // https; written by a person, so that no document of others names it
+  // https; written by a person, so that no document of others names it. Empty only if
+  // load_client_auth() was told that no access token is needed.
+  std::string token_endpoint;
   std::filesystem::path secret_file;               // client_secret_basic
   std::filesystem::path key_file;                  // private_key_jwt: PEM
   std::string kid;                                 // of that key; empty: none is sent
@@ -34,8 +39,14 @@ struct ClientAuthConfig {
   std::filesystem::path dpop_key_file;             // PEM; empty: a bearer token
 };
 
-// kConfig when a file that the method needs is missing, or one of another method is there.
-Result<ClientAuthConfig> load_client_auth(const config::Section& section);
+enum class Purpose : uint8_t {
+  kAccessToken,  // token_endpoint is needed
+  kClient,       // to authenticate at another endpoint itself
+};
+// kConfig when a file or URL that the method or purpose needs is missing, or a file of another
+// method is there.
+Result<ClientAuthConfig> load_client_auth(const config::Section& section,
+                                          Purpose purpose = Purpose::kAccessToken);
 
 // The authorization server.
 struct Server {
@@ -68,6 +79,17 @@ std::string basic_authorization(std::string_view client_id, std::string_view sec
 // that no other server can use it. kInternal.
 Result<std::string> client_assertion(const ClientAuthConfig& config, const Server& server,
                                      const jose::SigningKey& key, TimeMs wall_ms, Random& random);
+
+using FormFields = std::vector<std::pair<std::string_view, std::string_view>>;
+// Makes a POST of a form to this server; fields without a value are left out. Errors of
+// check_url().
+Result<http::Call> form_request(const Server& server, std::string url, const FormFields& fields);
+// The same, in which the client authenticates itself (RFC 6749 §2.3), also at other endpoints than
+// the token endpoint (RFC 7662 §2.1). The certificate of tls_client_auth is the HTTP client's.
+// Errors of check_url(); kInternal.
+Result<http::Call> authenticated_form(const ClientAuthConfig& config, const Server& server,
+                                      const Credentials& credentials, std::string url,
+                                      const FormFields& fields, TimeMs wall_ms, Random& random);
 
 // Makes a request for a token (RFC 6749 §4.4.2), with a DPoP proof if there is a key for it;
 // `nonce` is the server's last one, or empty. Errors of check_url(); kInternal.

@@ -1,5 +1,5 @@
 # Third-party packages. Debian has no CMake package file for Protobuf 3.21 (FindProtobuf serves) nor
-# for libgit2, libzstd, libarchive and utf8proc (pkg-config serves).
+# for libgit2, libzstd, libarchive, utf8proc, hiredis and libpq (pkg-config serves).
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
@@ -20,6 +20,8 @@ pkg_check_modules(git2 REQUIRED IMPORTED_TARGET libgit2>=1.5.1)
 pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3>=3.40)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis>=0.14.1)
+pkg_check_modules(libpq REQUIRED IMPORTED_TARGET libpq>=15)
 
 # Asio is compiled once, in common/asio/asio.cpp, instead of in every file that includes it.
 add_library(notp_asio_headers INTERFACE)
