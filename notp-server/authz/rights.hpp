@@ -20,8 +20,8 @@ struct RightsRule {
   bool operator==(const RightsRule&) const = default;
 };
 
-// The action of a rule: "read", "publish", "fleet", "trust", "enroll", "audit", "erase", "revoke". kConfig with the
-// valid names.
+// The action of a rule: "read", "publish", "fleet", "trust", "enroll", "audit", "erase", "revoke".
+// kConfig with the valid names.
 Result<wire::Action> parse_action(std::string_view name);
 
 // Immutable; shared between threads.

@@ -109,6 +109,9 @@ class RequestHandler {
   Result<wire::Done> on(const wire::ReleaseHeldRequest&, const Caller&, Effects&);
   Result<wire::SourcesPage> on(const wire::SourcesRequest&, const Caller&, Effects&);
   Result<wire::SourcesPage> on(const wire::RefreshSource&, const Caller&, Effects&);
+  Result<wire::LanesPage> on(const wire::LanesRequest&, const Caller&, Effects&);
+  Result<wire::LaneChange> on(const wire::RevokeTokens&, const Caller&, Effects&);
+  Result<wire::TokenRow> on(const wire::ShowToken&, const Caller&, Effects&);
 
   // Completes the fleet's row of a node's ledger with the registry's data about its releases.
   void complete_node_row(wire::NodeLedger& ledger, bool connected, TimeMs now_ms) const;
