@@ -154,6 +154,14 @@ RULES: Rules = {
     ),
     "notp-client/agent/core/backoff": (["common/", "notp-client/agent/core/backoff"], "a pure function of attempt and chance"),
     "notp-client/store/": (["common/", *CORES], "a store knows no other store"),
+    "notp-client/lane/": (
+        ["common/", "protocol/", "notp-client/lane/", "notp-client/pdp/token_sink.hpp"],
+        "a lane feeds whatever decides; it knows neither the agent nor a PDP",
+    ),
+    "notp-client/lane/core/": (
+        ["common/", *CORES, "notp-client/lane/lane_limits.hpp", "notp-client/lane/core/"],
+        "what a node believes of its lane follows from statements and time alone",
+    ),
     "notp-client/spool/": (["common/", *CORES], "a spool keeps records; it knows neither who decides nor who ships them"),
     "notp-client/pdp/": (["common/", "protocol/"], "a PDP is fed; it fetches nothing from stores itself"),
     "notp-client/decision/": (
@@ -192,7 +200,7 @@ RULES: Rules = {
     "tests/": ([""], "tests drive all the parts"),
 }
 
-PURE_CORES = [*CORES, *(f"common/rego/host/{part}" for part in REGO_CORE), "notp-client/agent/core/", "notp-client/identity/certificate_renewal"]
+PURE_CORES = [*CORES, *(f"common/rego/host/{part}" for part in REGO_CORE), "notp-client/agent/core/", "notp-client/lane/core/", "notp-client/identity/certificate_renewal"]
 
 # What no core may include, and why.
 FORBIDDEN_IN_CORES: list[tuple[str, str]] = [
@@ -228,7 +236,7 @@ CONFINED: list[tuple[str, list[str], str]] = [
     (r"git2(/|\.h$)", ["notp-server/registry/git_"], "libgit2's traps are met in one component"),
     (
         r"SQLiteCpp/|sqlite3\.h$|common/storage/sqlite",
-        ["common/storage/sqlite", "notp-client/store/", "notp-client/spool/", "notp-client/opa_log/", "notp-server/fleet/", "notp-server/audit/", "notp-server/audit_tree/tree_database", "notp-server/backup/database_", "notp-server/enroll/join_tokens"],
+        ["common/storage/sqlite", "notp-client/store/", "notp-client/lane/store/", "notp-client/spool/", "notp-client/opa_log/", "notp-server/fleet/", "notp-server/audit/", "notp-server/audit_tree/tree_database", "notp-server/backup/database_", "notp-server/enroll/join_tokens"],
         "one connection for each file, owned by the store whose file it is",
     ),
     (

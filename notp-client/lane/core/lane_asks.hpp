@@ -1,0 +1,67 @@
+// The tokens that a node asks its registry for, and how long the answers count. Pure. One thread.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "notp-client/lane/core/lane_effect.hpp"
+
+namespace notp::lane {
+
+// Times are of the boot clock.
+class LaneAsks {
+ public:
+  // nullopt: the registry is asked, or has been; take_resolved() will have the outcome.
+  // `may_ask`: a lane is followed.
+  std::optional<AskOutcome> ask(const feed::TokenId& id, bool may_ask, TimeMs boot_ms);
+  // What to send now.
+  std::optional<wire::LaneAsk> take_frame(TimeMs boot_ms);
+
+  // An answer: false if it was not waited for.
+  bool is_open(const feed::TokenId& id) const { return open_.contains(id); }
+  void on_unknown(const feed::TokenId& id, TimeMs boot_ms);
+  // The table has the answer with the change `number`, and keeps it until `end_ms` at most. Returns
+  // what it has to forget instead.
+  std::vector<feed::TokenId> on_known(const feed::TokenId& id, uint64_t number, TimeMs end_ms);
+  void on_decided(uint64_t number);
+  // Nothing that is open is answered any more.
+  void on_disconnected();
+
+  // Whether the table may keep news about it.
+  bool is_held(const feed::TokenId& id) const { return held_.contains(id); }
+  // Answers that ended: the table has to forget them.
+  std::vector<feed::TokenId> take_ended(TimeMs boot_ms);
+  std::vector<std::pair<feed::TokenId, AskOutcome>> take_resolved() {
+    return std::exchange(resolved_, {});
+  }
+
+  TimeMs next_deadline() const;
+  void on_deadline(TimeMs boot_ms);
+
+  size_t open() const { return open_.size(); }
+  size_t held() const { return held_.size(); }
+  uint64_t asked() const { return asked_; }
+  uint64_t unanswered() const { return unanswered_; }
+
+ private:
+  using Ids = std::unordered_map<feed::TokenId, TimeMs, feed::HashOfTokenId>;
+  void release(const feed::TokenId& id);
+
+  Ids open_;  // until when an answer is waited for
+  std::deque<std::pair<TimeMs, feed::TokenId>> open_order_;
+  std::deque<feed::TokenId> unsent_;
+  std::deque<std::pair<uint64_t, feed::TokenId>> undecided_;
+  Ids held_;  // until when an answer counts
+  std::set<std::pair<TimeMs, feed::TokenId>> held_order_;
+  Ids unknown_;
+  std::deque<std::pair<TimeMs, feed::TokenId>> unknown_order_;
+  std::vector<std::pair<feed::TokenId, AskOutcome>> resolved_;
+  TimeMs free_ms_ = 0;  // when the next frame may go
+  uint64_t asked_ = 0, unanswered_ = 0;
+};
+
+}  // namespace notp::lane
