@@ -34,8 +34,9 @@ std::string config_text(const std::string& name, const std::string& trust_domain
 Result<RegistryProcess> RegistryProcess::start(const std::filesystem::path& programs,
                                                const std::filesystem::path& folder,
                                                const std::string& name,
-                                               const std::string& trust_domain) {
-  NOTP_TRY(write_file(folder / (name + ".yaml"), config_text(name, trust_domain)));
+                                               const std::string& trust_domain,
+                                               const std::string& more) {
+  NOTP_TRY(write_file(folder / (name + ".yaml"), config_text(name, trust_domain) + more));
   Command command;
   command.words = {(programs / "notp-server").string(), "--config", name + ".yaml"};
   command.folder = folder;

@@ -70,9 +70,14 @@ class LaneSite {
 
   // Starts the registry with the lane, and publishes the policy the first time.
   void start_registry() {
-    stack.registry_more["lanes"] = json::object{{"key", stack.file("lane.key").string()},
-                                                {"listen", fmt::format("127.0.0.1:{}", port_)},
-                                                {"lanes", json::array{lane()}}};
+    stack.registry_more["lanes"] =
+        json::object{{"key", stack.file("lane.key").string()},
+                     {"listen",
+                      {{"address", fmt::format("127.0.0.1:{}", port_)},
+                       {"certificate", stack.file("pki/main.crt").string()},
+                       {"key", stack.file("pki/main.key").string()},
+                       {"client_ca", stack.authority_file().string()}}},
+                     {"lanes", json::array{lane()}}};
     stack.write_registry_config();
     stack.start_registry();
     if (published_) return;
