@@ -16,6 +16,9 @@ namespace notp::rego {
 inline constexpr std::string_view kTestOnlyCode = "test_only";
 // Another one: a key in a document keys/<issuer> that the built-ins for tokens cannot read.
 inline constexpr std::string_view kKeySetCode = "key_set";
+// Another one: what only an OPA with a token lane has (data.tokens), or the agent alone defines
+// (system.notp.tokens).
+inline constexpr std::string_view kLaneDataCode = "lane_data";
 
 // One finding. `row` and `column` count from 1; 0 when the finding has no place.
 struct Diagnostic {

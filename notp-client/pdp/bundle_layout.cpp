@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/rego/tokens_module.hpp"
 #include "notp-client/pdp/denied.hpp"
 #include "notp-client/pdp/mask_module.hpp"
 #include "protocol/model/data.hpp"
@@ -86,6 +87,7 @@ Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoa
   if (!old_versions.empty()) manifest["file_rego_versions"] = std::move(old_versions);
   layout[".manifest"].made = json::serialize(manifest);
   layout["system/notp/data.json"].made = json::serialize(active.system_document());
+  layout[std::string(rego::kTokensModulePath)].made = rego::opa_tokens_module();
   if (use == LayoutUse::kOpa) {
     NOTP_ASSIGN(layout[std::string(kMaskModulePath)].made, log_mask(active));
   }

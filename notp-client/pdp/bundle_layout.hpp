@@ -18,9 +18,9 @@ enum class LayoutUse : bool {
 };
 
 // Policies, without tests, in a folder for each ledger; data at its data paths; data.system.notp;
-// and a manifest whose roots are those of the ledgers. A denied ledger contributes only its roots,
-// and undefined functions in place of its functions that other ledgers call. Errors of `load` and
-// `engine`.
+// the package system.notp.tokens, by which an OPA looks tokens up; and a manifest whose roots are
+// those of the ledgers. A denied ledger contributes only its roots, and undefined functions in
+// place of its functions that other ledgers call. Errors of `load` and `engine`.
 Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoader& load,
                                    rego::ModelChecker& engine, LayoutUse use = LayoutUse::kFolder);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "common/rego/tokens_module.hpp"
 #include "notp-client/pdp/denied.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/test_code.hpp"
@@ -74,6 +75,7 @@ Result<EmbeddedSnapshotPtr> embedded_snapshot(ActiveSetPtr active, const model::
     snapshot->modules.clear();
   snapshot->system = json::serialize(active->system_document());
   snapshot->load = load;
+  rego::add_tokens_module(*snapshot);
   snapshot->active = std::move(active);
   return snapshot;
 }

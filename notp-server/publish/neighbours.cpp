@@ -6,6 +6,7 @@
 #include <set>
 
 #include "common/limits.hpp"
+#include "common/rego/tokens_module.hpp"
 #include "protocol/model/manifest.hpp"
 
 namespace notp::publish {
@@ -125,6 +126,7 @@ Result<rego::CheckReport> Neighbours::compile(const registry::ReleaseInfo& depen
   for (const auto& model : resolved.models)
     request.allow.insert(request.allow.end(), model.allow.begin(), model.allow.end());
   request.allow.insert(request.allow.end(), own.allow.begin(), own.allow.end());
+  rego::add_tokens_module(request);
   return engine_.check(request);
 }
 

@@ -10,6 +10,7 @@
 
 #include "common/json/yaml.hpp"
 #include "common/limits.hpp"
+#include "common/rego/tokens_module.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/keys.hpp"
 #include "protocol/model/roots.hpp"
@@ -30,6 +31,9 @@ std::string key_set_advice(std::string_view place) {
       "policies find as data.{}, and which a root of the manifest must contain",
       place, key_reference(place));
 }
+
+// Below data. An OPA with a token lane has there what no other engine has.
+constexpr std::string_view kLaneRoot = "tokens";
 
 // Returns why a file is not allowed in a model; empty when it is.
 std::string kind_rule(std::string_view path) {
@@ -101,6 +105,7 @@ class Validator {
     report_.manifest = *std::move(manifest);
     roots_.emplace(report_.manifest.data_roots);
     check_partitions();
+    check_lane_root();
     return {};
   }
 
@@ -109,6 +114,15 @@ class Validator {
       if (path != "/" && !tree_.folders().contains(std::string_view(path).substr(1)))
         add(kManifestPath, {}, "manifest-partition",
             fmt::format("the partition \"{}\" is not a folder of the model", path));
+  }
+
+  // Refused here alone: a node goes on with a release from before there were lanes.
+  void check_lane_root() {
+    for (const std::string& root : report_.manifest.data_roots)
+      if (root == kLaneRoot || root.starts_with(std::string(kLaneRoot) + "/"))
+        add(kManifestPath, {}, "lane-data",
+            fmt::format("/roots: \"{}\" is reserved: data.{} is what a token lane gives an OPA",
+                        root, kLaneRoot));
   }
 
   void check_uses() {
@@ -317,6 +331,7 @@ class Validator {
     request.allow = options_.allow;
     request.load = load_;
     NOTP_TRY(add_uses(request));
+    rego::add_tokens_module(request);
     NOTP_ASSIGN(rego::CheckReport judged, engine_->check(request));
     for (const rego::Diagnostic& found : judged.findings) add(found);
     report_.coverage_json = std::move(judged.coverage_json);
@@ -367,7 +382,8 @@ class Validator {
 
   void add(const rego::Diagnostic& found) {
     if (found.warning && is_used_path(found.path)) return;
-    const bool is_ours = found.code == rego::kTestOnlyCode || found.code == rego::kKeySetCode;
+    const bool is_ours = found.code == rego::kTestOnlyCode || found.code == rego::kKeySetCode ||
+                         found.code == rego::kLaneDataCode;
     const bool has_code = !found.code.empty() && !is_ours;
     ModelFinding finding{
         found.path, 0, 0, std::string(rule_of(found)),
@@ -395,6 +411,7 @@ class Validator {
     if (found.code.empty()) return "rego-version";
     if (found.code == rego::kTestOnlyCode) return "rego-test-only";
     if (found.code == rego::kKeySetCode) return "keys-unusable";
+    if (found.code == rego::kLaneDataCode) return "lane-data";
     return found.warning ? "rego-strict" : "rego-compile";
   }
 

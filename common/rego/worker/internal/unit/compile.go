@@ -10,8 +10,11 @@ import (
 )
 
 // Restricted are the built-in functions that do not exist for a module unless its ledger allows them:
-// they reach out of the process.
-var Restricted = []string{"http.send", "net.lookup_ip_addr", "opa.runtime"}
+// they reach out of the process, or only the agent's own module calls them.
+var Restricted = slices.Concat([]string{"http.send", "net.lookup_ip_addr", "opa.runtime"}, Internal)
+
+// Internal are those that the package system.notp.tokens calls for everybody: no OPA has them.
+var Internal = []string{"notp.tokens.lane", "notp.tokens.lookup", "notp.tokens.revoked"}
 
 // known has the names of all built-in functions of this OPA.
 var known = sync.OnceValue(func() map[string]bool {
@@ -52,6 +55,9 @@ func Hint(err *ast.Error) string {
 	name, ok := strings.CutPrefix(err.Message, "undefined function ")
 	if !ok || !slices.Contains(Restricted, name) {
 		return ""
+	}
+	if slices.Contains(Internal, name) {
+		return "\npolicies call data.system." + name + ", which every engine has"
 	}
 	return "\na ledger has it only where registry and nodes allow it"
 }
