@@ -1,8 +1,14 @@
 // The kinds of sources that are asked, or listened to at their broker.
+#include <array>
+
 #include "notp-server/lane_inputs/source_factory.hpp"
+#include "notp-server/lane_inputs/status_list_source.hpp"
 
 namespace notp::lane_inputs {
 
-std::span<const SourceKind> pull_kinds() { return {}; }
+std::span<const SourceKind> pull_kinds() {
+  static const std::array kKinds = {status_list_kind()};
+  return kKinds;
+}
 
 }  // namespace notp::lane_inputs
