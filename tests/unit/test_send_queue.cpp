@@ -145,4 +145,30 @@ TEST_CASE("background work is dropped with the transfers of a session that ends"
   CHECK(queue.take(100).size() <= 110);
 }
 
+TEST_CASE("batches of a lane overtake a release, and snapshots wait for it") {
+  const model::Content release = content_of(600'000, 1);
+  const auto frame = [](uint64_t nonce) {
+    return std::make_shared<const Bytes>(wire::encode_frame(wire::Ping{nonce}));
+  };
+  session::SendQueue queue;
+  Reader reader;
+  reader.wholes = {{0, release->size()}};
+  queue.push_transfer(0, release, 0);
+  queue.push_lane(frame(1), /*bulk=*/true);
+  queue.push_lane(frame(2), /*bulk=*/false);
+  CHECK(queue.push_background(wire::Ping{3}, 1, nullptr));
+  std::vector<uint64_t> nonces;
+  while (!queue.empty()) {
+    const Bytes taken = queue.take(200'000);
+    reader.read(taken);
+    for (const auto& message : messages_in(taken))
+      if (const auto* ping = std::get_if<wire::Ping>(&message)) {
+        nonces.push_back(ping->nonce);
+        CHECK(reader.ended.empty() == (ping->nonce == 2));  // the release has arrived or not
+      }
+  }
+  CHECK(nonces == std::vector<uint64_t>{2, 1, 3});
+  CHECK(queue.lane_bytes() == 0);
+}
+
 }  // namespace notp
