@@ -462,11 +462,15 @@ TEST_CASE("queries and orders each need their right") {
       {{25, wire::EraseRequest{{}, {"id"}, "asked for", true, {}}}, wire::Action::kErase},
       {{26, wire::ReleaseHeldRequest{"node", kLedger, 1}}, wire::Action::kPublish},
       {{27, wire::SourcesRequest{}}, {}},
-      {{28, wire::RefreshSource{kLedger, "login"}}, wire::Action::kPublish}};
+      {{28, wire::RefreshSource{kLedger, "login"}}, wire::Action::kPublish},
+      {{29, wire::LanesRequest{}}, wire::Action::kFleet},
+      {{30, wire::RevokeTokens{.lane = "login", .id = feed::token_id("one")}},
+       wire::Action::kRevoke},
+      {{31, wire::ShowToken{"login", feed::token_id("one")}}, wire::Action::kRevoke}};
   const std::set<wire::Action> all = {
       wire::Action::kRead,   wire::Action::kPublish, wire::Action::kFleet, wire::Action::kTrust,
       wire::Action::kEnroll, wire::Action::kReview,  wire::Action::kRenew, wire::Action::kAudit,
-      wire::Action::kRecord, wire::Action::kErase};
+      wire::Action::kRecord, wire::Action::kErase,   wire::Action::kRevoke};
   std::set<size_t> kinds;
   for (const auto& [request, needed] : cases) {
     kinds.insert(request.what.index());
