@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "common/bytes.hpp"
 #include "common/descriptor.hpp"
@@ -12,8 +13,10 @@ namespace notp::rego {
 // maps it needs no copy. Its pages are left out of images of this process's memory (MADV_DONTDUMP).
 class SharedBytes {
  public:
-  // Copies the bytes. `name` is what /proc/<pid>/maps shows. kIo: no descriptor or no memory.
-  static Result<std::shared_ptr<const SharedBytes>> create(const char* name, ByteView bytes);
+  // Copies the pieces, one after the other; not all may be empty. `name` is what
+  // /proc/<pid>/maps shows. kIo: no descriptor or no memory.
+  static Result<std::shared_ptr<const SharedBytes>> create(const char* name,
+                                                           std::span<const ByteView> pieces);
 
   ~SharedBytes();
   SharedBytes(const SharedBytes&) = delete;

@@ -22,7 +22,8 @@ using rego::LaneStanding;
 struct TableUpdate {
   rego::TokenUpdate feed;
   // With TableOptions::with_events, and unless feed.is_whole (then for_each() has all of it): the
-  // new state of what has changed, the newest one of each id.
+  // new state of what has changed, the newest one of each id. A tombstone also ends its token; a
+  // list is inflated, as for_each() gives it.
   std::vector<feed::Event> events;
   std::vector<feed::EventKey> gone;  // what has ended, or a snapshot lacks
 };
@@ -77,6 +78,10 @@ class TokenTable {
   size_t marks() const;
   size_t lists() const;
   uint64_t memory_bytes() const;
+  // Why a file could not be written, or a status list not be kept (it counts as missing then),
+  // since the last call; nullopt: nothing of that happened. Tokens and revocations are never lost
+  // to it.
+  std::optional<Error> take_trouble();
 
   // Frees what has ended at `now_s` (trusted time), at least when a sixteenth of a shard has; at
   // most some shards in one call, so that it stays short. Call it every second or so. Lookups do
