@@ -34,8 +34,9 @@ constexpr std::string_view kManifest = R"({"metadata": {"name": "tokens"},
 
 std::string LaneFeeder::add(const std::string& token, int64_t exp_s) {
   return fmt::format(
-      R"({{"op":"add","token":"{}","iss":"https://login.bench.internal","sub":"person-{}",)"
-      R"("client":"till-{}","aud":["invoices"],"scope":"openid profile read","exp":{},"iat":{}}})"
+      R"({{"op":"add","token":"{}","attributes":{{"iss":"https://login.bench.internal",)"
+      R"("sub":"person-{}","client":"till-{}","aud":["invoices"],"scope":"openid profile read",)"
+      R"("exp":{},"iat":{}}}}})"
       "\n",
       token, std::hash<std::string>()(token) % 1'000'000, token.size() % 8, exp_s, exp_s - 3'600);
 }

@@ -39,10 +39,18 @@ class LaneOpa {
       return std::nullopt;
     }
   }
+  // GET /v1/data/<path> as the agent: with the secret in its data folder.
+  std::string data(const std::string& path) const {
+    const http::Response answer = must(http::call_blocking(
+        {.url = url() + "/v1/data/" + path, .headers = {{"Authorization", "Bearer " + secret_}}}));
+    REQUIRE_MESSAGE(answer.status == 200, answer.body);
+    return answer.body;
+  }
 
  private:
   const Stack& stack_;
   const int port_;
+  std::string secret_;
   std::unique_ptr<Process> process_;
 };
 

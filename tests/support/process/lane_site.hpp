@@ -119,12 +119,11 @@ class LaneSite {
   // What was issued to the subject up to now.
   void revoke_subject(const std::string& sub, int64_t not_before_s = seconds_now()) const {
     send({json::object{
-        {"op", "revoke"}, {"iss", kLaneIssuer}, {"sub", sub}, {"not_before", not_before_s}}});
+        {"op", "revoke"}, {"iss", kLaneIssuer}, {"sub", sub}, {"before", not_before_s}}});
   }
   static json::object add_event(const std::string& token, const TestToken& what = {}) {
-    json::object event = what.claims();
-    event["op"] = "add";
-    event["token"] = token;
+    json::object event{{"op", "add"}, {"token", token}};
+    event["attributes"] = what.claims();
     return event;
   }
   static json::object del_event(const std::string& token) {
