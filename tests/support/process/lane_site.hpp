@@ -40,12 +40,24 @@ struct TestToken {
   }
 };
 
+// The root that everybody pins has the key "lane", for a registry that is configured with it.
+inline void set_lane_key(Stack& stack) {
+  const auto first = stack.root_file(), next = stack.file("root-with-lane.envelope");
+  const auto run = [&](std::vector<std::string> arguments) {
+    const CliResult result = stack.notp({}, std::move(arguments));
+    REQUIRE_MESSAGE(result.status == 0, result.error);
+  };
+  run({"keygen", "--out", stack.file("lane")});
+  run({"root", "set-lane-key", first, "--key", stack.file("lane.pub"), "--out", next});
+  run({"root", "sign", next, "--key", stack.file("root-key.key"), "--previous", first, "--yes"});
+  std::filesystem::rename(next, first);
+}
+
 class LaneSite {
  public:
   // Further properties of the lane; they replace those of lane().
   explicit LaneSite(json::object more = {}) : lane_more_(std::move(more)) {
-    run({"keygen", "--out", stack.file("lane")});
-    set_lane_key();
+    set_lane_key(stack);
     stack.grant("admin", "revoke");
     source_ = stack.issue("gateway", stack.authority(), stack.leaf("source", "gateway"));
     pki::LeafOptions leaf = stack.leaf("registry", "main");
@@ -147,16 +159,6 @@ class LaneSite {
   Stack stack;
 
  private:
-  void run(std::vector<std::string> arguments) {
-    const CliResult result = stack.notp({}, std::move(arguments));
-    REQUIRE_MESSAGE(result.status == 0, result.error);
-  }
-  void set_lane_key() {
-    const auto first = stack.root_file(), next = stack.file("root-with-lane.envelope");
-    run({"root", "set-lane-key", first, "--key", stack.file("lane.pub"), "--out", next});
-    run({"root", "sign", next, "--key", stack.file("root-key.key"), "--previous", first, "--yes"});
-    std::filesystem::rename(next, first);
-  }
   // The example, with a key of this site in place of the ledger of keys.
   std::filesystem::path write_policy() {
     const std::filesystem::path folder = stack.copy_example("tokens/invoices");
