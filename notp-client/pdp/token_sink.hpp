@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "common/error.hpp"
+#include "common/result.hpp"
 
 namespace notp::lane {
 struct TableUpdate;  // notp-client/lane/table
