@@ -22,6 +22,8 @@ REGO_CORE_SEES = [
     *(f"common/rego/{part}." for part in ("check", "snapshot")),
     *(f"common/rego/host/{part}" for part in REGO_CORE),
 ]
+# What a lane decides, without sockets, files and threads.
+LANE_CORE = ("event_store", "fan_out", "grants", "intake", "intake_rules", "lane_limits", "memory_event_store", "page_cache", "row_counts", "statement_maker")
 # What the key sources decide, without sockets and files.
 SOURCES_CORE = ("discovery", "document", "issuer_core", "issuer_limits", "key_set", "keys_content")
 CLIENT_PARTS = [f"notp-client/{part}/" for part in ("agent", "identity", "spool", "store", "pdp")]
@@ -131,6 +133,13 @@ RULES: Rules = {
         ["common/", "protocol/", "notp-server/lane/intake.hpp", "notp-server/lane/lane_limits.hpp", "notp-server/registry/registry.hpp", "notp-server/sources/"],
         "what sources send is checked and turned into events of a lane; what the lane does with them is decided there",
     ),
+    **{
+        f"notp-server/lane/{part}": (
+            ["common/", *CORES, *(f"notp-server/lane/{core}." for core in LANE_CORE)],
+            "what is kept, and who gets what of it, follows from events and time alone",
+        )
+        for part in LANE_CORE
+    },
     "notp-server/admin_http/": (
         ["common/", "protocol/trust/", "notp-server/registry/registry.hpp", "notp-server/trust/"],
         "an operator reads health and metrics here; other components add their own routes",
@@ -236,7 +245,7 @@ CONFINED: list[tuple[str, list[str], str]] = [
     (r"git2(/|\.h$)", ["notp-server/registry/git_"], "libgit2's traps are met in one component"),
     (
         r"SQLiteCpp/|sqlite3\.h$|common/storage/sqlite",
-        ["common/storage/sqlite", "notp-client/store/", "notp-client/lane/store/", "notp-client/spool/", "notp-client/opa_log/", "notp-server/fleet/", "notp-server/audit/", "notp-server/audit_tree/tree_database", "notp-server/backup/database_", "notp-server/enroll/join_tokens"],
+        ["common/storage/sqlite", "notp-client/store/", "notp-client/lane/store/", "notp-client/spool/", "notp-client/opa_log/", "notp-server/fleet/", "notp-server/audit/", "notp-server/audit_tree/tree_database", "notp-server/backup/database_", "notp-server/enroll/join_tokens", "notp-server/lane/sqlite_"],
         "one connection for each file, owned by the store whose file it is",
     ),
     (

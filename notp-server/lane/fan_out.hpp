@@ -1,0 +1,151 @@
+// Feeds the readers of a lane: the sessions of nodes that follow it. Decides from events and time
+// alone; whoever drives it carries out its effects. notp-server/lane/README.md, "Fan-out".
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "notp-server/lane/event_store.hpp"
+#include "notp-server/lane/grants.hpp"
+#include "notp-server/lane/page_cache.hpp"
+#include "notp-server/lane/statement_maker.hpp"
+#include "protocol/wire/messages/lanes.hpp"
+
+namespace notp::lane {
+
+// One session. It counts its `stream` up with each LaneSubscribe and each time it falls behind:
+// effects of an earlier stream no longer count for it.
+struct ReaderKey {
+  uint64_t number = 0;
+  uint32_t stream = 0;
+  bool operator==(const ReaderKey&) const = default;
+};
+
+namespace lane_effect {
+// Before all statements of its stream.
+struct Tell {
+  ReaderKey reader;
+  wire::LaneState state;
+};
+struct ToReader {
+  ReaderKey reader;
+  model::Content frame;
+  uint64_t to = 0;       // of a batch: the reader is at this revision then; 0: of another statement
+  bool bulk = false;     // of a snapshot
+  bool is_page = false;  // FanOut::drained() is to be called once the session has no lane frames
+};
+// The reader gets what ToGroup sends, from here on until its stream ends.
+struct Join {
+  ReaderKey reader;
+  uint64_t group = 0;
+};
+struct ToGroup {
+  uint64_t group = 0;
+  model::Content frame;
+  uint64_t to = 0;
+};
+}  // namespace lane_effect
+using LaneEffect =
+    std::variant<lane_effect::Tell, lane_effect::ToReader, lane_effect::Join, lane_effect::ToGroup>;
+
+// How far the connected nodes are.
+struct ReaderCounts {
+  uint64_t nodes = 0;        // that were granted the lane
+  uint64_t behind = 0;       // of these, that read too slowly
+  uint64_t snapshots = 0;    // of these, that are getting one
+  uint64_t reported = 0;     // of these, that have sent a LaneApplied
+  uint64_t applied_min = 0;  // the least revision of these reports; 0 unless all have reported
+  uint64_t live = 0, lagging = 0, stale = 0;  // by their last report
+};
+
+// One thread, that of the store. Effects are carried out in their order.
+class FanOut {
+ public:
+  // All outlive it.
+  FanOut(LaneName name, std::vector<Grant> grants, EventStore& store, const PrivateKey& key);
+  ~FanOut();
+  FanOut(const FanOut&) = delete;
+  FanOut& operator=(const FanOut&) = delete;
+
+  // New rows were committed, ascending by revision.
+  void committed(std::vector<Row> rows, Now now);
+
+  // --- events of sessions; those of an earlier stream of the reader change nothing
+
+  void subscribe(ReaderKey reader, const std::string& identity, const wire::LaneSubscribe& wanted,
+                 Now now);
+  // The session has dropped its lane frames. It was sent batches up to `revision` in the stream
+  // before (0: none); `reader` has the new one. drained() follows.
+  void behind(ReaderKey reader, uint64_t revision, Now now);
+  // The session has no lane frames any more.
+  void drained(ReaderKey reader, Now now);
+  void ask(ReaderKey reader, const std::vector<feed::TokenId>& ids, Now now);
+  void applied(ReaderKey reader, const wire::LaneApplied& applied);
+  void closed(uint64_t reader);
+
+  // --- time and work
+
+  // Whether readers wait for pages from the store. work() makes one.
+  bool has_work() const { return !pages_due_.empty(); }
+  void work(Now now);
+  // Boot time; kNever: none. Not about work().
+  TimeMs next_deadline() const;
+  void on_deadline(Now now);
+  std::vector<LaneEffect> take_effects();
+  // Of the store's last failed read since the last call.
+  std::optional<Error> take_fault();
+
+  ReaderCounts counts() const;
+  // How many of them have applied the revision.
+  uint64_t applied_at(uint64_t revision) const;
+
+ private:
+  struct Group;
+  struct Reader;
+  // What was committed and is not in batches yet; the newest row of each key counts.
+  struct Gathering {
+    std::map<uint64_t, Row> rows;               // by revision
+    std::map<feed::EventKey, uint64_t> newest;  // their revisions
+    size_t bytes = 0;
+    TimeMs due_ms = kNever;  // boot time
+  };
+
+  Reader* find(ReaderKey key);
+  std::shared_ptr<Group> group_of(const Grant& grant, wire::LaneMode mode);
+  void start(Reader& reader, const wire::LaneSubscribe& wanted, Now now);
+  void begin_snapshot(Reader& reader, Now now);
+  void advance(Reader& reader, Now now);
+  void catch_up(Reader& reader, Now now);
+  void make_page(Reader& reader, Now now);
+  void send_tail(Reader& reader, const Statement& statement);
+  void send_snapshot(Reader& reader, const Statement& statement);
+  void tell(const Reader& reader, bool behind);
+  void refuse(ReaderKey reader, const std::string& lane, const Error& error);
+  void fail_reader(uint64_t number, const Error& error);
+  void flush(Now now);
+  void flush(Group& group, std::span<const Row> rows, Now now);
+  void send(Group& group, Statement statement, Now now);
+  TimeMs gather_ms() const;
+
+  const StatementMaker maker_;
+  const std::vector<Grant> grants_;
+  EventStore& store_;
+  std::unordered_map<uint64_t, Reader> readers_;
+  std::map<uint64_t, std::weak_ptr<Group>> groups_;  // with readers
+  PageCache pages_;
+  std::deque<ReaderKey> pages_due_;
+  Gathering gathering_;
+  std::vector<LaneEffect> effects_;
+  std::optional<Error> fault_;
+};
+
+}  // namespace notp::lane
