@@ -385,6 +385,7 @@ session::Identity SetupPlan::identity(session::Role role) const {
       return {trust_domain, role, publisher};
     case session::Role::kAdmin:
       return {trust_domain, role, admin};
+    case session::Role::kSource:  // a setup makes none
     case session::Role::kRegistry:
       break;
   }
