@@ -69,7 +69,7 @@ FanOut::Reader* FanOut::find(ReaderKey key) {
 }
 
 std::shared_ptr<FanOut::Group> FanOut::group_of(const Grant& grant, wire::LaneMode mode) {
-  GrantView view(grant, mode);
+  GrantView view(maker_.name().lane, grant, mode);
   std::weak_ptr<Group>& known = groups_[view.id()];
   if (auto group = known.lock()) return group;
   auto group = std::make_shared<Group>(std::move(view));
@@ -123,7 +123,7 @@ void FanOut::begin_snapshot(Reader& reader, Now now) {
   reader.snapshot = {.as_of = group.as_of, .after = {}};
 }
 
-void FanOut::behind(ReaderKey key, uint64_t revision, Now) {
+void FanOut::fell_behind(ReaderKey key, uint64_t revision, Now) {
   const auto found = readers_.find(key.number);
   if (found == readers_.end()) return;
   Reader& reader = found->second;
@@ -161,7 +161,8 @@ void FanOut::ask(ReaderKey key, const std::vector<feed::TokenId>& ids, Now now) 
   for (const feed::TokenId& id : ids) {
     auto answer = maker_.answer(reader->group->view, id, now);
     if (!answer) return fail_reader(key.number, answer.error());
-    effects_.emplace_back(lane_effect::ToReader{.reader = key, .frame = std::move(answer->frame)});
+    effects_.emplace_back(
+        lane_effect::ToReader{.reader = key, .frame = std::move(answer->frame), .is_answer = true});
   }
 }
 
@@ -264,10 +265,10 @@ void FanOut::send_snapshot(Reader& reader, const Statement& statement) {
   reader.page = {.as_of = reader.snapshot->as_of, .after = statement.last};
   reader.is_last_page = !statement.last;
   effects_.emplace_back(lane_effect::ToReader{
-      .reader = reader.key, .frame = statement.frame, .bulk = true, .is_page = true});
+      .reader = reader.key, .frame = statement.frame, .is_bulk = true, .is_page = true});
 }
 
-void FanOut::tell(const Reader& reader, bool behind) {
+void FanOut::tell(const Reader& reader, bool is_behind) {
   const StoreState& state = store_.state();
   effects_.emplace_back(lane_effect::Tell{reader.key,
                                           {.lane = maker_.name().lane,
@@ -276,7 +277,7 @@ void FanOut::tell(const Reader& reader, bool behind) {
                                            .instance = state.instance,
                                            .grant = reader.group->view.id(),
                                            .head = state.head,
-                                           .behind = behind}});
+                                           .behind = is_behind}});
 }
 
 void FanOut::refuse(ReaderKey reader, const std::string& lane, const Error& error) {
@@ -396,7 +397,7 @@ ReaderCounts FanOut::counts() const {
   uint64_t least = UINT64_MAX;
   for (const auto& [number, reader] : readers_) {
     ++out.nodes;
-    out.behind += static_cast<uint64_t>(reader.state == Reader::State::kBehind);
+    out.too_slow += static_cast<uint64_t>(reader.state == Reader::State::kBehind);
     out.snapshots += static_cast<uint64_t>(reader.snapshot.has_value());
     if (!reader.applied) continue;
     ++out.reported;

@@ -10,7 +10,6 @@
 #include <span>
 #include <string>
 #include <unordered_map>
-#include <variant>
 #include <vector>
 
 #include "common/clock.hpp"
@@ -18,49 +17,19 @@
 #include "notp-server/lane/grants.hpp"
 #include "notp-server/lane/page_cache.hpp"
 #include "notp-server/lane/statement_maker.hpp"
+#include "protocol/serve/lane_feed.hpp"
 #include "protocol/wire/messages/lanes.hpp"
 
 namespace notp::lane {
 
-// One session. It counts its `stream` up with each LaneSubscribe and each time it falls behind:
-// effects of an earlier stream no longer count for it.
-struct ReaderKey {
-  uint64_t number = 0;
-  uint32_t stream = 0;
-  bool operator==(const ReaderKey&) const = default;
-};
-
-namespace lane_effect {
-// Before all statements of its stream.
-struct Tell {
-  ReaderKey reader;
-  wire::LaneState state;
-};
-struct ToReader {
-  ReaderKey reader;
-  model::Content frame;
-  uint64_t to = 0;       // of a batch: the reader is at this revision then; 0: of another statement
-  bool bulk = false;     // of a snapshot
-  bool is_page = false;  // FanOut::drained() is to be called once the session has no lane frames
-};
-// The reader gets what ToGroup sends, from here on until its stream ends.
-struct Join {
-  ReaderKey reader;
-  uint64_t group = 0;
-};
-struct ToGroup {
-  uint64_t group = 0;
-  model::Content frame;
-  uint64_t to = 0;
-};
-}  // namespace lane_effect
-using LaneEffect =
-    std::variant<lane_effect::Tell, lane_effect::ToReader, lane_effect::Join, lane_effect::ToGroup>;
+using ReaderKey = serve::LaneReader;
+namespace lane_effect = serve::lane_send;
+using LaneEffect = serve::LaneSend;
 
 // How far the connected nodes are.
 struct ReaderCounts {
   uint64_t nodes = 0;        // that were granted the lane
-  uint64_t behind = 0;       // of these, that read too slowly
+  uint64_t too_slow = 0;     // of these, that read too slowly
   uint64_t snapshots = 0;    // of these, that are getting one
   uint64_t reported = 0;     // of these, that have sent a LaneApplied
   uint64_t applied_min = 0;  // the least revision of these reports; 0 unless all have reported
@@ -83,10 +52,8 @@ class FanOut {
 
   void subscribe(ReaderKey reader, const std::string& identity, const wire::LaneSubscribe& wanted,
                  Now now);
-  // The session has dropped its lane frames. It was sent batches up to `revision` in the stream
-  // before (0: none); `reader` has the new one. drained() follows.
-  void behind(ReaderKey reader, uint64_t revision, Now now);
-  // The session has no lane frames any more.
+  // As in serve::LaneFeed.
+  void fell_behind(ReaderKey reader, uint64_t revision, Now now);
   void drained(ReaderKey reader, Now now);
   void ask(ReaderKey reader, const std::vector<feed::TokenId>& ids, Now now);
   void applied(ReaderKey reader, const wire::LaneApplied& applied);
@@ -128,7 +95,7 @@ class FanOut {
   void make_page(Reader& reader, Now now);
   void send_tail(Reader& reader, const Statement& statement);
   void send_snapshot(Reader& reader, const Statement& statement);
-  void tell(const Reader& reader, bool behind);
+  void tell(const Reader& reader, bool is_behind);
   void refuse(ReaderKey reader, const std::string& lane, const Error& error);
   void fail_reader(uint64_t number, const Error& error);
   void flush(Now now);

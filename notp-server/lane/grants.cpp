@@ -75,12 +75,12 @@ feed::TokenRecord Attributes::project(feed::TokenRecord record) const {
   return record;
 }
 
-GrantView::GrantView(const Grant& grant, wire::LaneMode mode)
+GrantView::GrantView(std::string_view lane, const Grant& grant, wire::LaneMode mode)
     : mode_(mode),
       audiences_(grant.audiences.begin(), grant.audiences.end()),
       clients_(grant.clients.begin(), grant.clients.end()),
       attributes_(grant.attributes) {
-  const json::array terms{texts(audiences_), texts(clients_), int64_t{attributes_.bits()},
+  const json::array terms{lane, texts(audiences_), texts(clients_), int64_t{attributes_.bits()},
                           is_ask()};
   const Hash hash = sha256(json::serialize(terms));
   std::memcpy(&id_, hash.bytes.data(), sizeof id_);

@@ -53,10 +53,10 @@ struct Grant {
   Attributes attributes;
 };
 
-// A grant in the mode of a subscription. Views of one id are the same.
+// A grant of a lane in the mode of a subscription. Views of one id are the same, of all lanes.
 class GrantView {
  public:
-  GrantView(const Grant& grant, wire::LaneMode mode);
+  GrantView(std::string_view lane, const Grant& grant, wire::LaneMode mode);
 
   uint64_t id() const { return id_; }  // never 0
   bool is_ask() const { return mode_ == wire::LaneMode::kAsk; }

@@ -38,6 +38,10 @@ void IoThread::for_each(std::function<void(SessionHost&)> what) {
   });
 }
 
+void IoThread::deliver(LaneSends sends) {
+  asio::post(context_, [this, sends = std::move(sends)] { lane_readers_.deliver(*sends); });
+}
+
 void IoThread::recheck_all() {
   asio::post(context_, [this] {
     spawn(executor(), recheck(select([](const SessionHost&) { return true; })));

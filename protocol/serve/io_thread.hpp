@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/clock.hpp"
+#include "protocol/serve/session_lane.hpp"
 
 namespace notp::serve {
 
@@ -36,6 +37,7 @@ class IoThread {
   void recheck_all();
   // The same for the sessions of one identity.
   void recheck_identity(const std::string& identity);
+  void deliver(LaneSends sends);
   // The wall clock was set, or the watch shall end.
   void look_at_clock();
 
@@ -43,6 +45,7 @@ class IoThread {
 
   void add(SessionHost& session) { sessions_.insert(&session); }
   void remove(SessionHost& session) { sessions_.erase(&session); }
+  LaneReaders& lane_readers() { return lane_readers_; }
   // A session has begun; its peer's certificate ends at `end_ms`, in wall time.
   void expect_end(TimeMs end_ms);
 
@@ -57,6 +60,7 @@ class IoThread {
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<Executor> work_{context_.get_executor()};
   std::unordered_set<SessionHost*> sessions_;
+  LaneReaders lane_readers_;
   // One timer for the certificates of all sessions; it expires when the first of them ends.
   boost::asio::steady_timer first_end_{context_};
   TimeMs first_end_ms_ = kNever;  // wall time

@@ -29,7 +29,8 @@ SessionHost::SessionHost(const HostContext& context, IoThread& thread, asio::ip:
       connection_(std::move(socket), verified_under_),
       wake_(thread.executor()),
       logs_(context.services.logs),
-      recovery_(context.services.recovery, context.next_session) {}
+      recovery_(context.services.recovery, context.next_session),
+      lane_(context.services.lanes) {}
 
 SessionHost::~SessionHost() = default;
 
@@ -77,6 +78,11 @@ asio::awaitable<void> SessionHost::serve() {
                .thread = &thread_,
                .host = weak_from_this(),
                .progress = [this] { progress(); }});
+  lane_.begin({.session = &*session_,
+               .readers = &thread_.lane_readers(),
+               .number = context_.next_session++,
+               .identity = peer_->name,
+               .wake = [this] { wake_.notify(); }});
   thread_.expect_end(connection_.peer_not_after_ms());
   const auto checked = check_peer();
   if (!checked) session_->refuse(checked.error());
@@ -86,6 +92,7 @@ asio::awaitable<void> SessionHost::serve() {
   co_await transport::pump(connection_, *session_, wake_, [this] { handle_events(); });
   handle_events();
   recovery_.end();
+  lane_.end();
   if (admitted && context_.admission.depart(peer_->name)) services.observer.departed(*peer_);
 }
 
@@ -145,6 +152,7 @@ void SessionHost::end_handshake() {
 
 void SessionHost::sending(size_t bytes, size_t taken) {
   sends_->set(bytes, taken, read_clock().boot_ms);
+  lane_.on_output(taken > 0);
 }
 
 void SessionHost::sources_changed() {
@@ -244,14 +252,12 @@ void SessionHost::handle(session::server_event::UnknownKeyMet& event) {
 }
 
 void SessionHost::handle(session::server_event::LaneSubscribed& event) {
-  session_->lane_state({.lane = std::move(event.subscribe.lane),
-                        .code = static_cast<uint32_t>(ErrorCode::kNotFound),
-                        .message = "this registry has no lanes"});
+  lane_.take(event, read_clock());
 }
 
-void SessionHost::handle(session::server_event::LaneAsked&) {}
+void SessionHost::handle(session::server_event::LaneAsked& event) { lane_.take(event); }
 
-void SessionHost::handle(session::server_event::LaneAppliedArrived&) {}
+void SessionHost::handle(session::server_event::LaneAppliedArrived& event) { lane_.take(event); }
 
 // --- artifacts
 

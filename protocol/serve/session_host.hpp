@@ -14,6 +14,7 @@
 #include "protocol/serve/io_thread.hpp"
 #include "protocol/serve/push_traces.hpp"
 #include "protocol/serve/send_budget.hpp"
+#include "protocol/serve/session_lane.hpp"
 #include "protocol/serve/session_logs.hpp"
 #include "protocol/serve/session_recovery.hpp"
 #include "protocol/serve/session_services.hpp"
@@ -109,6 +110,7 @@ class SessionHost final : public session::SessionRights,
   SessionPushes pushes_{context_.services.traces};
   SessionLogs logs_;
   SessionRecovery recovery_;
+  SessionLane lane_;
 };
 
 }  // namespace notp::serve

@@ -153,6 +153,10 @@ void SessionServer::ask_return(const SessionHandle& session, wire::ReturnRequest
   });
 }
 
+void SessionServer::deliver(LaneSends sends) {
+  for (auto& thread : threads_) thread->deliver(sends);
+}
+
 std::vector<asio::any_io_executor> SessionServer::loops() {
   std::vector<asio::any_io_executor> out;
   for (auto& thread : threads_) out.emplace_back(thread->executor());

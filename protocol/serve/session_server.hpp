@@ -16,6 +16,7 @@
 #include "protocol/serve/admission.hpp"
 #include "protocol/serve/commit_counts.hpp"
 #include "protocol/serve/io_thread.hpp"
+#include "protocol/serve/lane_feed.hpp"
 #include "protocol/serve/recovery_intake.hpp"
 #include "protocol/serve/send_budget.hpp"
 #include "protocol/serve/session_host.hpp"
@@ -30,7 +31,7 @@ struct ServeOptions {
 };
 
 // Thread-safe.
-class SessionServer final : public PeerQuestions {
+class SessionServer final : public PeerQuestions, public LaneOutlet {
  public:
   SessionServer(SessionServices services, ServeOptions options);
   ~SessionServer() override;
@@ -69,6 +70,10 @@ class SessionServer final : public PeerQuestions {
 
   void ask_held(const SessionHandle& session, wire::HeldRequest request) override;
   void ask_return(const SessionHandle& session, wire::ReturnRequest request) override;
+
+  // --- LaneOutlet; not after join()
+
+  void deliver(LaneSends sends) override;
 
   const ServeCounters& counters() const { return counters_; }
   // The threads' executors: for a watch that sees whether each of them runs.

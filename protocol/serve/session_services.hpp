@@ -70,6 +70,7 @@ class KeySources : public session::IssuerStatuses {
   virtual void unknown_key(const Peer& peer, const wire::UnknownKey& key) = 0;
 };
 
+class LaneFeed;
 class LogIntake;
 class PushTraces;
 class RecoveryIntake;
@@ -90,6 +91,7 @@ struct SessionServices {
   RecoveryIntake* recovery = nullptr;  // null: peers are not asked what they hold
   PushTraces* traces = nullptr;        // null: pushes are not traced
   KeySources* sources = nullptr;       // null: there are none
+  LaneFeed* lanes = nullptr;           // the same
 };
 
 }  // namespace notp::serve

@@ -135,7 +135,7 @@ RULES: Rules = {
     ),
     **{
         f"notp-server/lane/{part}": (
-            ["common/", *CORES, *(f"notp-server/lane/{core}." for core in LANE_CORE)],
+            ["common/", *CORES, "protocol/serve/lane_feed.hpp", *(f"notp-server/lane/{core}." for core in LANE_CORE)],
             "what is kept, and who gets what of it, follows from events and time alone",
         )
         for part in LANE_CORE
@@ -172,7 +172,11 @@ RULES: Rules = {
         "what a node believes of its lane follows from statements and time alone",
     ),
     "notp-client/spool/": (["common/", *CORES], "a spool keeps records; it knows neither who decides nor who ships them"),
-    "notp-client/pdp/": (["common/", "protocol/"], "a PDP is fed; it fetches nothing from stores itself"),
+    "notp-client/lane/table/": (["common/", "protocol/feed/"], "a table holds what it is given; it knows no session, no store and no PDP"),
+    "notp-client/pdp/": (
+        ["common/", "protocol/", "notp-client/lane/table/"],
+        "a PDP is fed; it fetches nothing from stores itself",
+    ),
     "notp-client/decision/": (
         ["common/", "protocol/", "notp-client/pdp/pdp.hpp", "notp-client/spool/decision_log.hpp"],
         "every question takes one way, whichever PDP answers",
