@@ -316,6 +316,50 @@ inline SourceRow source_row() {
           "https://login.internal/keys", {"2026-05", ""}};
 }
 
+inline feed::TokenId token_id_of(uint8_t fill) {
+  feed::TokenId id;
+  id.bytes.fill(fill);
+  return id;
+}
+
+inline LaneSubscribe lane_subscribe() {
+  return {"login", LaneMode::kAsk, LanePosition{token_id_of(0x0a), 3, 40}, true,
+          feed::EventKey{feed::EventKind::kDeleted, token_id_of(0x0b)}};
+}
+
+inline LaneState lane_state() {
+  return {.lane = "login", .instance = token_id_of(0x0a), .grant = 3, .head = 42, .behind = true};
+}
+
+inline LaneStatement lane_statement() {
+  return {{feed::StatementType::kSnapshot, true, "a body", Bytes(64, 's')}};
+}
+
+inline LaneRow lane_row() {
+  return {"login",
+          token_id_of(0x0a),
+          42,
+          1'000,
+          20,
+          3,
+          1,
+          65'536,
+          100'000,
+          5,
+          2,
+          40,
+          1'200,
+          7,
+          {{"idp", "ssf", IssuerState::kLate, 1750000000015, 1750000000016, 900, 6,
+            "logout; not: revoked tokens", "timed out"}}};
+}
+
+inline RevokeTokens mark_request() {
+  return {"login", std::nullopt,
+          MarkTarget{feed::MarkKind::kSession, "https://login.internal", "session-7", 1750000000},
+          0};
+}
+
 inline Erased erased() { return {12, 3, 2, 1, true, "cursor"}; }
 
 }  // namespace notp::wire::samples
