@@ -1,6 +1,6 @@
-// fuzz_seeds FOLDER: writes FOLDER/fuzz_frame, FOLDER/fuzz_record and FOLDER/fuzz_proof, which are
-// a part of every run of these, and the first seeds of corpus/fuzz_envelope, corpus/fuzz_trust,
-// corpus/fuzz_artifact and corpus/fuzz_inventory.
+// fuzz_seeds FOLDER: writes FOLDER/fuzz_frame, FOLDER/fuzz_record, FOLDER/fuzz_feed and
+// FOLDER/fuzz_proof, which are a part of every run of these, and the first seeds of
+// corpus/fuzz_envelope, corpus/fuzz_trust, corpus/fuzz_artifact and corpus/fuzz_inventory.
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -9,6 +9,7 @@
 #include "common/assert.hpp"
 #include "common/storage/files.hpp"
 #include "tests/fuzz/artifact_samples.hpp"
+#include "tests/fuzz/feed_seeds.hpp"
 #include "tests/fuzz/proof_seeds.hpp"
 #include "tests/fuzz/record_seeds.hpp"
 #include "tests/support/wire/inventory_samples.hpp"
@@ -146,6 +147,7 @@ int main(int argc, char** argv) {
       write_artifacts(folder / "fuzz_artifact") && write_inventories(folder / "fuzz_inventory") &&
       write_frames(folder / "fuzz_frame") &&
       write_all(folder / "fuzz_record", fuzz::record_seeds()) &&
+      write_all(folder / "fuzz_feed", fuzz::feed_seeds()) &&
       write_all(folder / "fuzz_proof", fuzz::proof_seeds());
   return written ? 0 : 1;
 }
