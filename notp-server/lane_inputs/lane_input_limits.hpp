@@ -17,6 +17,8 @@ inline constexpr int64_t kRetryAfterS = 1;      // of a 429
 inline constexpr int64_t kKeyRetryAfterS = 10;  // of a 503 for a key that is not known yet
 inline constexpr TimeMs kCommitMs = 10'000;     // a request waits so long for a commit
 
+inline constexpr size_t kAuthorizationBytesMax = 4 << 10;  // of a file
+
 // --- own form
 inline constexpr size_t kEventsBodyBytesMax = 1 << 20;
 inline constexpr size_t kEventLinesMax = 4'096;         // of one request

@@ -23,16 +23,19 @@ Error renamed(Error error) {
   return refuse("set.malformed", error.message).error();
 }
 
+bool has_audience(const jose::Token& token, const std::string& audience) {
+  const json::value* const given = token.claims.if_contains("aud");
+  if (given == nullptr) return false;
+  if (given->is_string()) return given->get_string() == audience;
+  return given->is_array() && std::ranges::any_of(given->get_array(), [&](const json::value& one) {
+           return one.is_string() && one.get_string() == audience;
+         });
+}
+
 // The one of ours that the token has, for an error the first.
 std::string audience_for(const jose::Token& token, const std::vector<std::string>& ours) {
-  const json::value* const given = token.claims.if_contains("aud");
-  const auto has = [&](const std::string& one) {
-    if (given == nullptr) return false;
-    if (given->is_string()) return given->get_string() == one;
-    return given->is_array() &&
-           std::ranges::find(given->get_array(), json::value(one)) != given->get_array().end();
-  };
-  const auto found = std::ranges::find_if(ours, has);
+  const auto found =
+      std::ranges::find_if(ours, [&](const std::string& one) { return has_audience(token, one); });
   if (found != ours.end()) return *found;
   return ours.empty() ? std::string() : ours.front();
 }
@@ -142,6 +145,11 @@ std::string_view claim_text(const jose::Token& token, std::string_view name) {
   const json::value* const value = token.claims.if_contains(name);
   return value != nullptr && value->is_string() ? std::string_view(value->get_string())
                                                 : std::string_view();
+}
+
+bool has_audience(const jose::Token& token, std::span<const std::string> audiences) {
+  return std::ranges::any_of(audiences,
+                             [&](const std::string& one) { return has_audience(token, one); });
 }
 
 Result<SecurityEvent> accept_set(const jose::Token& token, const jose::KeySet& keys,

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,7 @@ struct SecurityEvent {
 Result<jose::Token> read_set(std::string_view compact);
 // "" when there is none. For finding keys and sources, before anything is verified.
 std::string_view claim_text(const jose::Token& token, std::string_view name);
+bool has_audience(const jose::Token& token, std::span<const std::string> audiences);
 
 // Verifies it and reads its event. refuse() with the rules of subject.hpp, and
 //   set.alg, set.key, set.signature, set.typ, set.iss, set.aud, set.exp, set.age, set.nbf, set.iat:

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/config_section.hpp"
 #include "common/result.hpp"
@@ -13,6 +14,8 @@ namespace notp::lane_inputs {
 // What one kind of source reads of its entry. Each kind derives its terms.
 struct KindTerms {
   virtual ~KindTerms() = default;
+  // Issuers whose keys it needs: each is to be one of sources.issuers.
+  virtual std::vector<std::string> issuers() const { return {}; }
 };
 
 // One entry of a lane's `sources`. Cheap to copy.
