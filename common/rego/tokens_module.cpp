@@ -101,9 +101,11 @@ _is_marked(claims) if {
 	_is_issued_until(claims, data.tokens.marks[key])
 }
 
-_is_issued_until(claims, time_s) if claims.iat <= time_s
+_is_issued_until(claims, time_s) if floor(claims.iat) <= time_s
 
 _is_issued_until(claims, _) if not is_number(claims.iat)
+
+_is_issued_until(claims, _) if claims.iat > 9007199254740992
 
 _has_clear_status(claims) if not _refers(claims)
 

@@ -62,9 +62,10 @@ class TarGz {
 }  // namespace
 
 Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const model::BlobLoader& load,
-                                      rego::ModelChecker& engine) {
+                                      rego::ModelChecker& engine, ByteView authz) {
   TarGz tar;
-  NOTP_ASSIGN(const BundleLayout layout, bundle_layout(*active, load, engine, LayoutUse::kOpa));
+  NOTP_ASSIGN(const BundleLayout layout,
+              bundle_layout(*active, load, engine, LayoutUse::kOpa, authz));
   for (const auto& [path, file] : layout) {
     NOTP_ASSIGN(const model::Content content, content_of(path, file, load));
     NOTP_TRY(tar.add(path, *content));

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/rego/tokens_module.hpp"
+#include "notp-client/pdp/authz_module.hpp"
 #include "notp-client/pdp/denied.hpp"
 #include "notp-client/pdp/mask_module.hpp"
 #include "protocol/model/data.hpp"
@@ -40,13 +41,14 @@ Result<Bytes> merged_document(const std::string& path, const BundleFile& file,
   return json::serialize(merged);  // JSON is YAML, too
 }
 
-std::vector<std::string> bundle_roots(const ActiveSet& active, LayoutUse use) {
+std::vector<std::string> bundle_roots(const ActiveSet& active, LayoutUse use, bool has_authz) {
   std::vector<std::string> roots;
   for (const auto& [ledger, release] : active.ledgers)
     roots.insert(roots.end(), release.data_roots.begin(), release.data_roots.end());
   if (!model::roots_contain(roots, kSystemRoot)) roots.emplace_back(kSystemRoot);
   if (use == LayoutUse::kOpa && !model::roots_contain(roots, kMaskRoot))
     roots.emplace_back(kMaskRoot);
+  if (has_authz) roots.emplace_back(kAuthzRoot);
   std::ranges::sort(roots);
   return roots;
 }
@@ -63,7 +65,7 @@ Result<Bytes> log_mask(const ActiveSet& active) {
 }  // namespace
 
 Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoader& load,
-                                   rego::ModelChecker& engine, LayoutUse use) {
+                                   rego::ModelChecker& engine, LayoutUse use, ByteView authz) {
   BundleLayout layout;
   json::object old_versions;  // of files that are not Rego v1
   for (const auto& [ledger, release] : active.ledgers) {
@@ -82,12 +84,13 @@ Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoa
   NOTP_ASSIGN(auto in_place, stub_functions(active, load, engine));
   for (auto& [path, text] : in_place) layout[path].made = std::move(text);
   json::object manifest{{"revision", active.revision()},
-                        {"roots", json::value_from(bundle_roots(active, use))},
+                        {"roots", json::value_from(bundle_roots(active, use, !authz.empty()))},
                         {"rego_version", 1}};
   if (!old_versions.empty()) manifest["file_rego_versions"] = std::move(old_versions);
   layout[".manifest"].made = json::serialize(manifest);
   layout["system/notp/data.json"].made = json::serialize(active.system_document());
   layout[std::string(rego::kTokensModulePath)].made = rego::opa_tokens_module();
+  if (!authz.empty()) layout[std::string(kAuthzModulePath)].made = authz;
   if (use == LayoutUse::kOpa) {
     NOTP_ASSIGN(layout[std::string(kMaskModulePath)].made, log_mask(active));
   }

@@ -18,11 +18,13 @@ enum class LayoutUse : bool {
 };
 
 // Policies, without tests, in a folder for each ledger; data at its data paths; data.system.notp;
-// the package system.notp.tokens, by which an OPA looks tokens up; and a manifest whose roots are
+// the package system.notp.tokens, by which an OPA looks tokens up; `authz` unless it is empty
+// (authz_module.hpp); and a manifest whose roots are
 // those of the ledgers. A denied ledger contributes only its roots, and undefined functions in
 // place of its functions that other ledgers call. Errors of `load` and `engine`.
 Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoader& load,
-                                   rego::ModelChecker& engine, LayoutUse use = LayoutUse::kFolder);
+                                   rego::ModelChecker& engine, LayoutUse use = LayoutUse::kFolder,
+                                   ByteView authz = {});
 
 // Errors of `load`; kPdpRejected when documents of two ledgers clash.
 Result<model::Content> content_of(const std::string& path, const BundleFile& file,

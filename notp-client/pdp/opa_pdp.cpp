@@ -10,9 +10,11 @@
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/spawn.hpp"
+#include "notp-client/pdp/authz_module.hpp"
 #include "notp-client/pdp/coalescing_job.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 #include "notp-client/pdp/opa_question.hpp"
+#include "notp-client/pdp/opa_token_link.hpp"
 
 namespace notp::pdp {
 namespace {
@@ -23,6 +25,7 @@ using std::chrono::steady_clock;
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kHeldMax = 64;
+constexpr std::string_view kTokensRoot = "tokens";  // what is there is not for PEPs
 
 // Parses "modes=snapshot,delta;wait=60" and returns a hold time slightly below OPA's wait.
 milliseconds hold_time(std::string_view prefer) {
@@ -45,13 +48,18 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
         agent_(std::move(agent)),
         engine_(engine),
         poll_(agent_),
-        job_(pool) {}
+        job_(pool) {
+    if (!options_.tokens) return;
+    authz_ = authz_module(options_.tokens->secret);
+    tokens_ = std::make_shared<OpaTokenLink>(agent_, options_.url, *options_.tokens);
+  }
 
   const OpaOptions options_;
 
   void start(PdpReport report) {
     report_ = std::move(report);
     if (!options_.url.empty()) spawn(agent_, poll_status(shared_from_this()));
+    if (tokens_ && !options_.url.empty()) tokens_->start();
   }
 
   void activate(ActiveSetPtr wanted, model::BlobLoader load) {
@@ -60,7 +68,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
     open_ = wanted;
     poll_.cancel();
     job_.submit([this, wanted = std::move(wanted), load = std::move(load)] {
-      auto bundle = build_opa_bundle(wanted, load, engine_);
+      auto bundle = build_opa_bundle(wanted, load, engine_, authz_);
       asio::post(agent_, [self = shared_from_this(), wanted, bundle = std::move(bundle)]() mutable {
         self->on_built(std::move(wanted), std::move(bundle));
       });
@@ -71,6 +79,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
     report_ = nullptr;
     closed_ = true;
     poll_.cancel();
+    if (tokens_) tokens_->close();
     wake();
     job_.close();
   }
@@ -107,9 +116,11 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
 
   void on_status(const std::string& instance, const json::value& status) {
     for (PdpOutcome& outcome : feed_.on_status(instance, status)) tell(std::move(outcome));
+    if (tokens_) tokens_->on_status();
   }
 
   asio::any_io_executor agent() const { return agent_; }
+  OpaTokenLink* tokens() const { return tokens_.get(); }
   const http::Client& client() const { return client_; }
   // Without a URL no question can be asked here, and every answer says so.
   DecisionBasisPtr basis() const {
@@ -158,6 +169,8 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   rego::ModelChecker& engine_;
   const http::Client client_;
   CurrentBasis basis_;
+  Bytes authz_;                           // empty: without tokens
+  std::shared_ptr<OpaTokenLink> tokens_;  // null: the node has no lane
 
   // Used on the agent's executor.
   PdpReport report_;
@@ -183,6 +196,21 @@ void OpaPdp::activate(ActiveSetPtr wanted, model::BlobLoader load) {
 }
 
 DecisionBasisPtr OpaPdp::basis() const { return state_->basis(); }
+
+void OpaPdp::apply_tokens(lane::TableUpdate update, std::function<void(Result<void>)> done) {
+  if (state_->tokens()) return state_->tokens()->apply(std::move(update), std::move(done));
+  asio::post(state_->agent(), [done = std::move(done)] {
+    done(fail(ErrorCode::kUnavailable, "this OPA gets no tokens: pdp.opa.url is not set"));
+  });
+}
+
+void OpaPdp::on_tokens_lost(std::function<void()> callback) {
+  if (state_->tokens()) state_->tokens()->on_lost(std::move(callback));
+}
+
+OpaTokensStatus OpaPdp::tokens_status() const {
+  return state_->tokens() ? state_->tokens()->status() : OpaTokensStatus();
+}
 
 asio::awaitable<http::Response> OpaPdp::bundle_request(const http::Request& request) {
   co_return co_await asio::co_spawn(
@@ -212,6 +240,11 @@ asio::awaitable<Decisions> OpaPdp::evaluate(Question question) {
     co_return fail(ErrorCode::kUnavailable,
                    "no OPA to forward decisions to: set pdp.opa.url, or ask OPA");
   const ActiveSetPtr active = state->basis()->active;
+  if (state->tokens() && question.path.empty())
+    co_return fail(ErrorCode::kMessage,
+                   "an OPA with a token lane does not give all of data at once: ask for a path");
+  if (state->tokens() && question.path.front() == kTokensRoot)
+    co_return std::vector<Result<Decision>>(question.inputs.size(), Decision{.active = active});
   std::vector<Result<Decision>> decisions;
   for (const InputText& input : question.inputs) {
     auto call = opa_call(url, question, input);

@@ -1,0 +1,129 @@
+#include "notp-client/pdp/opa_token_values.hpp"
+
+#include <fmt/format.h>
+
+#include "protocol/feed/feed_limits.hpp"
+
+namespace notp::pdp {
+namespace {
+
+using feed::EventKind;
+
+void put_text(json::object& out, std::string_view name, const std::string& text) {
+  if (!text.empty()) out.emplace(name, text);
+}
+
+void put_time(json::object& out, std::string_view name, int64_t time_s) {
+  if (time_s != 0) out.emplace(name, time_s);
+}
+
+void put_texts(json::object& out, std::string_view name, const std::vector<std::string>& texts) {
+  if (!texts.empty()) out.emplace(name, json::array(texts.begin(), texts.end()));
+}
+
+Bytes record_json(const feed::TokenRecord& record) {
+  json::object out;
+  put_text(out, "iss", record.iss);
+  put_text(out, "sub", record.sub);
+  put_text(out, "client", record.client);
+  put_text(out, "scope", record.scope);
+  put_texts(out, "aud", record.aud);
+  put_time(out, "exp", record.exp_s);
+  put_time(out, "iat", record.iat_s);
+  put_text(out, "acr", record.acr);
+  put_texts(out, "amr", record.amr);
+  put_time(out, "auth_time", record.auth_time_s);
+  put_text(out, "sid", record.sid);
+  if (!record.cnf.empty())
+    if (auto cnf = parse_json(record.cnf)) out.emplace("cnf", *std::move(cnf));
+  return json::serialize(out);
+}
+
+// Statuses begin at the lowest bit of a byte (draft-ietf-oauth-status-list §4.1).
+Result<TokenValue> list_json(const feed::Event& event) {
+  const size_t in_byte = 8 / event.bits;
+  const auto mask = static_cast<uint8_t>((1U << event.bits) - 1);
+  TokenValue out{.json = fmt::format(R"({{"size":{},"until_s":{},"set":{{)",
+                                     event.list.size() * in_byte, event.until_s)};
+  for (size_t at = 0; at < event.list.size(); ++at) {
+    auto left = static_cast<uint8_t>(event.list[at]);
+    for (size_t i = 0; left != 0; ++i, left = static_cast<uint8_t>(left >> event.bits)) {
+      if ((left & mask) == 0) continue;
+      if (++out.cost > kOpaListStatusesMax)
+        return fail(ErrorCode::kLimit,
+                    fmt::format("a status list in which more than {} tokens are not valid",
+                                kOpaListStatusesMax));
+      fmt::format_to(std::back_inserter(out.json), R"({}"{}":{})", out.cost == 1 ? "" : ",",
+                     at * in_byte + i, left & mask);
+      if (event.bits == 8) break;
+    }
+  }
+  out.json += "}}";
+  return out;
+}
+
+std::string_view state_of(rego::LaneStanding standing) {
+  switch (standing) {
+    case rego::LaneStanding::kUnsupported:
+      return "unsupported";
+    case rego::LaneStanding::kDenied:
+      return "denied";
+    case rego::LaneStanding::kHeard:  // OPA finds it by the age
+    case rego::LaneStanding::kUnknown:
+      break;
+  }
+  return "unknown";
+}
+
+std::string_view member_of(EventKind kind) {
+  switch (kind) {
+    case EventKind::kMark:
+      return "marks";
+    case EventKind::kList:
+      return "lists";
+    case EventKind::kDeleted:
+      return "deleted";
+    case EventKind::kToken:
+      break;
+  }
+  return "live";
+}
+
+}  // namespace
+
+Result<TokenValue> token_value(const feed::Event& event) {
+  switch (event.kind) {
+    case EventKind::kMark:
+      return TokenValue{.json = std::to_string(event.not_before_s)};
+    case EventKind::kDeleted:
+      return TokenValue{.json = std::to_string(event.until_s)};
+    case EventKind::kList:
+      return list_json(event);
+    case EventKind::kToken:
+      break;
+  }
+  return TokenValue{.json = record_json(event.record), .cost = 1};
+}
+
+std::string token_pointer(const feed::EventKey& key) {
+  return fmt::format("/{}/{}", member_of(key.kind), key.id.hex());
+}
+
+json::object lane_value(const lane::LaneReadout& readout, std::string_view instance,
+                        bool is_complete) {
+  json::object out{{"instance", instance},
+                   {"name", readout.lane},
+                   {"mode", readout.mode == rego::LaneMode::kAsk ? "ask" : "push"},
+                   {"state", state_of(readout.standing)},
+                   {"ages", readout.standing == rego::LaneStanding::kHeard},
+                   {"revision", readout.revision},
+                   {"complete", is_complete && readout.is_complete},
+                   {"serves", readout.serves},
+                   {"hard_ms", readout.hard_s * 1000},
+                   {"live_ms", limits::kLaneLiveMs},
+                   {"now_ms", readout.trusted_ms}};
+  if (readout.heard_ms != 0) out["heard_ms"] = readout.heard_ms;
+  return out;
+}
+
+}  // namespace notp::pdp
