@@ -212,6 +212,14 @@ TEST_CASE("OpenID: registry and agent read the examples") {
   check_accepted(samples::specification::source_text("tools/examples/openid/agent.yaml"));
 }
 
+TEST_CASE("a token lane: registry and agents read the examples") {
+  check_accepted(samples::specification::source_text("tools/examples/tokens/registry.yaml"),
+                 "notp-server");
+  for (const char* agent : {"agent.yaml", "agent-opa.yaml"})
+    check_accepted(
+        samples::specification::source_text(std::string("tools/examples/tokens/") + agent));
+}
+
 TEST_CASE("SPIRE: registry and agent read the examples, and give an id the same role") {
   const auto text = [](const std::string& name) {
     return samples::specification::source_text("tools/examples/spire/" + name + ".yaml");
