@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -52,6 +53,9 @@ class EventStore {
   // As last committed, or in a transaction as it will be.
   virtual const StoreState& state() const = 0;
   virtual uint64_t bytes() const = 0;  // on the disk
+
+  // Writes a copy of what is committed into a separate file, which is complete once it exists.
+  virtual Result<void> copy_to(const std::filesystem::path& file) = 0;
 
   // --- one transaction at a time
   virtual Result<void> begin() = 0;

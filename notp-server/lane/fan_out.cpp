@@ -43,7 +43,6 @@ struct FanOut::Reader {
   };
 
   ReaderKey key;
-  std::string identity;
   std::shared_ptr<Group> group;
   State state = State::kCatchingUp;
   uint64_t revision = 0;    // it was given batches up to here, unless it is joined
@@ -77,7 +76,7 @@ std::shared_ptr<FanOut::Group> FanOut::group_of(const Grant& grant, wire::LaneMo
   return group;
 }
 
-void FanOut::subscribe(ReaderKey key, const std::string& identity,
+void FanOut::subscribe(ReaderKey key, const session::Identity& identity,
                        const wire::LaneSubscribe& wanted, Now now) {
   closed(key.number);
   const Grant* const grant = find_grant(grants_, identity);
@@ -86,11 +85,10 @@ void FanOut::subscribe(ReaderKey key, const std::string& identity,
                   {ErrorCode::kDenied,
                    fmt::format("no grant of lane {} is for {}: name it under lanes.lanes, grants, "
                                "nodes",
-                               maker_.name().lane, identity),
+                               maker_.name().lane, identity.short_text()),
                    {}});
   Reader& reader = readers_[key.number];
   reader.key = key;
-  reader.identity = identity;
   reader.group = group_of(*grant, wanted.mode);
   tell(reader, false);
   start(reader, wanted, now);

@@ -50,8 +50,8 @@ class FanOut {
 
   // --- events of sessions; those of an earlier stream of the reader change nothing
 
-  void subscribe(ReaderKey reader, const std::string& identity, const wire::LaneSubscribe& wanted,
-                 Now now);
+  void subscribe(ReaderKey reader, const session::Identity& identity,
+                 const wire::LaneSubscribe& wanted, Now now);
   // As in serve::LaneFeed.
   void fell_behind(ReaderKey reader, uint64_t revision, Now now);
   void drained(ReaderKey reader, Now now);

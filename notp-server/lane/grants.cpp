@@ -111,10 +111,11 @@ std::optional<feed::Event> GrantView::answer(const feed::Event& event) const {
   return feed::Event::token(event.id, attributes_.project(event.record));
 }
 
-const Grant* find_grant(const std::vector<Grant>& grants, std::string_view identity) {
+const Grant* find_grant(const std::vector<Grant>& grants, const session::Identity& identity) {
   const auto covers = [&](const Grant& grant) {
-    return std::ranges::any_of(
-        grant.nodes, [&](const model::SpiffePattern& pattern) { return pattern.covers(identity); });
+    return std::ranges::any_of(grant.nodes, [&](const session::IdentityPattern& pattern) {
+      return pattern.covers(identity);
+    });
   };
   const auto found = std::ranges::find_if(grants, covers);
   return found == grants.end() ? nullptr : &*found;

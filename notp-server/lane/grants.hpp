@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "notp-server/lane/event_store.hpp"
-#include "protocol/model/spiffe_id.hpp"
+#include "protocol/session/identity.hpp"
 #include "protocol/wire/messages/lanes.hpp"
 
 namespace notp::lane {
@@ -47,7 +47,7 @@ class Attributes {
 
 // Marks, lists and deletes go to every node of a lane; tokens go as its grant says.
 struct Grant {
-  std::vector<model::SpiffePattern> nodes;
+  std::vector<session::IdentityPattern> nodes;
   std::vector<std::string> audiences;  // any of them is in `aud`; empty: every token
   std::vector<std::string> clients;    // the same of `client`
   Attributes attributes;
@@ -79,6 +79,6 @@ class GrantView {
 };
 
 // The first of `grants` that covers the identity; null: none does.
-const Grant* find_grant(const std::vector<Grant>& grants, std::string_view identity);
+const Grant* find_grant(const std::vector<Grant>& grants, const session::Identity& identity);
 
 }  // namespace notp::lane

@@ -35,6 +35,7 @@ class SqliteEventStore final : public EventStore {
 
   const StoreState& state() const override { return state_; }
   uint64_t bytes() const override;
+  Result<void> copy_to(const std::filesystem::path& file) override;
   Result<void> begin() override;
   Result<void> commit() override;
   void roll_back() override;
@@ -46,9 +47,6 @@ class SqliteEventStore final : public EventStore {
   Result<Page> tail(uint64_t after, size_t rows_max, size_t bytes_max) override;
   Result<Page> range(const std::optional<feed::EventKey>& after, size_t rows_max,
                      size_t bytes_max) override;
-
-  // copy_database(). Not in a transaction.
-  Result<void> copy_to(const std::filesystem::path& file);
 
  private:
   struct Statements;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "protocol/model/tree.hpp"
+#include "protocol/session/identity.hpp"
 #include "protocol/wire/messages/lanes.hpp"
 
 namespace notp::serve {
@@ -58,7 +59,7 @@ class LaneFeed {
  public:
   virtual ~LaneFeed() = default;
   // A new stream of the reader, which belongs to that peer; answered with a Tell.
-  virtual void subscribe(LaneReader reader, const std::string& identity,
+  virtual void subscribe(LaneReader reader, const session::Identity& identity,
                          wire::LaneSubscribe wanted) = 0;
   // The session has dropped its statements because its peer reads too slowly. In the stream before
   // it was sent batches up to `revision`; 0: none. `reader` has the new stream; drained() follows.

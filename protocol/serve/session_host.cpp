@@ -81,7 +81,7 @@ asio::awaitable<void> SessionHost::serve() {
   lane_.begin({.session = &*session_,
                .readers = &thread_.lane_readers(),
                .number = context_.next_session++,
-               .identity = peer_->name,
+               .identity = peer_->identity,
                .wake = [this] { wake_.notify(); }});
   thread_.expect_end(connection_.peer_not_after_ms());
   const auto checked = check_peer();

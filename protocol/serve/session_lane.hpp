@@ -6,7 +6,6 @@
 #include <deque>
 #include <functional>
 #include <optional>
-#include <string>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -43,7 +42,7 @@ class SessionLane {
     session::ServerSession* session = nullptr;
     LaneReaders* readers = nullptr;
     uint64_t number = 0;
-    std::string identity;
+    session::Identity identity;
     std::function<void()> wake;  // after each call into the session
   };
 
