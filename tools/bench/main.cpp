@@ -14,6 +14,7 @@
 #include "tools/bench/corpus.hpp"
 #include "tools/bench/decide_suite.hpp"
 #include "tools/bench/footprint_suite.hpp"
+#include "tools/bench/lane_suite.hpp"
 #include "tools/bench/latency_suite.hpp"
 #include "tools/bench/opa_arm.hpp"
 #include "tools/bench/spool_suite.hpp"
@@ -339,6 +340,47 @@ int run_audit_suite(const AuditArguments& arguments) {
   return write_json(arguments.json_file, audit_json(*result, {arguments.seed, {}}));
 }
 
+struct LaneArguments : SuiteArguments {
+  std::string part = "all";
+  std::vector<size_t> sessions = {2'000, 10'000};
+  size_t tokens = 1'000'000;
+  double seconds = 10;
+};
+
+void add_lane(CLI::App& app, LaneArguments& arguments) {
+  CLI::App* lane = app.add_subcommand(
+      "lane", "A token lane: to thousands of sessions, and a node with a million tokens");
+  add_suite_options(*lane, arguments);
+  lane->add_option("--part", arguments.part, "Only one of them")
+      ->check(CLI::IsMember({"all", "fan-out", "tokens"}))
+      ->capture_default_str();
+  lane->add_option("--sessions", arguments.sessions, "Numbers of sessions, one run each")
+      ->delimiter(',')
+      ->check(CLI::Range(size_t{1}, kLaneSessionsMax))
+      ->capture_default_str();
+  lane->add_option("--tokens", arguments.tokens, "That the node holds")
+      ->check(CLI::Range(size_t{1}, kLaneTokensMax))
+      ->capture_default_str();
+  lane->add_option("--seconds", arguments.seconds, "For each load")
+      ->check(CLI::Range(0.1, kLaneSecondsMax))
+      ->capture_default_str();
+}
+
+int run_lane_suite(const LaneArguments& arguments) {
+  LaneOptions options;
+  options.programs = arguments.programs_folder();
+  if (arguments.part == "fan-out") options.part = LanePart::kFanOut;
+  if (arguments.part == "tokens") options.part = LanePart::kTokens;
+  options.sessions = arguments.sessions;
+  options.tokens = arguments.tokens;
+  options.seconds = arguments.seconds;
+  options.progress = say;
+  const auto result = run_lane(options);
+  if (!result) return failed(result.error());
+  fmt::print("{}", lane_table(*result));
+  return write_json(arguments.json_file, lane_json(*result, arguments.labels));
+}
+
 struct CodecArguments {
   std::string corpus, json_file;
 };
@@ -383,12 +425,14 @@ int main(int argc, char** argv) {
   ColdArguments cold;
   DecideArguments decide;
   FootprintArguments footprint;
+  LaneArguments lane;
   add_audit(app, audit);
   add_codec(app, codec);
   add_cold(app, cold);
   add_corpus(app, corpus);
   add_decide(app, decide);
   add_footprint(app, footprint);
+  add_lane(app, lane);
   add_latency(app, latency);
   add_spool(app, spool);
   add_wire(app, wire);
@@ -402,6 +446,7 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("cold")) return run_cold_suite(cold);
   if (app.got_subcommand("decide")) return run_decide_suite(decide);
   if (app.got_subcommand("footprint")) return run_footprint_suite(footprint);
+  if (app.got_subcommand("lane")) return run_lane_suite(lane);
   if (app.got_subcommand("latency")) return run_latency_suite(latency);
   if (app.got_subcommand("spool")) return run_spool_suite(spool);
   return app.got_subcommand("corpus") ? run_corpus(corpus) : run_wire_suite(wire);
