@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "notp-client/lane/table/token_table.hpp"
 #include "notp-client/pdp/coalescing_job.hpp"
 #include "notp-client/pdp/embedded_snapshot.hpp"
 
@@ -127,6 +128,13 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
     });
   }
 
+  void apply_tokens(lane::TableUpdate update, std::function<void(Result<void>)> done) {
+    engine_.feed_tokens(std::move(update.feed),
+                        [agent = agent_, done = std::move(done)](const Result<void>& outcome) {
+                          asio::post(agent, [done, outcome] { done(outcome); });
+                        });
+  }
+
   void close() {
     report_ = nullptr;
     quarantine_report_ = nullptr;
@@ -200,6 +208,10 @@ void EmbeddedPdp::on_quarantine(PdpQuarantineReport report) {
 
 void EmbeddedPdp::on_unknown_keys(UnknownKeyReport report) {
   state_->on_unknown_keys(std::move(report));
+}
+
+void EmbeddedPdp::apply_tokens(lane::TableUpdate update, std::function<void(Result<void>)> done) {
+  state_->apply_tokens(std::move(update), std::move(done));
 }
 
 void EmbeddedPdp::activate(ActiveSetPtr wanted, model::BlobLoader load) {

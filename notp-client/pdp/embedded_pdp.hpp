@@ -6,6 +6,7 @@
 
 #include "common/rego/host/engine.hpp"
 #include "notp-client/pdp/pdp.hpp"
+#include "notp-client/pdp/token_sink.hpp"
 #include "notp-client/pdp/unknown_keys.hpp"
 #include "protocol/model/builtin_grants.hpp"
 
@@ -28,7 +29,7 @@ struct EmbeddedOptions {
 // evaluations under way end.
 //
 // A report carries kPdpRejected with the engine's findings, or the loader's own error.
-class EmbeddedPdp final : public Pdp {
+class EmbeddedPdp final : public Pdp, public TokenSink {
  public:
   // `agent` runs the reports; `executor` reads the workers' answers, on any of its threads; `pool`
   // calls `load`. All outlive this object.
@@ -45,6 +46,9 @@ class EmbeddedPdp final : public Pdp {
   // Before start().
   void on_unknown_keys(UnknownKeyReport report);
   void activate(ActiveSetPtr wanted, model::BlobLoader load) override;
+  // Workers that start have the newest table before their first question, so it is never lost.
+  void apply_tokens(lane::TableUpdate update, std::function<void(Result<void>)> done) override;
+  void on_tokens_lost(std::function<void()> /*callback*/) override {}
   DecisionBasisPtr basis() const override;
   // Errors of one input: those of rego::Engine::evaluate(). Decision::active is that of the
   // snapshot that the worker decided with.

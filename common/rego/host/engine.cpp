@@ -53,6 +53,9 @@ void Engine::activate(SnapshotPtr snapshot, std::function<void(Result<void>)> do
 void Engine::replace_worker(std::string program, std::function<void(Result<void>)> done) {
   state_->replace_worker(std::move(program), std::move(done));
 }
+void Engine::feed_tokens(TokenUpdate update, std::function<void(Result<void>)> done) {
+  state_->feed_tokens(std::move(update), std::move(done));
+}
 SnapshotPtr Engine::active() const { return state_->active(); }
 EngineStatus Engine::status() const { return state_->status(); }
 
@@ -90,7 +93,10 @@ void Engine::State::stop() {
       callbacks.push_back([d = std::move(done)] { d(std::unexpected(cancelled())); });
     for (auto& done : upgrades_)
       callbacks.push_back([d = std::move(done)] { d(std::unexpected(cancelled())); });
+    for (auto& [number, done] : feeds_)
+      callbacks.push_back([d = std::move(done)] { d(std::unexpected(cancelled())); });
     asked_.clear();
+    feeds_.clear();
     activations_.clear();
     upgrades_.clear();
     workers = std::exchange(workers_, {});

@@ -10,6 +10,7 @@
 #include "common/limits.hpp"
 #include "common/rego/host/question.hpp"
 #include "common/rego/snapshot.hpp"
+#include "common/rego/token_update.hpp"
 
 namespace notp::rego {
 
@@ -48,6 +49,11 @@ class Engine {
   // pending one, which gets kCancelled. A snapshot that differs only in `system` compiles nothing.
   void activate(SnapshotPtr snapshot, std::function<void(Result<void>)> done);
   SnapshotPtr active() const;
+
+  // Replaces the shards of the token lane's table that `update` names, and its readout, for all
+  // decisions that are asked once `done` is called; a decision sees one state of it. Workers that
+  // start later have it before their first question. `done`: kCancelled at the end, else no error.
+  void feed_tokens(TokenUpdate update, std::function<void(Result<void>)> done);
 
   // Starts workers from this program from now on (empty: from the same path, whose file was
   // replaced), and hands over to one without a failed decision. `done`: no worker of the old

@@ -14,6 +14,7 @@
 #include "common/rego/host/activation.hpp"
 #include "common/rego/host/engine.hpp"
 #include "common/rego/host/engine_core.hpp"
+#include "common/rego/host/token_frames.hpp"
 #include "common/rego/host/worker_link.hpp"
 
 namespace notp::rego {
@@ -31,6 +32,7 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
   void cancel(uint64_t ticket);
   void activate(SnapshotPtr snapshot, ActivationDone done);
   void replace_worker(std::string program, ActivationDone done);
+  void feed_tokens(TokenUpdate update, ActivationDone done);
   SnapshotPtr active() const;
   EngineStatus status() const;
 
@@ -68,6 +70,7 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
     Contents contents;
     ProvisionPtr provision;  // the current one
     uint64_t budget_bytes = 0;
+    WorkerTokens tokens;
   };
 
   struct Asked {
@@ -121,6 +124,11 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
   void conclude(const ProvisionPtr& provision, Result<void> outcome, bool on_executor);
   uint32_t next_request_id() NOTP_REQUIRES(mutex_);
 
+  // engine_tokens.cpp
+  void send_tokens(Worker& worker, Rest& rest) NOTP_REQUIRES(mutex_);
+  void on_tokens(WorkerLink& link, const IncomingFrame& frame);
+  void finish_feeds(Rest& rest) NOTP_REQUIRES(mutex_);
+
   const boost::asio::any_io_executor executor_;
   boost::asio::thread_pool& pool_;
   const EngineOptions options_;
@@ -139,6 +147,10 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
   std::map<uint64_t, ActivationDone> activations_ NOTP_GUARDED_BY(mutex_);
   std::map<uint64_t, SnapshotPtr> snapshots_ NOTP_GUARDED_BY(mutex_);  // active or about to be
   std::deque<ActivationDone> upgrades_ NOTP_GUARDED_BY(mutex_);
+  // The table of the token lane, whole, and the calls that wait until all workers have it.
+  TokenUpdate tokens_ NOTP_GUARDED_BY(mutex_);
+  uint64_t tokens_number_ NOTP_GUARDED_BY(mutex_) = 0;  // 0: there is none
+  std::map<uint64_t, ActivationDone> feeds_ NOTP_GUARDED_BY(mutex_);
   uint64_t last_ticket_ NOTP_GUARDED_BY(mutex_) = 0;
   uint64_t last_snapshot_ NOTP_GUARDED_BY(mutex_) = 0;
   uint32_t last_request_id_ NOTP_GUARDED_BY(mutex_) = 0;

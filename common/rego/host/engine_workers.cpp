@@ -67,6 +67,8 @@ void Engine::State::on_frames(WorkerLink& link, const std::vector<IncomingFrame>
       on_evaluated(link, frame);
     else if (operation == Operation::kActivate)
       on_activated(link, frame);
+    else if (operation == Operation::kTokens)
+      on_tokens(link, frame);
   }
 }
 
@@ -78,6 +80,7 @@ void Engine::State::on_hello(WorkerLink& link, const IncomingFrame& frame) {
   if (worker.is_greeted) return;
   worker.is_greeted = true;
   std::string problem;
+  Rest tokens;
   if (!hello)
     problem = hello.error().message;
   else if (hello->protocol != kWorkerProtocol)
@@ -86,6 +89,7 @@ void Engine::State::on_hello(WorkerLink& link, const IncomingFrame& frame) {
   else if (hello->opa_version != opa_version_)
     problem = fmt::format("{} has OPA {} and not {}", program_, hello->opa_version, opa_version_);
   if (problem.empty()) {
+    send_tokens(worker, tokens);  // before it is asked anything
     core_.worker_started(link.ref(), now_ms());
   } else {
     link.kill();
@@ -93,6 +97,7 @@ void Engine::State::on_hello(WorkerLink& link, const IncomingFrame& frame) {
   }
   Rest rest = perform();
   lock.unlock();
+  finish(std::move(tokens), true);
   finish(std::move(rest), true);
 }
 
@@ -152,6 +157,7 @@ void Engine::State::on_ended(WorkerLink& link, const WorkerEnd& end) {
   if (link_of(link.ref()) == &link) workers_[link.ref().slot] = {};
   core_.worker_died(link.ref(), end.death, end.why, now_ms());
   Rest rest = perform();
+  finish_feeds(rest);
   lock.unlock();
   const auto keep = link.shared_from_this();
   link.close();

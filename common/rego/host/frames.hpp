@@ -21,7 +21,7 @@
 
 namespace notp::rego {
 
-inline constexpr uint32_t kWorkerProtocol = 5;
+inline constexpr uint32_t kWorkerProtocol = 6;
 
 enum class Operation : uint8_t {
   kHello = 0,
@@ -37,12 +37,17 @@ enum class Operation : uint8_t {
   kForget = 10,
   kProgress = 11,
   kReplay = 12,
+  kTokens = 13,
 };
+
+class SharedBytes;
 
 // A frame on its way to a worker: its bytes are `head`, then `tail`.
 struct OutgoingFrame {
   Bytes head;
-  std::shared_ptr<const Bytes> tail;  // may be null
+  std::shared_ptr<const Bytes> tail = nullptr;  // may be null
+  // Whose descriptors go with the first byte; of kTokens.
+  std::vector<std::shared_ptr<const SharedBytes>> files = {};
   size_t size() const { return head.size() + (tail ? tail->size() : 0); }
 };
 

@@ -6,8 +6,10 @@
 #include <array>
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <cstring>
 
 #include "common/limits.hpp"
+#include "common/rego/shared_bytes.hpp"
 
 namespace notp::rego {
 namespace {
@@ -17,6 +19,23 @@ namespace asio = boost::asio;
 constexpr size_t kReadBytes = 256 << 10;
 constexpr size_t kPiecesMax = 64;    // in one system call
 constexpr int kReadsInOneTurn = 16;  // then the executor's other work runs
+
+// The ancillary data that passes a frame's descriptors (unix(7), SCM_RIGHTS); empty: it has none.
+using Control = std::vector<char>;
+Control descriptors(const OutgoingFrame& frame) {
+  if (frame.files.empty()) return {};
+  std::vector<int> fds;
+  for (const SharedBytesPtr& file : frame.files) fds.push_back(file->fd());
+  const size_t bytes = fds.size() * sizeof(int);
+  Control control(CMSG_SPACE(bytes));
+  cmsghdr header{};
+  header.cmsg_level = SOL_SOCKET;
+  header.cmsg_type = SCM_RIGHTS;
+  header.cmsg_len = CMSG_LEN(bytes);
+  std::memcpy(control.data(), &header, sizeof header);
+  std::memcpy(control.data() + CMSG_LEN(0), fds.data(), bytes);
+  return control;
+}
 
 }  // namespace
 
@@ -183,12 +202,18 @@ bool WorkerLink::send_some() {
       pieces[count++] = {const_cast<char*>(bytes.data()) + skipped, bytes.size() - skipped};
   };
   for (auto frame = queue_.begin(); frame != queue_.end() && count + 2 <= kPiecesMax; ++frame) {
+    if (frame != queue_.begin() && !frame->files.empty()) break;
     add(frame->head);
     if (frame->tail) add(*frame->tail);
   }
   msghdr message{};
   message.msg_iov = pieces.data();
   message.msg_iovlen = count;
+  const Control control = sent_of_first_ == 0 ? descriptors(queue_.front()) : Control();
+  if (!control.empty()) {
+    message.msg_control = const_cast<char*>(control.data());
+    message.msg_controllen = control.size();
+  }
   const ssize_t sent = ::sendmsg(process_->socket(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0) {
     if (errno == EINTR) return true;

@@ -12,6 +12,8 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"notp.core-platform.internal/notp-pdp/internal/tokens"
 )
 
 // Bounds of one call.
@@ -33,6 +35,7 @@ const largeResult = 32 << 10
 // evaluations that have another topdown.Cancel are bounded one by one only.
 type Meter struct {
 	Recorded *Recorded    // of an evaluation that is repeated; nil: it is none. Set before it begins.
+	Tokens   tokens.Use   // what the evaluation sees of a token lane. Set before it begins.
 	Unknown  *UnknownKeys // of the evaluation under way; nil: they are not noted. Set between evaluations.
 
 	cancelled atomic.Bool

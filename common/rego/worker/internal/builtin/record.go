@@ -111,6 +111,8 @@ func redactionOf(name string) redaction {
 				"secret": nothing, "cert": publicKey, "key": publicKey,
 			}))
 		}
+	case isTokens(name):
+		return func(arguments []*ast.Term) { change(arguments, 0, withoutToken) }
 	case name == ast.HTTPSend.Name:
 		return func(arguments []*ast.Term) {
 			change(arguments, 0, named(map[string]func(*ast.Term) *ast.Term{

@@ -160,6 +160,9 @@ func replay(declaration *ast.Builtin) {
 					return err
 				}
 				if result := calls[key]; result != nil {
+					if _, isNull := result.(ast.Null); isNull && name == tokensLookup.Name {
+						return nil // it was undefined
+					}
 					return iter(ast.NewTerm(result))
 				}
 			}

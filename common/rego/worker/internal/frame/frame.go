@@ -5,12 +5,13 @@ package frame
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
 
 // Protocol is the number that the hello frame carries.
-const Protocol = 5
+const Protocol = 6
 
 // LengthMax is the largest value of a frame's length field: bytes.
 const LengthMax = 320 << 20
@@ -30,6 +31,7 @@ const (
 	OpForget    = 10
 	OpProgress  = 11
 	OpReplay    = 12
+	OpTokens    = 13
 )
 
 const headerSize = 4 + 1 // what the length counts beside the payload: id, operation
@@ -44,11 +46,29 @@ type Frame struct {
 // Reader reads frames. Not safe for concurrent use.
 type Reader struct {
 	source *bufio.Reader
+	files  fileSource // nil: descriptors cannot come
+}
+
+// fileSource is a connection that brings descriptors.
+type fileSource interface {
+	TakeFiles(count int) ([]int, error)
 }
 
 // NewReader returns a reader of `source`.
 func NewReader(source io.Reader) *Reader {
-	return &Reader{source: bufio.NewReaderSize(source, 64<<10)}
+	files, _ := source.(fileSource)
+	return &Reader{source: bufio.NewReaderSize(source, 64<<10), files: files}
+}
+
+// Files returns the descriptors that came with the frame that was read last; the caller closes them.
+func (r *Reader) Files(count int) ([]int, error) {
+	if count == 0 {
+		return nil, nil
+	}
+	if r.files == nil {
+		return nil, errors.New("descriptors cannot come this way")
+	}
+	return r.files.TakeFiles(count)
 }
 
 // Read returns the next frame. io.EOF: the supervisor has gone between two frames.

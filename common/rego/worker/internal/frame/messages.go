@@ -222,3 +222,80 @@ func DecodeCancel(payload []byte) (uint32, error) {
 	id := d.U32()
 	return id, d.End()
 }
+
+// Kinds of shards.
+const (
+	ShardTokens = 0 // and marks
+	ShardLists  = 1
+)
+
+// What becomes of a shard's file.
+const (
+	BaseNone  = 0
+	BaseFile  = 1 // the next descriptor
+	BaseStays = 2
+)
+
+// FilesMax is how many descriptors come with one frame.
+const FilesMax = 16
+
+// Lane is what the agent knows of its lane. Times are ms.
+type Lane struct {
+	Name           string
+	Revision       uint64
+	Standing, Mode uint8
+	Complete       bool // the table had all revocations once
+	Serves         bool // also while it is stale
+	Heard          int64
+	HardSeconds    uint64
+	Trusted, Boot  int64 // a trusted time, and the time since the machine's start then
+}
+
+// Tokens is a frame of an update of the lane's table.
+type Tokens struct {
+	Whole  bool // shards that the update does not name are empty
+	More   bool // further frames follow
+	Lane   Lane
+	Shards []TokenShard
+}
+
+// TokenShard replaces one shard.
+type TokenShard struct {
+	Kind, Index, Base uint8
+	Delta             []byte
+}
+
+// Flags of Tokens and of its lane.
+const (
+	tokensWhole  = 1
+	tokensMore   = 2
+	laneComplete = 1
+	laneServes   = 2
+)
+
+// DecodeTokens takes an update's frame apart.
+func DecodeTokens(payload []byte) (Tokens, error) {
+	d := NewDecoder(payload)
+	flags := d.U8()
+	t := Tokens{Whole: flags&tokensWhole != 0, More: flags&tokensMore != 0}
+	t.Lane = Lane{Name: d.Str(), Revision: d.U64(), Standing: d.U8(), Mode: d.U8()}
+	flags = d.U8()
+	t.Lane.Complete, t.Lane.Serves = flags&laneComplete != 0, flags&laneServes != 0
+	t.Lane.Heard, t.Lane.HardSeconds = d.I64(), d.U64()
+	t.Lane.Trusted, t.Lane.Boot = d.I64(), d.I64()
+	for range d.Count(7) {
+		t.Shards = append(t.Shards, TokenShard{Kind: d.U8(), Index: d.U8(), Base: d.U8(), Delta: d.Bytes()})
+	}
+	return t, d.End()
+}
+
+// Files returns how many descriptors come with the frame.
+func (t *Tokens) Files() int {
+	files := 0
+	for _, each := range t.Shards {
+		if each.Base == BaseFile {
+			files++
+		}
+	}
+	return files
+}

@@ -1,9 +1,12 @@
 package frame
 
 import (
+	"errors"
 	"io"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // Socket reads and writes a non-blocking stream socket without telling Go's scheduler of each system
@@ -12,7 +15,14 @@ import (
 type Socket struct {
 	raw         syscall.RawConn
 	read, write transfer
+	message     unix.Msghdr
+	vector      unix.Iovec
+	control     [controlSize]byte
+	files       []int // descriptors that came and were not taken
 }
+
+// controlSize has room for the descriptors of one frame; a read never gets those of two.
+const controlSize = unix.SizeofCmsghdr + FilesMax*4
 
 // transfer is a call that may have to be made again when the socket is ready.
 type transfer struct {
@@ -30,7 +40,8 @@ func NewSocket(connection syscall.Conn) (*Socket, error) {
 		return nil, err
 	}
 	s := &Socket{raw: raw}
-	s.read.call, s.read.step = syscall.SYS_READ, s.read.try
+	s.message = unix.Msghdr{Iov: &s.vector, Iovlen: 1, Control: &s.control[0]}
+	s.read.step = s.receive
 	s.write.call, s.write.step = syscall.SYS_WRITE, s.write.try
 	return s, nil
 }
@@ -51,6 +62,57 @@ func (t *transfer) try(descriptor uintptr) bool {
 			return true
 		}
 	}
+}
+
+// receive is try for a read, which may bring descriptors.
+func (s *Socket) receive(descriptor uintptr) bool {
+	t := &s.read
+	s.vector = unix.Iovec{Base: &t.bytes[0], Len: uint64(len(t.bytes))}
+	for {
+		s.message.Controllen = controlSize
+		moved, _, problem := syscall.RawSyscall(syscall.SYS_RECVMSG, descriptor, uintptr(unsafe.Pointer(&s.message)), unix.MSG_CMSG_CLOEXEC)
+		switch problem {
+		case 0:
+			t.moved, t.err = int(moved), nil
+			if s.message.Controllen > 0 || s.message.Flags&unix.MSG_CTRUNC != 0 {
+				t.err = s.keepFiles()
+			}
+			return true
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			t.moved, t.err = 0, problem
+			return true
+		}
+	}
+}
+
+// keepFiles keeps the descriptors of the message that was just received.
+func (s *Socket) keepFiles() error {
+	messages, err := unix.ParseSocketControlMessage(s.control[:s.message.Controllen])
+	for _, each := range messages {
+		files, problem := unix.ParseUnixRights(&each)
+		s.files = append(s.files, files...)
+		err = errors.Join(err, problem)
+	}
+	if s.message.Flags&unix.MSG_CTRUNC != 0 {
+		err = errors.Join(err, errors.New("descriptors were lost"))
+	}
+	return err
+}
+
+// TakeFiles returns the next descriptors, which are the caller's from then on.
+func (s *Socket) TakeFiles(count int) ([]int, error) {
+	if count > len(s.files) {
+		return nil, errors.New("a frame without its descriptors")
+	}
+	taken := s.files[:count:count]
+	s.files = s.files[count:]
+	if len(s.files) == 0 {
+		s.files = nil
+	}
+	return taken, nil
 }
 
 // Read reads what there is, at least one byte.

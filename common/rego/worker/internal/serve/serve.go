@@ -13,6 +13,7 @@ import (
 	"notp.core-platform.internal/notp-pdp/internal/content"
 	"notp.core-platform.internal/notp-pdp/internal/frame"
 	"notp.core-platform.internal/notp-pdp/internal/snapshot"
+	"notp.core-platform.internal/notp-pdp/internal/tokens"
 )
 
 // Options of a worker.
@@ -28,6 +29,7 @@ type Worker struct {
 	writer  *frame.Writer
 	content *content.Store
 	engine  *snapshot.Engine
+	tokens  tokens.Holder
 	pool    pool
 	relay   *relay
 	control queue
@@ -70,6 +72,10 @@ func (w *Worker) read(reader *frame.Reader) {
 			}
 			w.ended <- err
 			return
+		}
+		if request.Operation == frame.OpTokens {
+			w.replaceTokens(request, reader)
+			continue
 		}
 		if request.Operation != frame.OpEval && request.Operation != frame.OpEvalBatch {
 			w.dispatch(request)
@@ -170,6 +176,24 @@ func (w *Worker) stage(request frame.Frame) {
 	}
 }
 
+// replaceTokens is done before the next frame is read: what is asked after an update sees it.
+func (w *Worker) replaceTokens(request frame.Frame, reader *frame.Reader) {
+	update, err := frame.DecodeTokens(request.Payload)
+	if err != nil {
+		w.malformed(request, err)
+		return
+	}
+	files, err := reader.Files(update.Files())
+	if err == nil {
+		err = w.tokens.Apply(update, files)
+	}
+	if err != nil {
+		w.fail(request, "tokens", err.Error())
+		return
+	}
+	w.writer.Send(frame.NewAnswer(request.ID, request.Operation))
+}
+
 func (w *Worker) forget(request frame.Frame) {
 	hashes, err := frame.DecodeForget(request.Payload)
 	if err != nil {
@@ -216,10 +240,11 @@ func (w *Worker) evaluation(request frame.Frame) func() {
 		w.malformed(request, err)
 		return nil
 	}
-	meter := &builtin.Meter{}
+	meter := &builtin.Meter{Tokens: tokens.NewUse(&w.tokens)}
 	w.cancellable(request.ID, meter.Cancel)
 	return func() {
 		decision := w.engine.Evaluate(question, meter)
+		meter.Tokens.End()
 		w.finished(request.ID)
 		if batch {
 			w.writer.Send(batchAnswer(request, decision))

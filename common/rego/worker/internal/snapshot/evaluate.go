@@ -285,5 +285,11 @@ func (r *evaluation) run(seen *asked) (ast.Value, error) {
 		r.meter.Unknown = &seen.unknown
 		defer func() { r.meter.Unknown = nil }() // the rules for the log are not looked at
 	}
-	return r.valueOfQuery(seen.attach(q, r.request.Flags, r.request.Explain))
+	r.meter.Tokens.TakeAsked()
+	value, err := r.valueOfQuery(seen.attach(q, r.request.Flags, r.request.Explain))
+	if r.meter.Tokens.TakeAsked() && r.request.Flags&frame.FlagNonDeterministic != 0 {
+		lane := r.meter.Tokens.Read()
+		seen.lane = &lane
+	}
+	return value, err
 }

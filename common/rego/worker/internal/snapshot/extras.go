@@ -12,6 +12,7 @@ import (
 
 	"notp.core-platform.internal/notp-pdp/internal/builtin"
 	"notp.core-platform.internal/notp-pdp/internal/frame"
+	"notp.core-platform.internal/notp-pdp/internal/tokens"
 )
 
 // extras collects what a question asks for beside the value.
@@ -22,6 +23,7 @@ type extras struct {
 	errors  []topdown.Error
 	labels  *topdown.EvaluatedRuleTracker
 	unknown builtin.UnknownKeys
+	lane    *tokens.Read // nil: nothing was looked up, or it is not asked for
 
 	cacheText []byte // of the cache without secrets; nil: empty, or left out
 	omitted   int    // bytes of a text that was left out
@@ -93,7 +95,7 @@ func (x *extras) renderCache(limit int) error {
 }
 
 // render returns a JSON object of what there is to say, but for the log's; nil: nothing. Of a failure,
-// only the results of non-deterministic built-ins that led to it are said.
+// only the results of non-deterministic built-ins that led to it are said, and the lane that they are of.
 func (x *extras) render(request *frame.Eval, outcome *Outcome) ([]byte, error) {
 	flags, explain, defined := request.Flags, request.Explain, outcome.Defined
 	object := map[string]any{}
@@ -102,6 +104,9 @@ func (x *extras) render(request *frame.Eval, outcome *Outcome) ([]byte, error) {
 	}
 	if x.omitted > 0 {
 		object["nd_builtin_cache_omitted"] = x.omitted
+	}
+	if x.lane != nil {
+		object["lane"] = x.lane
 	}
 	if outcome.Failure != nil {
 		return marshal(object)
