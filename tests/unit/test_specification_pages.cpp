@@ -8,6 +8,7 @@
 #include "common/limits.hpp"
 #include "protocol/trust/content_check.hpp"
 #include "protocol/trust/statements.hpp"
+#include "protocol/wire/lane_limits.hpp"
 #include "protocol/wire/log_limits.hpp"
 #include "protocol/wire/source_limits.hpp"
 #include "tests/support/wire/specification_document.hpp"
@@ -135,6 +136,11 @@ std::map<std::string, uint64_t> protocol_limits() {
           NOTP_LIMIT(kKidBytesMax),
           NOTP_LIMIT(kIssuerKeysMax),
           NOTP_LIMIT(kSourceUrlBytesMax),
+          NOTP_LIMIT(kLanesMax),
+          NOTP_LIMIT(kLaneSourcesMax),
+          NOTP_LIMIT(kLaneBodyBytesMax),
+          NOTP_LIMIT(kMarkTextBytesMax),
+          NOTP_LIMIT(kTokenAttributesBytesMax),
           NOTP_LIMIT(kUnknownKeyPauseMs),
           NOTP_LIMIT(kBackoffFirstMs),
           NOTP_LIMIT(kBackoffMaxMs)};

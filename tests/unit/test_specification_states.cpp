@@ -233,6 +233,7 @@ std::string right_text() {
       {wire::Action::kRenew, "the role `node`"},
       {wire::Action::kAudit, "`audit`"},
       {wire::Action::kErase, "`erase`"},
+      {wire::Action::kRevoke, "`revoke`"},
       {wire::Action::kReview, "`read` on the ledger, and not the role `node`"}};
   if (!T::kAction) return "none";
   std::string out = kTexts.at(*T::kAction);
