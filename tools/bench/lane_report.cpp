@@ -15,7 +15,7 @@ constexpr double kBusyRate = 500;
 double mb(uint64_t bytes) { return static_cast<double>(bytes) / 1e6; }
 double grown_mb(const HeldTokens& held) {
   return mb(held.with.resident_bytes -
-            std::min(held.with.resident_bytes, held.without.resident_bytes));
+            std::min(held.with.resident_bytes, held.plain.resident_bytes));
 }
 
 std::vector<Target> targets(const LaneResult& result) {
@@ -40,7 +40,7 @@ std::vector<Target> targets(const LaneResult& result) {
                  .figure = grown_mb(held),
                  .bound = kNodeMb,
                  .control_name = "all of it without a lane",
-                 .control = mb(held.without.resident_bytes)});
+                 .control = mb(held.plain.resident_bytes)});
   out.push_back({.what = "decisions under events: p99 to quiet",
                  .figure = held.busy.latency.p99() / std::max(held.quiet.latency.p99(), 1e-9),
                  .bound = kBusyRatio});
@@ -73,7 +73,7 @@ std::string held_table(const HeldTokens& held) {
       "agent and workers: {:.1f} MB, without a lane {:.1f} MB: {:.0f} bytes a token\n"
       "{:<34}{:>10}{:>10}{:>10}{:>8}\n",
       grouped(held.tokens), held.fill_s, mb(held.snapshot_bytes), held.snapshot_s,
-      mb(held.with.resident_bytes), mb(held.without.resident_bytes),
+      mb(held.with.resident_bytes), mb(held.plain.resident_bytes),
       grown_mb(held) * 1e6 / static_cast<double>(held.tokens), "decisions over HTTP", "n",
       "p50, ms", "p99, ms", "failed");
   for (const LaneDecisions* row : {&held.by_input, &held.quiet, &held.busy})
@@ -130,7 +130,7 @@ json::object lane_json(const LaneResult& result, const CorpusLabels& labels) {
                                {"snapshot_bytes", held.snapshot_bytes},
                                {"snapshot_s", held.snapshot_s},
                                {"with", memory_json(held.with)},
-                               {"without", memory_json(held.without)},
+                               {"plain", memory_json(held.plain)},
                                {"events_rate", held.events_rate},
                                {"by_input", decisions_json(held.by_input)},
                                {"quiet", decisions_json(held.quiet)},

@@ -236,13 +236,13 @@ Result<HeldTokens> measure_held(const LaneArm& arm, CountingProxy& proxy,
   NOTP_ASSIGN(Route * lane_route, proxy.add_route(arm.registry_port(), /*is_tls=*/true));
   NOTP_ASSIGN(AgentArm plain, arm.make_agent("plain", plain_route->port(), /*with_lane=*/false));
   NOTP_ASSIGN(AgentArm agent, arm.make_agent("edge", lane_route->port(), /*with_lane=*/true));
-  NOTP_ASSIGN(const StartedNode without, start_node(plain, *plain_route, 0));
+  NOTP_ASSIGN(const StartedNode plain_node, start_node(plain, *plain_route, 0));
   NOTP_TRY(plain.stop());
   NOTP_ASSIGN(const StartedNode with, start_node(agent, *lane_route, options.tokens));
-  held.snapshot_bytes = with.down_bytes - std::min(with.down_bytes, without.down_bytes);
+  held.snapshot_bytes = with.down_bytes - std::min(with.down_bytes, plain_node.down_bytes);
   held.snapshot_s = with.seconds;
   held.with = with.memory;
-  held.without = without.memory;
+  held.plain = plain_node.memory;
   options.progress(fmt::format("a node has them after {:.1f} s", held.snapshot_s));
   NOTP_TRY(measure_decisions(agent, feeder, options, held));
   NOTP_TRY(agent.stop());

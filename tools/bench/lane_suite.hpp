@@ -55,7 +55,7 @@ struct HeldTokens {
   double fill_s = 0;            // of the registry, by its source
   uint64_t snapshot_bytes = 0;  // that came down to the node, less those of the node without a lane
   double snapshot_s = 0;        // from its start until it decides by all of them
-  ProcessMemory with, without;  // of the agent with its workers; without: no lane
+  ProcessMemory with, plain;    // of an agent with its workers; plain: it has no lane
   // By the input alone; by the lane; by the lane under 1,000 events a second.
   LaneDecisions by_input, quiet, busy;
   double events_rate = 0;  // that were taken meanwhile
