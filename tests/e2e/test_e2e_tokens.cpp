@@ -133,7 +133,7 @@ TEST_CASE("without a registry revocations hold over a restart, and reference tok
 
 // An old lane vouches for nothing, or it serves with its age in sight.
 void goes_stale(std::string_view on_hard, bool serves) {
-  Scene scene({{"hard", "12s"}, {"on_hard", on_hard}});
+  Scene scene({{"hard_s", 12}, {"on_hard", on_hard}});
   const Agent& agent = scene.start();
   const std::string jwt = scene.jwt();
   scene.add("reference-1");

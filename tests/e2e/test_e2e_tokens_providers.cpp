@@ -64,7 +64,7 @@ class KeycloakSite : public KeysSite {
           {"secret_file", stack.file("receiver-secret").string()},
           {"token_endpoint", keycloak.issuer() + "/protocol/openid-connect/token"},
           {"scope", "ssf.read ssf.manage"}}}};
-    json::object lane{{"name", kLaneName}, {"life_max", "12h"}};
+    json::object lane{{"name", kLaneName}, {"life_max_s", 43'200}};
     lane["attributes"] = json::array{"iss", "sub", "sid", "exp", "iat"};
     lane["grants"] = json::array{json::object{{"nodes", json::array{"node/*"}}}};
     lane["sources"] = json::array{stream};

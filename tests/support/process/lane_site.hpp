@@ -72,7 +72,7 @@ class LaneSite {
   }
 
   json::object lane() const {
-    json::object lane{{"name", kLaneName}, {"life_max", "12h"}};
+    json::object lane{{"name", kLaneName}, {"life_max_s", 43'200}, {"source_rate", 100'000}};
     lane["attributes"] = json::array{"iss", "sub", "client", "scope", "aud", "exp", "iat", "sid"};
     lane["grants"] = json::array{json::object{{"nodes", json::array{"node/*"}}}};
     lane["sources"] = json::array{json::object{{"name", "gateway"}, {"kind", "http"}}};
