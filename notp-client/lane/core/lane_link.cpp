@@ -75,6 +75,8 @@ std::optional<std::string> LaneLink::on_deadline(TimeMs boot_ms) {
   if (boot_ms >= answer_ms_) {
     answer_ms_ = kNever;
     is_unsupported_ = true;
+    awaited_ = 0;
+    subscribe_ms_ = boot_ms + limits::kLaneAgainMaxMs;
   }
   if (boot_ms < snapshot_ms_ || is_stalled_) return std::nullopt;
   snapshot_ms_ = kNever;
