@@ -400,6 +400,33 @@ TEST_CASE("both PDPs answer every question rightly, and no answer mixes two rele
   CHECK(report.at("targets").as_array().size() >= 8);
 }
 
+TEST_CASE("every event of a lane reaches every session, and a node holds every token") {
+  const TemporaryFolder folder;
+  const json::value report = report_of(
+      folder.path(), {"lane", "--sessions", "20,40", "--tokens", "5000", "--seconds", "1.5"});
+  INFO(json::serialize(report));
+  CHECK(report.at("suite") == "lane");
+  const json::array& fan_outs = report.at("fan_outs").as_array();
+  REQUIRE(fan_outs.size() == 2);
+  for (const json::value& fan_out : fan_outs) {
+    const uint64_t sessions = number_in(fan_out, "sessions");
+    REQUIRE(fan_out.at("rows").as_array().size() == 3);
+    for (const json::value& row : fan_out.at("rows").as_array()) {
+      CHECK(number_in(row, "batches") >= 1);
+      CHECK(number_in(row, "batches") <= number_in(row, "events"));
+      for (const char* figure : {"received", "applied"})
+        CHECK(number_in(row.at(figure), "n") == sessions * number_in(row, "events"));
+      CHECK(number_in(row.at("raw_writes"), "n") == sessions * number_in(row, "batches"));
+    }
+  }
+  const json::value& held = report.at("held");
+  CHECK(number_in(held, "tokens") == 5'000);
+  CHECK(number_in(held, "snapshot_bytes") > 5'000 * 16);
+  CHECK(held.at("events_rate").to_number<double>() > 0);
+  for (const char* row : {"by_input", "quiet", "busy"}) CHECK(number_in(held.at(row), "n") > 0);
+  CHECK(report.at("targets").as_array().empty());
+}
+
 TEST_CASE("every record of a spool is in a segment, and is cheaper than OPA's event") {
   const TemporaryFolder folder;
   const json::value report =
