@@ -243,7 +243,7 @@ FORBIDDEN_NAMES_IN_CORES: list[tuple[str, str]] = [
 CONFINED: list[tuple[str, list[str], str]] = [
     (
         r".*\.pb\.h$|google/protobuf/",
-        ["protocol/wire/", "protocol/trust/", "protocol/record/"],
+        ["protocol/feed/", "protocol/wire/", "protocol/trust/", "protocol/record/"],
         "one codec parses untrusted bytes, under one set of limits",
     ),
     (r"git2(/|\.h$)", ["notp-server/registry/git_"], "libgit2's traps are met in one component"),

@@ -13,6 +13,7 @@ NAMESPACES = {
     "common/rego/": "notp::rego",
     "common/tls/": "notp::tls",
     "protocol/delta/": "notp::delta",
+    "protocol/feed/": "notp::feed",
     "protocol/model/": "notp::model",
     "protocol/record/": "notp::record",
     "protocol/serve/": "notp::serve",
