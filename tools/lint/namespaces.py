@@ -42,6 +42,7 @@ NAMESPACES = {
     "notp-client/app/": "notp::client",
     "notp-client/decision/": "notp::decision",
     "notp-client/identity/": "notp::identity",
+    "notp-client/lane/": "notp::lane",
     "notp-client/opa_log/": "notp::opa_log",
     "notp-client/pdp/": "notp::pdp",
     "notp-client/spool/": "notp::spool",
