@@ -7,8 +7,8 @@
 namespace notp::lane_inputs {
 
 Result<void> check_keys(const config::Section& section,
-                        std::initializer_list<std::string_view> allowed,
-                        std::initializer_list<std::string_view> needed) {
+                        const std::vector<std::string_view>& allowed,
+                        const std::vector<std::string_view>& needed) {
   for (const std::string_view key : needed)
     if (!section.has(key))
       return fail(ErrorCode::kConfig,

@@ -36,6 +36,7 @@ inline constexpr size_t kTokenTypeBytesMax = 64;
 inline constexpr size_t kChannelBytesMax = 63;          // PostgreSQL's NAMEDATALEN - 1
 inline constexpr size_t kStreamWaitingMax = 10'000;     // adds that wait for their attributes
 inline constexpr size_t kStreamOutboxMax = 20'000;      // events that the lane has not taken yet
+inline constexpr size_t kStreamDeletesMax = 100'000;    // the same, when one more is a delete
 inline constexpr size_t kStreamBatchMax = 256;          // events of one take
 inline constexpr int kResolveTriesMax = 5;              // for the attributes of one token
 inline constexpr size_t kTokenBookMax = 1'000'000;      // tokens, whatever the configuration says

@@ -11,6 +11,7 @@
 //     tls           {certificate, key, client_ca?} files; absent: http
 //     algorithm     of signatures: RS256 (default), PS256, ES256, EdDSA, …
 //     audience      of access tokens; default: "orders"
+//     token_format  of access tokens: "jwt" (default), "opaque"
 //     token_life_s  of access tokens; default: 600
 //     clients       metadata of clients (OpenID Connect Registration §2); default: client "app", secret "app-secret"
 //     require_nonce of DPoP proofs at the token endpoint (RFC 9449 §8)
@@ -34,7 +35,7 @@ const { Provider } = await import(pathToFileURL(`${modules}/oidc-provider/lib/in
 const jose = await import(pathToFileURL(resolve('jose')));
 
 const config = {
-  port: 0, host: '127.0.0.1', path: '', algorithm: 'RS256', audience: 'orders', token_life_s: 600,
+  port: 0, host: '127.0.0.1', path: '', algorithm: 'RS256', audience: 'orders', token_format: 'jwt', token_life_s: 600,
   clients: [{ client_id: 'app', client_secret: 'app-secret', token_endpoint_auth_method: 'client_secret_basic' }],
   ...JSON.parse(readFileSync(configFile, 'utf8')),
 };
@@ -77,6 +78,7 @@ function settings() {
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'tls_client_auth', 'none'],
     enabledJWA: {
       idTokenSigningAlgValues: [config.algorithm],
+      introspectionSigningAlgValues: [config.algorithm],
       clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'],
       dPoPSigningAlgValues: ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'],
     },
@@ -84,6 +86,8 @@ function settings() {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
+      jwtIntrospection: { enabled: true },
+      revocation: { enabled: true },
       dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => config.require_nonce === true },
       mTLS: {
         enabled: true, tlsClientAuth: true, certificateBoundAccessTokens: true,
@@ -95,7 +99,7 @@ function settings() {
         enabled: true,
         defaultResource: () => `urn:${config.audience}`,
         getResourceServerInfo: () => ({
-          scope: 'keys orders', audience: config.audience, accessTokenFormat: 'jwt', accessTokenTTL: config.token_life_s,
+          scope: 'keys orders', audience: config.audience, accessTokenFormat: config.token_format, accessTokenTTL: config.token_life_s,
           jwt: { sign: { alg: config.algorithm } },
         }),
       },
