@@ -46,14 +46,19 @@ inline constexpr int64_t kPollJitterPercent = 20;
 inline constexpr TimeMs kPollCallMs = 30'000;  // an answer that is held, as a long poll
 inline constexpr TimeMs kPollRetryMs = 1'000;  // after a failure: doubled up to the next
 inline constexpr TimeMs kPollRetryMsMax = 60'000;
-inline constexpr size_t kPollErrorsMax = 256;  // refusals that wait to be reported
+inline constexpr size_t kPollSetsMax = 4 * kPollEventsMax;  // of one answer
+inline constexpr size_t kPollReportsMax = 512;              // of one request, of either kind
 
 // --- streams (SSF)
+inline constexpr size_t kUrlBytesMax = 2'048;
 inline constexpr size_t kStreamAnswerBytesMax = 256 << 10;
 inline constexpr TimeMs kStreamCallMs = 10'000;
-inline constexpr TimeMs kStreamCheckMs = 60'000;   // between two looks at its status
-inline constexpr TimeMs kVerificationMs = 30'000;  // for a verification event to arrive
+inline constexpr TimeMs kStreamCheckMs = 60'000;            // between two looks at its status
+inline constexpr TimeMs kVerificationMs = 30'000;           // for a verification event to arrive
+inline constexpr TimeMs kVerifyAgainMs = 10LL * 60 * 1000;  // after a good verification
 inline constexpr size_t kStreamIdBytesMax = 256;
+inline constexpr size_t kStreamEventsMax = 64;  // about one stream, that wait
+inline constexpr size_t kTellsBytesMax = 512;
 inline constexpr size_t kStreamsMax = 64;  // that a transmitter shows
 
 // --- states

@@ -42,14 +42,18 @@ bool is_covered(const http::Request& request, const SenderIdentities& identities
          });
 }
 
+Result<std::string> read_authorization(const std::filesystem::path& file) {
+  NOTP_ASSIGN(Bytes out, read_private_file(file, kAuthorizationBytesMax));
+  while (out.ends_with('\n') || out.ends_with('\r')) out.pop_back();
+  if (out.empty()) return fail(ErrorCode::kConfig, fmt::format("{} is empty", file.string()));
+  return out;
+}
+
 Result<void> check_sender(const http::Request& request, const SenderTerms& terms) {
   if (!terms.identities.patterns.empty() && !is_covered(request, terms.identities))
     return denied("the client certificate is not one of the source's identities");
   if (terms.authorization_file.empty()) return {};
-  NOTP_ASSIGN(Bytes wanted, read_private_file(terms.authorization_file, kAuthorizationBytesMax));
-  while (wanted.ends_with('\n') || wanted.ends_with('\r')) wanted.pop_back();
-  if (wanted.empty())
-    return fail(ErrorCode::kConfig, fmt::format("{} is empty", terms.authorization_file.string()));
+  NOTP_ASSIGN(std::string wanted, read_authorization(terms.authorization_file));
   const bool is_good = is_equal(request.header("Authorization"), wanted);
   OPENSSL_cleanse(wanted.data(), wanted.size());
   if (is_good) return {};

@@ -11,6 +11,9 @@ namespace notp::lane_inputs {
 // URI none counts (X509-SVID §2).
 bool is_covered(const http::Request& request, const SenderIdentities& identities);
 
+// Reads the value of Authorization from a file. kConfig: it cannot be read, or is empty.
+Result<std::string> read_authorization(const std::filesystem::path& file);
+
 // kDenied: the certificate or the value of Authorization is not the configured one; the file is
 // read each time. kConfig: it cannot be read.
 Result<void> check_sender(const http::Request& request, const SenderTerms& terms);

@@ -134,6 +134,13 @@ Result<lane::Revoked> revocation(const EventType& type, const json::object& clai
 
 }  // namespace
 
+std::vector<std::string> wanted_events(const SetRules& rules) {
+  std::vector<std::string> out;
+  for (const EventType& type : event_types())
+    if (effect_of(type, rules) == EventEffect::kRevoke) out.emplace_back(type.uri);
+  return out;
+}
+
 Result<jose::Token> read_set(std::string_view compact) {
   auto token = jose::read_token(compact, kSetBytesMax);
   if (token) return token;

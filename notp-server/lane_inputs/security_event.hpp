@@ -34,6 +34,9 @@ struct SecurityEvent {
   std::string status, reason;            // kStreamUpdated
 };
 
+// Returns the types that revoke something, for a stream that is made.
+std::vector<std::string> wanted_events(const SetRules& rules);
+
 // Reads a token; nothing in it is verified. refuse(): set.too-large, set.malformed: see
 // jose::read_token().
 Result<jose::Token> read_set(std::string_view compact);

@@ -1,5 +1,6 @@
 #include "notp-server/lane_inputs/source_stats.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/bytes.hpp"
@@ -56,6 +57,24 @@ void SourceStats::failed(const Error& error, Now now) {
   log_state(now);
 }
 
+void SourceStats::trouble(std::optional<Error> error, Now now) {
+  const MutexLock lock(mutex_);
+  if (!error) {
+    trouble_since_ms_.reset();
+    trouble_.clear();
+  } else {
+    if (!trouble_since_ms_) trouble_since_ms_ = now.boot_ms;
+    trouble_ = printable(error->message, limits::kErrorTextBytesMax);
+    log_.failed(*error);
+  }
+  log_state(now);
+}
+
+void SourceStats::tells(std::string text) {
+  const MutexLock lock(mutex_);
+  facts_.tells = std::move(text);
+}
+
 void SourceStats::remark(std::string text) {
   const MutexLock lock(mutex_);
   remark_ = std::move(text);
@@ -65,7 +84,7 @@ lane::SourceState SourceStats::state(Now now) const {
   const MutexLock lock(mutex_);
   lane::SourceState out = facts_;
   out.state = state_of(now);
-  out.message = failure_.empty() ? remark_ : failure_;
+  out.message = !failure_.empty() ? failure_ : !trouble_.empty() ? trouble_ : remark_;
   return out;
 }
 
@@ -75,15 +94,18 @@ std::map<std::string, uint64_t> SourceStats::refusals() const {
 }
 
 State SourceStats::state_of(Now now) const {
-  if (failing_since_ms_)
-    return now.boot_ms - *failing_since_ms_ >= kFailingMs ? State::kFailing : State::kLate;
+  if (failing_since_ms_ || trouble_since_ms_) {
+    const TimeMs since_ms =
+        std::min(failing_since_ms_.value_or(now.boot_ms), trouble_since_ms_.value_or(now.boot_ms));
+    return now.boot_ms - since_ms >= kFailingMs ? State::kFailing : State::kLate;
+  }
   return contact_ == Contact::kActive && facts_.last_contact_ms == 0 ? State::kLate : State::kOk;
 }
 
 void SourceStats::log_state(Now now) {
   const State state = state_of(now);
   if (state == State::kOk) log_.succeeded();
-  log_.state_is(state, failure_);
+  log_.state_is(state, failure_.empty() ? trouble_ : failure_);
 }
 
 }  // namespace notp::lane_inputs

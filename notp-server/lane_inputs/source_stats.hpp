@@ -30,6 +30,9 @@ class SourceStats {
   void succeeded(Now now);
   // It was not reached, or the lane does not take its events.
   void failed(const Error& error, Now now);
+  // What is wrong although it is reached; nullopt: nothing any more.
+  void trouble(std::optional<Error> error, Now now);
+  void tells(std::string text);
   // Something about it that a person should know while it is ok; empty: nothing.
   void remark(std::string text);
 
@@ -46,6 +49,8 @@ class SourceStats {
   lane::SourceState facts_ NOTP_GUARDED_BY(mutex_);
   std::map<std::string, uint64_t> refusals_ NOTP_GUARDED_BY(mutex_);
   std::optional<TimeMs> failing_since_ms_ NOTP_GUARDED_BY(mutex_);  // boot time
+  std::optional<TimeMs> trouble_since_ms_ NOTP_GUARDED_BY(mutex_);  // boot time
+  std::string trouble_ NOTP_GUARDED_BY(mutex_);
   std::string failure_ NOTP_GUARDED_BY(mutex_);
   std::string remark_ NOTP_GUARDED_BY(mutex_);
   PullLog log_ NOTP_GUARDED_BY(mutex_);
