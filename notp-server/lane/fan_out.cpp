@@ -275,7 +275,7 @@ void FanOut::tell(const Reader& reader, bool is_behind) {
                                            .instance = state.instance,
                                            .grant = reader.group->view.id(),
                                            .head = state.head,
-                                           .behind = is_behind}});
+                                           .too_slow = is_behind}});
 }
 
 void FanOut::refuse(ReaderKey reader, const std::string& lane, const Error& error) {

@@ -123,7 +123,7 @@ wire::LaneRow Lanes::row(const Lane& lane) const {
                     .bytes = report.bytes,
                     .tokens_max = report.tokens_max,
                     .nodes = report.readers.nodes,
-                    .behind = report.readers.too_slow,
+                    .too_slow = report.readers.too_slow,
                     .applied_min = report.readers.applied_min};
   for (const auto& [name, counts] : report.sources) {
     out.events += counts.events;

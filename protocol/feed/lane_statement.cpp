@@ -206,7 +206,7 @@ Result<Snapshot> Snapshot::decode(ByteView body) {
 }
 
 Bytes Answer::encode() const {
-  lane::v1::Answer message;
+  lane::v1::TokenAnswer message;
   put(*message.mutable_header(), header);
   message.set_revision(revision);
   message.set_id(Bytes(id.view()));
@@ -215,7 +215,7 @@ Bytes Answer::encode() const {
 }
 
 Result<Answer> Answer::decode(ByteView body) {
-  NOTP_ASSIGN(const auto message, parse<lane::v1::Answer>(body));
+  NOTP_ASSIGN(const auto message, parse<lane::v1::TokenAnswer>(body));
   Answer answer;
   NOTP_ASSIGN(answer.header, take(message.header()));
   answer.revision = message.revision();

@@ -111,7 +111,7 @@ struct Codec<LaneState> {
     if (!in.instance.is_zero()) out.set_instance(id_bytes(in.instance));
     out.set_grant(in.grant);
     out.set_head(in.head);
-    out.set_behind(in.behind);
+    out.set_too_slow(in.too_slow);
   }
   static Result<LaneState> take(const Proto& in) {
     LaneState out{.lane = in.lane(), .code = in.code(), .message = in.message()};
@@ -120,7 +120,7 @@ struct Codec<LaneState> {
     }
     out.grant = in.grant();
     out.head = in.head();
-    out.behind = in.behind();
+    out.too_slow = in.too_slow();
     return out;
   }
 };
@@ -272,7 +272,7 @@ struct Codec<LaneRow> {
     out.set_bytes(in.bytes);
     out.set_tokens_max(in.tokens_max);
     out.set_nodes(in.nodes);
-    out.set_behind(in.behind);
+    out.set_too_slow(in.too_slow);
     out.set_applied_min(in.applied_min);
     out.set_events(in.events);
     out.set_refused(in.refused);
@@ -291,7 +291,7 @@ struct Codec<LaneRow> {
     out.bytes = in.bytes();
     out.tokens_max = in.tokens_max();
     out.nodes = in.nodes();
-    out.behind = in.behind();
+    out.too_slow = in.too_slow();
     out.applied_min = in.applied_min();
     out.events = in.events();
     out.refused = in.refused();

@@ -57,7 +57,7 @@ struct LaneState {
   feed::TokenId instance;  // zero with a code
   uint64_t grant = 0;
   uint64_t head = 0;
-  bool behind = false;  // the node reads too slowly: it goes on when it has caught up
+  bool too_slow = false;  // the node reads too slowly: it goes on when it has caught up
   bool operator==(const LaneState&) const = default;
 };
 
@@ -109,7 +109,7 @@ struct LaneRow {
   uint64_t bytes = 0;  // of its database
   uint64_t tokens_max = 0;
   uint64_t nodes = 0;        // connected that follow it
-  uint64_t behind = 0;       // of these, that read too slowly
+  uint64_t too_slow = 0;     // of these, that read too slowly
   uint64_t applied_min = 0;  // the least revision that one of these has applied
   uint64_t events = 0, refused = 0;
   std::vector<LaneSourceRow> sources;

@@ -28,9 +28,9 @@ struct UnknownKey {
 
 enum class IssuerState : uint8_t {
   kOk = 1,
-  kLate = 2,     // a fetch failed; the next one may succeed
-  kFailing = 3,  // fetches have failed for long
-  kSuspect = 4,  // it serves a set that is not taken: the last good one stays
+  kLate = 2,     // nothing was fetched yet, or a fetch or a publish failed
+  kFailing = 3,  // that has lasted long
+  kSuspect = 4,  // an answer of the provider is not taken: the last good set stays
 };
 
 struct IssuerStatus {

@@ -328,7 +328,7 @@ inline LaneSubscribe lane_subscribe() {
 }
 
 inline LaneState lane_state() {
-  return {.lane = "login", .instance = token_id_of(0x0a), .grant = 3, .head = 42, .behind = true};
+  return {.lane = "login", .instance = token_id_of(0x0a), .grant = 3, .head = 42, .too_slow = true};
 }
 
 inline LaneStatement lane_statement() {
