@@ -55,6 +55,7 @@ TimeMs left_ms(TimeMs until_ms) { return std::max<TimeMs>(1, until_ms - read_clo
 Error failed(const PGconn* connection, std::string_view what, ErrorCode code) {
   std::string why = PQerrorMessage(connection);
   while (why.ends_with('\n')) why.pop_back();
+  std::ranges::replace_if(why, [](char c) { return c == '\n' || c == '\t'; }, ' ');
   return {code, fmt::format("{}: {}", what, printable(why, 400)), {}};
 }
 

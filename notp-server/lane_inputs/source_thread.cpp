@@ -99,11 +99,10 @@ Wakeup::~Wakeup() = default;
 
 asio::awaitable<void> Wakeup::wait_until(TimeMs boot_ms) {
   const TimeMs now_ms = read_clock().boot_ms;
-  if (!woken_ && boot_ms > now_ms) {
-    timer_->timer.expires_after(
-        std::chrono::milliseconds(std::min<TimeMs>(boot_ms - now_ms, kLookMs)));
-    co_await timer_->timer.async_wait(kAwait);
-  }
+  const TimeMs wait_ms = woken_ ? 0 : std::clamp<TimeMs>(boot_ms - now_ms, 0, kLookMs);
+  // Even without a wait, what else is ready on the context runs first.
+  timer_->timer.expires_after(std::chrono::milliseconds(wait_ms));
+  co_await timer_->timer.async_wait(kAwait);
   woken_ = false;
 }
 

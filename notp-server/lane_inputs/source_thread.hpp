@@ -50,7 +50,7 @@ class Wakeup {
  public:
   explicit Wakeup(boost::asio::io_context& context);
   ~Wakeup();
-  // Returns at once if wake() was called since the last return.
+  // Returns soon if wake() was called since the last return.
   boost::asio::awaitable<void> wait_until(TimeMs boot_ms);
   void wake();
 

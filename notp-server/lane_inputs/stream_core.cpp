@@ -43,6 +43,12 @@ StreamCore::StreamCore(StreamTerms terms, Random& random, Now now)
 
 // --- the connection
 
+bool StreamCore::begin_connect(Now now) {
+  if (link_.due_ms > now.boot_ms) return false;
+  link_.due_ms = kNever;
+  return true;
+}
+
 void StreamCore::connected(Now now) {
   heard(now);
   const bool is_again = link_.was_up;

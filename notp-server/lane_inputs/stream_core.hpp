@@ -44,8 +44,10 @@ class StreamCore {
 
   // --- the connection
 
-  // Boot time of the next connect; kNever while there is a connection.
+  // Boot time of the next connect; kNever while there is a connection, or one is being made.
   TimeMs connect_due() const { return link_.due_ms; }
+  // Whether to connect now: connected() or disconnected() follows.
+  bool begin_connect(Now now);
   // It is subscribed: from now on nothing is missed.
   void connected(Now now);
   // Also after a connect that failed.

@@ -56,7 +56,6 @@ class StreamSource final : public lane::LaneSource {
   PullLog log_;  // of the thread
   const std::vector<std::unique_ptr<Introspector>> introspectors_;
   std::vector<Introspector*> idle_;
-  bool is_listening_ = false;
   Wakeup* wakeup_ = nullptr;
 
   mutable Mutex mutex_;
@@ -102,10 +101,7 @@ asio::awaitable<void> StreamSource::run() {
 void StreamSource::start_effects() {
   const MutexLock lock(mutex_);
   const Now now = read_clock();
-  if (!is_listening_ && core_.connect_due() <= now.boot_ms) {
-    is_listening_ = true;
-    asio::co_spawn(thread_.context(), listen(), asio::detached);
-  }
+  if (core_.begin_connect(now)) asio::co_spawn(thread_.context(), listen(), asio::detached);
   while (!idle_.empty()) {
     auto order = core_.next_resolve(now);
     if (!order) break;
@@ -133,7 +129,6 @@ asio::awaitable<void> StreamSource::listen() {
                                   }};
   Error error = co_await feed_->run(listener);
   log_.failed(error);
-  is_listening_ = false;
   {
     const MutexLock lock(mutex_);
     core_.disconnected(std::move(error), read_clock());
