@@ -103,7 +103,7 @@ _is_marked(claims) if {
 
 _is_issued_until(claims, time_s) if floor(claims.iat) <= time_s
 
-_is_issued_until(claims, _) if not is_number(claims.iat)
+_is_issued_until(claims, _) if not is_number(object.get(claims, "iat", null))
 
 _is_issued_until(claims, _) if claims.iat > 9007199254740992
 

@@ -68,11 +68,26 @@ std::string logs_of(const OpaConfigOptions& options) {
   return {};
 }
 
+// OPA has these two as flags alone.
+constexpr std::string_view kProtected =
+    "# This node has a token lane. The agent writes tokens only to an OPA that checks who asks "
+    "it:\n"
+    "#\n"
+    "#   opa run --server --authentication=token --authorization=basic --config-file THIS_FILE\n"
+    "#\n"
+    "# Without a secret it then answers decisions (POST and GET /v1/data/PATH), /health, /metrics "
+    "and\n"
+    "# /v1/status, from its first bundle on; the bundle brings data.system.authz, which nothing "
+    "else "
+    "may\n"
+    "# define.\n";
+
 }  // namespace
 
 std::string opa_config(const OpaConfigOptions& options) {
   return fmt::format(
-      "# OPA needs to read the file of token_path, which the agent makes at its first start (mode\n"
+      "{}# OPA needs to read the file of token_path, which the agent makes at its first start "
+      "(mode\n"
       "# 0600): run OPA as the agent's user, or give it a copy and name that one here.\n"
       "services:\n"
       "  notp:\n"
@@ -93,7 +108,8 @@ std::string opa_config(const OpaConfigOptions& options) {
       "status:\n"
       "  service: notp\n"
       "{}",
-      options.agent_url, json_string(options.token_path), kOpaInstanceHeader, options.instance,
+      options.has_tokens ? kProtected : std::string_view(), options.agent_url,
+      json_string(options.token_path), kOpaInstanceHeader, options.instance,
       limits::kLongPollMaxMs / 1000, logs_of(options));
 }
 

@@ -20,7 +20,8 @@ struct OpaConfigOptions {
   std::string token_path;        // the file with the secret that OPA presents there
   std::string instance = "opa";  // with several OPAs at one agent each needs its own
   OpaLogs logs = OpaLogs::kNone;
-  std::string log_file;  // of kFile: each OPA needs its own; OPA makes its folder
+  std::string log_file;     // of kFile: each OPA needs its own; OPA makes its folder
+  bool has_tokens = false;  // the node has a token lane: its OPA checks who asks it (authz_module)
 };
 
 // YAML for `opa run --server --config-file`. The secret itself is not written. OPA does not persist

@@ -66,11 +66,13 @@ void OpaTokenLink::tell() {
     if (!is_closed_) done(std::move(result));
   if (lost_ && core_.take_lost()) lost_();
   if (OpaTokensStatus now = core_.status(); now != told_) {
-    const bool is_news = now.state != told_.state || now.finding != told_.finding;
+    const bool has_changed = now.state != told_.state || now.finding != told_.finding;
     told_ = std::move(now);
-    if (is_news)
-      log::write(told_.finding.empty() ? log::Level::kInfo : log::Level::kWarn, "opa_tokens",
-                 {{"state", opa_tokens_state_name(told_.state)}, {"message", told_.finding}});
+    const std::string_view state = opa_tokens_state_name(told_.state);
+    if (has_changed && told_.finding.empty())
+      log::info("opa_tokens", {{"state", state}});
+    else if (has_changed)
+      log::warn("opa_tokens_missing", {{"state", state}, {"message", told_.finding}});
     if (options_.on_change && !is_closed_) options_.on_change(told_);
   }
 }

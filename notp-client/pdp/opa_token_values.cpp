@@ -62,8 +62,8 @@ Result<TokenValue> list_json(const feed::Event& event) {
   return out;
 }
 
-std::string_view state_of(rego::LaneStanding standing) {
-  switch (standing) {
+std::string_view state_of(rego::LaneStanding known) {
+  switch (known) {
     case rego::LaneStanding::kUnsupported:
       return "unsupported";
     case rego::LaneStanding::kDenied:

@@ -9,24 +9,16 @@
 
 namespace notp::pdp {
 
-using feed::EventKey;
-using feed::EventKind;
-
 namespace {
 
 constexpr const char* kDocument = "/v1/data/tokens";
+constexpr const char* kPatchType = "application/json-patch+json";
 constexpr size_t kAnswerShownBytes = 300;
+constexpr const char* kNoBundle =
+    "OPA has no bundle of this agent yet, or one from before this node had a lane";
 constexpr const char* kProtect =
     "run it with --authentication=token --authorization=basic and the configuration that "
     "'notp-client opa-config' prints";
-
-// What a token loses comes before what it gains: between two patches nothing is served that the
-// lane has revoked.
-int urgency(const EventKey& key, bool is_gone) {
-  if (key.kind == EventKind::kToken) return is_gone ? 0 : 4;
-  if (is_gone) return 5;
-  return key.kind == EventKind::kMark ? 1 : key.kind == EventKind::kDeleted ? 2 : 3;
-}
 
 }  // namespace
 
@@ -47,82 +39,18 @@ std::string_view opa_tokens_state_name(OpaTokensState state) {
 }
 
 OpaTokens::OpaTokens(std::string instance, OpaTokensLimits limits)
-    : instance_(std::move(instance)), limits_(limits) {}
-
-// --- what is wanted
-
-const TokenValue* OpaTokens::upcoming(const EventKey& key) const {
-  if (const auto found = next_.find(key); found != next_.end()) return &found->second;
-  const auto found = batch_.find(key);
-  return found != batch_.end() ? &found->second : nullptr;
-}
-
-// What a key will count once everything is written.
-size_t OpaTokens::cost_after(const EventKey& key) const {
-  if (const TokenValue* const value = upcoming(key)) return value->cost;
-  const auto found = held_.find(key);
-  return found != held_.end() ? found->second : 0;
-}
-
-void OpaTokens::put(const EventKey& key, TokenValue value) {
-  const bool is_gone = value.json.empty();
-  if (is_gone) refused_.erase(key);
-  if (is_gone && !upcoming(key) && !held_.contains(key)) return;
-  const size_t before = cost_after(key);
-  if (value.cost > before && status_.tokens + value.cost - before > limits_.tokens_max) {
-    refused_.insert(key);
-    // An old list must not stay: what it calls valid may be revoked.
-    if (key.kind == EventKind::kList) put(key, {});
-    refused_.insert(key);
-    return;
-  }
-  refused_.erase(key);
-  status_.tokens = status_.tokens + value.cost - before;
-  next_[key] = std::move(value);
-}
-
-void OpaTokens::put_event(const feed::Event& event) {
-  const EventKey key = feed::key_of(event);
-  auto value = token_value(event);
-  if (!value) {
-    put(key, {});
-    refused_.insert(key);
-    return;
-  }
-  if (key.kind == EventKind::kDeleted) put({EventKind::kToken, key.id}, {});
-  if (key.kind == EventKind::kToken) put({EventKind::kDeleted, key.id}, {});
-  put(key, *std::move(value));
-}
-
-// All that OPA has, or is about to get, and the whole table lacks, goes.
-void OpaTokens::put_whole(const lane::TableUpdate& update) {
-  std::vector<EventKey> all;
-  for (const auto& [key, cost] : held_) all.push_back(key);
-  for (const auto& [key, value] : batch_) all.push_back(key);
-  for (const auto& [key, value] : next_) all.push_back(key);
-  for (const EventKey& key : all) put(key, {});
-  refused_.clear();
-  lane::for_each(update, [this](const feed::Event& event) {
-    put_event(event);
-    return true;
-  });
-}
+    : instance_(std::move(instance)), limits_(limits), changes_(limits) {}
 
 void OpaTokens::apply(lane::TableUpdate update, Done done) {
   if (update.feed.is_whole) {
     has_table_ = true;
     is_lost_ = false;
-    put_whole(update);
   } else if (!has_table_) {
     finished_.emplace_back(std::move(done),
                            fail(ErrorCode::kUnavailable, "OPA has lost its tokens"));
     return;
-  } else {
-    for (const EventKey& key : update.gone) put(key, {});
-    for (const feed::Event& event : update.events) put_event(event);
   }
-  next_readout_ = std::move(update.feed.readout);
-  next_done_.push_back(std::move(done));
+  changes_.put(std::move(update), std::move(done));
 }
 
 // --- calls
@@ -135,8 +63,7 @@ void OpaTokens::on_status(TimeMs now_ms) {
 std::optional<TimeMs> OpaTokens::next_deadline() const {
   if (is_calling_) return std::nullopt;
   const bool waits = step_ == Step::kTable && !has_table_;
-  const bool is_idle =
-      step_ == Step::kPatch && !batch_readout_ && !next_readout_ && !checks_instance_;
+  const bool is_idle = step_ == Step::kPatch && changes_.is_idle() && !checks_instance_;
   return waits || is_idle ? std::nullopt : std::optional(retry_at_ms_);
 }
 
@@ -152,7 +79,7 @@ std::optional<OpaTokensCall> OpaTokens::next(TimeMs now_ms) {
       // An empty patch changes nothing where it is let in.
       return OpaTokensCall{.method = "PATCH",
                            .path = kDocument,
-                           .content_type = "application/json-patch+json",
+                           .content_type = kPatchType,
                            .body = "[]",
                            .has_secret = false};
     case Step::kProbeQuery:
@@ -166,8 +93,12 @@ std::optional<OpaTokensCall> OpaTokens::next(TimeMs now_ms) {
       step_ = Step::kFrame;
       return frame();
     case Step::kPatch:
-      if (!batch_readout_ && next_readout_) begin_batch();
-      if (batch_readout_) return patch();
+      is_patching_ = changes_.has_patch();
+      if (is_patching_)
+        return OpaTokensCall{.method = "PATCH",
+                             .path = kDocument,
+                             .content_type = kPatchType,
+                             .body = changes_.patch(instance_)};
       [[fallthrough]];
     case Step::kProbeSecret:
       break;
@@ -176,7 +107,7 @@ std::optional<OpaTokensCall> OpaTokens::next(TimeMs now_ms) {
 }
 
 OpaTokensCall OpaTokens::frame() const {
-  const json::value frame{{"lane", lane_value(*next_readout_, instance_, false)},
+  const json::value frame{{"lane", lane_value(*changes_.wanted_readout(), instance_, false)},
                           {"live", json::object()},
                           {"deleted", json::object()},
                           {"marks", json::object()},
@@ -185,47 +116,6 @@ OpaTokensCall OpaTokens::frame() const {
           .path = kDocument,
           .content_type = "application/json",
           .body = json::serialize(frame)};
-}
-
-void OpaTokens::begin_batch() {
-  batch_ = std::exchange(next_, {});
-  batch_readout_ = std::exchange(next_readout_, {});
-  batch_done_ = std::exchange(next_done_, {});
-  order_.clear();
-  for (const auto& [key, value] : batch_) order_.push_back(key);
-  std::ranges::sort(order_, {}, [this](const EventKey& key) {
-    return std::pair(urgency(key, batch_.at(key).json.empty()), key);
-  });
-  sent_ = in_flight_ = 0;
-}
-
-// The next operations, and with the last ones the lane: its revision says that all of it is there.
-OpaTokensCall OpaTokens::patch() {
-  Bytes body = "[";
-  size_t operations = 0;
-  in_flight_ = 0;
-  const auto add = [&](std::string_view op, std::string_view path, std::string_view value) {
-    if (operations++ > 0) body += ',';
-    fmt::format_to(std::back_inserter(body), R"({{"op":"{}","path":"{}")", op, path);
-    if (!value.empty()) fmt::format_to(std::back_inserter(body), R"(,"value":{})", value);
-    body += '}';
-  };
-  while (sent_ + in_flight_ < order_.size() && operations + 1 < limits_.patch_operations_max &&
-         body.size() < limits_.patch_bytes_max) {
-    const EventKey& key = order_[sent_ + in_flight_++];
-    const TokenValue& value = batch_.at(key);
-    if (!value.json.empty())
-      add("add", token_pointer(key), value.json);
-    else if (held_.contains(key))  // one that it does not know would void the whole patch
-      add("remove", token_pointer(key), {});
-  }
-  if (sent_ + in_flight_ == order_.size())
-    add("add", "/lane", json::serialize(lane_value(*batch_readout_, instance_, true)));
-  body += ']';
-  return {.method = "PATCH",
-          .path = kDocument,
-          .content_type = "application/json-patch+json",
-          .body = std::move(body)};
 }
 
 // --- answers
@@ -241,16 +131,15 @@ void OpaTokens::on_answer(unsigned status, ByteView body, TimeMs now_ms) {
     case Step::kProbeQuery:
       return on_probe(status, now_ms);
     case Step::kProbeSecret:
-      return on_secret(status, body, now_ms);
+      return on_secret(status, now_ms);
     case Step::kTable:
     case Step::kFrame:
       if (!is_written(status, body, now_ms)) return;
       step_ = Step::kPatch;
-      status_.state = OpaTokensState::kFilling;
       return;
     case Step::kPatch:
-      if (!batch_readout_) return on_instance(status, body, now_ms);
-      if (is_written(status, body, now_ms)) patch_done();
+      if (!is_patching_) return on_instance(status, body, now_ms);
+      if (is_written(status, body, now_ms)) on_patched();
   }
 }
 
@@ -259,6 +148,8 @@ void OpaTokens::on_probe(unsigned status, TimeMs now_ms) {
     step_ = static_cast<Step>(static_cast<uint8_t>(step_) + 1);
     return;
   }
+  if (status >= 500)  // it checks, and has no policy to check by yet
+    return lose(OpaTokensState::kWaiting, kNoBundle, now_ms);
   const std::string_view what = step_ == Step::kProbeRead    ? "read data.tokens"
                                 : step_ == Step::kProbeWrite ? "write data.tokens"
                                                              : "ask it any query";
@@ -269,14 +160,13 @@ void OpaTokens::on_probe(unsigned status, TimeMs now_ms) {
        now_ms);
 }
 
-void OpaTokens::on_secret(unsigned status, ByteView body, TimeMs now_ms) {
+void OpaTokens::on_secret(unsigned status, TimeMs now_ms) {
   if (status != 200)
     return lose(OpaTokensState::kWaiting,
-                fmt::format("OPA does not take the agent's secret ({}): it has no bundle of this "
-                            "agent yet, or {}",
-                            status, kProtect),
+                fmt::format("OPA does not take the agent's secret ({}). {}", status, kNoBundle),
                 now_ms);
-  static_cast<void>(body);
+  finding_.clear();
+  state_ = OpaTokensState::kFilling;
   step_ = Step::kTable;
   is_lost_ = !has_table_;
 }
@@ -304,34 +194,16 @@ bool OpaTokens::is_written(unsigned status, ByteView body, TimeMs now_ms) {
   return false;
 }
 
-void OpaTokens::patch_done() {
-  for (size_t i = sent_; i < sent_ + in_flight_; ++i) {
-    const auto change = batch_.find(order_[i]);
-    if (change->second.json.empty())
-      held_.erase(change->first);
-    else
-      held_[change->first] = change->second.cost;
-    batch_.erase(change);
-  }
-  sent_ += in_flight_;
-  in_flight_ = 0;
-  if (sent_ < order_.size()) return;
-  order_.clear();
-  sent_ = 0;
-  batch_readout_.reset();
-  for (Done& done : std::exchange(batch_done_, {}))
-    finished_.emplace_back(std::move(done), Result<void>());
-  status_.state = OpaTokensState::kReady;
-  status_.finding.clear();
+void OpaTokens::on_patched() {
+  auto done = changes_.patch_done();
+  if (!done) return;
+  for (Done& each : *done) finished_.emplace_back(std::move(each), Result<void>());
+  state_ = OpaTokensState::kReady;
+  finding_.clear();
   retry_ms_ = 0;
-  find_room();
-}
-
-// Tokens that were refused may fit now.
-void OpaTokens::find_room() {
-  const auto tokens =
-      static_cast<size_t>(std::ranges::count(refused_, EventKind::kToken, &EventKey::kind));
-  is_lost_ = tokens > 0 && status_.tokens + tokens <= limits_.tokens_max;
+  // Tokens that were refused may fit now.
+  const size_t refused = changes_.refused_tokens();
+  is_lost_ = refused > 0 && changes_.tokens() + refused <= limits_.tokens_max;
 }
 
 void OpaTokens::lose_at_once(TimeMs now_ms) {
@@ -342,22 +214,14 @@ void OpaTokens::lose_at_once(TimeMs now_ms) {
 
 void OpaTokens::lose(OpaTokensState state, std::string finding, TimeMs now_ms) {
   const Error error{ErrorCode::kUnavailable, finding, {}};
-  for (auto* done : {&batch_done_, &next_done_})
-    for (Done& each : std::exchange(*done, {}))
-      finished_.emplace_back(std::move(each), std::unexpected(error));
-  held_.clear();
-  next_.clear();
-  batch_.clear();
-  order_.clear();
-  refused_.clear();
-  sent_ = in_flight_ = 0;
-  next_readout_.reset();
-  batch_readout_.reset();
+  for (Done& each : changes_.clear())
+    finished_.emplace_back(std::move(each), std::unexpected(error));
   has_table_ = checks_instance_ = is_lost_ = false;
   step_ = Step::kProbeRead;
   retry_ms_ = retry_ms_ == 0 ? limits_.retry_min_ms : std::min(2 * retry_ms_, limits_.retry_max_ms);
   retry_at_ms_ = now_ms + retry_ms_;
-  status_ = {.state = state, .finding = std::move(finding)};
+  state_ = state;
+  finding_ = std::move(finding);
 }
 
 // --- what the caller takes
@@ -369,9 +233,12 @@ std::vector<std::pair<OpaTokens::Done, Result<void>>> OpaTokens::take_finished()
 bool OpaTokens::take_lost() { return std::exchange(is_lost_, false); }
 
 OpaTokensStatus OpaTokens::status() const {
-  OpaTokensStatus out = status_;
-  for (const EventKey& key : refused_) ++(key.kind == EventKind::kList ? out.lists : out.refused);
-  if (out.finding.empty() && !refused_.empty())
+  OpaTokensStatus out{.state = state_,
+                      .tokens = changes_.tokens(),
+                      .refused = changes_.refused_tokens(),
+                      .lists = changes_.refused_lists(),
+                      .finding = finding_};
+  if (out.finding.empty() && out.refused + out.lists > 0)
     out.finding = fmt::format(
         "{} tokens and {} status lists are more than an OPA gets (pdp.opa.tokens_max, {}): lookups "
         "of these tokens are undefined, and what these lists say is revoked. Use the embedded PDP, "

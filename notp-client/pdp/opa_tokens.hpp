@@ -14,26 +14,14 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "common/clock.hpp"
 #include "common/result.hpp"
-#include "notp-client/lane/table/token_table.hpp"
-#include "notp-client/pdp/opa_token_values.hpp"
+#include "notp-client/pdp/opa_token_changes.hpp"
 
 namespace notp::pdp {
-
-struct OpaTokensLimits {
-  // Living tokens, and statuses of lists that are not 0: 0.9 KB of OPA's memory each. More are
-  // refused, revocations never.
-  size_t tokens_max = 250'000;
-  size_t patch_operations_max = 100;  // OPA's time for 1,000 is 20 times that for 100
-  size_t patch_bytes_max = 512 << 10;
-  int64_t retry_min_ms = 500, retry_max_ms = 30'000;
-};
 
 enum class OpaTokensState : uint8_t {
   kWaiting,      // OPA does not answer, or does not take the secret yet
@@ -98,40 +86,25 @@ class OpaTokens {
     kFrame,
     kPatch
   };
-  using Changes = std::unordered_map<feed::EventKey, TokenValue, HashOfEventKey>;
-
-  void put_whole(const lane::TableUpdate& update);
-  void put(const feed::EventKey& key, TokenValue value);
-  void put_event(const feed::Event& event);
-  const TokenValue* upcoming(const feed::EventKey& key) const;
-  size_t cost_after(const feed::EventKey& key) const;
-  void begin_batch();
   OpaTokensCall frame() const;
-  OpaTokensCall patch();
   void on_probe(unsigned status, TimeMs now_ms);
-  void on_secret(unsigned status, ByteView body, TimeMs now_ms);
+  void on_secret(unsigned status, TimeMs now_ms);
   void on_instance(unsigned status, ByteView body, TimeMs now_ms);
   bool is_written(unsigned status, ByteView body, TimeMs now_ms);
-  void patch_done();
-  void find_room();
+  void on_patched();
   void lose(OpaTokensState state, std::string finding, TimeMs now_ms);
   void lose_at_once(TimeMs now_ms);
 
   const std::string instance_;
   const OpaTokensLimits limits_;
-  OpaTokensStatus status_;
+  OpaTokenChanges changes_;
+  OpaTokensState state_ = OpaTokensState::kWaiting;
+  std::string finding_;
   Step step_ = Step::kProbeRead;
-  bool is_calling_ = false, has_table_ = false, is_lost_ = false, checks_instance_ = false;
+  bool is_calling_ = false, has_table_ = false, is_lost_ = false, is_patching_ = false;
+  bool checks_instance_ = false;
   TimeMs retry_at_ms_ = 0;
   int64_t retry_ms_ = 0;
-
-  std::unordered_map<feed::EventKey, size_t, HashOfEventKey> held_;  // by OPA, with their cost
-  Changes next_, batch_;
-  std::vector<feed::EventKey> order_;  // of the batch
-  size_t sent_ = 0, in_flight_ = 0;    // of the order
-  std::optional<lane::LaneReadout> next_readout_, batch_readout_;
-  std::vector<Done> next_done_, batch_done_;
-  std::unordered_set<feed::EventKey, HashOfEventKey> refused_;
   std::vector<std::pair<Done, Result<void>>> finished_;
 };
 

@@ -22,6 +22,13 @@ OpaOptions opa_of(const config::Section& pdp) {
   return out;
 }
 
+OpaTokensLimits tokens_of(const config::Section& pdp) {
+  OpaTokensLimits out;
+  if (pdp.has("opa.tokens_max"))
+    out.tokens_max = static_cast<size_t>(pdp.integer("opa.tokens_max"));
+  return out;
+}
+
 Result<FolderOptions> folder_of(const config::Section& pdp) {
   if (!pdp.has("folder.path"))
     return fail(ErrorCode::kConfig, "pdp.folder.path: a PDP of kind folder needs the link's path");
@@ -39,6 +46,7 @@ Result<PdpConfig> load_pdp(const config::Section& pdp) {
   if (kind == "opa") {
     out.kind = PdpKind::kOpa;
     out.opa = opa_of(pdp);
+    out.opa_tokens = tokens_of(pdp);
   } else if (kind == "folder") {
     out.kind = PdpKind::kFolder;
     NOTP_ASSIGN(out.folder, folder_of(pdp));

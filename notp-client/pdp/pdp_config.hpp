@@ -16,6 +16,7 @@ struct PdpConfig {
   PdpKind kind = PdpKind::kEmbedded;
   EmbeddedOptions embedded;
   OpaOptions opa;
+  OpaTokensLimits opa_tokens;  // of a node with a lane
   FolderOptions folder;
 };
 

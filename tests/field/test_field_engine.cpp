@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 // Shared by all tests: a ledger for each model.
 DecisionSite& site() {
-  static DecisionSite site({"tokens", "words", "globs", "money", "months", "cases"});
+  static DecisionSite site({"jwts", "words", "globs", "money", "months", "cases"});
   return site;
 }
 
@@ -30,7 +30,7 @@ std::string key_set(std::initializer_list<std::string_view> keys) {
 }
 
 // The token's issuer determines the key set.
-constexpr std::string_view kTokenPolicy = R"(package tokens
+constexpr std::string_view kTokenPolicy = R"(package jwts
 
 issuers := {"https://login.shop.example": "login", "https://partner.example": "partner"}
 
@@ -49,7 +49,7 @@ allow if "orders.read" in split(claims.scope, " ")
 )";
 
 // Tokens made by a policy can be used in questions.
-constexpr std::string_view kTokens = R"(package tokens.made
+constexpr std::string_view kTokens = R"(package jwts.made
 
 claims := {"iss": "https://login.shop.example", "aud": "orders", "scope": "a orders.read", "exp": 2000, "nbf": 1000}
 
@@ -94,19 +94,19 @@ made["by nobody"] := concat(".", [base64url.encode_no_pad(t) | some t in [`{"alg
 )";
 
 TEST_CASE("tokens are verified with the key sets of their issuers, which change with a release") {
-  ModelTexts files = {{"tokens/policy.rego", std::string(kTokenPolicy)},
-                      {"tokens/made.rego", std::string(kTokens)},
+  ModelTexts files = {{"jwts/policy.rego", std::string(kTokenPolicy)},
+                      {"jwts/made.rego", std::string(kTokens)},
                       {"keys/login/data.json", key_set({kEcKey, kEdKey})},
                       {"keys/partner/data.json", key_set({kEdKey})}};
-  site().publish("tokens", site().write_model("tokens", files, R"("keys")"));
+  site().publish("jwts", site().write_model("jwts", files, R"("keys")"));
   // A signature differs each time: one node makes them for all.
-  const auto of_node = site().embedded->decide("tokens/made/made", json::object());
+  const auto of_node = site().embedded->decide("jwts/made/made", json::object());
   REQUIRE(of_node);
   const json::value& made = *of_node;
   REQUIRE(made.as_object().size() == 12);
   const auto allows = [&](const std::string& token, const char* now = "1500000000000") {
-    return site().ask("tokens/allow", fmt::format(R"({{"token": {}, "now": {}}})",
-                                                  json::serialize(at(made, token)), now));
+    return site().ask("jwts/allow", fmt::format(R"({{"token": {}, "now": {}}})",
+                                                json::serialize(at(made, token)), now));
   };
   for (const char* token : {"by the first key", "by the second key", "without a kid", "for several",
                             "with a kid that nobody has", "with a large number"}) {
@@ -120,7 +120,7 @@ TEST_CASE("tokens are verified with the key sets of their issuers, which change 
 
   files["keys/login/data.json"] = key_set({kEdKey});
   files["keys/partner/data.json"] = key_set({kEdKey, kEcKey});
-  site().publish("tokens", site().write_model("tokens", files, R"("keys")"));
+  site().publish("jwts", site().write_model("jwts", files, R"("keys")"));
   CHECK(allows("by the first key") == "false");
   CHECK(allows("by the second key") == "true");
   CHECK(allows("of another issuer") == "true");
@@ -129,14 +129,14 @@ TEST_CASE("tokens are verified with the key sets of their issuers, which change 
   // warning.
   files["keys/partner/data.json"] =
       key_set({R"({"kty": "AKP", "kid": "next", "pub": "AA"})", kEcKey});
-  const fs::path odd = site().write_model("tokens", files, R"("keys")");
+  const fs::path odd = site().write_model("jwts", files, R"("keys")");
   const json::value report = must(parse_json(site().validate(odd).output));
   REQUIRE(report.at("warnings").as_array().size() == 1);
   const json::value& warning = report.at("warnings").as_array()[0];
   CHECK(text_at(warning, "rule") == "keys-unusable");
   CHECK(text_at(warning, "path") == "keys/partner/data.json");
   CHECK(text_at(warning, "message").contains("keys[0] (kid \"next\") cannot be read"));
-  site().publish("tokens", odd);
+  site().publish("jwts", odd);
   CHECK(allows("of another issuer") == "false");
   CHECK(allows("by the second key") == "true");
 }
