@@ -98,6 +98,13 @@ Result<TimeMs> event_time(const json::object& payload, TimeMs issued_ms, TimeMs 
   return *time;
 }
 
+// "" when there is none.
+std::string_view text_in(const json::object& claims, std::string_view name) {
+  const json::value* const value = claims.if_contains(name);
+  return value != nullptr && value->is_string() ? std::string_view(value->get_string())
+                                                : std::string_view();
+}
+
 std::string text_in(const json::object& payload, std::string_view name, size_t bytes_max) {
   const json::value* const value = payload.if_contains(name);
   if (value == nullptr || !value->is_string()) return {};
@@ -149,9 +156,7 @@ Result<jose::Token> read_set(std::string_view compact) {
 }
 
 std::string_view claim_text(const jose::Token& token, std::string_view name) {
-  const json::value* const value = token.claims.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string_view(value->get_string())
-                                                : std::string_view();
+  return text_in(token.claims, name);
 }
 
 bool has_audience(const jose::Token& token, std::span<const std::string> audiences) {
@@ -162,12 +167,20 @@ bool has_audience(const jose::Token& token, std::span<const std::string> audienc
 Result<SecurityEvent> accept_set(const jose::Token& token, const jose::KeySet& keys,
                                  const SetRules& rules, TimeMs now_ms) {
   NOTP_TRY(verify(token, keys, rules, now_ms));
+  return read_event(token.claims, rules, now_ms);
+}
+
+Result<SecurityEvent> read_event(const json::object& claims, const SetRules& rules, TimeMs now_ms) {
   SecurityEvent out;
-  out.jti = claim_text(token, "jti");
+  out.jti = text_in(claims, "jti");
   if (out.jti.empty() || out.jti.size() > kJtiBytesMax)
     return refuse("set.jti", fmt::format("the token has no jti of 1 to {} bytes", kJtiBytesMax));
-  NOTP_ASSIGN(out.issued_ms, jose::numeric_date_ms(token.claims.at("iat")));
-  NOTP_ASSIGN(const Payload event, one_event(token.claims));
+  const json::value* const issued = claims.if_contains("iat");
+  if (issued == nullptr) return refuse("set.iat", "the token has no iat");
+  auto issued_ms = jose::numeric_date_ms(*issued);
+  if (!issued_ms) return refuse("set.iat", issued_ms.error().message);
+  out.issued_ms = *issued_ms;
+  NOTP_ASSIGN(const Payload event, one_event(claims));
   out.type = event.type;
   // RFC 8417 §2: a type that is not understood is not an error.
   const EventType* const type = find_event_type(event.type);
@@ -180,8 +193,7 @@ Result<SecurityEvent> accept_set(const jose::Token& token, const jose::KeySet& k
     out.reason = text_in(*event.members, "reason", kEventTypeBytesMax);
   }
   if (out.effect != EventEffect::kRevoke || is_harmless(*type, *event.members, rules)) return out;
-  NOTP_ASSIGN(out.revoked,
-              revocation(*type, token.claims, *event.members, rules, out.issued_ms, now_ms));
+  NOTP_ASSIGN(out.revoked, revocation(*type, claims, *event.members, rules, out.issued_ms, now_ms));
   return out;
 }
 

@@ -52,6 +52,9 @@ bool has_audience(const jose::Token& token, std::span<const std::string> audienc
 Result<SecurityEvent> accept_set(const jose::Token& token, const jose::KeySet& keys,
                                  const SetRules& rules, TimeMs now_ms);
 
+// The same for claims that were verified.
+Result<SecurityEvent> read_event(const json::object& claims, const SetRules& rules, TimeMs now_ms);
+
 // Returns the code of RFC 8935 §2.4 for a refusal.
 std::string_view set_error_code(const Error& refusal);
 
