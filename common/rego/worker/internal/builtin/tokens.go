@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -86,22 +87,25 @@ func isTokens(name string) bool {
 
 // Members that stand for what is looked up, in a record.
 const (
-	idMember   = "id"
-	markMember = "mark"
+	idMember       = "id"       // of a token
+	unsignedMember = "unsigned" // of one with a dot: the id of what is left without its signature
+	markMember     = "mark"     // of claims
 )
+
+var hashDigits = map[string]int{idMember: 32, unsignedMember: 32, markMember: 64}
 
 // withoutToken leaves of what is looked up the id of a token, or a hash of claims. What was changed before
 // gives the same.
 func withoutToken(of *ast.Term) *ast.Term {
 	if token, ok := of.Value.(ast.String); ok {
-		return hashTerm(idMember, tokens.IDText(string(token)))
-	}
-	if object, ok := of.Value.(ast.Object); ok && object.Len() == 1 {
-		for member, digits := range map[string]int{idMember: 32, markMember: 64} {
-			if hash := object.Get(ast.InternedTerm(member)); hash != nil && len(text(hash)) == digits {
-				return of
-			}
+		hashes := ast.NewObject(hashMember(idMember, tokens.IDText(string(token))))
+		if strings.Contains(string(token), ".") {
+			hashes.Insert(ast.InternedTerm(unsignedMember), ast.StringTerm(tokens.IDText(text(withoutSignature(of)))))
 		}
+		return ast.NewTerm(hashes)
+	}
+	if object, ok := of.Value.(ast.Object); ok && isHashed(object) {
+		return of
 	}
 	plain, err := ast.JSON(of.Value)
 	if err != nil {
@@ -112,9 +116,28 @@ func withoutToken(of *ast.Term) *ast.Term {
 		return nothing(of)
 	}
 	hash := sha256.Sum256(content)
-	return hashTerm(markMember, hex.EncodeToString(hash[:]))
+	return ast.ObjectTerm(hashMember(markMember, hex.EncodeToString(hash[:])))
 }
 
-func hashTerm(member, hash string) *ast.Term {
-	return ast.ObjectTerm([2]*ast.Term{ast.InternedTerm(member), ast.StringTerm(hash)})
+func hashMember(member, hash string) [2]*ast.Term {
+	return [2]*ast.Term{ast.InternedTerm(member), ast.StringTerm(hash)}
+}
+
+// isHashed reports whether an object is what withoutToken makes.
+func isHashed(object ast.Object) bool {
+	known := object.Len() > 0
+	object.Foreach(func(name, hash *ast.Term) {
+		known = known && len(text(hash)) == hashDigits[text(name)] && text(hash) != ""
+	})
+	return known
+}
+
+// unsigned leaves of a token that is hashed what a record without its signature gives, too.
+func unsigned(of *ast.Term) *ast.Term {
+	if object, ok := of.Value.(ast.Object); ok {
+		if hash := object.Get(ast.InternedTerm(unsignedMember)); hash != nil {
+			return ast.ObjectTerm([2]*ast.Term{ast.InternedTerm(unsignedMember), hash})
+		}
+	}
+	return of
 }
