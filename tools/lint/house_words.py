@@ -38,7 +38,7 @@ CODE = [
     Name(r"\bidle_threads?\b", "background_thread"),
     Name(r"\bShorthand\b|\bshorthand_?\b", "SubscriptionTable"),
     Name(r"\bshorten\b", "compact", ("protocol/session/", "tests/")),
-    Name(r"\bLane\b|\blanes_", "IoThread (`lane` is the token lane)", ("notp-server/service/service", "notp-server/app", "protocol/serve/")),
+    Name(r"\bLane\b|\blanes_", "IoThread (`lane` is the token lane)", ("protocol/serve/io_thread", "protocol/serve/session_server")),
     Name(r"\bStanding\b|\bstanding(?:_\w+)?\b|\b\w+_standing\b", "FreshnessStatus"),
     Name(r"\bOutlook\b|\boutlook\b", "FreshnessForecast"),
     Name(r"\bstruct Word\b|\bwords_\b|\bremember_word\b", "LastStatement", AGENT),
