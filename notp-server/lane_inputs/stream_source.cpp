@@ -68,9 +68,13 @@ std::string StreamSource::tells() const {
     return "adds and deletes that are sent while it is connected, without attributes; not: what "
            "was "
            "sent while it was not, about which nothing can be asked";
-  return "adds, and deletes within 5 minutes if their message is lost; not: tokens that the "
-         "provider "
-         "does not introspect (JWTs, at many), deletes of the time when this registry was down";
+  const int64_t sweep_s = kSweepMs / 1'000 + static_cast<int64_t>(terms_.stream.book_max) /
+                                                 terms_.stream.sweep_per_second;
+  return fmt::format(
+      "adds, and deletes, of which a lost one is found within {} s; not: tokens that the provider "
+      "does "
+      "not introspect (JWTs, at many), deletes of the time when this registry was down",
+      sweep_s);
 }
 
 lane::SourceState StreamSource::state() const {

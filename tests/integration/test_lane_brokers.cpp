@@ -268,6 +268,42 @@ TEST_CASE("WebSocket: an upgrade that is refused, and a message that is too larg
       wait_until([&] { return site.source->state().message.contains("a message of more than"); }));
 }
 
+TEST_CASE("a quiet broker is asked whether it is there, and answers") {
+  RedisServer redis;
+  PostgresqlServer postgresql;
+  WebsocketServer websocket;
+  Site of_redis, of_postgresql, of_websocket;
+  of_redis.start({{"kind", "redis"},
+                  {"address", fmt::format("127.0.0.1:{}", redis.port())},
+                  {"password_file", redis.password_file().string()},
+                  {"tls", false},
+                  {"insecure_loopback", true}});
+  of_postgresql.start({{"kind", "postgresql"},
+                       {"address", fmt::format("127.0.0.1:{}", postgresql.port())},
+                       {"database", "postgres"},
+                       {"user", "jans"},
+                       {"password_file", postgresql.password_file().string()},
+                       {"tls", false},
+                       {"insecure_loopback", true}});
+  of_websocket.start({{"kind", "websocket"},
+                      {"url", fmt::format("ws://127.0.0.1:{}/tokens", websocket.port())},
+                      {"insecure_loopback", true}});
+  for (const Site* site : {&of_redis, &of_postgresql, &of_websocket}) {
+    site->becomes(State::kOk);
+    const TimeMs connected_ms = site->source->state().last_contact_ms;
+    CHECK(wait_until([&] { return site->source->state().last_contact_ms > connected_ms; }));
+    CHECK(site->source->state().state == State::kOk);
+  }
+  CHECK(websocket.clients() == 1);
+
+  // One that hangs is left after a while, and found again.
+  redis.signal(SIGSTOP);
+  CHECK(wait_until([&] { return of_redis.source->state().state != State::kOk; }));
+  redis.signal(SIGCONT);
+  of_redis.becomes(State::kOk);
+  CHECK(of_postgresql.source->state().state == State::kOk);
+}
+
 TEST_CASE("a provider that does not introspect JWTs: they are refused, and never deleted") {
   Site site("jwt");
   RedisServer redis;

@@ -61,6 +61,7 @@ class RedisServer {
       throw std::runtime_error("redis-server does not start: " + process_->error());
   }
   void stop() { process_.reset(); }
+  void signal(int number) { process_->signal(number); }
   // What redis-cli prints.
   std::string cli(std::vector<std::string> words) const {
     std::vector<std::string> command{"redis-cli",           "-h", "127.0.0.1", "-p",
