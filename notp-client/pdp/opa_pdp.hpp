@@ -58,7 +58,7 @@ class OpaPdp final : public Pdp, public TokenSink {
   // kUnavailable also when there are no tokens in the options: OPA never has any then.
   void apply_tokens(lane::TableUpdate update, std::function<void(Result<void>)> done) override;
   void on_tokens_lost(std::function<void()> callback) override;
-  OpaTokensStatus tokens_status() const;
+  OpaTokensStatus tokens_status() const;  // any thread
 
   // GET /bundles/notp: holds the request while OPA has the wanted bundle.
   boost::asio::awaitable<http::Response> bundle_request(const http::Request& request);

@@ -62,19 +62,25 @@ void OpaTokenLink::on_status() {
 void OpaTokenLink::wake() { timer_.cancel(); }
 
 void OpaTokenLink::tell() {
-  for (auto& [done, result] : core_.take_finished())
+  auto finished = core_.take_finished();
+  tell_status();
+  for (auto& [done, result] : finished)
     if (!is_closed_) done(std::move(result));
   if (lost_ && core_.take_lost()) lost_();
-  if (OpaTokensStatus now = core_.status(); now != told_) {
-    const bool has_changed = now.state != told_.state || now.finding != told_.finding;
-    told_ = std::move(now);
-    const std::string_view state = opa_tokens_state_name(told_.state);
-    if (has_changed && told_.finding.empty())
-      log::info("opa_tokens", {{"state", state}});
-    else if (has_changed)
-      log::warn("opa_tokens_missing", {{"state", state}, {"message", told_.finding}});
-    if (options_.on_change && !is_closed_) options_.on_change(told_);
-  }
+}
+
+void OpaTokenLink::tell_status() {
+  const auto before = told_.get();
+  const auto now = std::make_shared<const OpaTokensStatus>(core_.status());
+  if (*now == *before) return;
+  told_.set(now);
+  const bool has_changed = now->state != before->state || now->finding != before->finding;
+  const std::string_view state = opa_tokens_state_name(now->state);
+  if (has_changed && now->finding.empty())
+    log::info("opa_tokens", {{"state", state}});
+  else if (has_changed)
+    log::warn("opa_tokens_missing", {{"state", state}, {"message", now->finding}});
+  if (options_.on_change && !is_closed_) options_.on_change(*now);
 }
 
 asio::awaitable<void> OpaTokenLink::run(std::shared_ptr<OpaTokenLink> self) {

@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 
+#include "common/atomic_shared.hpp"
 #include "common/http/client.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
 #include "notp-client/pdp/opa_tokens.hpp"
@@ -24,7 +25,8 @@ class OpaTokenLink : public std::enable_shared_from_this<OpaTokenLink> {
   void apply(lane::TableUpdate update, std::function<void(Result<void>)> done);
   void on_lost(std::function<void()> callback);
   void on_status();
-  OpaTokensStatus status() const { return core_.status(); }
+  // Any thread.
+  OpaTokensStatus status() const { return *told_.get(); }
 
  private:
   static boost::asio::awaitable<void> run(std::shared_ptr<OpaTokenLink> self);
@@ -32,6 +34,7 @@ class OpaTokenLink : public std::enable_shared_from_this<OpaTokenLink> {
   boost::asio::awaitable<void> wait();
   void wake();
   void tell();
+  void tell_status();
 
   const boost::asio::any_io_executor agent_;
   const std::string url_;
@@ -40,7 +43,7 @@ class OpaTokenLink : public std::enable_shared_from_this<OpaTokenLink> {
   OpaTokens core_;
   boost::asio::steady_timer timer_;
   std::function<void()> lost_;
-  OpaTokensStatus told_;
+  AtomicShared<OpaTokensStatus> told_{std::make_shared<const OpaTokensStatus>()};
   bool is_closed_ = false;
 };
 

@@ -1,4 +1,5 @@
-// What is written to an OPA's data.tokens, and when: pure. README.md, "Tokens in OPA".
+// What is written to an OPA's data.tokens, and when: pure.
+// notp-client/pdp/README.md, "Tokens in OPA".
 //
 // The document is the one that rego::opa_tokens_module() reads:
 //

@@ -375,10 +375,17 @@ TEST_CASE("tokens come, change, are revoked and end in both engines") {
   CHECK(revoked(R"(,"iat":"yesterday")") == "true");
 
   // What has ended leaves OPA; the package holds the same in both.
+  std::vector<Event> many;
+  for (size_t i = 3; i < 10'000; ++i)
+    many.push_back(Event::token(feed::token_id(token(i)), alive(now_s + 1'000)));
+  lane.apply(many);
+  lane.publish();
+  CHECK(lane.status().tokens == 9'998);
   for (int i = 0; i < 64; ++i)  // some shards at a time
     lane.host.on_agent([&] { lane.table.expire(now_s + 20'000); });
   lane.publish();
   CHECK(call(lane.host, "GET", "/v1/data/tokens/live", {}, kSecret) == 200);
+  CHECK(lane.table.tokens() == 0);
   CHECK(lane.status().tokens == 0);
   CHECK(lane.said("gate/all", "1") == lane.said("system/notp/tokens", "1"));
   CHECK(lane.said("tokens/lane", "1") == "-");
