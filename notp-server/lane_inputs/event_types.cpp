@@ -9,7 +9,7 @@ namespace {
 using enum EventEffect;
 using feed::MarkKind;
 
-// README.md, "What events do", is this table for people.
+// notp-server/lane_inputs/README.md, "What events do", is this table for people.
 constexpr EventType kTypes[] = {
     // CAEP 1.0 §3
     {.uri = "https://schemas.openid.net/secevent/caep/event-type/session-revoked",

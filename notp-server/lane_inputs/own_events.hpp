@@ -1,4 +1,4 @@
-// The own form of events: lines of JSON (README.md, "Own form"). Pure.
+// The own form of events: lines of JSON (notp-server/lane_inputs/README.md, "Own form"). Pure.
 #pragma once
 
 #include <span>

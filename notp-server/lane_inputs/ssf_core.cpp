@@ -219,7 +219,7 @@ void SsfCore::use(SsfStream stream, bool is_update, TimeMs boot_ms) {
     return retry(Step::kList,
                  {ErrorCode::kWrongTarget,
                   fmt::format("the stream is for {}; 'audience' of the source is to be that",
-                              audiences.empty() ? "nobody that the transmitter would name"
+                              audiences.empty() ? "an audience that the transmitter does not name"
                                                 : printable(audiences.front())),
                   {}},
                  boot_ms);
