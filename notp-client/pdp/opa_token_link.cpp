@@ -52,7 +52,10 @@ void OpaTokenLink::apply(lane::TableUpdate update, std::function<void(Result<voi
   wake();
 }
 
-void OpaTokenLink::on_lost(std::function<void()> callback) { lost_ = std::move(callback); }
+void OpaTokenLink::on_lost(std::function<void()> callback) {
+  lost_ = std::move(callback);
+  wake();
+}
 
 void OpaTokenLink::on_status() {
   core_.on_status(now_ms());
