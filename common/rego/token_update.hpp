@@ -1,4 +1,4 @@
-// What the engine's workers get of a token lane, and when. worker/README.md, "Tokens".
+// What the engine's workers get of a token lane, and when. common/rego/worker/README.md, "Tokens".
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace notp::rego {
 
 // What the agent knows of its lane. A policy's `lane.state` follows from it and the age: "live",
 // "lagging" and "stale" while it is kHeard.
-enum class LaneStanding : uint8_t {
+enum class LaneContact : uint8_t {
   kUnknown = 0,      // nothing was ever heard of it
   kHeard = 1,        // `heard_ms` says when
   kUnsupported = 2,  // the registry does not know lanes
@@ -24,7 +24,7 @@ enum class LaneMode : uint8_t { kPush = 0, kAsk = 1 };
 struct LaneReadout {
   std::string lane;  // its name; empty: there is no lane
   uint64_t revision = 0;
-  LaneStanding standing = LaneStanding::kUnknown;
+  LaneContact contact = LaneContact::kUnknown;
   LaneMode mode = LaneMode::kPush;
   // Since its start or before it, the table had all revocations. False: nothing is known of what is
   // missing, so `revoked` is always true.

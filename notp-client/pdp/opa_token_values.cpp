@@ -1,7 +1,6 @@
-#include "notp-client/pdp/opa_token_values.hpp"
-
 #include <fmt/format.h>
 
+#include "notp-client/pdp/opa_token_values.hpp"
 #include "protocol/feed/feed_limits.hpp"
 
 namespace notp::pdp {
@@ -62,14 +61,14 @@ Result<TokenValue> list_json(const feed::Event& event) {
   return out;
 }
 
-std::string_view state_of(rego::LaneStanding known) {
+std::string_view state_of(rego::LaneContact known) {
   switch (known) {
-    case rego::LaneStanding::kUnsupported:
+    case rego::LaneContact::kUnsupported:
       return "unsupported";
-    case rego::LaneStanding::kDenied:
+    case rego::LaneContact::kDenied:
       return "denied";
-    case rego::LaneStanding::kHeard:  // OPA finds it by the age
-    case rego::LaneStanding::kUnknown:
+    case rego::LaneContact::kHeard:  // OPA finds it by the age
+    case rego::LaneContact::kUnknown:
       break;
   }
   return "unknown";
@@ -114,8 +113,8 @@ json::object lane_value(const lane::LaneReadout& readout, std::string_view insta
   json::object out{{"instance", instance},
                    {"name", readout.lane},
                    {"mode", readout.mode == rego::LaneMode::kAsk ? "ask" : "push"},
-                   {"state", state_of(readout.standing)},
-                   {"ages", readout.standing == rego::LaneStanding::kHeard},
+                   {"state", state_of(readout.contact)},
+                   {"ages", readout.contact == rego::LaneContact::kHeard},
                    {"revision", readout.revision},
                    {"complete", is_complete && readout.is_complete},
                    {"serves", readout.serves},

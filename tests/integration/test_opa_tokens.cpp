@@ -47,7 +47,7 @@ struct Lane {
                 const std::vector<std::string>& opa_flags = kProtected)
       : host(true, {.tokens = pdp::OpaTokensOptions{.secret = kSecret, .limits = limits}}) {
     readout.lane = "sessions";
-    readout.standing = rego::LaneStanding::kHeard;
+    readout.contact = rego::LaneContact::kHeard;
     readout.is_complete = true;
     readout.hard_s = 900;
     host.on_agent([&] {
@@ -316,7 +316,7 @@ TEST_CASE("one policy gives the same answers about tokens in both engines") {
   lane.publish();
   compare(40, "not complete");
   lane.readout.is_complete = true;
-  lane.readout.standing = rego::LaneStanding::kDenied;
+  lane.readout.contact = rego::LaneContact::kDenied;
   lane.publish();
   compare(40, "denied");
   for (const auto& [what, count] : counts) MESSAGE(what, ": ", count);

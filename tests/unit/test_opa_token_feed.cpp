@@ -73,7 +73,7 @@ struct Node {
   explicit Node(OpaTokensLimits limits = {}) : feed("ours", limits) {
     rego::LaneReadout readout;
     readout.lane = "sessions";
-    readout.standing = rego::LaneStanding::kHeard;
+    readout.contact = rego::LaneContact::kHeard;
     readout.is_complete = true;
     table.set_readout(readout);
   }

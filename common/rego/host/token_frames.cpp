@@ -21,7 +21,7 @@ Bytes beginning(uint8_t flags, const LaneReadout& readout) {
   put_u8(out, flags);
   put_str(out, readout.lane);
   put_u64(out, readout.revision);
-  put_u8(out, static_cast<uint8_t>(readout.standing));
+  put_u8(out, static_cast<uint8_t>(readout.contact));
   put_u8(out, static_cast<uint8_t>(readout.mode));
   put_u8(out, (readout.is_complete ? kComplete : 0) | (readout.serves ? kServes : 0));
   put_time(out, readout.heard_ms);

@@ -1,4 +1,4 @@
-// Brings a worker's table of tokens up to date (worker/README.md, "Tokens"). Pure.
+// Brings a worker's table of tokens up to date (common/rego/worker/README.md, "Tokens"). Pure.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,8 @@
-#include "notp-client/lane/core/lane_core.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "notp-client/lane/core/lane_core.hpp"
 #include "notp-client/lane/lane_limits.hpp"
 
 namespace notp::lane {
@@ -59,14 +58,14 @@ bool is_shown(LaneReadout shown, const LaneReadout& now) {
 }  // namespace
 
 std::string_view lane_state_name(const LaneReadout& readout, TimeMs trusted_ms) {
-  switch (readout.standing) {
-    case LaneStanding::kUnknown:
+  switch (readout.contact) {
+    case LaneContact::kUnknown:
       return "unknown";
-    case LaneStanding::kUnsupported:
+    case LaneContact::kUnsupported:
       return "unsupported";
-    case LaneStanding::kDenied:
+    case LaneContact::kDenied:
       return "denied";
-    case LaneStanding::kHeard:
+    case LaneContact::kHeard:
       break;
   }
   switch (age_of(readout, trusted_ms)) {
@@ -433,11 +432,11 @@ LaneReadout LaneCore::readout() const {
   readout.trusted_ms = clock_.high_water_ms();
   readout.boot_ms = ticked_at_.boot_ms;
   if (!key_ || link_.refusal())
-    readout.standing = LaneStanding::kDenied;
+    readout.contact = LaneContact::kDenied;
   else if (link_.is_unsupported())
-    readout.standing = LaneStanding::kUnsupported;
+    readout.contact = LaneContact::kUnsupported;
   else if (known_.heard_ms != 0)
-    readout.standing = LaneStanding::kHeard;
+    readout.contact = LaneContact::kHeard;
   return readout;
 }
 

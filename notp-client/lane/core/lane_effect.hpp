@@ -15,9 +15,9 @@
 
 namespace notp::lane {
 
+using rego::LaneContact;
 using rego::LaneMode;
 using rego::LaneReadout;
-using rego::LaneStanding;
 
 // What is durable with the revocations of a lane.
 struct LaneMarks {

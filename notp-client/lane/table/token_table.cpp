@@ -44,6 +44,7 @@ class TokenTable::State {
   size_t apply_rows(const feed::Snapshot& snapshot);
   void end_snapshot();
   bool is_in_snapshot() const { return as_of_.has_value(); }
+  void forget(std::span<const TokenId> ids);
   void clear();
   size_t expire(int64_t now_s);
   TableUpdate take_update();
@@ -278,6 +279,16 @@ void TokenTable::State::drop_missing_lists(const feed::Snapshot& snapshot,
         change_list(key, std::nullopt);
 }
 
+void TokenTable::State::forget(std::span<const TokenId> ids) {
+  for (const TokenId& id : ids) {
+    if (shard(id).state(id).kind != TokenKind::kLiving) continue;
+    shard(id).put_absent(id);
+    --living;
+    note(EventKind::kToken, id);
+    rewrite_if_large(shard_of(id));
+  }
+}
+
 size_t TokenTable::State::rewrite(uint8_t index) {
   auto ended = tokens_[index].rewrite(now_s_);
   if (!ended) {
@@ -404,6 +415,7 @@ size_t TokenTable::apply_rows(const feed::Snapshot& snapshot) {
 }
 void TokenTable::end_snapshot() { state_->end_snapshot(); }
 bool TokenTable::is_in_snapshot() const { return state_->is_in_snapshot(); }
+void TokenTable::forget(std::span<const TokenId> ids) { state_->forget(ids); }
 void TokenTable::clear() { state_->clear(); }
 void TokenTable::set_readout(LaneReadout readout) { state_->readout = std::move(readout); }
 const LaneReadout& TokenTable::readout() const { return state_->readout; }

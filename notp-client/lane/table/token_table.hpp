@@ -16,7 +16,7 @@ namespace notp::lane {
 
 using rego::LaneMode;
 using rego::LaneReadout;
-using rego::LaneStanding;
+using rego::LaneContact;
 
 // What a PDP lacks. Embedded PDPs use `feed`, all others `events` and `gone`.
 struct TableUpdate {
@@ -61,6 +61,8 @@ class TokenTable {
   void end_snapshot();
   bool is_in_snapshot() const;
 
+  // These tokens are unknown from now on, unless they are deleted.
+  void forget(std::span<const feed::TokenId> ids);
   // Forgets everything, also revocations.
   void clear();
   void set_readout(LaneReadout readout);

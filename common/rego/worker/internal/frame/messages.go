@@ -241,14 +241,14 @@ const FilesMax = 16
 
 // Lane is what the agent knows of its lane. Times are ms.
 type Lane struct {
-	Name           string
-	Revision       uint64
-	Standing, Mode uint8
-	Complete       bool // the table had all revocations once
-	Serves         bool // also while it is stale
-	Heard          int64
-	HardSeconds    uint64
-	Trusted, Boot  int64 // a trusted time, and the time since the machine's start then
+	Name          string
+	Revision      uint64
+	Contact, Mode uint8
+	Complete      bool // the table had all revocations once
+	Serves        bool // also while it is stale
+	Heard         int64
+	HardSeconds   uint64
+	Trusted, Boot int64 // a trusted time, and the time since the machine's start then
 }
 
 // Tokens is a frame of an update of the lane's table.
@@ -278,7 +278,7 @@ func DecodeTokens(payload []byte) (Tokens, error) {
 	d := NewDecoder(payload)
 	flags := d.U8()
 	t := Tokens{Whole: flags&tokensWhole != 0, More: flags&tokensMore != 0}
-	t.Lane = Lane{Name: d.Str(), Revision: d.U64(), Standing: d.U8(), Mode: d.U8()}
+	t.Lane = Lane{Name: d.Str(), Revision: d.U64(), Contact: d.U8(), Mode: d.U8()}
 	flags = d.U8()
 	t.Lane.Complete, t.Lane.Serves = flags&laneComplete != 0, flags&laneServes != 0
 	t.Lane.Heard, t.Lane.HardSeconds = d.I64(), d.U64()

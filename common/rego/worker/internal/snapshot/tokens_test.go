@@ -40,7 +40,7 @@ func laneWorld(t *testing.T) (*world, *tokens.Holder) {
 	for _, token := range []string{"opaque", laneJWT} {
 		id := tokenstest.ID(token)
 		update := frame.Tokens{
-			Lane: frame.Lane{Name: "main", Revision: 9, Standing: 1, Complete: true, Heard: 1_000_000, HardSeconds: 9},
+			Lane: frame.Lane{Name: "main", Revision: 9, Contact: 1, Complete: true, Heard: 1_000_000, HardSeconds: 9},
 			Shards: []frame.TokenShard{{Index: id[0] >> 2, Base: frame.BaseStays, Delta: tokenstest.Segment(
 				[]tokenstest.Token{{ID: id, End: 2000, Subject: "alice"}}, nil, nil)}},
 		}
@@ -108,7 +108,7 @@ func TestADamagedTableFailsTheEvaluation(t *testing.T) {
 	id := tokenstest.ID("opaque")
 	damaged := tokenstest.Segment([]tokenstest.Token{{ID: id, End: 2000, Subject: "alice"}}, nil, nil)
 	damaged[len(damaged)-len("alice")-1] = 99 // the length of the subject
-	update := frame.Tokens{Lane: frame.Lane{Name: "main", Standing: 1, Complete: true, Heard: 1_000_000, HardSeconds: 9},
+	update := frame.Tokens{Lane: frame.Lane{Name: "main", Contact: 1, Complete: true, Heard: 1_000_000, HardSeconds: 9},
 		Shards: []frame.TokenShard{{Index: id[0] >> 2, Base: frame.BaseStays, Delta: damaged}}}
 	if err := holder.Apply(update, nil); err != nil {
 		t.Fatal(err)

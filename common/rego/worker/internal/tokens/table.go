@@ -14,12 +14,12 @@ import (
 
 const shardCount = 64
 
-// Standing of a lane, as the agent knows it.
+// Contact of a lane, as the agent knows it.
 const (
-	standingUnknown     = 0
-	standingHeard       = 1
-	standingUnsupported = 2
-	standingDenied      = 3
+	contactUnknown     = 0
+	contactHeard       = 1
+	contactUnsupported = 2
+	contactDenied      = 3
 )
 
 // shard is a part of a table; nil segments are empty.

@@ -29,7 +29,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, wall: start * 1000, boot: 5000}
 	w.holder.Clock = func() (int64, int64) { return w.wall, w.boot }
-	w.lane = frame.Lane{Name: "main", Revision: 7, Standing: standingHeard, Complete: true, Heard: start * 1000,
+	w.lane = frame.Lane{Name: "main", Revision: 7, Contact: contactHeard, Complete: true, Heard: start * 1000,
 		HardSeconds: 900, Trusted: start * 1000, Boot: 5000}
 	return w
 }
@@ -257,9 +257,9 @@ func TestLaneStates(t *testing.T) {
 	w.says(func(lane *frame.Lane) { lane.Serves = true })
 	check(t, "lookup of a stale lane that serves", w.lookup("a") != "undefined", true)
 	check(t, "revoked by a stale lane that serves", w.revoked(`"b"`), false)
-	w.says(func(lane *frame.Lane) { lane.Serves, lane.Standing = false, standingDenied })
+	w.says(func(lane *frame.Lane) { lane.Serves, lane.Contact = false, contactDenied })
 	check(t, "denied", w.state(), lane(900, "denied"))
-	w.says(func(lane *frame.Lane) { lane.Standing, lane.Heard = standingUnsupported, 0 })
+	w.says(func(lane *frame.Lane) { lane.Contact, lane.Heard = contactUnsupported, 0 })
 	check(t, "unsupported", w.state(), `{"mode":"push","name":"main","revision":7,"state":"unsupported"}`)
 	check(t, "lookup when it was never heard", w.lookup("a"), "undefined")
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"golang.org/x/sys/unix"
@@ -103,8 +104,8 @@ func (u *Use) isStale() bool {
 func (u *Use) answers() bool { return u.see() && (u.table.lane.Serves || !u.isStale()) }
 
 func (u *Use) state() string {
-	switch u.table.lane.Standing {
-	case standingHeard:
+	switch u.table.lane.Contact {
+	case contactHeard:
 		if u.isStale() {
 			return "stale"
 		}
@@ -112,17 +113,22 @@ func (u *Use) state() string {
 			return "lagging"
 		}
 		return "live"
-	case standingUnsupported:
+	case contactUnsupported:
 		return "unsupported"
-	case standingDenied:
+	case contactDenied:
 		return "denied"
 	}
 	return "unknown"
 }
 
 func idOf(text string) ID {
-	hash := sha256.Sum256([]byte(text))
+	hash := hashOf(text)
 	return ID(hash[:idSize])
+}
+
+// hashOf hashes a text without a copy of it.
+func hashOf(text string) [sha256.Size]byte {
+	return sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text)))
 }
 
 // IDText is how an id is written: 32 hexadecimal digits.
@@ -161,9 +167,9 @@ func (t *table) isMarked(kind, issuer, value string, issued *int64) bool {
 	var text [3 + 1 + 64 + 1 + 64]byte
 	copy(text[:], kind)
 	text[3], text[68] = ':', ':'
-	hash := sha256.Sum256([]byte(issuer))
+	hash := hashOf(issuer)
 	hex.Encode(text[4:], hash[:])
-	hash = sha256.Sum256([]byte(value))
+	hash = hashOf(value)
 	hex.Encode(text[69:], hash[:])
 	hash = sha256.Sum256(text[:])
 	id := ID(hash[:idSize])
