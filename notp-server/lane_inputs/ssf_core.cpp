@@ -270,6 +270,11 @@ void SsfCore::on_status(const http::Response& response, TimeMs boot_ms) {
   watch(boot_ms);
 }
 
+bool SsfCore::adds_subjects() const {
+  if (stream_ && !stream_->default_subjects.empty()) return stream_->default_subjects == "NONE";
+  return transmitter_ && transmitter_->adds_subjects;
+}
+
 // --- other events
 
 void SsfCore::on_event(const SecurityEvent& event, TimeMs boot_ms) {

@@ -46,8 +46,8 @@ class SsfCore {
   uint64_t generation() const { return generation_; }
   // Why nothing arrives; nullopt: nothing is wrong.
   const std::optional<Error>& trouble() const { return trouble_; }
-  // The transmitter sends events only of subjects that somebody has added there.
-  bool adds_subjects() const { return transmitter_ && transmitter_->adds_subjects; }
+  // By what the transmitter says, it sends events of subjects alone that were added there.
+  bool adds_subjects() const;
   bool is_verified() const { return is_verified_; }
 
  private:

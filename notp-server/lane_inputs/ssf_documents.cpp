@@ -84,6 +84,7 @@ Result<SsfStream> stream_of(const json::object& members, const TransmitterRules&
   out.audiences = texts_in(members, "aud");
   out.events_requested = texts_in(members, "events_requested");
   out.events_delivered = texts_in(members, "events_delivered");
+  out.default_subjects = text_in(members, "default_subjects", kSubjectBytesMax);
   const json::value* const delivery = members.if_contains("delivery");
   if (delivery == nullptr || !delivery->is_object())
     return refused("the stream has no object \"delivery\"");

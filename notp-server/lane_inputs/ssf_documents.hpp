@@ -36,6 +36,7 @@ struct SsfStream {
   bool is_push = false;
   std::string endpoint;  // of its delivery
   std::vector<std::string> events_requested, events_delivered;
+  std::string default_subjects;  // "ALL" or "NONE", as for Transmitter; empty: it does not say
 };
 
 struct StreamStatus {

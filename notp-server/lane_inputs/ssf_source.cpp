@@ -170,10 +170,11 @@ class SsfSource final : public lane::LaneSource {
     stats_->tells(printable(fmt::format("{}; not: tokens that were revoked (RFC 7009), new tokens",
                                         fmt::join(names, ", ")),
                             kTellsBytesMax));
-    stats_->remark(core_.adds_subjects()
-                       ? "the transmitter sends events of subjects that were added to the stream "
-                         "there, and of no others (default_subjects: NONE)"
-                       : "");
+    stats_->remark(
+        core_.adds_subjects()
+            ? "by its metadata the transmitter sends events of subjects alone that were added "
+              "there (default_subjects: NONE), unless it has another rule for this client"
+            : "");
     log::info("lane_stream_used", {{"lane", lane_},
                                    {"source", name_},
                                    {"stream", printable(stream.id)},
