@@ -27,6 +27,12 @@ int64_t exp_of(const lane::TokenAdded& added) {
   return time.value_or(0) / kSecondMs;
 }
 
+Error dropped(std::string_view what) {
+  return {ErrorCode::kOverloaded,
+          fmt::format("the lane takes events more slowly than they come: {} was dropped", what),
+          {}};
+}
+
 // Another try may have another outcome.
 bool is_passing(const Error& error) {
   return rule_of(error).empty() && error.code != ErrorCode::kUsage;
@@ -79,7 +85,7 @@ void StreamCore::disconnected(Error error, Now now) {
 void StreamCore::message(Result<TokenMessage> message, Now now) {
   heard(now);
   counts_.last_event_ms = now.wall_ms;
-  if (!message) return refuse_one(std::move(message).error().message);
+  if (!message) return refuse_one(std::move(message).error());
   if (message->operation == TokenOperation::kDelete) return remove(message->id, now);
   add(*std::move(message), now);
 }
@@ -87,13 +93,15 @@ void StreamCore::message(Result<TokenMessage> message, Now now) {
 void StreamCore::add(TokenMessage message, Now now) {
   if (terms_.form == IdForm::kSha256) {
     if (!queue(message.id, true, lane::TokenAdded{.id = message.id, .attributes = {}}))
-      refuse_one("the lane takes events more slowly than they come: an add was dropped");
+      refuse_one(dropped("an add"));
     return;
   }
   if (waiting_.contains(message.id) || asked_.contains(message.id) || book_.contains(message.id))
     return;
   if (waiting_.size() >= kStreamWaitingMax)
-    return refuse_one("adds come faster than tokens can be introspected: an add was dropped");
+    return refuse_one({ErrorCode::kOverloaded,
+                       "adds come faster than tokens can be introspected: an add was dropped",
+                       {}});
   wait(message.id, Waiting{std::move(message.token), 0, now.boot_ms});
 }
 
@@ -111,7 +119,7 @@ void StreamCore::remove(const feed::TokenId& id, Now now) {
   int64_t exp_s = 0;
   if (const auto* row = book_.find(id)) exp_s = row->second.exp_s;
   if (queue(id, false, lane::TokenDeleted{.id = id, .exp_s = exp_s})) return;
-  refuse_one("the lane takes events more slowly than they come: a delete was dropped");
+  refuse_one(dropped("a delete"));
   gap_ = true;
   gap_ends_.reset();
   // The book still has it, so that a sweep finds it.
@@ -124,16 +132,16 @@ void StreamCore::remove(const feed::TokenId& id, Now now) {
 
 bool StreamCore::queue(const feed::TokenId& id, bool is_add,
                        std::variant<lane::TokenAdded, lane::TokenDeleted> what) {
-  if (outbox_.events.size() >= (is_add ? kStreamOutboxMax : kStreamDeletesMax)) return false;
+  if (untaken_.events.size() >= (is_add ? kStreamUntakenMax : kStreamDeletesMax)) return false;
   lane::IncomingEvent event;
   event.key = fmt::format("{}:{}", id.hex(), is_add ? "add" : "del");
   std::visit([&](auto& one) { event.what = std::move(one); }, what);
-  outbox_.events.push_back(std::move(event));
-  ++outbox_.queued;
+  untaken_.events.push_back(std::move(event));
+  ++untaken_.queued;
   return true;
 }
 
-void StreamCore::refuse_one(std::string why) {
+void StreamCore::refuse_one(Error why) {
   ++counts_.refused;
   refusal_ = std::move(why);
 }
@@ -175,7 +183,7 @@ void StreamCore::resolved_add(const feed::TokenId& id, Asked asked,
   if (asked.is_deleted) return;
   if (!result) {
     if (!is_passing(result.error()) || asked.tries + 1 >= kResolveTriesMax)
-      return refuse_one(std::move(result).error().message);
+      return refuse_one(std::move(result).error());
     const TimeMs wait_ms = doubled(kResolveRetryMs, asked.tries, kReconnectMsMax);
     return wait(id, Waiting{std::move(asked.token), asked.tries + 1, now.boot_ms + wait_ms});
   }
@@ -184,18 +192,20 @@ void StreamCore::resolved_add(const feed::TokenId& id, Asked asked,
     if (sweep_.is_running && asked.began_ms < sweep_.began_ms) sweep_.again.insert(id);
     return keep(id, std::move(asked.token), **std::move(result), now);
   }
-  if (!queue(id, false, lane::TokenDeleted{.id = id}))
-    refuse_one("the lane takes events more slowly than they come: a delete was dropped");
+  if (!queue(id, false, lane::TokenDeleted{.id = id})) refuse_one(dropped("a delete"));
 }
 
 void StreamCore::keep(const feed::TokenId& id, TokenText token, lane::TokenAdded added, Now now) {
   // What cannot be asked about again is not added: its delete might be lost.
   if (!book_.put(id, std::move(token), exp_of(added), now.wall_ms / kSecondMs))
-    return refuse_one(fmt::format("the book of {} tokens is full: an add was refused; see book_max",
-                                  book_.size()));
+    return refuse_one(
+        {ErrorCode::kLimit,
+         fmt::format("the book of {} tokens is full: an add was refused; see book_max",
+                     book_.size()),
+         {}});
   if (queue(id, true, std::move(added))) return;
   book_.erase(id);
-  refuse_one("the lane takes events more slowly than they come: an add was dropped");
+  refuse_one(dropped("an add"));
 }
 
 // --- sweeps
@@ -272,7 +282,7 @@ void StreamCore::resolved_sweep(const feed::TokenId& id,
     return;
   }
   sweep_.has_failed = true;
-  refuse_one(std::move(result).error().message);
+  refuse_one(std::move(result).error());
 }
 
 void StreamCore::end_sweep(Now now) {
@@ -280,12 +290,12 @@ void StreamCore::end_sweep(Now now) {
   sweep_.due_ms = sweep_.has_failed ? now.boot_ms + kSweepRetryMs
                                     : std::max(now.boot_ms, sweep_.began_ms + kSweepMs);
   if (sweep_.has_failed || !gap_ || !link_.is_up) return;
-  gap_ends_ = outbox_.queued;
+  gap_ends_ = untaken_.queued;
   close_gap();
 }
 
 void StreamCore::close_gap() {
-  if (!gap_ends_ || outbox_.done < *gap_ends_) return;
+  if (!gap_ends_ || untaken_.done < *gap_ends_) return;
   gap_ = false;
   gap_ends_.reset();
 }
@@ -293,34 +303,34 @@ void StreamCore::close_gap() {
 // --- the lane
 
 std::optional<std::vector<lane::IncomingEvent>> StreamCore::next_take(Now now) {
-  if (outbox_.taking > 0 || outbox_.events.empty() || now.boot_ms < outbox_.retry_ms)
+  if (untaken_.taking > 0 || untaken_.events.empty() || now.boot_ms < untaken_.retry_ms)
     return std::nullopt;
-  outbox_.taking = std::min(outbox_.events.size(), kStreamBatchMax);
+  untaken_.taking = std::min(untaken_.events.size(), kStreamBatchMax);
   // Copies: what the lane does not take is handed over again.
-  return std::vector<lane::IncomingEvent>(outbox_.events.begin(),
-                                          outbox_.events.begin() + outbox_.taking);
+  return std::vector<lane::IncomingEvent>(untaken_.events.begin(),
+                                          untaken_.events.begin() + untaken_.taking);
 }
 
 void StreamCore::taken(Result<lane::IntakeOutcome> result, Now now) {
-  const size_t count = std::exchange(outbox_.taking, 0);
+  const size_t count = std::exchange(untaken_.taking, 0);
   if (!result) {
-    outbox_.error = std::move(result).error().message;
-    outbox_.retry_ms = now.boot_ms + kTakeRetryMs;
+    untaken_.error = std::move(result).error().message;
+    untaken_.retry_ms = now.boot_ms + kTakeRetryMs;
     return;
   }
-  outbox_.error.clear();
+  untaken_.error.clear();
   for (size_t i = 0; i < count; ++i) {
-    settle(outbox_.events.front(),
+    settle(untaken_.events.front(),
            i < result->refused.size() ? result->refused[i] : std::optional<Error>());
-    outbox_.events.pop_front();
+    untaken_.events.pop_front();
   }
-  outbox_.done += count;
+  untaken_.done += count;
   close_gap();
 }
 
 void StreamCore::settle(const lane::IncomingEvent& event, const std::optional<Error>& refused) {
   if (refused)
-    refuse_one(refused->message);
+    refuse_one(*refused);
   else
     ++counts_.events;
   const auto* added = std::get_if<lane::TokenAdded>(&event.what);
@@ -333,7 +343,7 @@ void StreamCore::settle(const lane::IncomingEvent& event, const std::optional<Er
 
 TimeMs StreamCore::next_deadline() const {
   TimeMs out = link_.due_ms;
-  if (outbox_.taking == 0 && !outbox_.events.empty()) out = std::min(out, outbox_.retry_ms);
+  if (untaken_.taking == 0 && !untaken_.events.empty()) out = std::min(out, untaken_.retry_ms);
   if (!can_sweep() || asked_.size() >= kIntrospectionCallsMax) return out;
   if (!waiting_due_.empty()) out = std::min(out, waiting_due_.begin()->first);
   if (!sweep_.is_running) return std::min(out, sweep_.due_ms);
@@ -349,8 +359,8 @@ lane::SourceState StreamCore::state(Now now) const {
   if (!link_.is_up) {
     if (now.boot_ms - link_.since_ms >= kStreamFailingMs) out.state = State::kFailing;
     out.message = link_.error.empty() ? "not connected yet" : link_.error;
-  } else if (!outbox_.error.empty()) {
-    out.message = fmt::format("the lane does not take events: {}", outbox_.error);
+  } else if (!untaken_.error.empty()) {
+    out.message = fmt::format("the lane does not take events: {}", untaken_.error);
   } else if (!resolver_error_.empty()) {
     out.message = fmt::format("introspection: {}", resolver_error_);
   } else if (gap_ && !can_sweep()) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/random.hpp"
@@ -74,6 +75,8 @@ class StreamCore {
 
   // State, counts and message; the rest is the host's.
   lane::SourceState state(Now now) const;
+  // Why something was refused or dropped since the last call, for a log; of several the last one.
+  std::optional<Error> take_refusal() { return std::exchange(refusal_, std::nullopt); }
   size_t book_size() const { return book_.size(); }
 
  private:
@@ -109,7 +112,7 @@ class StreamCore {
     std::string error;  // of the last one
   };
   // Events are numbered as they are queued.
-  struct Outbox {
+  struct Untaken {
     std::deque<lane::IncomingEvent> events;
     size_t taking = 0;  // from the front
     uint64_t queued = 0, done = 0;
@@ -122,7 +125,7 @@ class StreamCore {
   void remove(const feed::TokenId& id, Now now);
   bool queue(const feed::TokenId& id, bool is_add,
              std::variant<lane::TokenAdded, lane::TokenDeleted> what);
-  void refuse_one(std::string why);
+  void refuse_one(Error why);
   void resolved_add(const feed::TokenId& id, Asked asked,
                     Result<std::optional<lane::TokenAdded>> result, Now now);
   void resolved_sweep(const feed::TokenId& id, Result<std::optional<lane::TokenAdded>> result,
@@ -146,11 +149,12 @@ class StreamCore {
   std::map<feed::TokenId, Asked> asked_;
   Link link_;
   Sweep sweep_;
-  Outbox outbox_;
+  Untaken untaken_;
   // Messages may have been lost, and what that means is not known to the lane yet.
   bool gap_ = false;
   std::optional<uint64_t> gap_ends_;  // with the event of this number
-  std::string resolver_error_, refusal_;
+  std::string resolver_error_;
+  std::optional<Error> refusal_;  // the newest one that nobody has seen
   lane::SourceState counts_;
 };
 

@@ -94,10 +94,13 @@ asio::awaitable<void> StreamSource::run() {
     const lane::SourceState now = state();
     log_.state_is(now.state, now.message);
     TimeMs next_ms = kNever;
+    std::optional<Error> refusal;
     {
       const MutexLock lock(mutex_);
       next_ms = core_.next_deadline();
+      refusal = core_.take_refusal();
     }
+    if (refusal) log_.failed(*refusal);
     co_await wakeup.wait_until(next_ms);
   }
 }
@@ -143,7 +146,6 @@ asio::awaitable<void> StreamSource::listen() {
 void StreamSource::take_message(std::string_view text) {
   auto message = terms_.is_base64 ? read_base64_message(text, terms_.stream.form)
                                   : read_token_message(text, terms_.stream.form);
-  if (!message) log_.failed(message.error());
   const MutexLock lock(mutex_);
   core_.message(std::move(message), read_clock());
   wakeup_->wake();

@@ -317,6 +317,8 @@ TEST_CASE("attributes are asked for some times; what is refused is not") {
   CHECK(stream.core.state(stream.now()).refused == 2);
   stream.core.message(read_token_message("nonsense", IdForm::kToken), stream.now());
   CHECK(stream.core.state(stream.now()).refused == 3);
+  CHECK(rule_of(stream.core.take_refusal().value()) == "message.not-json");
+  CHECK_FALSE(stream.core.take_refusal());
 }
 
 TEST_CASE("what the book cannot hold is not added, as a lost delete would not be found") {
@@ -328,6 +330,7 @@ TEST_CASE("what the book cannot hold is not added, as a lost delete would not be
   CHECK(stream.seen.size() == 3);
   CHECK(stream.core.book_size() == 3);
   CHECK(stream.core.state(stream.now()).refused == 1);
+  CHECK(stream.core.take_refusal()->message.contains("book_max"));
   // What has expired makes room.
   stream.clock_ms += 3'601'000;
   stream.alive = {"e"};
