@@ -30,6 +30,8 @@ ApiHost::ApiHost(ApiHostOptions options, ApiHostParts parts)
                   "Lines of the log that were dropped, because standard error was not read.")),
       files_(parts_.agent, [this] { look(); }) {
   if (parts_.engine_status) engine_metrics_.emplace(*parts_.metrics);
+  if (auto ask = parts_.lane ? parts_.lane->token_ask() : std::nullopt)
+    decisions_.set_token_ask(*std::move(ask));
 }
 
 Result<void> ApiHost::open(const api::ApiConfig& config, systemd::PassedSockets sockets) {
@@ -130,14 +132,20 @@ void ApiHost::opa_showed(bool accepted) {
   });
 }
 
+std::string ApiHost::opa_hint() const {
+  if (opa_refused_) return std::string(api::kOpaSecretHint);
+  return parts_.opa ? parts_.opa->tokens_status().finding : std::string();
+}
+
 ApiStatus ApiHost::api_status() const {
   return {.pdp = std::string(parts_.pdp.kind()),
           .node = parts_.node(),
-          .opa_hint = opa_refused_ ? std::string(api::kOpaSecretHint) : std::string(),
+          .opa_hint = opa_hint(),
           .route = parts_.route,
           .engine_up = engine_up(),
           .is_volatile = parts_.is_volatile,
           .decisions = parts_.records ? parts_.records->status() : json::object(),
+          .lane = parts_.lane ? parts_.lane->document(read_clock()) : json::object(),
           .refusal = parts_.records ? parts_.records->refusal() : std::string()};
 }
 

@@ -10,6 +10,7 @@
 #include "notp-client/agent/host/agent_host.hpp"
 #include "notp-client/app/api_listeners.hpp"
 #include "notp-client/app/decision_records.hpp"
+#include "notp-client/app/lane_parts.hpp"
 #include "notp-client/app/status_document.hpp"
 #include "notp-client/pdp/engine_metrics.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
@@ -27,6 +28,7 @@ struct ApiHostParts {
   std::function<rego::EngineStatus()> engine_status;  // empty: the PDP is not an embedded engine
   std::function<std::string()> node;                  // this node's identity
   DecisionRecords* records = nullptr;                 // null: decisions are not recorded
+  LaneParts* lane = nullptr;                          // null: no token lane is followed
   bool is_volatile = false;                           // what the node stores ends with the process
   std::string route;                                  // to the registry
   std::shared_ptr<prometheus::Registry> metrics;
@@ -64,6 +66,8 @@ class ApiHost {
   ApiStatus api_status() const;
   bool engine_up() const;
   void opa_showed(bool accepted);
+  // What is wrong with the OPA beside the agent; empty: nothing. Any thread.
+  std::string opa_hint() const;
   void look();
 
   const ApiHostOptions options_;

@@ -28,9 +28,11 @@
 #include "notp-client/app/api_host.hpp"
 #include "notp-client/app/decision_records.hpp"
 #include "notp-client/app/gate_parts.hpp"
+#include "notp-client/app/lane_parts.hpp"
 #include "notp-client/app/setup_check.hpp"
 #include "notp-client/app/status_line.hpp"
 #include "notp-client/identity/certificate_rotator.hpp"
+#include "notp-client/pdp/authz_module.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 #include "notp-client/store/sqlite_store.hpp"
@@ -84,6 +86,8 @@ class Client {
   Result<void> open();
   std::unique_ptr<pdp::Pdp> make_pdp();
   std::unique_ptr<pdp::Pdp> make_embedded_pdp();
+  LanePlace lane_place();
+  void on_opa_tokens(const pdp::OpaTokensStatus& status);
   std::string engine_version() const;
   Result<void> start_api();
   void on_status(const agent::AgentStatus& status);
@@ -121,7 +125,9 @@ class Client {
   // pdp_, if it is one
   pdp::EmbeddedPdp* embedded_ = nullptr;
   pdp::OpaPdp* opa_ = nullptr;
+  std::string opa_secret_;  // with a lane and an OPA
   std::unique_ptr<agent::ReplayGate> gate_;
+  std::unique_ptr<LaneParts> lane_;  // null: none is followed
   std::unique_ptr<agent::AgentHost> host_;
   SystemRandom random_;
   std::unique_ptr<identity::CertificateRotator> rotator_;
@@ -145,6 +151,11 @@ std::unique_ptr<pdp::Pdp> Client::make_pdp() {
     options.on_offered = [opa = records_->opa()](const pdp::ActiveSetPtr& set) {
       opa->offered(set);
     };
+  if (config_.lane)
+    options.tokens = pdp::OpaTokensOptions{
+        .secret = pdp::opa_tokens_secret(opa_secret_),
+        .limits = config_.pdp.opa_tokens,
+        .on_change = [this](const pdp::OpaTokensStatus& status) { on_opa_tokens(status); }};
   auto opa = std::make_unique<pdp::OpaPdp>(executor, pdp_pool_, *checker_, std::move(options));
   opa_ = opa.get();
   return opa;
@@ -165,6 +176,24 @@ std::unique_ptr<pdp::Pdp> Client::make_embedded_pdp() {
       [this](const std::vector<wire::UnknownKey>& keys) { host_->unknown_keys(keys); });
   embedded_ = pdp.get();
   return pdp;
+}
+
+// An OPA that is not there yet, or is started again, is nothing to report.
+void Client::on_opa_tokens(const pdp::OpaTokensStatus& status) {
+  const bool is_trouble = status.state != pdp::OpaTokensState::kWaiting;
+  host_->pdp_trouble(is_trouble ? status.finding : std::string());
+}
+
+LanePlace Client::lane_place() {
+  LanePlace place{.agent = context_.get_executor(),
+                  .with_events = opa_ != nullptr,
+                  .alarm = [this](const Error& error) { host_->lane_alarm(error); },
+                  .metrics = registry_};
+  if (embedded_)
+    place.sink = embedded_;
+  else
+    place.sink = opa_;
+  return place;
 }
 
 std::string Client::engine_version() const {
@@ -192,7 +221,11 @@ Result<void> Client::open() {
                                               .engine_version = [this] { return engine_version(); },
                                               .metrics = *registry_,
                                               .pool = api_pool_}));
+  if (config_.lane && config_.pdp.kind == pdp::PdpKind::kOpa) {
+    NOTP_ASSIGN(opa_secret_, api::read_or_make_secret(config_.opa_secret()));
+  }
   pdp_ = make_pdp();
+  NOTP_ASSIGN(lane_, LaneParts::open(config_, lane_place()));
   gate_ = std::make_unique<agent::ReplayGate>(gate_parts(config_, records_.get(), *registry_));
   agent::AgentHostOptions options = config_.host;
   options.on_answer = [this](wire::Response response) { rotator_->on_answer(std::move(response)); };
@@ -208,7 +241,8 @@ Result<void> Client::open() {
                         .pinned_root = std::move(pinned_root),
                         .log = records_ ? &records_->log() : nullptr,
                         .traces = &agent_traces_,
-                        .gate = gate_.get()});
+                        .gate = gate_.get(),
+                        .lane = lane_ ? &lane_->host() : nullptr});
   rotator_ = std::make_unique<identity::CertificateRotator>(
       context_.get_executor(), *tls_, config_.renew, random_,
       identity::CertificateRotatorHooks{
@@ -233,6 +267,7 @@ Result<void> Client::start_api() {
                            return identity ? identity->text() : std::string();
                          },
                      .records = records_.get(),
+                     .lane = lane_.get(),
                      .is_volatile = store_->is_volatile(),
                      .route = config_.host.route.text(),
                      .metrics = registry_};
@@ -303,7 +338,8 @@ void Client::start_heartbeat() {
       context_.get_executor(), notifier_,
       std::vector<systemd::Heartbeat::Loop>{{"http", http_context_.get_executor()}}, [this] {
         return status_line_.text(*host_->status(), records_ ? records_->refusal() : std::string(),
-                                 read_clock().wall_ms);
+                                 read_clock().wall_ms,
+                                 lane_ ? lane_->state(read_clock()) : std::string());
       });
   heartbeat_->start();
 }
@@ -380,6 +416,7 @@ Result<std::string> reset_clock(const ClientConfig& config) {
   NOTP_ASSIGN(const store::StoreState before, store->load());
   const TimeMs wall_ms = read_clock().wall_ms;
   NOTP_TRY(store->reset_clock(wall_ms));
+  NOTP_TRY(lane::reset_lane_clock(config.data_dir, wall_ms));
   return fmt::format(
       "the latest time that this node had seen was {}; now it is {}, the wall clock's\n"
       "ages of releases count from here on by this clock: make sure that it is right before the "
@@ -424,7 +461,8 @@ Result<std::string> opa_config_of(const ClientConfig& config) {
   return pdp::opa_config({.agent_url = "http://" + address,
                           .token_path = absolute(config.opa_secret()),
                           .logs = opa_logs_of(config.decisions),
-                          .log_file = absolute(config.decisions.opa_log_file)});
+                          .log_file = absolute(config.decisions.opa_log_file),
+                          .has_tokens = config.lane.has_value()});
 }
 
 }  // namespace notp::client

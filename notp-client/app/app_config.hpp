@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "common/log_config.hpp"
 #include "notp-client/agent/host/agent_host.hpp"
 #include "notp-client/api/api_config.hpp"
+#include "notp-client/lane/lane_config.hpp"
 #include "notp-client/pdp/pdp_config.hpp"
 #include "notp-client/spool/spool_config.hpp"
 #include "protocol/transport/tls_context.hpp"
@@ -25,6 +27,7 @@ struct ClientConfig {
   std::filesystem::path port_file;  // empty: none
   api::ApiConfig api;
   pdp::PdpConfig pdp;
+  std::optional<lane::LaneConfig> lane;  // nullopt: no lane is followed
   spool::RecordingConfig decisions;
   LogConfig log;
   // The settings that SIGHUP does not change, as read, by top-level key.

@@ -25,7 +25,8 @@ decision::RecorderOptions recorder_options(const ClientConfig& config,
           .has_nd_cache = config.decisions.nd_builtin_cache,
           .labels = {config.decisions.labels.begin(), config.decisions.labels.end()},
           .engine = std::string(engine),
-          .engine_version = parts.engine_version};
+          .engine_version = parts.engine_version,
+          .tokens = tokens_of(config)};
 }
 
 }  // namespace

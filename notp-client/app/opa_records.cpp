@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "common/assert.hpp"
 #include "common/log.hpp"
 
 namespace notp::client {
@@ -14,9 +15,16 @@ constexpr const char* kNotStarted = "OPA's decisions wait until the spool is ope
 
 }  // namespace
 
+std::shared_ptr<const decision::MaskRules> tokens_of(const ClientConfig& config) {
+  if (!config.lane) return nullptr;
+  auto rules = decision::MaskRules::for_tokens(config.lane->all_tokens());
+  NOTP_ASSERT(rules, "load_lane() has checked them");
+  return std::make_shared<const decision::MaskRules>(*std::move(rules));
+}
+
 OpaRecords::OpaRecords(const ClientConfig& config, spool::DecisionSpool& spool,
                        asio::thread_pool& pool, prometheus::Registry& metrics)
-    : sets_(kEngine, {}),
+    : sets_(kEngine, {}, tokens_of(config)),
       spool_(spool),
       pool_(pool),
       folder_(config.decisions.folder),

@@ -27,6 +27,9 @@ namespace notp::client {
 // How long the feeds wait before they look again whether the spool is open.
 inline constexpr int64_t kFeedsRetryMs = 1'000;
 
+// The places of tokens in inputs, by the configuration of the lane; null: none.
+std::shared_ptr<const decision::MaskRules> tokens_of(const ClientConfig& config);
+
 // Thread-safe. Spool, pool and metrics outlive it. While the spool is not open, POST /logs answers
 // 503, so that OPA keeps what it sends, and its file is not read: both begin later, and lose
 // nothing.

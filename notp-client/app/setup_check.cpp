@@ -8,6 +8,7 @@
 #include "common/rego/host/worker_process.hpp"
 #include "common/storage/files.hpp"
 #include "notp-client/api/api_tokens.hpp"
+#include "notp-client/lane/store/record_seal.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/tls_check.hpp"
@@ -73,6 +74,17 @@ void check_folder_pdp(const pdp::FolderOptions& folder, SetupReport& report) {
                "install it there, or make it executable");
 }
 
+// A lane needs a PDP whose policies can look tokens up, and the key of what it keeps.
+void check_lane(const ClientConfig& config, SetupReport& report) {
+  if (config.pdp.kind == pdp::PdpKind::kFolder)
+    report.add(Kind::kRefused, "lane", "a folder's PDP takes no tokens",
+               "use pdp.kind embedded or opa, or remove lane", ErrorCode::kConfig,
+               "lane_unsupported");
+  if (config.lane->lane.keeps_tokens)
+    if (const auto seal = lane::RecordSeal::read(config.lane->key); !seal)
+      report.add(Kind::kRefused, seal.error());
+}
+
 // Starts and stops the worker.
 void check_pdp(const ClientConfig& config, SetupReport& report) {
   const std::string program = rego::worker_program(config.pdp.embedded.engine.worker);
@@ -81,6 +93,7 @@ void check_pdp(const ClientConfig& config, SetupReport& report) {
                "install notp-pdp there; without it no release is activated", ErrorCode::kConfig,
                "worker_missing");
   if (config.pdp.kind == pdp::PdpKind::kFolder) check_folder_pdp(config.pdp.folder, report);
+  if (config.lane) check_lane(config, report);
   std::error_code ignored;
   if (config.pdp.kind == pdp::PdpKind::kOpa && fs::exists(config.opa_secret(), ignored))
     if (const auto secret = api::read_secret(config.opa_secret()); !secret)

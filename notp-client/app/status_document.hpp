@@ -15,6 +15,7 @@ struct ApiStatus {
   bool engine_up = true;     // the PDP can evaluate, whatever is active
   bool is_volatile = false;  // the disk takes no writes: stored state ends with the process
   json::object decisions;    // the state of their records; empty: none are kept
+  json::object lane;         // the state of the token lane; empty: none is followed
   std::string refusal;  // why no decision is given, as they cannot be recorded; empty: they are
 };
 

@@ -28,8 +28,9 @@ std::string decisions_of(const agent::AgentStatus& status, const std::string& re
 }  // namespace
 
 std::string StatusLine::text(const agent::AgentStatus& status, const std::string& refusal,
-                             TimeMs wall_ms) {
-  const std::string decisions = decisions_of(status, refusal);
+                             TimeMs wall_ms, const std::string& lane) {
+  std::string decisions = decisions_of(status, refusal);
+  if (!lane.empty()) decisions += ", lane " + lane;
   if (status.connected) {
     unreachable_ms_ = kNever;
     return decisions + "; registry connected";

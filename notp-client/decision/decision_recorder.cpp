@@ -119,7 +119,8 @@ struct DecisionRecorder::Subject {
 
 // Pointers into it stay valid while it is neither copied nor moved.
 struct DecisionRecorder::AppliedRules {
-  std::vector<const MaskRules*> rules;  // those of `ledgers`, then those of the policy
+  // Those of `ledgers`, then those of tokens, then those of the policy.
+  std::vector<const MaskRules*> rules;
   std::vector<LedgerMasks*> ledgers;
   MaskRules of_policy;
 };
@@ -129,7 +130,7 @@ DecisionRecorder::DecisionRecorder(spool::DecisionLog& log, RecorderOptions opti
     : log_(log),
       options_(std::move(options)),
       event_start_(event_start(options_.labels)),
-      sets_(options_.engine, options_.engine_version),
+      sets_(options_.engine, options_.engine_version, options_.tokens),
       failures_(prometheus::BuildCounter()
                     .Name("notp_agent_mask_failures_total")
                     .Help("Decisions recorded without input and result, because masking failed")
@@ -266,6 +267,7 @@ Result<void> DecisionRecorder::find_rules(const Subject& subject, AppliedRules& 
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("{} masks of several ledgers apply, at most {} can", masks,
                             limits::kMasksAtOnceMax));
+  if (subject.set->tokens) applied.rules.push_back(subject.set->tokens.get());
   const auto log_rules = subject.log_rules();
   if (const auto error = json_member(log_rules, "error"))
     return fail(ErrorCode::kInvalidModel, fmt::format("data.system.log: {}", *error));

@@ -19,8 +19,9 @@ struct RecorderOptions {
   bool has_nd_cache = true;  // record the results of non-deterministic built-ins: needed for replay
   // Of the node: data.system.log.mask and drop see them.
   std::vector<std::pair<std::string, std::string>> labels;
-  std::string engine;                           // "embedded", "opa": Pdp::kind()
-  std::function<std::string()> engine_version;  // from any thread; may be empty
+  std::string engine;                            // "embedded", "opa": Pdp::kind()
+  std::function<std::string()> engine_version;   // from any thread; may be empty
+  std::shared_ptr<const MaskRules> tokens = {};  // as in RecordedSets
   std::function<Now()> clock = read_clock;
 };
 

@@ -6,6 +6,7 @@
 
 #include "common/limits.hpp"
 #include "notp-client/decision/decision_recorder.hpp"
+#include "notp-client/decision/token_ask.hpp"
 
 namespace notp::decision {
 
@@ -28,6 +29,9 @@ class DecisionService {
   DecisionService(pdp::Pdp& pdp, prometheus::Registry& metrics, bool logs_decisions = false,
                   DecisionRecorder* recorder = nullptr);
 
+  // Before a PDP is asked, tokens of the question are. Before the first request.
+  void set_token_ask(TokenAsk ask) { token_ask_.emplace(std::move(ask)); }
+
   // Applies to new requests.
   void set_rules(DecisionRules rules);
   std::shared_ptr<const DecisionRules> rules() const { return rules_.get(); }
@@ -45,6 +49,7 @@ class DecisionService {
   // Records what was decided; it becomes an error if that is not possible. Returns the position to
   // wait for; nullopt: none.
   std::optional<record::Position> record(const DecisionRequest& request, DecisionOutcome& outcome);
+  boost::asio::awaitable<pdp::Decisions> ask_pdp(const pdp::Question& question);
   // Counts and logs a request. Every request ends here.
   void conclude(const DecisionRequest& request, const DecisionOutcome& outcome) const;
   void log_decisions(const DecisionRequest& request, const DecisionOutcome& outcome,
@@ -53,6 +58,7 @@ class DecisionService {
   pdp::Pdp& pdp_;
   const bool logs_decisions_;
   DecisionRecorder* const recorder_;
+  std::optional<TokenAsk> token_ask_;
   AtomicShared<DecisionRules> rules_{std::make_shared<const DecisionRules>()};
   prometheus::Counter* defined_;
   prometheus::Counter* undefined_;

@@ -151,6 +151,19 @@ Result<MaskRules> MaskRules::from_terms(std::span<const model::MaskRule> terms) 
   return rules;
 }
 
+Result<MaskRules> MaskRules::for_tokens(std::span<const std::string> pointers) {
+  NOTP_TRY(check_count(pointers.size()));
+  MaskRules rules;
+  for (const std::string& text : pointers) {
+    NOTP_TRY(check_size(text.size()));
+    NOTP_ASSIGN(model::MaskPointer pointer, model::MaskPointer::parse("/input" + text));
+    CompiledMask mask{.part = pointer.part, .op = model::MaskOp::kUpsert, .names_token = true};
+    for (std::string& token : pointer.tokens) mask.tokens.push_back(token_of(std::move(token)));
+    rules.masks_.push_back(std::move(mask));
+  }
+  return rules;
+}
+
 Result<MaskRules> MaskRules::from_policy(ByteView text) {
   const auto elements = is_json(text) ? json_elements(text) : std::nullopt;
   if (!elements) return fail(ErrorCode::kMessage, "masks are not in an array");

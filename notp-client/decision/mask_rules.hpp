@@ -33,6 +33,9 @@ struct CompiledMask {
   std::vector<MaskToken> tokens;
   Bytes value;           // compact JSON, of kUpsert
   bool inserts = false;  // as OPA's upsert does, when an object misses the member
+  // Of kUpsert: a text becomes {"id": …}, the id of a token (protocol/feed/token_id.hpp), anything
+  // else null; `value` is not read.
+  bool names_token = false;
 };
 
 // Immutable. At most kMaskRulesMax, of at most kMaskRuleBytesMax each.
@@ -47,6 +50,10 @@ class MaskRules {
   // umlaut never matches; here a segment matches as it is written, unescaped, and as OPA compares
   // it. kMessage for what OPA refuses, kLimit.
   static Result<MaskRules> from_policy(ByteView text);
+
+  // Pointers (RFC 6901) into inputs at which there are tokens: their ids are recorded, in the form
+  // that the engine's records of lookups have. kMessage, kLimit.
+  static Result<MaskRules> for_tokens(std::span<const std::string> pointers);
 
   const std::vector<CompiledMask>& masks() const { return masks_; }
 

@@ -8,6 +8,7 @@
 #include "common/limits.hpp"
 #include "notp-client/decision/decision_limits.hpp"
 #include "notp-client/decision/jws_signatures.hpp"
+#include "protocol/feed/token_id.hpp"
 
 namespace notp::decision {
 namespace {
@@ -267,6 +268,10 @@ bool MaskWalker::perform(const ActiveMask& action, size_t mark, bool& is_removed
     case model::MaskOp::kCommit:
       return commit(mark);
     case model::MaskOp::kUpsert:
+      if (action.mask->names_token) {
+        name_token(mark);
+        break;
+      }
       cut(mark);
       out_ += action.mask->value;
       list(&MaskLists::masked);
@@ -287,6 +292,23 @@ bool MaskWalker::commit(size_t mark) {
   out_.resize(mark);
   out_ += "null";
   return true;
+}
+
+void MaskWalker::name_token(size_t mark) {
+  constexpr std::string_view kBefore = R"({"id":")", kAfter = R"("})";
+  flush();
+  const ByteView value = ByteView(out_).substr(mark);
+  const bool is_text = value.starts_with('"');
+  const bool is_named =
+      value.starts_with(kBefore) && value.ends_with(kAfter) &&
+      feed::TokenId::from_hex(
+          value.substr(kBefore.size()).substr(0, value.size() - kBefore.size() - kAfter.size()));
+  if (is_named) return;
+  const std::string id =
+      is_text ? feed::token_id(unescape_json(value.substr(1, value.size() - 2))).hex() : "";
+  out_.resize(mark);
+  out_ += is_text ? fmt::format("{}{}{}", kBefore, id, kAfter) : "null";
+  list(&MaskLists::masked);
 }
 
 // The name of the current member was just read; it begins at `mark` of what is written.

@@ -61,6 +61,7 @@ class MaskWalker {
   const ActiveMask* action_of(Range active);
   bool perform(const ActiveMask& action, size_t mark, bool& is_removed);
   bool commit(size_t mark);
+  void name_token(size_t mark);
   void mask_name(const JsonReader::String& name, size_t mark);
   bool mask_arguments(const JsonReader::String& name, size_t mark);
   bool strip_signatures(const JsonReader::String& string);

@@ -84,8 +84,11 @@ std::vector<const RecordedLedger*> RecordedSet::concerned(const PathSegments& pa
   return below.empty() ? all : below;
 }
 
-RecordedSets::RecordedSets(std::string engine, std::function<std::string()> engine_version)
-    : engine_(std::move(engine)), engine_version_(std::move(engine_version)) {}
+RecordedSets::RecordedSets(std::string engine, std::function<std::string()> engine_version,
+                           std::shared_ptr<const MaskRules> tokens)
+    : engine_(std::move(engine)),
+      engine_version_(std::move(engine_version)),
+      tokens_(std::move(tokens)) {}
 
 RecordedSetPtr RecordedSets::of(const pdp::ActiveSetPtr& active) {
   if (!active) return unknown_;
@@ -109,6 +112,7 @@ RecordedSetPtr RecordedSets::make(const pdp::ActiveSetPtr& active, const Known& 
   auto set = std::make_shared<RecordedSet>();
   set->source = active;
   set->for_log = describe(*active, known);
+  set->tokens = tokens_;
   for (const auto& [ledger, release] : active->ledgers) {
     RecordedLedger one{.name = ledger.text(),
                        .roots = all_segments(release.data_roots),

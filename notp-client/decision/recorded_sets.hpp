@@ -50,6 +50,7 @@ struct RecordedSet {
   pdp::ActiveSetPtr source;     // null: unknown
   spool::ActiveSetPtr for_log;  // null likewise
   std::vector<RecordedLedger> ledgers;
+  std::shared_ptr<const MaskRules> tokens;  // of every decision; null: none
   // Whether data.system.log.mask has ever given a rule: then it is needed for each record.
   mutable std::atomic<bool> has_policy_masks = false;
 
@@ -70,8 +71,10 @@ struct UnmatchedMask {
 // Thread-safe. of() takes a lock only for a set that it does not know.
 class RecordedSets {
  public:
-  // `engine`: as Pdp::kind(). `engine_version`: called for each new set; may be empty.
-  RecordedSets(std::string engine, std::function<std::string()> engine_version);
+  // `engine`: as Pdp::kind(). `engine_version`: called for each new set; may be empty. `tokens`:
+  // MaskRules::for_tokens() of this node.
+  RecordedSets(std::string engine, std::function<std::string()> engine_version,
+               std::shared_ptr<const MaskRules> tokens = nullptr);
 
   RecordedSetPtr of(const pdp::ActiveSetPtr& active);
   // Returns the unmatched masks of the sets that are known, and begins a new period.
@@ -85,6 +88,7 @@ class RecordedSets {
 
   const std::string engine_;
   const std::function<std::string()> engine_version_;
+  const std::shared_ptr<const MaskRules> tokens_;
   const RecordedSetPtr unknown_ = std::make_shared<const RecordedSet>();
   AtomicShared<Known> known_{std::make_shared<const Known>()};
   Mutex changing_;  // held while known_ is replaced

@@ -19,6 +19,8 @@ inline constexpr int64_t kLaneAgainMaxMs = 60'000;
 // when half of it is done.
 inline constexpr size_t kLaneOpenBytesMax = 64 << 20;
 inline constexpr size_t kLaneOpenChangesMax = 8'192;
+// Statements that wait for the lane's thread; above it they are dropped.
+inline constexpr size_t kLaneQueuedBytesMax = 32 << 20;
 // Between two readouts at least, without any other change: the PDP's age clock follows them.
 inline constexpr int64_t kLaneShownMs = 10'000;
 inline constexpr int64_t kLaneExpiryMs = 1'000;  // between two sweeps

@@ -70,7 +70,7 @@ uint64_t applied_by_opa(const decision::MaskRules& rules, const record::Decision
 
 Result<void> mask_parts(OpaEvent& event,
                         const std::vector<const decision::RecordedLedger*>& ledgers,
-                        Random& random) {
+                        const decision::MaskRules* tokens, Random& random) {
   record::DecisionContent& content = event.content;
   std::vector<const decision::MaskRules*> rules;
   std::vector<decision::LedgerMasks*> masks;
@@ -85,6 +85,7 @@ Result<void> mask_parts(OpaEvent& event,
     masks.push_back(ledger->masks.get());
     rules.push_back(&own);
   }
+  if (tokens) rules.push_back(tokens);
   decision::LogMask mask(rules, random);
   std::optional<Bytes> input, result, cache;
   if (content.input) {
@@ -143,7 +144,7 @@ std::optional<std::string> treat(OpaEvent& event, const decision::RecordedSet* d
   const bool has_parts = content.input || content.result || !content.nd_builtin_cache.empty();
   Result<void> masked;
   if (terms && has_parts)
-    masked = mask_parts(event, terms->concerned(event.path), random);
+    masked = mask_parts(event, terms->concerned(event.path), terms->tokens.get(), random);
   else if (has_parts)
     masked = fail(ErrorCode::kUnavailable, "no model is active: what it masks is unknown");
   if (!masked) withhold(content, masked.error());

@@ -4,10 +4,7 @@
 #include <functional>
 
 #include "common/result.hpp"
-
-namespace notp::lane {
-struct TableUpdate;  // notp-client/lane/table
-}
+#include "notp-client/lane/table/token_table.hpp"
 
 namespace notp::pdp {
 

@@ -149,6 +149,7 @@ class World final : private WorldPort {
   void run_effect(Agent&, agent::effect::RootAged&) {}
   void run_effect(Agent&, agent::effect::Answered&) {}
   void run_effect(Agent& agent, agent::effect::LogGranted& effect);
+  void run_effect(Agent&, agent::effect::LaneInput&) {}
   void run_effect(Agent& agent, agent::effect::ReceiptArrived& effect);
   void run_effect(Agent& agent, agent::effect::Alarm& effect);
   void run_effect(Agent& agent, agent::effect::Changed& effect);

@@ -26,7 +26,7 @@ REGO_CORE_SEES = [
 LANE_CORE = ("event_store", "fan_out", "grants", "intake", "intake_rules", "lane_limits", "memory_event_store", "page_cache", "row_counts", "statement_maker")
 # What the key sources decide, without sockets and files.
 SOURCES_CORE = ("discovery", "document", "issuer_core", "issuer_limits", "key_set", "keys_content")
-CLIENT_PARTS = [f"notp-client/{part}/" for part in ("agent", "identity", "spool", "store", "pdp")]
+CLIENT_PARTS = [f"notp-client/{part}/" for part in ("agent", "identity", "lane", "spool", "store", "pdp")]
 
 RULES: Rules = {
     "schemas/": ([], "schemas are data"),

@@ -106,8 +106,10 @@ class AgentCore {
   // the machine has slept.
   void on_deadline(Now now);
 
-  // For what the host learns of the log of decisions.
+  // For what the host learns of the log of decisions, and of the lane.
   Alarms& alarms() { return alarms_; }
+  // For the lane, which has a clock of its own.
+  const AgentTrust& trust() const { return trust_; }
   AgentStatus status() const;
   // The changes that an orderly stop should make durable, in this order, so that a restart knows
   // its fallback if the PDP refuses the newest release.

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -100,6 +101,18 @@ struct Answered {
 struct LogGranted {
   wire::LogGrant grant;
 };
+// What the node's token lane has to know: a session is welcome, the registry's words about the
+// lane, a newer root, and that trusted time was set back to `now_ms`.
+struct LaneInput {
+  struct Welcomed {};
+  struct NewRoot {
+    std::optional<PublicKey> lane_key;
+  };
+  struct ClockSetBack {
+    TimeMs now_ms = 0;
+  };
+  std::variant<Welcomed, wire::LaneState, feed::SealedStatement, NewRoot, ClockSetBack> what;
+};
 // A receipt of the registry's tree arrived; what the host makes of it comes back through
 // Alarms::on_tree().
 struct ReceiptArrived {
@@ -111,7 +124,7 @@ using AgentEffect =
     std::variant<effect::Connect, effect::TracedOffer, effect::Install, effect::ScanContent,
                  effect::GiveBack, effect::Activate, effect::Persist, effect::Alarm,
                  effect::Changed, effect::Aged, effect::SourceChanged, effect::RootAged,
-                 effect::Answered, effect::LogGranted, effect::ReceiptArrived>;
+                 effect::Answered, effect::LogGranted, effect::LaneInput, effect::ReceiptArrived>;
 using AgentEffects = std::vector<AgentEffect>;
 
 }  // namespace notp::agent

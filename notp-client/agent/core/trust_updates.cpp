@@ -17,9 +17,21 @@ std::optional<Error> TrustUpdates::take(session::ClientEvent& event) {
     return on_root(root->envelope);
   if (const auto* freshness = std::get_if<session::client_event::FreshnessArrived>(&event))
     return on_freshness(freshness->update);
-  auto* const sources = std::get_if<session::client_event::SourceStatusArrived>(&event);
-  if (sources && !dial_.is_rejected()) sources_.on_status(std::move(sources->status));
+  if (dial_.is_rejected()) return std::nullopt;
+  if (auto* const sources = std::get_if<session::client_event::SourceStatusArrived>(&event))
+    sources_.on_status(std::move(sources->status));
+  else if (std::holds_alternative<session::client_event::Welcomed>(event))
+    tell_lane(effect::LaneInput::Welcomed{});
+  else if (auto* const state = std::get_if<session::client_event::LaneStateArrived>(&event))
+    tell_lane(std::move(state->state));
+  else if (auto* const lane = std::get_if<session::client_event::LaneStatementArrived>(&event))
+    tell_lane(std::move(lane->statement));
   return std::nullopt;
+}
+
+// A lane has a core of its own, on its own thread.
+void TrustUpdates::tell_lane(decltype(effect::LaneInput::what) what) {
+  parts_.effects.push_back(effect::LaneInput{std::move(what)});
 }
 
 std::optional<Error> TrustUpdates::on_root(ByteView envelope) {
@@ -36,6 +48,7 @@ std::optional<Error> TrustUpdates::on_root(ByteView envelope) {
   if (!parts_.trust.root_has_expired()) parts_.alarms.clear(AlarmTopic::kRoot);
   parts_.reports.clear_trouble(NodeTrouble::kRoot);
   parts_.effects.push_back(effect::Persist{*std::move(pinned)});
+  tell_lane(effect::LaneInput::NewRoot{parts_.trust.root().lane_key});
   return std::nullopt;
 }
 
@@ -73,6 +86,7 @@ void TrustUpdates::accept(store::FreshnessKeep keep) {
   for (const auto& [ledger, head] : keep.listed)
     is_over |= parts_.reports.see_listed(ledger, head.version);
   if (is_over) parts_.reports.report_all();
+  if (keep.sets_clock_back) tell_lane(effect::LaneInput::ClockSetBack{parts_.trust.now_ms()});
   watch_.on_time_kept(parts_.trust.ticked_at().boot_ms);
   parts_.effects.push_back(effect::Persist{store::change::KeepFreshness{std::move(keep)}});
 }

@@ -29,6 +29,7 @@ class TrustUpdates {
   const SourceWatch& sources() const { return sources_; }
 
  private:
+  void tell_lane(decltype(effect::LaneInput::what) what);
   void accept(store::FreshnessKeep keep);
   std::optional<Error> refuse(const Error& error);
 

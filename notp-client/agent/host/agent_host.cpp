@@ -4,7 +4,6 @@
 #include <chrono>
 
 #include "common/limits.hpp"
-#include "notp-client/agent/host/agent_log.hpp"
 
 namespace notp::agent {
 
@@ -62,6 +61,8 @@ Result<void> AgentHost::start() {
   core_->adopt_staged(parts_.staging.load());
   activator_.start();
   if (parts_.traces) parts_.traces->set_pdp(parts_.pdp.kind());
+  if (parts_.lane)
+    NOTP_TRY(parts_.lane->start(core_->trust().root().lane_key, core_->trust().now_ms()));
   core_->start(read_clock());
   // What was refused before is refused until a person accepts it.
   if (log_uploader_) core_->alarms().on_tree(log_uploader_->tree_witness(), read_clock().boot_ms);
@@ -79,6 +80,7 @@ asio::awaitable<void> AgentHost::stop() {
   if (log_uploader_) log_uploader_->stop();
   store_writer_.stop();
   co_await dialer_.stop();
+  if (parts_.lane) parts_.lane->stop();
   co_await store_writer_.persist_all(core_->changes_at_stop());
 }
 
@@ -98,6 +100,12 @@ void AgentHost::path_quarantined(const model::LedgerId& ledger, const std::strin
 void AgentHost::unknown_keys(const std::vector<wire::UnknownKey>& keys) {
   if (!core_ || stopping_) return;
   core_->on_unknown_keys(keys, read_clock());
+  drive();
+}
+
+void AgentHost::lane_alarm(const Error& error) {
+  if (!core_ || stopping_) return;
+  core_->alarms().raise(error);
   drive();
 }
 
@@ -141,7 +149,9 @@ void AgentHost::arm_timer() {
 }
 
 void AgentHost::clock_set() {
-  if (core_ && !stopping_) look_at_clock();
+  if (!core_ || stopping_) return;
+  look_at_clock();
+  if (parts_.lane) parts_.lane->clock_set();
 }
 
 void AgentHost::look_at_clock() {
@@ -165,6 +175,7 @@ session::ClientSession& AgentHost::on_connected(const session::Identity& registr
   session::ClientSession& session = core_->on_connected(read_clock(), validity, std::move(offer));
   if (log_uploader_)
     log_uploader_->session_begins(session, {registry.text(), registry.trust_domain});
+  if (parts_.lane) parts_.lane->session_begins(session, [this] { dialer_.wake(); });
   return session;
 }
 
@@ -179,6 +190,7 @@ void AgentHost::on_session_progress() {
 
 std::string AgentHost::on_disconnected(const std::optional<Error>& why) {
   if (log_uploader_) log_uploader_->session_ended();
+  if (parts_.lane) parts_.lane->session_ended();
   returner_.cancel();
   if (parts_.traces) parts_.traces->disconnected();
   core_->on_disconnected(why, read_clock());
@@ -235,19 +247,11 @@ void AgentHost::run(effect::Persist& effect) {
                         });
 }
 
-void AgentHost::run(effect::Alarm& effect) { log_effect(effect); }
-
 void AgentHost::run(effect::Changed& effect) {
   dialer_.log_next_error();
   if (parts_.traces) parts_.traces->changed(effect);
   log_effect(effect, parts_.pdp.kind());
 }
-
-void AgentHost::run(effect::Aged& effect) { log_effect(effect); }
-
-void AgentHost::run(effect::SourceChanged& effect) { log_effect(effect); }
-
-void AgentHost::run(effect::RootAged& effect) { log_effect(effect); }
 
 void AgentHost::run(effect::Answered& effect) {
   if (options_.on_answer) options_.on_answer(std::move(effect.response));
@@ -257,6 +261,22 @@ void AgentHost::run(effect::LogGranted& effect) {
   if (!log_uploader_) return;
   core_->alarms().on_log_shipped(log_uploader_->granted(effect.grant));
   core_->alarms().on_tree(log_uploader_->tree_witness(), read_clock().boot_ms);
+}
+
+void AgentHost::run(effect::LaneInput& effect) {
+  using Input = effect::LaneInput;
+  lane::LaneHost* const lane = parts_.lane;
+  if (!lane) return;
+  if (std::holds_alternative<Input::Welcomed>(effect.what))
+    lane->on_connected();
+  else if (auto* const state = std::get_if<wire::LaneState>(&effect.what))
+    lane->on_state(std::move(*state));
+  else if (auto* const statement = std::get_if<feed::SealedStatement>(&effect.what))
+    lane->on_statement(std::move(*statement));
+  else if (const auto* const root = std::get_if<Input::NewRoot>(&effect.what))
+    lane->on_root(root->lane_key);
+  else
+    lane->on_clock_set_back(std::get<Input::ClockSetBack>(effect.what).now_ms);
 }
 
 void AgentHost::run(effect::ReceiptArrived& effect) {

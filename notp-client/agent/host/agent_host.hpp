@@ -13,12 +13,14 @@
 #include "common/atomic_shared.hpp"
 #include "notp-client/agent/core/agent_core.hpp"
 #include "notp-client/agent/host/activator.hpp"
+#include "notp-client/agent/host/agent_log.hpp"
 #include "notp-client/agent/host/agent_traces.hpp"
 #include "notp-client/agent/host/dialer.hpp"
 #include "notp-client/agent/host/log_uploader.hpp"
 #include "notp-client/agent/host/release_returner.hpp"
 #include "notp-client/agent/host/staging_writer.hpp"
 #include "notp-client/agent/host/store_writer.hpp"
+#include "notp-client/lane/host/lane_host.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
 namespace notp::agent {
@@ -44,6 +46,7 @@ struct AgentParts {
   spool::SegmentSource* log = nullptr;  // null: no decisions are recorded here
   AgentTraces* traces = nullptr;        // null: releases are not traced
   ReplayGate* gate = nullptr;           // null: releases pass their gates
+  lane::LaneHost* lane = nullptr;       // null: no lane is followed
 };
 
 // All methods run on the executor's thread unless stated otherwise.
@@ -69,6 +72,9 @@ class AgentHost final : private ConnectionHandler {
 
   // The PDP met tokens whose keys are not in their issuers' key sets.
   void unknown_keys(const std::vector<wire::UnknownKey>& keys);
+
+  // What the operator has to know of the lane.
+  void lane_alarm(const Error& error);
 
   // A reason for the operator why the PDP does not answer for what is stored; empty: none is known.
   void pdp_trouble(const std::string& reason);
@@ -105,6 +111,7 @@ class AgentHost final : private ConnectionHandler {
   void drive();
   void arm_timer();
   void look_at_clock();
+  void run(auto& effect) { log_effect(effect); }  // what is only logged
   void run(effect::Connect& effect);
   void run(effect::TracedOffer& effect);
   void run(effect::Install& effect);
@@ -112,13 +119,10 @@ class AgentHost final : private ConnectionHandler {
   void run(effect::GiveBack& effect);
   void run(effect::Activate& effect);
   void run(effect::Persist& effect);
-  void run(effect::Alarm& effect);
   void run(effect::Changed& effect);
-  void run(effect::Aged& effect);
-  void run(effect::SourceChanged& effect);
-  void run(effect::RootAged& effect);
   void run(effect::Answered& effect);
   void run(effect::LogGranted& effect);
+  void run(effect::LaneInput& effect);
   void run(effect::ReceiptArrived& effect);
 
   const AgentHostOptions options_;

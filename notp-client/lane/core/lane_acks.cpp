@@ -4,9 +4,9 @@
 
 namespace notp::lane {
 
-uint64_t LaneAcks::begin(std::optional<uint64_t> revision, size_t bytes) {
-  if (!is_whole_) revision.reset();
-  open_.push_back({++last_, revision, bytes});
+uint64_t LaneAcks::begin(std::optional<wire::LanePosition> position, size_t bytes) {
+  if (!is_whole_) position.reset();
+  open_.push_back({++last_, position, bytes});
   open_bytes_ += bytes;
   return last_;
 }
@@ -25,14 +25,14 @@ void LaneAcks::on_decided(uint64_t number, size_t tokens) {
 void LaneAcks::on_lost(uint64_t number) {
   ++losses_;
   is_whole_ = false;
-  for (Open& open : open_) open.revision.reset();
+  for (Open& open : open_) open.position.reset();
   on_durable(number);
 }
 
 void LaneAcks::close() {
   const uint64_t done = std::min(durable_, decided_);
   while (!open_.empty() && open_.front().number <= done) {
-    if (open_.front().revision) acknowledged_ = open_.front().revision;
+    if (open_.front().position) acknowledged_ = open_.front().position;
     open_bytes_ -= open_.front().bytes;
     open_.pop_front();
   }
@@ -49,13 +49,13 @@ bool LaneAcks::has_room() const {
 
 bool LaneAcks::differs(wire::LaneAge age) const {
   return acknowledged_ &&
-         (!reported_ || reported_->revision != *acknowledged_ || reported_->age != age);
+         (!reported_ || reported_->revision != acknowledged_->revision || reported_->age != age);
 }
 
 std::optional<wire::LaneApplied> LaneAcks::take_report(wire::LaneAge age, TimeMs boot_ms) {
   if (!differs(age) || boot_ms < free_ms_) return std::nullopt;
   free_ms_ = boot_ms + limits::kLaneAppliedMs;
-  return reported_ = wire::LaneApplied{*acknowledged_, age, tokens_};
+  return reported_ = wire::LaneApplied{acknowledged_->revision, age, tokens_};
 }
 
 TimeMs LaneAcks::next_report(wire::LaneAge age) const { return differs(age) ? free_ms_ : kNever; }

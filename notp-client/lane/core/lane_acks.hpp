@@ -12,9 +12,9 @@ namespace notp::lane {
 
 class LaneAcks {
  public:
-  // Returns the number of a change of about `bytes`. With it, all revocations up to `revision` are
+  // Returns the number of a change of about `bytes`. With it, all revocations up to `position` are
   // here; nullopt: that is not known.
-  uint64_t begin(std::optional<uint64_t> revision, size_t bytes);
+  uint64_t begin(std::optional<wire::LanePosition> position, size_t bytes);
   void on_durable(uint64_t number);
   void on_decided(uint64_t number, size_t tokens);
   // A hole in what is durable: nothing is acknowledged until a snapshot that begins now has ended.
@@ -27,7 +27,12 @@ class LaneAcks {
   uint64_t losses() const { return losses_; }
   uint64_t last() const { return last_; }  // number
   // Decided and durable; 0: nothing.
-  uint64_t acknowledged() const { return acknowledged_.value_or(0); }
+  uint64_t acknowledged() const { return acknowledged_ ? acknowledged_->revision : 0; }
+  // Whether that is a revision of this history: another one's says nothing to its registry.
+  bool is_of(const wire::LanePosition& history) const {
+    return acknowledged_ && acknowledged_->instance == history.instance &&
+           acknowledged_->grant == history.grant;
+  }
 
   // More than this node should keep open; less than half of that.
   bool is_full() const;
@@ -42,7 +47,7 @@ class LaneAcks {
  private:
   struct Open {
     uint64_t number = 0;
-    std::optional<uint64_t> revision;
+    std::optional<wire::LanePosition> position;
     size_t bytes = 0;
   };
   void close();
@@ -53,7 +58,7 @@ class LaneAcks {
   uint64_t last_ = 0, durable_ = 0, decided_ = 0;  // numbers
   uint64_t losses_ = 0, snapshot_losses_ = 0;
   bool is_whole_ = true;
-  std::optional<uint64_t> acknowledged_;
+  std::optional<wire::LanePosition> acknowledged_;
   size_t tokens_ = 0;
   std::optional<wire::LaneApplied> reported_;
   TimeMs free_ms_ = 0;  // when the next report may go

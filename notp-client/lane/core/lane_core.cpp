@@ -1,8 +1,9 @@
+#include "notp-client/lane/core/lane_core.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "notp-client/lane/core/lane_core.hpp"
 #include "notp-client/lane/lane_limits.hpp"
 
 namespace notp::lane {
@@ -140,7 +141,7 @@ void LaneCore::on_clock_set_back(TimeMs trusted_ms, Now now) {
   known_.heard_ms = std::min(known_.heard_ms, now_ms);
   known_.signed_ms = std::min(known_.signed_ms, now_ms);
   stream_.want_snapshot(/*is_lost=*/true);
-  effects_.push_back(effect::Persist{marks()});
+  push(change::Events{});
   follow_again("the clock was ahead");
   settle();
 }
@@ -326,8 +327,7 @@ TimeMs LaneCore::next_deadline() const {
   const LaneReadout now = readout();
   TimeMs next_ms = std::min({key_ ? link_.next_deadline() : kNever, asks_.next_deadline(),
                              expire_at_ms_, persist_at_ms_, shown_.boot_ms + limits::kLaneShownMs});
-  if (link_.is_granted())
-    next_ms = std::min(next_ms, acks_.next_report(age_of(now, now.trusted_ms)));
+  if (may_report()) next_ms = std::min(next_ms, acks_.next_report(age_of(now, now.trusted_ms)));
   const TimeMs age_ms = next_age_ms(now, now.trusted_ms);
   if (age_ms != kNever) next_ms = std::min(next_ms, ticked_at_.boot_ms + (age_ms - now.trusted_ms));
   return next_ms;
@@ -346,7 +346,7 @@ void LaneCore::on_deadline(Now now) {
   }
   if (now.boot_ms >= persist_at_ms_) {
     persist_at_ms_ = now.boot_ms + limits::kLaneRowsExpiredMs;
-    effects_.push_back(effect::Persist{marks()});
+    push(change::Events{});
   }
   settle();
 }
@@ -382,8 +382,12 @@ void LaneCore::show_if_new() {
   effects_.push_back(effect::Show{std::move(now)});
 }
 
+bool LaneCore::may_report() const {
+  return link_.is_granted() && stream_.is_complete() && acks_.is_of(*link_.granted());
+}
+
 void LaneCore::report() {
-  if (!link_.is_granted() || !stream_.is_complete()) return;
+  if (!may_report()) return;
   const LaneReadout now = readout();
   if (const auto applied = acks_.take_report(age_of(now, now.trusted_ms), ticked_at_.boot_ms))
     effects_.push_back(effect::Report{*applied});
@@ -392,9 +396,7 @@ void LaneCore::report() {
 // --- parts
 
 void LaneCore::push(Change change) {
-  const auto& whole = stream_.whole();
-  const uint64_t number =
-      acks_.begin(whole ? std::optional(whole->revision) : std::nullopt, bytes_of(change));
+  const uint64_t number = acks_.begin(stream_.whole(), bytes_of(change));
   effects_.push_back(effect::Take{number, acks_.losses(), std::move(change), marks()});
 }
 

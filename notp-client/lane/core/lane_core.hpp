@@ -75,6 +75,7 @@ class LaneCore {
   // After each event: effects that depend on time and on what the parts decided.
   void settle();
   void show_if_new();
+  bool may_report() const;
   void report();
   Result<void> take(const feed::SealedStatement& statement);
   Result<void> take_batch(feed::Batch batch);

@@ -93,10 +93,6 @@ struct Take {
 struct Show {
   LaneReadout readout;
 };
-// Make these marks durable. No answer.
-struct Persist {
-  LaneMarks marks;
-};
 // Free what has ended.
 struct Expire {
   int64_t now_s = 0;  // trusted time
@@ -128,8 +124,8 @@ struct FollowsAgain {
 
 using LaneEffect =
     std::variant<effect::Subscribe, effect::Ask, effect::Report, effect::Take, effect::Show,
-                 effect::Persist, effect::Expire, effect::Resolved, effect::Alarm,
-                 effect::AlarmOver, effect::StateChanged, effect::Refused, effect::FollowsAgain>;
+                 effect::Expire, effect::Resolved, effect::Alarm, effect::AlarmOver,
+                 effect::StateChanged, effect::Refused, effect::FollowsAgain>;
 using LaneEffects = std::vector<LaneEffect>;
 
 }  // namespace notp::lane

@@ -14,9 +14,9 @@
 
 namespace notp::lane {
 
+using rego::LaneContact;
 using rego::LaneMode;
 using rego::LaneReadout;
-using rego::LaneContact;
 
 // What a PDP lacks. Embedded PDPs use `feed`, all others `events` and `gone`.
 struct TableUpdate {

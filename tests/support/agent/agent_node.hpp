@@ -243,6 +243,7 @@ class AgentNode {
   std::map<uint32_t, Bytes> returned_bytes;  // of the last session, by stream
   std::vector<trust::RootExpiry> root_aged;
   std::vector<wire::IssuerStatus> sources_changed;
+  std::vector<agent::effect::LaneInput> lane_inputs;
   size_t activations = 0;
 
  private:
@@ -363,6 +364,7 @@ class AgentNode {
   }
   void run(agent::effect::Answered& effect) { answers.push_back(std::move(effect.response)); }
   void run(agent::effect::LogGranted& effect) { grants.push_back(std::move(effect.grant)); }
+  void run(agent::effect::LaneInput& effect) { lane_inputs.push_back(std::move(effect)); }
   void run(agent::effect::ReceiptArrived&) {}
 
   Bytes pinned_root_;

@@ -351,9 +351,6 @@ struct Node {
     });
   }
   void on(lane::effect::Show& effect) { readout = effect.readout; }
-  void on(lane::effect::Persist& effect) {
-    if (stores && !fails && unstored.empty()) durable_marks = effect.marks;
-  }
   void on(lane::effect::Expire& effect) {
     std::erase_if(table, [&](const auto& row) { return row.second.end_s() < effect.now_s; });
     std::erase_if(durable, [&](const auto& row) { return row.second.end_s() < effect.now_s; });
