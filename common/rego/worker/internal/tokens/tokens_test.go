@@ -1,9 +1,13 @@
 package tokens
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -150,6 +154,39 @@ func check[T comparable](t *testing.T, what string, got, want T) {
 	t.Helper()
 	if got != want {
 		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+func TestFind(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, count := range []int{0, 1, 2, 7, 100, 1000, 5000} {
+		for _, shape := range []string{"even", "crowded", "other shards"} {
+			ids := make([]ID, count)
+			for i := range ids {
+				binary.BigEndian.PutUint64(ids[i][:], random.Uint64()>>6)
+				switch shape {
+				case "crowded":
+					ids[i][1], ids[i][2] = 0, byte(i%3)
+				case "other shards":
+					ids[i][0] = byte(random.Uint32())
+				}
+			}
+			slices.SortFunc(ids, func(a, b ID) int { return bytes.Compare(a[:], b[:]) })
+			ids = slices.Compact(ids)
+			var content []byte
+			for _, id := range ids {
+				content = append(content, id[:]...)
+			}
+			for i, id := range ids {
+				if at, ok := find(content, &id); !ok || at != i {
+					t.Fatalf("%d %s: id %d is at %d (%v)", count, shape, i, at, ok)
+				}
+				id[15] ^= 1
+				if at, ok := find(content, &id); ok {
+					t.Fatalf("%d %s: an id that is not there is at %d", count, shape, at)
+				}
+			}
+		}
 	}
 }
 
