@@ -65,7 +65,7 @@ struct Site {
   }
 
   TemporaryFolder data;
-  Transmitter transmitter;
+  TestTransmitter transmitter;
   FakeIntake intake;
   PushRoutes routes;
   std::unique_ptr<lane::LaneSource> source;
@@ -108,7 +108,7 @@ TEST_CASE("fetched events are acknowledged after the lane has them, and not befo
 
 TEST_CASE("refused events are reported with their code, and the others are taken") {
   Site site;
-  Transmitter& there = site.transmitter;
+  TestTransmitter& there = site.transmitter;
   json::object other = there.claims(kCaep + "session-revoked", there.subject("bo"), "wrong-aud");
   other["aud"] = "https://other.example";
   there.queue("wrong-aud", there.signer().sign(other));
@@ -175,7 +175,7 @@ TEST_CASE("a transmitter that misbehaves is asked again, and loses nothing") {
 
 TEST_CASE("a stream is made, verified and fetched; when it has gone, it is made again") {
   Site site;
-  Transmitter& there = site.transmitter;
+  TestTransmitter& there = site.transmitter;
   site.ssf();
   REQUIRE(wait_until([&] { return there.requests("POST /verify") == 1; }));
   const json::object made = there.stream().as_object();
@@ -206,7 +206,7 @@ TEST_CASE("a stream is made, verified and fetched; when it has gone, it is made 
 
 TEST_CASE("a stream of this client is used again, with the events that are wanted now") {
   Site site;
-  Transmitter& there = site.transmitter;
+  TestTransmitter& there = site.transmitter;
   there.has_stream({{"stream_id", "s-1"},
                     {"iss", there.issuer()},
                     {"aud", kAudience},

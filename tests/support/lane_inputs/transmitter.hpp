@@ -18,9 +18,9 @@
 namespace notp::lane_inputs {
 
 // Thread-safe. One client, with one stream.
-class Transmitter {
+class TestTransmitter {
  public:
-  Transmitter() : host_([this](const http::Request& request) { return answer(request); }) {}
+  TestTransmitter() : host_([this](const http::Request& request) { return answer(request); }) {}
 
   std::string base() const { return fmt::format("http://127.0.0.1:{}", host_.server->port()); }
   std::string issuer() const { return base() + "/realms/shop"; }
