@@ -250,6 +250,8 @@ func TestMarks(t *testing.T) {
 	check(t, "iat after", claims(`"sub": "alice", "iat": %d`, start-9), false)
 	check(t, "no iat", claims(`"sub": "alice"`), true)
 	check(t, "iat that is no number", claims(`"sub": "alice", "iat": "x"`), true)
+	check(t, "iat that is no time", claims(`"sub": "alice", "iat": 1e300`), true)
+	check(t, "iat beyond all times", claims(`"sub": "alice", "iat": 9007199254740993`), true)
 	check(t, "another subject", claims(`"sub": "bob", "iat": %d`, start-11), false)
 	check(t, "another issuer", w.revoked(`{"iss": "x", "sub": "alice", "iat": 1}`), false)
 	check(t, "a session", claims(`"sid": "s-session", "iat": %d`, start), true)

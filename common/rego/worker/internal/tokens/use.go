@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"math"
 	"strconv"
 	"time"
 	"unsafe"
@@ -263,20 +264,26 @@ func (u *Use) claimsRevoked(claims ast.Object) (bool, error) {
 	return false, nil
 }
 
-// issuedAt returns the whole seconds of `iat`; nil: it is not a number.
+// wholeMax is where doubles, by which fractions are read, skip whole numbers.
+const wholeMax = 1 << 53
+
+// issuedAt returns the whole seconds of `iat`, as a mark has them; nil: it is not a number, or not a time.
 func issuedAt(claims ast.Object) *int64 {
 	number, ok := member(claims, nameIssued).(ast.Number)
 	if !ok {
 		return nil
 	}
-	if whole, ok := number.Int64(); ok {
-		return &whole
+	whole, ok := number.Int64()
+	if !ok {
+		fraction, isNumber := number.Float64()
+		if !isNumber || math.Abs(fraction) > wholeMax {
+			return nil
+		}
+		whole = int64(math.Floor(fraction))
 	}
-	fraction, ok := number.Float64()
-	if !ok || fraction < -1<<53 || fraction > 1<<53 {
+	if whole > wholeMax {
 		return nil
 	}
-	whole := int64(fraction) // towards 0: a mark has whole seconds, too
 	return &whole
 }
 
@@ -316,7 +323,7 @@ func indexOf(value ast.Value) (uint64, bool) {
 		return uint64(whole), whole >= 0
 	}
 	fraction, ok := number.Float64() // 1.0, 1e3
-	if !ok || fraction < 0 || fraction > 1<<53 || fraction != float64(uint64(fraction)) {
+	if !ok || fraction < 0 || fraction > wholeMax || fraction != float64(uint64(fraction)) {
 		return 0, false
 	}
 	return uint64(fraction), true
