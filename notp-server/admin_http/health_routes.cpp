@@ -58,6 +58,7 @@ boost::asio::awaitable<http::Response> RegistryHealthRoutes::health(
   if (!recovery.lost_ledgers.empty()) body["lost_ledgers"] = names(recovery.lost_ledgers);
   if (!recovery.forked_ledgers.empty()) body["forked_ledgers"] = names(recovery.forked_ledgers);
   if (parts_.sources) body["sources"] = source_states(parts_.sources);
+  if (parts_.lanes) body["lanes"] = source_states(parts_.lanes);
   http::Response response;
   if (!is_ok && request.path == "/health") response.status = kStatusUnavailable;
   response.body = json::serialize(body);

@@ -31,6 +31,7 @@ struct RegistryHealthParts {
   const trust::FreshnessSigner& freshness;
   std::function<RecoveryHealth()> recovery;
   SourcesHealth sources = nullptr;  // null: there are none
+  SourcesHealth lanes = nullptr;    // the same
   bool is_volatile = false;  // the disk takes no writes: nothing can be published or enrolled
 };
 

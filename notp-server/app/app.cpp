@@ -23,6 +23,7 @@
 #include "notp-server/admin_http/health_routes.hpp"
 #include "notp-server/app/descriptors.hpp"
 #include "notp-server/app/health_readouts.hpp"
+#include "notp-server/app/open_lanes.hpp"
 #include "notp-server/app/open_sources.hpp"
 #include "notp-server/app/open_tree.hpp"
 #include "notp-server/app/setup_check.hpp"
@@ -139,6 +140,7 @@ class Server {
   std::unique_ptr<audit::Erasure> erasure_;
   std::unique_ptr<audit::RetentionThread> retention_;
   std::unique_ptr<sources::Sources> sources_;  // null: none are configured
+  std::unique_ptr<OpenLanes> lanes_;           // the same
   std::unique_ptr<service::Service> service_;
 
   asio::io_context context_{1};
@@ -198,6 +200,8 @@ Result<void> Server::open() {
   if (config_.enroll && !is_volatile_) NOTP_TRY(open_enrollment());
   NOTP_TRY(open_audit());
   NOTP_ASSIGN(sources_, open_sources(config_, is_volatile_, *registry_, *roots_, environment_));
+  NOTP_ASSIGN(lanes_, OpenLanes::open(config_, is_volatile_,
+                                      {*registry_, sources_.get(), environment_, metrics_}));
   NOTP_ASSIGN(service::ServiceOptions service_options, options_within_descriptors());
   service_options.facts.deny_list = config_.deny_list;
   service_ = std::make_unique<service::Service>(
@@ -220,6 +224,7 @@ Result<void> Server::open() {
                             .tree = tree_.get(),
                             .erasure = erasure_.get(),
                             .sources = sources_.get(),
+                            .lanes = lanes_ ? &lanes_->lanes() : nullptr,
                             .tracer = &traces_.tracer(),
                             .info = {.server = "notp-server/" NOTP_VERSION,
                                      .trust_domain = config_.trust_domain,
@@ -349,6 +354,7 @@ Result<void> Server::run() {
   NOTP_TRY(start_admin_http());
   NOTP_ASSIGN(const std::string address, service_->start());
   NOTP_TRY(start_enrollment(address));
+  if (lanes_) NOTP_TRY(lanes_->listen());
   if (!config_.port_file.empty()) {
     // Health first: a process that waits for this file finds everything listening.
     NOTP_TRY(write_file(config_.port_file, address + "\n"));
@@ -368,6 +374,7 @@ Result<void> Server::run() {
   notifier_.ready();
   context_.run();
   artifacts_.stop_recompressing();
+  if (lanes_) lanes_->stop();
   service_->stop();
   traces_.stop();
   log::info("stopped");
@@ -376,13 +383,7 @@ Result<void> Server::run() {
 
 // One line for each component.
 void Server::add_metrics() {
-  metrics_.add([](MetricFamilies& out) {
-    out.gauges("notp_build_info", "1; the label is the version of the registry.",
-               {{{{"version", NOTP_VERSION}}, 1}});
-    out.counter("notp_log_lines_dropped_total",
-                "Lines of the log that were dropped, because standard error was not read.",
-                log::dropped_lines());
-  });
+  add_program_metrics(metrics_);
   service::add_service_metrics(metrics_, *service_);
   fleet::add_fleet_metrics(metrics_, *fleet_, [this] { return newest_releases(); });
   if (denied_) authz::add_deny_list_metrics(metrics_, *denied_);
@@ -408,12 +409,14 @@ fleet::Heads Server::newest_releases() const {
 Result<void> Server::start_admin_http() {
   if (config_.health_listen.empty()) return {};
   add_metrics();
-  health_routes_.emplace(admin_http::RegistryHealthParts{.roots = *roots_,
-                                                         .registry = *registry_,
-                                                         .freshness = *freshness_,
-                                                         .recovery = recovery_health(*recovery_),
-                                                         .sources = sources_health(sources_.get()),
-                                                         .is_volatile = is_volatile_});
+  health_routes_.emplace(
+      admin_http::RegistryHealthParts{.roots = *roots_,
+                                      .registry = *registry_,
+                                      .freshness = *freshness_,
+                                      .recovery = recovery_health(*recovery_),
+                                      .sources = sources_health(sources_.get()),
+                                      .lanes = lanes_health(lanes_ ? &lanes_->lanes() : nullptr),
+                                      .is_volatile = is_volatile_});
   admin_http_.emplace(metrics_);
   health_routes_->add_to(admin_http_->router());
   return admin_http_->listen(context_.get_executor(), config_.health_listen);
@@ -486,6 +489,7 @@ Result<void> Server::write_copies() const {
     // After the store: what is deleted there is stated here.
     if (tree_) NOTP_TRY(tree_->copy_to(folder / kAuditCopies / audit::kTreeFile));
   }
+  if (lanes_) NOTP_TRY(lanes_->lanes().copy_to(folder / lane::kLanesFolder));
   return fleet_->copy_to(folder / kFleetFile);
 }
 
@@ -515,6 +519,7 @@ void Server::watch_files(const ServerConfig& current) {
   for (const auto& file :
        {current.root, current.freshness.private_key, current.tls.built_in_authorities})
     if (!file.empty()) files.push_back(file);
+  std::ranges::copy(config_.lane_inputs.files(), std::back_inserter(files));
   files_.watch(files);
 }
 
@@ -522,6 +527,7 @@ void Server::reload(bool asked) {
   reload_config(asked);  // sets whose certificates count
   reload_certificates();
   reload_enrollment();
+  if (lanes_) lanes_->reload();
 }
 
 // A key that is written after its certificate is loaded with the next change.

@@ -35,6 +35,8 @@ Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
   out.enroll = enroll::load_enroll(root, out.tls);
   NOTP_ASSIGN(out.audit, audit::load_audit(root.section("audit"), out.data_dir));
   NOTP_ASSIGN(out.sources, sources::load_sources(root));
+  NOTP_ASSIGN(out.lanes, lane::load_lanes(root, out.trust_domain));
+  NOTP_ASSIGN(out.lane_inputs, load_lane_inputs(root, out.trust_domain));
   NOTP_ASSIGN(out.rights, authz::load_rights(root, out.tls));
   return out;
 }

@@ -9,9 +9,11 @@
 
 #include "common/config.hpp"
 #include "common/log_config.hpp"
+#include "notp-server/app/lane_inputs_config.hpp"
 #include "notp-server/audit/audit_config.hpp"
 #include "notp-server/authz/rights.hpp"
 #include "notp-server/enroll/enroll_config.hpp"
+#include "notp-server/lane/lane_config.hpp"
 #include "notp-server/service/service.hpp"
 #include "notp-server/sources/sources_config.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
@@ -33,6 +35,8 @@ struct ServerConfig {
   std::optional<enroll::EnrollConfig> enroll;
   audit::AuditConfig audit;
   std::optional<sources::SourcesConfig> sources;
+  std::optional<lane::LanesConfig> lanes;
+  LaneInputsConfig lane_inputs;
   std::string validation_worker;  // empty: beside this program
   size_t artifact_cache_bytes = 0;
   int artifact_recompress_level = 0;  // 0: never

@@ -3,7 +3,9 @@
 
 #include <functional>
 
+#include "common/telemetry/metrics_registry.hpp"
 #include "notp-server/admin_http/health_routes.hpp"
+#include "notp-server/lane/lanes.hpp"
 #include "notp-server/recovery/recovery.hpp"
 #include "notp-server/sources/sources.hpp"
 
@@ -13,5 +15,12 @@ namespace notp::server {
 std::function<admin_http::RecoveryHealth()> recovery_health(const recovery::Recovery& recovery);
 // Null: there are no sources.
 admin_http::SourcesHealth sources_health(const sources::Sources* sources);
+
+// Names of lanes with "ok", "full" of tokens or "failing" to read or write; and their sources, as
+// "lane/source". Null: there are no lanes.
+admin_http::SourcesHealth lanes_health(const lane::Lanes* lanes);
+
+// Version and log of the program itself.
+void add_program_metrics(MetricsRegistry& metrics);
 
 }  // namespace notp::server

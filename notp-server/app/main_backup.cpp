@@ -47,6 +47,7 @@ backup::RegistryPlaces places_of(const ServerConfig& config, const std::string& 
   if (config.audit.enabled)
     out.configured.push_back({"audit.tree_key", config.audit.folder / audit::kTreeKeyFile,
                               /*may_be_missing=*/true});
+  if (config.lanes) add("lanes.key", config.lanes->key);
   if (!config.enroll) return out;
   add("enroll.authority_certificate", config.enroll->authority.certificate);
   add("enroll.authority_key", config.enroll->authority.private_key);

@@ -9,6 +9,7 @@
 #include "common/rego/host/worker_process.hpp"
 #include "common/storage/files.hpp"
 #include "notp-server/app/descriptors.hpp"
+#include "notp-server/app/open_lanes.hpp"
 #include "notp-server/app/open_sources.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "protocol/transport/endpoint.hpp"
@@ -73,6 +74,7 @@ void check_root(const ServerConfig& config, TimeMs wall_ms, SetupReport& report)
   if (!root) report.add(Kind::kRefused, root.error(), {}, "root_invalid");
   check_freshness_key(config.freshness, root ? root->get() : nullptr, report);
   check_sources(config, root ? root->get() : nullptr, report);
+  check_lanes(config, root ? root->get() : nullptr, report);
   if (!root) return;
   if ((*root)->expires_ms != 0 && wall_ms >= (*root)->expires_ms)
     report.add(
@@ -163,6 +165,7 @@ json::object setup_document(const ServerConfig& config, const SetupReport& repor
     keys.emplace_back(config.freshness.private_key.string());
   if (config.enroll) keys.emplace_back(config.enroll->authority.private_key.string());
   if (config.sources) keys.emplace_back(config.sources->key.string());
+  if (config.lanes) keys.emplace_back(config.lanes->key.string());
   json::array folders{json::object{{"name", "data_dir"}, {"path", config.data_dir.string()}}};
   if (config.audit.enabled)
     folders.push_back(json::object{{"name", "audit"}, {"path", config.audit.folder.string()}});

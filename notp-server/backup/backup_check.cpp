@@ -30,7 +30,8 @@ bool is_of_store(const std::string& path) {
   const auto is_first = [&](std::string_view name) { return first == name; };
   if (first.size() == path.size())
     return std::ranges::any_of(std::array{kFleetFile, kJoinTokensFile}, is_first);
-  return std::ranges::any_of(std::array{kPending, kLedgers, kRoots, kAudit, kConfigured}, is_first);
+  return std::ranges::any_of(std::array{kPending, kLedgers, kRoots, kAudit, kLanes, kConfigured},
+                             is_first);
 }
 
 Result<void> check_names(const fs::path& folder, const Manifest& manifest) {

@@ -147,6 +147,18 @@ Result<void> add_closed_days(const fs::path& folder, const AuditFiles& files,
   return {};
 }
 
+// --- token lanes
+
+std::string lane_path(const std::string& name) { return fmt::format("{}/{}", kLanes, name); }
+
+// Names of the lanes' databases. A lane that the configuration no longer names keeps its own.
+Result<std::vector<std::string>> list_lanes(const fs::path& data_dir) {
+  if (!is_there(data_dir / kLanes)) return std::vector<std::string>();
+  NOTP_ASSIGN(std::vector<std::string> names, files_below(data_dir / kLanes));
+  std::erase_if(names, [](const std::string& name) { return !name.ends_with(".db"); });
+  return names;
+}
+
 // --- both ways
 
 Result<void> copy_closed(const fs::path& from, const std::string& to, BackupFolder& backup) {
@@ -156,6 +168,18 @@ Result<void> copy_closed(const fs::path& from, const std::string& to, BackupFold
   return backup.adopt(to);
 }
 
+// `copies`: where the registry has copied those that it uses; empty: none runs.
+Result<void> copy_lanes(const fs::path& data_dir, const fs::path& copies, BackupFolder& backup) {
+  NOTP_ASSIGN(const auto names, list_lanes(data_dir));
+  for (const std::string& name : names) {
+    const fs::path copy = copies / kLanes / name;
+    NOTP_TRY(!copies.empty() && is_there(copy)
+                 ? backup.copy(copy, lane_path(name))
+                 : copy_closed(data_dir / kLanes / name, lane_path(name), backup));
+  }
+  return {};
+}
+
 // With the lock of a registry that does not run. A log that a crash left is written back, as the
 // next start would.
 Result<void> copy_as_registry(const RegistryPlaces& places, const AuditFiles& audit,
@@ -163,6 +187,7 @@ Result<void> copy_as_registry(const RegistryPlaces& places, const AuditFiles& au
   for (const char* name : {kFleetFile, kJoinTokensFile})
     if (is_there(places.data_dir / name))
       NOTP_TRY(copy_closed(places.data_dir / name, name, backup));
+  NOTP_TRY(copy_lanes(places.data_dir, {}, backup));
   for (const std::string& day : audit.days)
     if (is_written(places.audit / day)) {
       NOTP_ASSIGN(const auto recovered, open_database(places.audit / day));
@@ -186,6 +211,7 @@ Result<bool> take_copies(const RegistryPlaces& places, const AuditFiles& audit,
     NOTP_TRY(backup.copy(copies / kJoinTokensFile, kJoinTokensFile));
   else if (is_there(places.data_dir / kJoinTokensFile))  // it runs without enrolment
     NOTP_TRY(copy_closed(places.data_dir / kJoinTokensFile, kJoinTokensFile, backup));
+  NOTP_TRY(copy_lanes(places.data_dir, copies, backup));
   if (!places.serves_audit) {
     if (is_there(places.audit / kLogsFile))
       NOTP_TRY(copy_closed(places.audit / kLogsFile, audit_path(kLogsFile), backup));

@@ -29,6 +29,7 @@ inline constexpr const char* kLedgers = "ledgers";
 inline constexpr const char* kRoots = "roots";
 inline constexpr const char* kPending = "pending";
 inline constexpr const char* kAudit = "audit";
+inline constexpr const char* kLanes = "lanes";  // a database for each token lane
 inline constexpr const char* kConfigured = "configuration";
 inline constexpr const char* kFleetFile = "fleet.db";
 inline constexpr const char* kJoinTokensFile = "join-tokens.db";

@@ -12,6 +12,7 @@
 #include "notp-server/authz/rights.hpp"
 #include "notp-server/enroll/enrollment.hpp"
 #include "notp-server/fleet/fleet.hpp"
+#include "notp-server/lane/lanes.hpp"
 #include "notp-server/publish/publish_pipeline.hpp"
 #include "notp-server/recovery/recovery.hpp"
 #include "notp-server/registry/registry.hpp"
@@ -42,6 +43,7 @@ struct RequestHandlerParts {
   audit::RegistryTree* tree = nullptr;        // null: what is kept is only read
   audit::Erasure* erasure = nullptr;          // the same
   sources::Sources* sources = nullptr;        // null: none are configured
+  lane::Lanes* lanes = nullptr;               // the same
   std::function<RegistryTotals()> totals;
   RegistryFacts facts;
 };

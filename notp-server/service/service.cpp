@@ -86,6 +86,7 @@ Service::Service(ServiceParts parts, ServiceOptions options)
                  .tree = parts_.tree,
                  .erasure = parts_.erasure,
                  .sources = parts_.sources,
+                 .lanes = parts_.lanes,
                  .totals = [this] { return totals(); },
                  .facts = options_.facts}),
       peers_({.rights = parts_.rights,
@@ -112,7 +113,8 @@ Service::Service(ServiceParts parts, ServiceOptions options)
                .logs = parts_.logs,
                .recovery = &parts_.recovery,
                .traces = tracer_of(parts_).is_on() ? &traces_ : nullptr,
-               .sources = parts_.sources},
+               .sources = parts_.sources,
+               .lanes = parts_.lanes},
               options_.serve) {
   parts_.fleet.measure();
 }
@@ -133,6 +135,7 @@ Result<std::string> Service::start() {
         {.publish =
              [this](publish::PublishAttempt attempt) { return publish_here(std::move(attempt)); },
          .statuses_changed = [this] { server_.sources_changed(); }});
+  if (parts_.lanes != nullptr) parts_.lanes->start(server_);
   return server_.start();
 }
 
@@ -155,6 +158,7 @@ void Service::stop() {
   work_.close();
   parts_.recovery.stop();
   if (parts_.sources != nullptr) parts_.sources->stop();
+  if (parts_.lanes != nullptr) parts_.lanes->stop();
   // Nodes ship again what is not acknowledged.
   if (parts_.logs != nullptr) parts_.logs->stop();
   if (parts_.audit != nullptr) parts_.audit->stop();

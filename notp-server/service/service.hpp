@@ -10,6 +10,7 @@
 #include "notp-server/authz/rights.hpp"
 #include "notp-server/enroll/enrollment.hpp"
 #include "notp-server/fleet/fleet.hpp"
+#include "notp-server/lane/lanes.hpp"
 #include "notp-server/publish/publish_pipeline.hpp"
 #include "notp-server/recovery/recovery.hpp"
 #include "notp-server/service/log_intake.hpp"
@@ -49,6 +50,7 @@ struct ServiceParts {
   audit::RegistryTree* tree = nullptr;       // null: what is kept is only read
   audit::Erasure* erasure = nullptr;         // the same
   sources::Sources* sources = nullptr;       // null: none are configured
+  lane::Lanes* lanes = nullptr;              // the same
   const Tracer* tracer = nullptr;            // null: publishes are not traced
   session::ServerInfo info;                  // without the peer
 };

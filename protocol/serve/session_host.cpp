@@ -188,6 +188,8 @@ void SessionHost::handle(auto& event) {
     logs_.take(SessionLogs::Work(std::move(event)));
   else if constexpr (std::is_same_v<Event, session::server_event::WitnessArrived>)
     logs_.take(event);
+  else if constexpr (requires { lane_.take(event); })
+    lane_.take(event);
   else
     recovery_.take(event);
 }
@@ -250,14 +252,6 @@ void SessionHost::handle(session::server_event::UnknownKeyMet& event) {
   if (KeySources* const sources = context_.services.sources)
     sources->unknown_key(*peer_, event.key);
 }
-
-void SessionHost::handle(session::server_event::LaneSubscribed& event) {
-  lane_.take(event, read_clock());
-}
-
-void SessionHost::handle(session::server_event::LaneAsked& event) { lane_.take(event); }
-
-void SessionHost::handle(session::server_event::LaneAppliedArrived& event) { lane_.take(event); }
 
 // --- artifacts
 

@@ -79,9 +79,6 @@ class SessionHost final : public session::SessionRights,
   void handle_events();
   void handle(session::server_event::Greeted& event);
   void handle(session::server_event::UnknownKeyMet& event);
-  void handle(session::server_event::LaneSubscribed& event);
-  void handle(session::server_event::LaneAsked& event);
-  void handle(session::server_event::LaneAppliedArrived& event);
   void handle(session::server_event::ArtifactNeeded& event);
   void handle(session::server_event::Committed& event);
   void handle(session::server_event::Attested& event);
@@ -90,7 +87,7 @@ class SessionHost final : public session::SessionRights,
   void handle(session::server_event::Refused& event);
   void handle(session::server_event::Unsendable& event);
   void handle(session::server_event::Closed& event);
-  // Of logs and of the recovery.
+  // Of logs, of the recovery and of the lane.
   void handle(auto& event);
 
   void hand_over(uint64_t ticket, session::PreparedArtifact artifact);

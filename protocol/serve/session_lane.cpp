@@ -67,7 +67,7 @@ bool SessionLane::may_subscribe(Now now) {
   return true;
 }
 
-void SessionLane::take(session::server_event::LaneSubscribed& event, Now now) {
+void SessionLane::take(session::server_event::LaneSubscribed& event) {
   const auto refuse = [&](ErrorCode code, const char* why) {
     place_.session->lane_state({.lane = std::move(event.subscribe.lane),
                                 .code = static_cast<uint32_t>(code),
@@ -77,7 +77,7 @@ void SessionLane::take(session::server_event::LaneSubscribed& event, Now now) {
   if (stream_ == 0) place_.readers->add(place_.number, *this);
   place_.session->drop_lane();
   new_stream();
-  if (!may_subscribe(now))
+  if (!may_subscribe(read_clock()))
     return refuse(ErrorCode::kOverloaded, "the node subscribes too often: at most once a second");
   feed_->subscribe(reader(), place_.identity, std::move(event.subscribe));
 }

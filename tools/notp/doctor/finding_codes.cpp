@@ -72,6 +72,10 @@ constexpr FindingCode kCodes[] = {
     {"deny_list_missing", false, "a stolen identity cannot be shut out before its certificate ends",
      kCheck},
     {"revoked", true, "the registry lets this identity in no more", "notp node readmit --help"},
+    // --- token lanes
+    {"lane_key_wrong", true,
+     "nodes take nothing of this registry's token lanes: with on_hard deny no token is alive there",
+     kCheck},
     // --- key sources
     {"source_key_undelegated", true,
      "keys of providers are fetched and never published: tokens of new keys are denied", kCheck},
