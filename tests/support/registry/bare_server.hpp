@@ -78,7 +78,8 @@ struct Server {
   serve::SessionServer server;
   std::string address;
 
-  explicit Server(serve::LogIntake* logs, serve::RecoveryIntake* recovery = nullptr)
+  explicit Server(serve::LogIntake* logs, serve::RecoveryIntake* recovery = nullptr,
+                  serve::LaneFeed* lanes = nullptr)
       : server({.catalog = registry,
                 .targets = registry,
                 .freshness = nullptr,
@@ -90,7 +91,8 @@ struct Server {
                 .observer = observer,
                 .requests = requests,
                 .logs = logs,
-                .recovery = recovery},
+                .recovery = recovery,
+                .lanes = lanes},
                {.listen = "127.0.0.1:0",
                 .threads = 1,
                 .limits = {.sessions_max = 8, .sessions_per_identity_max = 8}}),
