@@ -188,8 +188,8 @@ void SessionHost::handle(auto& event) {
     logs_.take(SessionLogs::Work(std::move(event)));
   else if constexpr (std::is_same_v<Event, session::server_event::WitnessArrived>)
     logs_.take(event);
-  else if constexpr (requires { lane_.take(event); })
-    lane_.take(event);
+  else if constexpr (requires(Now now) { lane_.take(event, now); })
+    lane_.take(event, read_clock());
   else
     recovery_.take(event);
 }

@@ -67,7 +67,7 @@ bool SessionLane::may_subscribe(Now now) {
   return true;
 }
 
-void SessionLane::take(session::server_event::LaneSubscribed& event) {
+void SessionLane::take(session::server_event::LaneSubscribed& event, Now now) {
   const auto refuse = [&](ErrorCode code, const char* why) {
     place_.session->lane_state({.lane = std::move(event.subscribe.lane),
                                 .code = static_cast<uint32_t>(code),
@@ -77,19 +77,19 @@ void SessionLane::take(session::server_event::LaneSubscribed& event) {
   if (stream_ == 0) place_.readers->add(place_.number, *this);
   place_.session->drop_lane();
   new_stream();
-  if (!may_subscribe(read_clock()))
+  if (!may_subscribe(now))
     return refuse(ErrorCode::kOverloaded, "the node subscribes too often: at most once a second");
   feed_->subscribe(reader(), place_.identity, std::move(event.subscribe));
 }
 
-void SessionLane::take(session::server_event::LaneAsked& event) {
+void SessionLane::take(session::server_event::LaneAsked& event, Now) {
   if (stream_ == 0) return;
   if (asks_open_ + event.ask.ids.size() > limits::kLaneAsksOpenMax) return;
   asks_open_ += event.ask.ids.size();
   feed_->ask(reader(), std::move(event.ask.ids));
 }
 
-void SessionLane::take(session::server_event::LaneAppliedArrived& event) {
+void SessionLane::take(session::server_event::LaneAppliedArrived& event, Now) {
   if (stream_ != 0) feed_->applied(reader(), event.applied);
 }
 

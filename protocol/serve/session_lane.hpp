@@ -54,9 +54,9 @@ class SessionLane {
   // The session has ended.
   void end();
 
-  void take(session::server_event::LaneSubscribed& event);
-  void take(session::server_event::LaneAsked& event);
-  void take(session::server_event::LaneAppliedArrived& event);
+  void take(session::server_event::LaneSubscribed& event, Now now);
+  void take(session::server_event::LaneAsked& event, Now now);
+  void take(session::server_event::LaneAppliedArrived& event, Now now);
   // The session's output has changed; `has_taken`: the peer has taken some. The session must not be
   // called here.
   void on_output(bool has_taken);
