@@ -1,6 +1,7 @@
+#include "notp-client/pdp/opa_token_values.hpp"
+
 #include <fmt/format.h>
 
-#include "notp-client/pdp/opa_token_values.hpp"
 #include "protocol/feed/feed_limits.hpp"
 
 namespace notp::pdp {
