@@ -274,8 +274,9 @@ TEST_CASE("a damaged file is set aside with an alarm; nothing that is read is an
   for (int i = 0; i < 200; ++i) {
     Bytes bad = good;
     bad[random.below(bad.size())] ^= static_cast<char>(1 << random.below(8));
-    must(write_file(world.file(), bad, 0600));
     world.store.reset();
+    for (const char* part : {"-wal", "-shm"}) std::filesystem::remove(world.file().string() + part);
+    must(write_file(world.file(), bad, 0600));
     auto opened = LaneStore::open(world.options);
     if (!opened) {
       // The number of its format, or the key's check.

@@ -251,4 +251,34 @@ TEST_CASE("undefined decisions of withheld roots and inputs over the limit are r
   CHECK(caller.log.last().input == "12345");
 }
 
+TEST_CASE(
+    "before a decision the tokens of its inputs are asked for, each once, and only if a PDP "
+    "decides") {
+  Caller caller;
+  caller.pdp.confirm(shop().active_set);
+  std::vector<std::vector<feed::TokenId>> asked;
+  caller.service.set_token_ask(
+      {{"/token", "/context/bearer"}, [&](std::vector<feed::TokenId> ids) -> asio::awaitable<void> {
+         CHECK(caller.pdp.asked == 0);
+         asked.push_back(std::move(ids));
+         co_return;
+       }});
+  using Ids = std::vector<feed::TokenId>;
+  const auto id = [](std::string_view token) { return feed::token_id(token); };
+  const auto ask = [&](std::vector<pdp::InputText> inputs) {
+    asked.clear();
+    caller.pdp.asked = 0;
+    caller.decide("shop/desk", std::move(inputs));
+    return asked.empty() ? Ids() : asked.front();
+  };
+  CHECK(ask({Bytes(R"({"token":"one","context":{"bearer":"two"}})"), Bytes(R"({"token":"one"})"),
+             std::nullopt}) == Ids{id("one"), id("two")});
+  CHECK(ask({Bytes(R"({"token":"first","t\u006fken":"l\u0061st"})")}) == Ids{id("last")});
+  CHECK(ask({Bytes(R"({"token":7,"context":[]})")}).empty());
+  CHECK(ask({Bytes("not JSON")}).empty());
+  CHECK(ask({}).empty());
+  caller.service.set_rules({.input_bytes_max = 4});
+  CHECK(ask({Bytes(R"({"token":"one"})")}).empty());
+}
+
 }  // namespace notp

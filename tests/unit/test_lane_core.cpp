@@ -244,7 +244,7 @@ TEST_CASE("a registry whose history is shorter than the node's is not followed")
   Following world;
   Node& node = world.node;
   world.registry.head = 5;
-  std::erase_if(world.registry.revisions, [](const auto& each) { return each.second > 5; });
+  std::erase_if(world.registry.history_of_rows, [](const auto& each) { return each.first > 5; });
   node.cut();
   node.heartbeats = false;
   node.connect();

@@ -7,6 +7,7 @@
 #include "notp-client/decision/decision_limits.hpp"
 #include "notp-client/decision/jws_signatures.hpp"
 #include "notp-client/decision/log_mask.hpp"
+#include "protocol/feed/token_id.hpp"
 
 namespace notp::decision {
 namespace {
@@ -495,6 +496,34 @@ TEST_CASE("other JSON of a record is masked by what always holds") {
   CHECK_FALSE(LogMask::apply_built_in("{"));
   CHECK(without_jws_signatures("bad token " + kJws + ", \\u0065") ==
         "bad token " + kUnsigned + ", \\u0065");
+}
+
+TEST_CASE(
+    "a token at a configured place is recorded as its id, once and wherever its text has escapes") {
+  const std::vector<std::string> places = {"/token", "/tokens/*", "/context/bearer"};
+  const auto rules = MaskRules::for_tokens(places);
+  REQUIRE(rules);
+  const auto id = [](std::string_view token) {
+    return fmt::format(R"({{"id":"{}"}})", feed::token_id(token).hex());
+  };
+  const Masked masked =
+      masked_by(*rules, R"({"token":"op\u0061que","tokens":["a","b"],"context":{"bearer":")" +
+                            kJws + R"("},"other":"opaque","rest":1})");
+  CHECK(*masked.text == fmt::format(R"({{"token":{},"tokens":[{},{}],"context":{{"bearer":{}}},)"
+                                    R"("other":"opaque","rest":1}})",
+                                    id("opaque"), id("a"), id("b"), id(kJws)));
+  CHECK(masked.lists.masked ==
+        Pointers{"/input/token", "/input/tokens/0", "/input/tokens/1", "/input/context/bearer"});
+  // What was named before stays; what is no text has no id.
+  const Masked again = masked_by(*rules, fmt::format(R"({{"token":{}}})", id("opaque")));
+  CHECK(*again.text == fmt::format(R"({{"token":{}}})", id("opaque")));
+  CHECK(again.lists.masked.empty());
+  CHECK(*masked_by(*rules, R"({"token":{"deep":"secret"}})").text == R"({"token":null})");
+  CHECK(*masked_by(*rules, R"({"token":{"id":"secret"}})").text == R"({"token":null})");
+  // Results are not inputs.
+  CHECK(*masked_by(*rules, R"({"token":"x"})", MaskPart::kResult).text == R"({"token":"x"})");
+  const std::vector<std::string> wrong = {"/a~2"};
+  CHECK_FALSE(MaskRules::for_tokens(wrong));
 }
 
 }  // namespace notp::decision

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <utility>
 
 #include "common/log.hpp"
 #include "notp-client/lane/lane_limits.hpp"
@@ -39,7 +40,12 @@ void LaneWorker::start(const LaneMarks& marks, std::unique_ptr<LaneStore> store,
 
 void LaneWorker::stop() {
   core_.reset();
-  waiters_.clear();
+  timer_.cancel();
+  for (auto& [id, waiters] : std::exchange(waiters_, {}))
+    for (Waiter& waiter : waiters) {
+      waiter.deadline.cancel();
+      waiter.done(AskOutcome::kNotAsked);
+    }
   if (writer_) writer_->stop();
 }
 
@@ -126,20 +132,26 @@ void LaneWorker::on_tokens_lost() {
 
 void LaneWorker::ask(const feed::TokenId& id, std::chrono::milliseconds wait, AskHandler done) {
   if (!core_) return done(AskOutcome::kNotAsked);
-  Waiters& waiters = waiters_[id];
-  const auto waiter = waiters.insert(
-      waiters.end(), Waiter{std::move(done), boost::asio::steady_timer(parts_.executor)});
-  waiter->deadline.expires_after(wait);
-  waiter->deadline.async_wait([this, id, waiter](boost::system::error_code error) {
-    if (error) return;  // it is resolved
-    const AskHandler late = std::move(waiter->done);
-    const auto found = waiters_.find(id);
-    found->second.erase(waiter);
-    if (found->second.empty()) waiters_.erase(found);
-    late(AskOutcome::kNotAsked);
-  });
+  const uint64_t number = ++last_waiter_;
+  Waiter& waiter = waiters_[id].emplace_back(number, std::move(done),
+                                             boost::asio::steady_timer(parts_.executor));
+  waiter.deadline.expires_after(wait);
+  waiter.deadline.async_wait(
+      [this, id, number](boost::system::error_code) { give_up(id, number); });
   core_->ask(id, read_clock());
   drive();
+}
+
+// What was resolved is not there any more, even if its time had passed before.
+void LaneWorker::give_up(const feed::TokenId& id, uint64_t number) {
+  const auto found = waiters_.find(id);
+  if (found == waiters_.end()) return;
+  const auto waiter = std::ranges::find(found->second, number, &Waiter::number);
+  if (waiter == found->second.end()) return;
+  const AskHandler done = std::move(waiter->done);
+  found->second.erase(waiter);
+  if (found->second.empty()) waiters_.erase(found);
+  done(AskOutcome::kNotAsked);
 }
 
 // --- effects

@@ -38,7 +38,7 @@ class LaneWorker {
   void forget_all() { table_ = std::make_unique<TokenTable>(parts_.table); }
   void start(const LaneMarks& marks, std::unique_ptr<LaneStore> store,
              const std::optional<PublicKey>& lane_key);
-  // The thread has ended.
+  // What waits is answered, and what was taken is written. Nothing is called afterwards.
   void stop();
 
   void on_root(const std::optional<PublicKey>& lane_key);
@@ -58,11 +58,13 @@ class LaneWorker {
 
  private:
   struct Waiter {
+    uint64_t number = 0;
     AskHandler done;
     boost::asio::steady_timer deadline;
   };
   using Waiters = std::list<Waiter>;
 
+  void give_up(const feed::TokenId& id, uint64_t number);
   void drive();
   void arm_timer();
   void give_pdp();
@@ -99,6 +101,7 @@ class LaneWorker {
   boost::asio::steady_timer timer_;
   ToPdp to_pdp_;
   std::unordered_map<feed::TokenId, Waiters, feed::HashOfTokenId> waiters_;
+  uint64_t last_waiter_ = 0;
   LaneStatus now_;
   TimeMs expired_ms_ = 0;  // boot clock: the last sweep of the store
   AtomicShared<LaneStatus> status_;

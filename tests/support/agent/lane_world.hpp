@@ -63,19 +63,30 @@ struct Registry {
   uint32_t refuses = 0;  // wire number of an error
   Rows rows;
   std::map<EventKey, uint64_t> revisions;
+  std::map<uint64_t, EventKey> history_of_rows;  // the same by revision
 
   void add(const Event& event) {
     apply(rows, event);
-    revisions[key_of(event)] = ++head;
-    std::erase_if(revisions, [&](const auto& each) { return !rows.contains(each.first); });
+    if (event.kind == EventKind::kDeleted) forget({EventKind::kToken, event.id});
+    forget(key_of(event));
+    ++head;
+    if (!rows.contains(key_of(event))) return;
+    revisions[key_of(event)] = head;
+    history_of_rows.emplace(head, key_of(event));
+  }
+  void forget(const EventKey& row) {
+    const auto found = revisions.find(row);
+    if (found == revisions.end()) return;
+    history_of_rows.erase(found->second);
+    revisions.erase(found);
   }
   feed::LaneHeader header(TimeMs now_ms) const {
     return {kDomain, kLane, instance, grant, now_ms, head, terms};
   }
   feed::SealedStatement batch(uint64_t from, TimeMs now_ms) const {
     feed::Batch out{header(now_ms), from, head, {}};
-    for (const auto& [row, revision] : revisions)
-      if (revision > from) out.events.push_back(rows.at(row));
+    for (auto row = history_of_rows.upper_bound(from); row != history_of_rows.end(); ++row)
+      out.events.push_back(rows.at(row->second));
     return seal(feed::StatementType::kBatch, out.encode(), key);
   }
   // The rows behind `after`; sets it to the last one, or to nullopt at the end.
