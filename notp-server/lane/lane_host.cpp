@@ -220,12 +220,12 @@ void LaneHost::commit(std::vector<Taken> taken, Now now) {
   std::vector<Row> rows;
   EventStore& store = *parts_.store;
   auto written = write(taken, now.wall_ms / kSecondMs, rows);
-  failpoint("lane-before-commit");
+  failpoint("registry_lane.before_commit");
   if (written) {
     if (const auto committed = store.commit(); !committed)
       written = std::unexpected(committed.error());
   }
-  failpoint("lane-after-commit");
+  failpoint("registry_lane.after_commit");
   if (!written) {
     store.roll_back();
     note_fault(written.error(), "write");

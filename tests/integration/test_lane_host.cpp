@@ -1,0 +1,222 @@
+// A lane of a registry on its thread: what it has said is kept is there after a kill, and a disk
+// that takes nothing refuses sources while nodes are served.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <mutex>
+
+#include "common/random.hpp"
+#include "common/storage/files.hpp"
+#include "notp-server/lane/lane_host.hpp"
+#include "notp-server/lane/lane_limits.hpp"
+#include "notp-server/lane/memory_event_store.hpp"
+#include "notp-server/lane/sqlite_event_store.hpp"
+#include "tests/support/process/command.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace notp::lane {
+namespace {
+
+namespace fs = std::filesystem;
+
+const PrivateKey& key() {
+  static const PrivateKey made = PrivateKey::from_seed({5});
+  return made;
+}
+
+template <typename T>
+T must(Result<T> result) {
+  if (!result) FAIL(result.error().message);
+  return *std::move(result);
+}
+
+RegistryLaneConfig config(uint64_t source_rate = 100'000) {
+  RegistryLaneConfig out{
+      .name = "tokens",
+      .terms = {.hard_s = 900, .serves = false, .life_s = 3'600},
+      .rules = {.life_max_s = 3'600, .attributes = Attributes::all(), .tokens_max = 100},
+      .grants = {},
+      .source_rate = source_rate};
+  Grant grant;
+  grant.nodes.push_back(must(session::IdentityPattern::parse("node/*", "example.org")));
+  grant.attributes = Attributes::all();
+  out.grants.push_back(grant);
+  return out;
+}
+
+struct Outlet final : serve::LaneOutlet {
+  std::atomic<size_t> states = 0, pages = 0, batches = 0;
+  void deliver(serve::LaneSends sends) override {
+    for (const serve::LaneSend& send : *sends) {
+      states += static_cast<size_t>(std::holds_alternative<serve::lane_send::Tell>(send));
+      batches += static_cast<size_t>(std::holds_alternative<serve::lane_send::ToGroup>(send));
+      const auto* to = std::get_if<serve::lane_send::ToReader>(&send);
+      pages += static_cast<size_t>(to != nullptr && to->is_bulk);
+    }
+  }
+};
+
+Result<IntakeOutcome> take(LaneHost& host, IncomingEvent event) {
+  std::promise<Result<IntakeOutcome>> done;
+  host.take("test", {std::move(event)}, [&](auto outcome) { done.set_value(std::move(outcome)); });
+  return done.get_future().get();
+}
+
+IncomingEvent deletion(const std::string& token) {
+  return {.key = token + ":del", .what = TokenDeleted{.id = feed::token_id(token)}};
+}
+
+constexpr int kEvents = 8;
+
+std::string token(int number) { return fmt::format("token-{}", number); }
+
+// What nodes would have lost with the disk: a store whose commits fail on demand.
+struct FullDisk final : EventStore {
+  MemoryEventStore kept{feed::token_id("instance")};
+  std::atomic<bool>& is_full;
+  explicit FullDisk(std::atomic<bool>& is_full) : is_full(is_full) {}
+
+  const StoreState& state() const override { return kept.state(); }
+  uint64_t bytes() const override { return 0; }
+  Result<void> copy_to(const fs::path& file) override { return kept.copy_to(file); }
+  Result<void> begin() override { return kept.begin(); }
+  Result<void> commit() override {
+    if (is_full) return fail(ErrorCode::kIo, "no space left on device");
+    return kept.commit();
+  }
+  void roll_back() override { kept.roll_back(); }
+  Result<void> put(const Row& row) override { return kept.put(row); }
+  Result<void> erase(const feed::EventKey& at) override { return kept.erase(at); }
+  Result<bool> note_key(std::string_view source, std::string_view name, int64_t now_s) override {
+    return kept.note_key(source, name, now_s);
+  }
+  Result<size_t> remove_ended(int64_t now_s, size_t max) override {
+    return kept.remove_ended(now_s, max);
+  }
+  Result<std::optional<Row>> find(const feed::EventKey& at) override { return kept.find(at); }
+  Result<Page> tail(uint64_t after, size_t rows_max, size_t bytes_max) override {
+    return kept.tail(after, rows_max, bytes_max);
+  }
+  Result<Page> range(const std::optional<feed::EventKey>& after, size_t rows_max,
+                     size_t bytes_max) override {
+    return kept.range(after, rows_max, bytes_max);
+  }
+};
+
+}  // namespace
+
+// Runs in a child process, which a failpoint ends.
+TEST_CASE("in a child: revoke tokens one by one" * doctest::skip()) {
+  const fs::path folder = std::getenv("NOTP_TEST_FOLDER");
+  SystemRandom random;
+  Outlet outlet;
+  LaneHost host(config(), {.trust_domain = "example.org",
+                           .key = key(),
+                           .store = must(SqliteEventStore::open(folder / "lane.db", random))});
+  host.start(outlet);
+  std::ofstream acknowledged(folder / "acknowledged");
+  for (int i = 0; i < kEvents; ++i) {
+    const auto outcome = must(take(host, deletion(token(i))));
+    acknowledged << i << " " << outcome.revision << std::endl;
+  }
+}
+
+TEST_CASE("what was acknowledged is kept over a kill, and what is sent again is taken once") {
+  for (const std::string point : {"registry_lane.before_commit:1", "registry_lane.before_commit:5",
+                                  "registry_lane.after_commit:1", "registry_lane.after_commit:5"}) {
+    CAPTURE(point);
+    const TemporaryFolder folder;
+    const CommandResult child =
+        run_command({fs::read_symlink("/proc/self/exe").string(), "--no-skip",
+                     "--test-case=in a child: revoke tokens one by one"},
+                    {{"NOTP_TEST_FOLDER", folder.path().string()}, {"NOTP_FAILPOINT", point}});
+    REQUIRE_MESSAGE(child.status == 137, child.output);
+    std::ifstream file(folder.path() / "acknowledged");
+    int number = 0, acknowledged = 0;
+    uint64_t revision = 0;
+    SystemRandom random;
+    auto store = must(SqliteEventStore::open(folder.path() / "lane.db", random));
+    while (file >> number >> revision) {
+      ++acknowledged;
+      const auto row =
+          must(store->find({feed::EventKind::kDeleted, feed::token_id(token(number))}));
+      REQUIRE(row);
+      CHECK(row->revision == revision);
+    }
+    const int at = point.back() - '0';
+    CHECK(acknowledged == at - 1);
+    const bool is_committed = point.starts_with("registry_lane.after");
+    CHECK(store->state().head == static_cast<uint64_t>(is_committed ? at : at - 1));
+
+    Outlet outlet;
+    LaneHost host(config(),
+                  {.trust_domain = "example.org", .key = key(), .store = std::move(store)});
+    host.start(outlet);
+    for (int i = 0; i < kEvents; ++i) REQUIRE(take(host, deletion(token(i))));
+    CHECK(host.progress(0).revision == 0);
+    CHECK(must(take(host, deletion(token(0)))).revision == kEvents);
+  }
+}
+
+TEST_CASE("a disk that takes nothing refuses sources, serves nodes, and is used again") {
+  std::atomic<bool> is_full = false;
+  Outlet outlet;
+  LaneHost host(
+      config(),
+      {.trust_domain = "example.org", .key = key(), .store = std::make_unique<FullDisk>(is_full)});
+  host.start(outlet);
+  REQUIRE(take(host, deletion("one")));
+  is_full = true;
+  const auto refused = take(host, deletion("two"));
+  REQUIRE(!refused);
+  CHECK(refused.error().code == ErrorCode::kUnavailable);
+  const session::Identity node{"example.org", session::Role::kNode, "edge"};
+  std::promise<void> subscribed;
+  host.post([&](FanOut& out, Now now) {
+    out.subscribe({1, 1}, node, {.lane = "tokens"}, now);
+    subscribed.set_value();
+  });
+  subscribed.get_future().get();
+  CHECK(host.progress(1).nodes == 1);
+  while (outlet.pages == 0) host.progress(1);  // each is a turn of the thread
+  CHECK(must(host.find(feed::token_id("one"))));
+  CHECK(!must(host.find(feed::token_id("two"))));
+  is_full = false;
+  CHECK(must(take(host, deletion("two"))).revision == 2);
+  CHECK(must(host.find(feed::token_id("two"))));
+}
+
+TEST_CASE(
+    "a source that is faster than its rate is told to try again, and nothing of it is taken") {
+  Outlet outlet;
+  LaneHost host(config(/*source_rate=*/1),
+                {.trust_domain = "example.org",
+                 .key = key(),
+                 .store = std::make_unique<MemoryEventStore>(feed::token_id("instance"))});
+  host.start(outlet);
+  std::vector<IncomingEvent> many(kIntakeEventsMax, deletion("one"));
+  std::promise<void> taken;
+  host.take("fast", many, [&](auto outcome) {
+    CHECK(outcome);
+    taken.set_value();
+  });
+  taken.get_future().get();
+  std::promise<ErrorCode> code;
+  host.take("fast", {deletion("two"), deletion("three")},
+            [&](auto outcome) { code.set_value(outcome ? ErrorCode{} : outcome.error().code); });
+  CHECK(code.get_future().get() == ErrorCode::kOverloaded);
+  CHECK(!must(host.find(feed::token_id("two"))));
+  // Others are not held up by it.
+  CHECK(take(host, deletion("four")));
+  many.push_back(deletion("five"));
+  std::promise<ErrorCode> limit;
+  host.take("test", many,
+            [&](auto outcome) { limit.set_value(outcome ? ErrorCode{} : outcome.error().code); });
+  CHECK(limit.get_future().get() == ErrorCode::kLimit);
+}
+
+}  // namespace notp::lane
