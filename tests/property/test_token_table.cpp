@@ -292,5 +292,28 @@ TEST_CASE("a table has what its events say, and so do those that get its updates
   }
 }
 
+TEST_CASE("what has ended goes, also from a table too small to be written again for its changes") {
+  for (const uint64_t count : {uint64_t{3}, uint64_t{100}, uint64_t{3'000}}) {
+    CAPTURE(count);
+    SeededRandom random(count);
+    TokenTable table({.with_events = true});
+    std::vector<Event> events;
+    for (uint64_t i = 0; i < count; ++i) {
+      TokenRecord one = record(random, kStart);
+      one.exp_s = kStart + 10;
+      events.push_back(Event::token(id_of(i), std::move(one)));
+      events.push_back(Event::deleted(id_of(count + i), kStart + 10));
+      events.push_back(Event::mark(id_of(i), kStart, kStart + 10));
+    }
+    REQUIRE(table.apply(events) == 0);
+    table.take_update();
+    size_t freed = 0;
+    for (int i = 0; i < 64; ++i) freed += table.expire(kStart + 10);
+    CHECK(freed == 3 * count);
+    CHECK(table.tokens() + table.tombstones() + table.marks() == 0);
+    CHECK(table.take_update().gone.size() == 3 * count);
+  }
+}
+
 }  // namespace
 }  // namespace notp::lane

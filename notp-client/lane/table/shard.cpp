@@ -124,8 +124,14 @@ std::vector<TokenId> TokenShard::living(const std::optional<TokenId>& after,
 }
 
 bool TokenShard::is_stale(int64_t now_s) const {
-  const auto ended = std::ranges::upper_bound(ends_, now_s) - ends_.begin();
-  return static_cast<size_t>(ended) * limits::kEndedShare >= ends_.size() && ended > 0;
+  const size_t entries = view_.tokens() + view_.marks();
+  const auto sampled = static_cast<size_t>(std::ranges::upper_bound(ends_, now_s) - ends_.begin());
+  size_t ended = ends_.empty() ? 0 : sampled * entries / ends_.size();
+  for (const auto& [id, change] : tokens_)
+    if (change.kind != TokenKind::kAbsent && change.end_s() <= now_s) ++ended;
+  for (const auto& [id, mark] : marks_)
+    if (mark.until_s <= now_s) ++ended;
+  return ended > 0 && ended * limits::kEndedShare >= entries + changes();
 }
 
 Result<TokenShard::Ended> TokenShard::rewrite(int64_t now_s) {

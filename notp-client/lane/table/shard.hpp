@@ -37,7 +37,7 @@ class TokenShard {
   std::vector<feed::TokenId> living(const std::optional<feed::TokenId>& after,
                                     const std::optional<feed::TokenId>& last) const;
 
-  // Whether about one of kEndedShare entries of the file, or more, has ended.
+  // Whether about one of kEndedShare entries, or more, has ended.
   bool is_stale(int64_t now_s) const;
   struct Ended {
     std::vector<feed::EventKey> keys;
