@@ -219,6 +219,7 @@ void LaneCore::heed(const feed::LaneHeader& header) {
   clear(LaneTopic::kStatement);
   if (header.time_ms >= known_.signed_ms) {
     known_.signed_ms = header.time_ms;
+    stream_.on_head(header.head);
     known_.terms = header.terms;
   }
   if (!stream_.is_current(header.head)) return;
@@ -235,7 +236,11 @@ Result<void> LaneCore::take_batch(feed::Batch batch) {
     return {};
   }
   heed(batch.header);
-  if (step == StreamStep::kNothing) return {};
+  if (step == StreamStep::kNothing) {
+    if (stream_.has_all() && acks_.acknowledged() < stream_.whole()->revision)
+      push(change::Events{});
+    return {};
+  }
   if (options_.mode == LaneMode::kAsk)
     std::erase_if(batch.events, [&](const feed::Event& event) {
       return event.kind == feed::EventKind::kToken && !asks_.is_held(event.id);
@@ -396,7 +401,8 @@ void LaneCore::report() {
 // --- parts
 
 void LaneCore::push(Change change) {
-  const uint64_t number = acks_.begin(stream_.whole(), bytes_of(change));
+  const uint64_t number =
+      acks_.begin(stream_.has_all() ? stream_.whole() : std::nullopt, bytes_of(change));
   effects_.push_back(effect::Take{number, acks_.losses(), std::move(change), marks()});
 }
 

@@ -27,6 +27,8 @@ bool LaneStream::is_current(uint64_t head) const {
   return whole_ && (!snapshot_ || snapshot_->is_of_tokens) && whole_->revision >= head;
 }
 
+bool LaneStream::has_all() const { return whole_ && head_ && whole_->revision >= *head_; }
+
 void LaneStream::describe(wire::LaneSubscribe& subscribe) const {
   if (!snapshot_) {
     subscribe.position = whole_;
@@ -41,6 +43,7 @@ bool LaneStream::on_granted(const wire::LanePosition& granted) {
   const auto& followed = snapshot_ ? snapshot_->position : whole_.value_or(wire::LanePosition{});
   if (is_same_history(followed, granted)) return true;
   snapshot_ = InSnapshot{{granted.instance, granted.grant, 0}, false, false, std::nullopt};
+  head_.reset();
   return false;
 }
 

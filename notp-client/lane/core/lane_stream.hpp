@@ -2,6 +2,7 @@
 // thread.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "notp-client/lane/core/lane_effect.hpp"
@@ -27,6 +28,11 @@ class LaneStream {
   bool is_in_snapshot() const { return snapshot_.has_value(); }
   // Tokens up to whole() are here as well.
   bool has_tokens() const { return whole_ && !(snapshot_ && snapshot_->is_of_tokens); }
+  // The registry's newest revision, by a statement that is not older than those before.
+  void on_head(uint64_t head) { head_ = std::max(head_.value_or(0), head); }
+  // Whether all revocations up to whole() are here, as far as is known since the start: a part of
+  // the history that the registry reads from its store lacks what a later part has again.
+  bool has_all() const;
   // Whether nothing of what the registry had at `head` is missing, except tokens after a restart.
   bool is_current(uint64_t head) const;
   // What to subscribe with.
@@ -59,6 +65,7 @@ class LaneStream {
 
   std::optional<wire::LanePosition> whole_;
   std::optional<InSnapshot> snapshot_;
+  std::optional<uint64_t> head_;
 };
 
 }  // namespace notp::lane
