@@ -24,6 +24,7 @@ import rego.v1
 
 lookup(token) := record if {
 	is_string(token)
+	data.tokens.lane.complete
 	_answers(data.tokens.lane)
 	record := data.tokens.live[_id(token)]
 	record.exp * 1000 > _now_ms(data.tokens.lane)

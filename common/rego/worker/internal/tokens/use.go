@@ -186,9 +186,10 @@ func (t *table) isMarked(kind, issuer, value string, issued *int64) bool {
 	return false
 }
 
-// Lookup returns the record of a token that lives and is not revoked; nil: there is none.
+// Lookup returns the record of a token that lives and is not revoked; nil: there is none, or not all that
+// is revoked is known.
 func (u *Use) Lookup(token string) (*ast.Term, error) {
-	if !u.answers() {
+	if !u.answers() || !u.table.lane.Complete {
 		return nil, nil
 	}
 	id := idOf(token)
