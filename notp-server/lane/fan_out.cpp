@@ -55,8 +55,12 @@ struct FanOut::Reader {
   std::optional<wire::LaneApplied> applied;
 };
 
-FanOut::FanOut(LaneName name, std::vector<Grant> grants, EventStore& store, const PrivateKey& key)
-    : maker_(std::move(name), store, key), grants_(std::move(grants)), store_(store) {}
+FanOut::FanOut(LaneName name, std::vector<Grant> grants, EventStore& store, const PrivateKey& key,
+               size_t unsent_max)
+    : maker_(std::move(name), store, key),
+      grants_(std::move(grants)),
+      at_once_bytes_(unsent_max / 2),
+      store_(store) {}
 
 FanOut::~FanOut() = default;
 
@@ -201,16 +205,19 @@ void FanOut::catch_up(Reader& reader, Now now) {
   const auto continues = [&](const Statement& statement) {
     return statement.from <= reader.revision && statement.to > reader.revision;
   };
+  // Less than makes a session drop it all: else it would begin again with the same statements.
   size_t bytes = 0;
   for (auto at = std::ranges::find_if(group.ring, continues); at != group.ring.end(); ++at) {
+    if (bytes != 0 && bytes + at->frame->size() > at_once_bytes_) {
+      std::get<lane_effect::ToReader>(effects_.back()).is_page = true;
+      reader.is_waiting = true;
+      return;
+    }
     bytes += at->frame->size();
-    const bool is_much = bytes > limits::kLaneUnsentBytesMax / 2;
     reader.revision = at->to;
-    reader.is_waiting = is_much;
     reader.is_greeted = true;
-    effects_.emplace_back(lane_effect::ToReader{
-        .reader = reader.key, .frame = at->frame, .to = at->to, .is_page = is_much});
-    if (is_much) return;
+    effects_.emplace_back(
+        lane_effect::ToReader{.reader = reader.key, .frame = at->frame, .to = at->to});
   }
   if (reader.revision < group.revision || !reader.is_greeted) return;
   ++group.joined;

@@ -17,6 +17,7 @@
 #include "notp-server/lane/grants.hpp"
 #include "notp-server/lane/page_cache.hpp"
 #include "notp-server/lane/statement_maker.hpp"
+#include "protocol/feed/feed_limits.hpp"
 #include "protocol/serve/lane_feed.hpp"
 #include "protocol/wire/messages/lanes.hpp"
 
@@ -39,8 +40,9 @@ struct ReaderCounts {
 // One thread, that of the store. Effects are carried out in their order.
 class FanOut {
  public:
-  // All outlive it.
-  FanOut(LaneName name, std::vector<Grant> grants, EventStore& store, const PrivateKey& key);
+  // All outlive it. A session that holds more than `unsent_max` bytes falls behind.
+  FanOut(LaneName name, std::vector<Grant> grants, EventStore& store, const PrivateKey& key,
+         size_t unsent_max = limits::kLaneUnsentBytesMax);
   ~FanOut();
   FanOut(const FanOut&) = delete;
   FanOut& operator=(const FanOut&) = delete;
@@ -105,6 +107,7 @@ class FanOut {
 
   const StatementMaker maker_;
   const std::vector<Grant> grants_;
+  const size_t at_once_bytes_;
   EventStore& store_;
   std::unordered_map<uint64_t, Reader> readers_;
   std::map<uint64_t, std::weak_ptr<Group>> groups_;  // with readers
