@@ -44,7 +44,7 @@ TEST_CASE("tokens come and go at an OPA, and through the agent that it belongs t
 
   scene.del("reference-1");
   REQUIRE(scene.becomes("reference-1", false));
-  scene.add("reference-2");
+  scene.add("reference-2", {.iat_s = now_s - 10});
   REQUIRE(scene.becomes("reference-2", true));
   scene.revoke_subject("ana", now_s);
   REQUIRE(scene.becomes("reference-2", false));

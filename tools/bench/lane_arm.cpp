@@ -53,7 +53,7 @@ Result<void> LaneFeeder::send(const std::string& lines) {
       "Content-Length: {}\r\n\r\n{}",
       LaneArm::kLane, lines.size(), lines);
   NOTP_ASSIGN(const HttpAnswer answer, stream_.ask(request, kAnswerMs));
-  if (answer.status == 202) return {};
+  if (answer.status == 202 && answer.body.contains("\"refused\":[]")) return {};
   return fail(ErrorCode::kUnavailable,
               fmt::format("the registry answers {} to events: {}", answer.status, answer.body));
 }

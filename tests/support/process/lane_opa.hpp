@@ -39,18 +39,28 @@ class LaneOpa {
       return std::nullopt;
     }
   }
-  // GET /v1/data/<path> as the agent: with the secret in its data folder.
-  std::string data(const std::string& path) const {
+  // GET /v1/data/<path>; with the agent's secret, data.tokens too.
+  std::string data(const std::string& path, const std::string& secret) const {
     const http::Response answer = must(http::call_blocking(
-        {.url = url() + "/v1/data/" + path, .headers = {{"Authorization", "Bearer " + secret_}}}));
-    REQUIRE_MESSAGE(answer.status == 200, answer.body);
+        {.url = url() + "/v1/data/" + path, .headers = {{"Authorization", "Bearer " + secret}}}));
+    REQUIRE_MESSAGE(answer.status == 200, path << ": " << answer.body);
     return answer.body;
+  }
+  // What it presents to the agent.
+  std::string token() const {
+    constexpr std::string_view kKey = "token_path: ";
+    const std::string config = read_text(stack_.file("lane-opa.yaml"));
+    const size_t begin = config.find(kKey) + kKey.size();
+    std::string file = config.substr(begin, config.find('\n', begin) - begin);
+    std::erase(file, '"');
+    std::string token = read_text(file);
+    while (token.ends_with('\n')) token.pop_back();
+    return token;
   }
 
  private:
   const Stack& stack_;
   const int port_;
-  std::string secret_;
   std::unique_ptr<Process> process_;
 };
 

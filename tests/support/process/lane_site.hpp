@@ -123,6 +123,7 @@ class LaneSite {
     for (const json::object& event : events) lines += json::serialize(event) + "\n";
     const http::Response answer = post(lines);
     REQUIRE_MESSAGE(answer.status == 202, answer.body);
+    REQUIRE_MESSAGE(at(must(parse_json(answer.body)), "refused").as_array().empty(), answer.body);
   }
   void add(const std::string& token, const TestToken& what = {}) const {
     send({add_event(token, what)});
