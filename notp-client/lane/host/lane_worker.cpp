@@ -54,6 +54,7 @@ void LaneWorker::drive() {
   for (auto effects = core_->take_effects(); !effects.empty(); effects = core_->take_effects())
     for (LaneEffect& effect : effects) std::visit([this](auto& each) { run(each); }, effect);
   give_pdp();
+  if (!is_published_) publish();
   arm_timer();
 }
 
@@ -82,16 +83,16 @@ void LaneWorker::on_root(const std::optional<PublicKey>& lane_key) {
 
 void LaneWorker::on_connected() {
   now_.is_connected = true;
+  is_published_ = false;
   core_->on_connected(read_clock());
   drive();
-  publish();
 }
 
 void LaneWorker::on_disconnected() {
   now_.is_connected = false;
+  is_published_ = false;
   core_->on_disconnected(read_clock());
   drive();
-  publish();
 }
 
 void LaneWorker::on_state(const wire::LaneState& state) {
@@ -170,6 +171,7 @@ void LaneWorker::run(effect::Take& effect) {
   } else {
     table_->end_snapshot();
   }
+  is_published_ = false;
   to_pdp_.taken = effect.number;
   to_pdp_.is_new = true;
   writer_->add(std::move(effect));
@@ -190,7 +192,7 @@ void LaneWorker::refused_tokens(size_t count) {
 void LaneWorker::run(effect::Show& effect) {
   table_->set_readout(std::move(effect.readout));
   to_pdp_.is_new = true;
-  publish();
+  is_published_ = false;
 }
 
 void LaneWorker::run(effect::Expire& effect) {
@@ -200,7 +202,7 @@ void LaneWorker::run(effect::Expire& effect) {
     expired_ms_ = boot_ms;
     writer_->expire(effect.now_s);
   }
-  publish();
+  is_published_ = false;
 }
 
 void LaneWorker::run(effect::Resolved& effect) {
@@ -255,6 +257,7 @@ void LaneWorker::give_pdp() {
 }
 
 void LaneWorker::publish() {
+  is_published_ = true;
   now_.readout = core_->readout();
   now_.is_in_snapshot = core_->is_in_snapshot();
   now_.acknowledged = core_->acknowledged();

@@ -103,7 +103,8 @@ class LaneWorker {
   std::unordered_map<feed::TokenId, Waiters, feed::HashOfTokenId> waiters_;
   uint64_t last_waiter_ = 0;
   LaneStatus now_;
-  TimeMs expired_ms_ = 0;  // boot clock: the last sweep of the store
+  bool is_published_ = false;  // now_, as it is
+  TimeMs expired_ms_ = 0;      // boot clock: the last sweep of the store
   AtomicShared<LaneStatus> status_;
 };
 
