@@ -80,6 +80,7 @@ type Holder struct {
 	newest atomic.Pointer[table]
 	mutex  sync.Mutex
 	next   *table // of an update whose frames have not all arrived
+	failed error  // of an update: the ones behind it would be incomplete
 }
 
 // acquire returns the newest table for a user that leaves it; nil: there is none.
@@ -94,7 +95,8 @@ func (h *Holder) acquire() *table {
 
 // Apply takes a frame of an update; `files` are descriptors of the files that it names, in their order.
 // With the last frame evaluations that begin see the update. The descriptors are closed. After an error
-// nothing of the update is left.
+// nothing of the update is left, and no other one is taken: what it would have brought, revocations too,
+// would be missing. The supervisor replaces the worker.
 func (h *Holder) Apply(update frame.Tokens, files []int) error {
 	defer func() {
 		for _, file := range files {
@@ -103,12 +105,16 @@ func (h *Holder) Apply(update frame.Tokens, files []int) error {
 	}()
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
+	if h.failed != nil {
+		return fmt.Errorf("an update before has failed: %w", h.failed)
+	}
 	if h.next == nil {
 		h.next = h.begin(update.Whole)
 	}
 	if err := h.next.replace(update, files); err != nil {
 		h.next.segments((*segment).leave)
 		h.next = nil
+		h.failed = err
 		return err
 	}
 	if update.More {

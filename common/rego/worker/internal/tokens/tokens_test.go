@@ -440,9 +440,28 @@ func TestWhatIsRefused(t *testing.T) {
 		if err := w.holder.Apply(frame.Tokens{Lane: w.lane, Shards: update.shards}, update.files); err == nil {
 			t.Errorf("%s was taken", name)
 		}
+		w.holder.failed = nil // the next case is of another worker
 	}
 	check(t, "the table as before", w.lookup("a") != "undefined", true)
 	check(t, "mappings", mappings(t), before)
+}
+
+// The supervisor has sent the frames behind the one that fails.
+func TestNothingIsTakenBehindAFrameThatFailed(t *testing.T) {
+	w := newWorld(t)
+	first := frame.Tokens{Whole: true, More: true, Lane: w.lane, Shards: []frame.TokenShard{{Base: frame.BaseFile}}}
+	last := frame.Tokens{Whole: true, Lane: w.lane, Shards: []frame.TokenShard{{Index: tokenstest.ID("a")[0] >> 2,
+		Base: frame.BaseNone, Delta: tokenstest.Segment([]tokenstest.Token{living("a", nil)}, nil, nil)}}}
+	for _, each := range []frame.Tokens{first, last, last} {
+		if err := w.holder.Apply(each, nil); err == nil {
+			t.Error("a frame was taken")
+		}
+	}
+	check(t, "a lookup", w.lookup("a"), "undefined")
+	use := NewUse(&w.holder)
+	defer use.End()
+	revoked, err := use.Revoked(ast.String("b"))
+	check(t, "revoked", revoked && err == nil, true)
 }
 
 func TestFramesOfOneUpdate(t *testing.T) {
