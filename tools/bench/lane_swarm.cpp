@@ -44,7 +44,8 @@ struct KnownStatement {
   Bytes signature;
   std::vector<LaneTime> due;
   double applying_ms = 0;
-  uint64_t to = 0;  // the lane's revision with it; 0: rows of a snapshot before its last ones
+  // The lane's revision with it; nullopt: rows of a snapshot before its last ones.
+  std::optional<uint64_t> to;
 };
 
 }  // namespace
@@ -153,7 +154,7 @@ class LaneSwarm::State {
       figures_.applied.add(ms_between(due, now) + known->applying_ms);
     }
     waiting_ -= known->due.size();
-    if (!one.has_all && known->to >= one.head && known->to > 0) {
+    if (!one.has_all && known->to && *known->to >= one.head) {
       one.has_all = true;
       ++with_all_;
     }
