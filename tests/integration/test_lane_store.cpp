@@ -254,6 +254,28 @@ TEST_CASE("after a write that failed, a position counts again when the core know
   CHECK(world.store->marks().position);
 }
 
+TEST_CASE("a damaged file that cannot be set aside is no crash, and is tried again") {
+  Store world;
+  world.open();
+  must(world.write_events({dead(1)}, 1));
+  const auto folder = world.folder.path();
+  const std::filesystem::path elsewhere = folder.string() + ".away";
+  std::filesystem::rename(folder, elsewhere);
+  CHECK_FALSE(world.store->set_aside({ErrorCode::kCorrupt, "damaged", {}}));
+  // A file takes the folder's place, so that none can be made.
+  must(write_file(folder, "", 0600));
+  CHECK_FALSE(world.write_events({dead(2)}, 2));
+  CHECK_FALSE(world.store->expire(kStartS));
+  std::filesystem::remove(folder);
+  std::filesystem::rename(elsewhere, folder);
+  must(world.write_events({dead(3)}, 3));
+  CHECK_FALSE(world.store->marks().position);  // the second change is missing
+  world.losses = 1;
+  must(world.write_events({dead(4)}, 4));
+  CHECK(world.store->marks().position);
+  CHECK(world.load().contains({EventKind::kDeleted, token_id(1)}));
+}
+
 TEST_CASE("a damaged file is set aside with an alarm; nothing that is read is another revocation") {
   Store world;
   world.options.seal.emplace(kKey);

@@ -63,12 +63,14 @@ Result<void> LaneStore::open_file() {
   is_volatile_ = is_on_read_only_disk(options_.folder);
   if (!is_volatile_) make_private_file(file());
   NOTP_ASSIGN(database_, open_database(file()));
-  return attempt(fmt::format("cannot use {}", file().string()), [&] {
+  auto opened = attempt(fmt::format("cannot use {}", file().string()), [&] {
     make_lane_tables(*database_);
     SQLite::Transaction transaction(*database_);
     read_lane();
     transaction.commit();
   });
+  if (!opened) database_.reset();
+  return opened;
 }
 
 void LaneStore::read_lane() {
@@ -125,6 +127,8 @@ Result<void> LaneStore::set_aside(const Error& damage) {
   return {};
 }
 
+Result<void> LaneStore::open_if_closed() { return database_ ? Result<void>() : open_file(); }
+
 Result<void> LaneStore::load(const std::function<void(std::span<const feed::Event>)>& visit) {
   return attempt(fmt::format("cannot read {}", file().string()),
                  [&] { load_rows(*database_, options_.seal ? &*options_.seal : nullptr, visit); });
@@ -132,14 +136,27 @@ Result<void> LaneStore::load(const std::function<void(std::span<const feed::Even
 
 Result<void> LaneStore::write(std::span<const effect::Take> changes) {
   if (changes.empty()) return {};
-  const int64_t generation = generation_;
   LaneMarks marks = changes.back().marks;
   // What is missing after a failure is missing behind it too.
   if (changes.back().losses != losses_) {
     marks.position.reset();
     marks.has_tokens = false;
   }
-  auto written = attempt(fmt::format("cannot write {}", file().string()), [&] {
+  auto written = open_if_closed();
+  const int64_t generation = generation_;
+  if (written) written = write_open(changes, marks);
+  failpoint("lane.after_commit");
+  if (written) {
+    marks_ = std::move(marks);
+    return {};
+  }
+  generation_ = generation;
+  ++losses_;
+  return written;
+}
+
+Result<void> LaneStore::write_open(std::span<const effect::Take> changes, const LaneMarks& marks) {
+  return attempt(fmt::format("cannot write {}", file().string()), [&] {
     SQLite::Transaction transaction(*database_);
     const RecordSeal* const seal = options_.seal ? &*options_.seal : nullptr;
     std::optional<RowWriter> rows(std::in_place, *database_, seal, generation_);
@@ -158,23 +175,17 @@ Result<void> LaneStore::write(std::span<const effect::Take> changes) {
     failpoint("lane.before_commit");
     transaction.commit();
   });
-  failpoint("lane.after_commit");
-  if (written) {
-    marks_ = std::move(marks);
-    return {};
-  }
-  generation_ = generation;
-  ++losses_;
-  return written;
 }
 
 Result<void> LaneStore::write_marks(const LaneMarks& marks) {
+  NOTP_TRY(open_if_closed());
   NOTP_TRY(attempt(fmt::format("cannot write {}", file().string()), [&] { put_lane(marks); }));
   marks_ = marks;
   return {};
 }
 
 Result<bool> LaneStore::expire(int64_t now_s) {
+  NOTP_TRY(open_if_closed());
   return attempt(fmt::format("cannot write {}", file().string()), [&] {
     SQLite::Transaction transaction(*database_);
     const bool more = remove_ended(*database_, now_s, limits::kLaneRowsExpired);

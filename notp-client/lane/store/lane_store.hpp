@@ -52,13 +52,16 @@ class LaneStore {
   Result<void> write_marks(const LaneMarks& marks);
   // Removes a step of what has ended at `now_s`, Unix time. True: there is more.
   Result<bool> expire(int64_t now_s);
-  // Closes a damaged file, gives it another name, and begins an empty one. kIo.
+  // Closes a damaged file, gives it another name, and begins an empty one. kIo: no file is open
+  // then, and the next write tries to open one.
   Result<void> set_aside(const Error& damage);
 
  private:
   explicit LaneStore(LaneStoreOptions options);
   std::filesystem::path file() const { return options_.folder / kLaneFile; }
   Result<void> open_file();
+  Result<void> open_if_closed();
+  Result<void> write_open(std::span<const effect::Take> changes, const LaneMarks& marks);
   // Reads the row of the lane, and removes what may not be used.
   void read_lane();
   void put_lane(const LaneMarks& marks);
