@@ -448,6 +448,31 @@ TEST_CASE("in ask mode revocations are pushed, tokens come when they are asked f
   CHECK(node.core->asks().held() == 0);
 }
 
+TEST_CASE("behind a snapshot, which has no tokens in ask mode, a token is asked for again") {
+  Following world(LaneMode::kAsk);
+  Node& node = world.node;
+  node.core->ask(token_id(1), node.now);
+  node.run();
+  node.settle();
+  REQUIRE(node.is_accepted(1));
+  world.registry.add(dead(4));
+  world.registry.compacted = world.registry.head;
+  node.cut();
+  world.registry.add(dead(5));
+  node.connect();
+  node.settle();
+  REQUIRE(node.table.contains({EventKind::kDeleted, token_id(5)}));
+  CHECK_FALSE(node.is_accepted(1));
+  node.advance(1);
+  node.resolved.clear();
+  node.core->ask(token_id(1), node.now);
+  node.run();
+  node.settle();
+  REQUIRE(node.resolved.size() == 1);
+  CHECK(node.resolved[0].second == AskOutcome::kKnown);
+  CHECK(node.is_accepted(1));
+}
+
 TEST_CASE("an answer is not given before decisions use it") {
   Following world(LaneMode::kAsk);
   Node& node = world.node;

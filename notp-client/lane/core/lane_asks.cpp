@@ -87,6 +87,14 @@ void LaneAsks::on_disconnected() {
   unsent_.clear();
 }
 
+std::vector<feed::TokenId> LaneAsks::take_held() {
+  std::vector<feed::TokenId> held;
+  for (const auto& [end_ms, id] : held_order_) held.push_back(id);
+  held_.clear();
+  held_order_.clear();
+  return held;
+}
+
 std::vector<feed::TokenId> LaneAsks::take_ended(TimeMs boot_ms) {
   std::vector<feed::TokenId> ended;
   while (!held_order_.empty() && held_order_.begin()->first <= boot_ms) {

@@ -33,6 +33,8 @@ class LaneAsks {
 
   // Whether the table may keep news about it.
   bool is_held(const feed::TokenId& id) const { return held_.contains(id); }
+  // No answer counts any more: the table has to forget them.
+  std::vector<feed::TokenId> take_held();
   // Answers that ended: the table has to forget them.
   std::vector<feed::TokenId> take_ended(TimeMs boot_ms);
   std::vector<std::pair<feed::TokenId, AskOutcome>> take_resolved() {

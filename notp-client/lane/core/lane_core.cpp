@@ -259,6 +259,8 @@ Result<void> LaneCore::take_snapshot(feed::Snapshot snapshot) {
   if (!snapshot.after) {
     acks_.snapshot_begins();
     push(change::SnapshotBegins{snapshot.as_of});
+    // No part of it has them, so the table drops them: they are asked for again.
+    if (auto held = asks_.take_held(); !held.empty()) push(change::Forget{std::move(held)});
   }
   link_.await_snapshot(snapshot.last ? ticked_at_.boot_ms + limits::kLaneAgainMaxMs : kNever);
   if (options_.mode == LaneMode::kAsk)
