@@ -114,20 +114,26 @@ void LaneWorker::on_clock_set_back(TimeMs trusted_ms) {
   drive();
 }
 
-void LaneWorker::on_decided(const Result<void>& outcome) {
-  to_pdp_.is_under_way = false;
+void LaneWorker::on_decided(uint64_t number, const Result<void>& outcome) {
+  const auto found = to_pdp_.given.find(number);
+  if (found == to_pdp_.given.end()) return;
+  const uint64_t change = found->second;
+  to_pdp_.given.erase(found);
+  const bool is_last = number == to_pdp_.number;
+  if (is_last) to_pdp_.is_under_way = false;
   if (outcome) {
-    core_->on_decided(to_pdp_.given, table_->tokens(), read_clock());
+    core_->on_decided(change, table_->tokens(), read_clock());
   } else {
-    to_pdp_.needs_whole = to_pdp_.is_lost = true;
     log::write(log::Level::kWarn, "lane_not_decided", outcome.error(), {{"lane", options_.lane}});
+    if (is_last) to_pdp_.needs_whole = to_pdp_.is_lost = true;
   }
   drive();
 }
 
+// What is under way may wait for the whole table.
 void LaneWorker::on_tokens_lost() {
   to_pdp_.needs_whole = to_pdp_.is_new = true;
-  to_pdp_.is_lost = false;
+  to_pdp_.is_lost = to_pdp_.is_under_way = false;
   drive();
 }
 
@@ -245,7 +251,7 @@ void LaneWorker::give_pdp() {
   if (to_pdp_.is_under_way || to_pdp_.is_lost || !to_pdp_.is_new) return;
   to_pdp_.is_new = false;
   to_pdp_.is_under_way = true;
-  to_pdp_.given = to_pdp_.taken;
+  to_pdp_.given.emplace(++to_pdp_.number, to_pdp_.taken);
   TableUpdate update = table_->take_update();
   if (to_pdp_.needs_whole) update = table_->whole();
   to_pdp_.needs_whole = false;
@@ -253,7 +259,7 @@ void LaneWorker::give_pdp() {
     now_.trouble = trouble->message;
     log::write(log::Level::kError, "lane_table", *trouble, {{"lane", options_.lane}});
   }
-  parts_.agent->decide(std::move(update));
+  parts_.agent->decide(to_pdp_.number, std::move(update));
 }
 
 void LaneWorker::publish() {

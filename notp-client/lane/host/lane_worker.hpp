@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <unordered_map>
 
@@ -47,7 +48,8 @@ class LaneWorker {
   void on_state(const wire::LaneState& state);
   void on_statement(const feed::SealedStatement& statement);
   void on_clock_set_back(TimeMs trusted_ms);
-  void on_decided(const Result<void>& outcome);
+  // `number`: as it was given to AgentSide::decide().
+  void on_decided(uint64_t number, const Result<void>& outcome);
   void on_tokens_lost();
   void look_at_clock();
   // `done` is called once, within `wait`.
@@ -85,12 +87,14 @@ class LaneWorker {
 
   // What the PDP lacks of the table.
   struct ToPdp {
-    uint64_t taken = 0;  // the last change of the table
-    uint64_t given = 0;  // of the update under way
-    bool is_under_way = false;
-    bool is_new = false;  // there is something to give
+    uint64_t taken = 0;                  // the last change of the table
+    uint64_t number = 0;                 // of the last update
+    std::map<uint64_t, uint64_t> given;  // updates without an answer: their last change
+    bool is_under_way = false;           // the last one is among them, and nothing is given
+    bool is_new = false;                 // there is something to give
     bool needs_whole = true;
     bool is_lost = false;  // until on_tokens_lost()
+    bool is_back = false;  // that came while an update was under way, which may fail yet
   };
 
   const Parts parts_;
