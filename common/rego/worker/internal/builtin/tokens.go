@@ -127,7 +127,8 @@ func hashMember(member, hash string) [2]*ast.Term {
 func isHashed(object ast.Object) bool {
 	known := object.Len() > 0
 	object.Foreach(func(name, hash *ast.Term) {
-		known = known && len(text(hash)) == hashDigits[text(name)] && text(hash) != ""
+		_, err := hex.DecodeString(text(hash)) // another text of this length may be a token
+		known = known && err == nil && len(text(hash)) == hashDigits[text(name)] && text(hash) != ""
 	})
 	return known
 }

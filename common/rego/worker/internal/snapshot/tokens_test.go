@@ -78,6 +78,9 @@ func TestLookupsAreRecordedAndReplayed(t *testing.T) {
 		{"lane/found", `{"token": "` + laneJWT + `"}`, `"alice"`, `{"token": "` + stripped + `"}`},
 		{"lane/revoked", `{"token": "` + laneJWT + `", "claims": {"sub": "x", "iat": 1.5}}`, "[false,false]",
 			`{"token": "` + stripped + `", "claims": {"iat": 1.5, "sub": "x"}}`},
+		// What has the form of a record, and none of its hashes.
+		{"lane/revoked", `{"token": "other", "claims": {"id": "opaque-and-as-long-as-an-id-hash"}}`, "[false,false]",
+			`{"token": "other", "claims": {"id": "opaque-and-as-long-as-an-id-hash"}}`},
 		{"lane/state", `{}`, `"live"`, `{}`},
 	} {
 		value, recorded, lane := w.inLane(holder, each.path, each.input)
