@@ -1,8 +1,11 @@
-// What the log says of one source that is asked or listened to: each failure once while it lasts.
+// What the log says of one source: each failure once while it lasts, and of what is refused by one
+// rule a line each minute, since strangers may send it.
 #pragma once
 
+#include <map>
 #include <string>
 
+#include "common/clock.hpp"
 #include "common/result.hpp"
 #include "notp-server/lane/intake.hpp"
 
@@ -22,6 +25,7 @@ class PullLog {
  private:
   const std::string lane_, source_;
   std::string said_;
+  std::map<std::string, TimeMs, std::less<>> refused_;  // boot time of the last line, by rule
   lane::SourceState::State state_ = lane::SourceState::State::kLate;
 };
 

@@ -52,7 +52,9 @@ class SetReceiver final : public PushReceiver {
     if (outcome.is_refused())
       return set_error(set_error_code(*outcome.error), outcome.error->message);
     if (outcome.error) {
-      if (outcome.error->code != ErrorCode::kCancelled) stats_->failed(*outcome.error, now);
+      // A stranger can make up kids: they say nothing of the source.
+      if (outcome.error->code != ErrorCode::kCancelled && !outcome.awaits_key)
+        stats_->failed(*outcome.error, now);
       return try_again(*outcome.error, outcome.error->code == ErrorCode::kOverloaded
                                            ? kRetryAfterS
                                            : kKeyRetryAfterS);

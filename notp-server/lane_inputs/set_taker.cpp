@@ -73,6 +73,14 @@ SetOutcome SetTaker::verify(const Result<jose::Token>& token, const SetRules& ru
                                        "sources.issuers, and published once",
                                        issuer_),
                            {}}};
+  // A refusal is for good, and the transmitter's stream, which says for whom its events are, is
+  // asked about at each start: what it kept until then arrives before the answer.
+  if (rules.audiences.empty())
+    return {.event = {},
+            .error = Error{ErrorCode::kUnavailable,
+                           "the stream of this source is not known yet, and so not whom its "
+                           "events are for",
+                           {}}};
   auto event = accept_set(*token, *keys, rules, now.wall_ms);
   if (event) return {.event = *std::move(event), .error = {}};
   return outcome_of(std::move(event).error(), *token, now);
@@ -89,7 +97,8 @@ SetOutcome SetTaker::outcome_of(Error error, const jose::Token& token, Now now) 
   return {.event = {},
           .error = Error{ErrorCode::kUnavailable,
                          fmt::format("{}; the issuer's keys are fetched again", error.message),
-                         {}}};
+                         {}},
+          .awaits_key = true};
 }
 
 asio::awaitable<void> SetTaker::commit(std::vector<SetOutcome>& outcomes) {

@@ -26,6 +26,8 @@ struct SetOutcome {
   // Otherwise. With rule_of(): it is refused for good; without: the transmitter is to send it
   // again. kOverloaded, kUnavailable, kTimeout.
   std::optional<Error> error;
+  // The error is that its key is not known: whoever sent it has shown nothing of himself yet.
+  bool awaits_key = false;
 
   bool is_done() const { return event.has_value(); }
   bool is_refused() const;
