@@ -72,12 +72,27 @@ Result<feed::TokenId> id_of(const json::object& line) {
   return *id;
 }
 
-Result<lane::TokenAdded> added(const json::object& line) {
+Result<void> check_issuer(std::string_view issuer, std::span<const std::string> issuers) {
+  if (issuers.empty() || std::ranges::find(issuers, issuer) != issuers.end()) return {};
+  return refuse("subject.other-issuer",
+                fmt::format("this source may not tell of tokens and subjects of {}; if it may, add "
+                            "it to subject_issuers",
+                            printable(issuer)));
+}
+
+Result<lane::TokenAdded> added(const json::object& line, std::span<const std::string> issuers) {
   NOTP_TRY(check_members(line, "add", {"id", "token", "attributes"}));
   NOTP_ASSIGN(const feed::TokenId id, id_of(line));
   const json::value* const attributes = line.if_contains("attributes");
   if (attributes != nullptr && !attributes->is_object())
     return refuse("line.member", "\"attributes\" is not an object");
+  // A policy believes what a record says: its issuer is as much told by the source as that of a
+  // revocation.
+  if (attributes != nullptr) {
+    const json::value* const issuer = attributes->get_object().if_contains("iss");
+    if (issuer != nullptr && issuer->is_string())
+      NOTP_TRY(check_issuer(issuer->get_string(), issuers));
+  }
   return lane::TokenAdded{id, attributes == nullptr ? json::object() : attributes->get_object()};
 }
 
@@ -105,11 +120,7 @@ Result<lane::Revoked> revoked(const json::object& line, std::span<const std::str
   NOTP_ASSIGN(out.value, text_of(line, feed::mark_kind_name(out.kind), kSubjectBytesMax));
   NOTP_ASSIGN(out.issuer, text_of(line, "iss", kSubjectBytesMax));
   if (out.issuer.empty()) return refuse("line.member", "\"revoke\" needs \"iss\"");
-  if (!issuers.empty() && std::ranges::find(issuers, out.issuer) == issuers.end())
-    return refuse("subject.other-issuer",
-                  fmt::format("this source may not tell of subjects of {}; if it may, add it to "
-                              "subject_issuers",
-                              printable(out.issuer)));
+  NOTP_TRY(check_issuer(out.issuer, issuers));
   const int64_t absent = out.kind == MarkKind::kSubject ? now_ms / kSecond : feed::kAnyIssueTime;
   NOTP_ASSIGN(out.not_before_s, seconds_of(line, "before", absent));
   return out;
@@ -129,7 +140,7 @@ Result<lane::IncomingEvent> event_of(std::string_view text, std::span<const std:
   NOTP_ASSIGN(out.key, text_of(line, "key", lane::kSourceKeyBytesMax));
   NOTP_ASSIGN(const std::string op, text_of(line, "op", kSubjectBytesMax));
   if (op == "add") {
-    NOTP_ASSIGN(out.what, added(line));
+    NOTP_ASSIGN(out.what, added(line, issuers));
   } else if (op == "del") {
     NOTP_ASSIGN(out.what, deleted(line));
   } else if (op == "revoke") {

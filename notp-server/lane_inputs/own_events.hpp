@@ -16,8 +16,8 @@ struct EventLine {
 };
 
 // Reads the lines of a body; blank ones are left out. Tokens are hashed at once, and no error
-// repeats one. `issuers`: of whose subjects revocations may tell; empty: any. kLimit: more than
-// kEventLinesMax lines. A line by itself is refuse()d with one of
+// repeats one. `issuers`: of whose subjects revocations, and of whose tokens adds may tell; empty:
+// any. kLimit: more than kEventLinesMax lines. A line by itself is refuse()d with one of
 //   line.too-long, line.not-json; line.op: unknown; line.member: one that the op does not have, or
 //   lacks, or of another type; line.id: neither one id nor one token; line.time: not a whole number
 //   of seconds; subject.other-issuer.

@@ -102,6 +102,8 @@ TEST_CASE("lines that are no events are refused by name, and no token is repeate
       {R"({"op":"revoke","iss":"https://a","sub":"a","sid":"b"})", "line.member"},
       {R"({"op":"revoke","iss":"https://a","sub":"a","before":"now"})", "line.time"},
       {R"({"op":"revoke","iss":"https://other","sub":"a"})", "subject.other-issuer"},
+      {R"({"op":"add","token":")" + secret + R"(","attributes":{"iss":"https://other"}})",
+       "subject.other-issuer"},
   };
   for (const auto& [line, rule] : rows) {
     INFO(line.substr(0, 120));
