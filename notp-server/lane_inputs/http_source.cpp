@@ -46,9 +46,10 @@ class EventsReceiver final : public PushReceiver {
     if (is_covered(request.http, terms_.identities)) return PushFit::kWhole;
     const bool is_bearer = terms_.bearer && request.token;
     if (!is_bearer) return PushFit::kNo;
-    const bool is_issuer =
-        request.token->has_value() && claim_text(**request.token, "iss") == terms_.bearer->issuer;
-    return is_issuer ? PushFit::kWhole : PushFit::kPartly;
+    // Several sources may have clients of one issuer.
+    const bool is_client =
+        request.token->has_value() && names_client_of(**request.token, *terms_.bearer);
+    return is_client ? PushFit::kWhole : PushFit::kPartly;
   }
 
   asio::awaitable<http::Response> receive(const PushRequest& request) override {

@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <span>
 
 #include "common/storage/private_files.hpp"
 #include "notp-server/lane_inputs/lane_input_limits.hpp"
@@ -58,6 +59,12 @@ Result<void> check_sender(const http::Request& request, const SenderTerms& terms
   OPENSSL_cleanse(wanted.data(), wanted.size());
   if (is_good) return {};
   return denied("Authorization is not what the source expects");
+}
+
+bool names_client_of(const jose::Token& token, const BearerTerms& terms) {
+  return claim_text(token, "iss") == terms.issuer &&
+         has_audience(token, std::span(&terms.audience, 1)) &&
+         std::ranges::find(terms.clients, client_of(token)) != terms.clients.end();
 }
 
 Result<void> check_bearer(const jose::Token& token, const BearerTerms& terms,

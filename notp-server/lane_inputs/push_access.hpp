@@ -18,6 +18,9 @@ Result<std::string> read_authorization(const std::filesystem::path& file);
 // read each time. kConfig: it cannot be read.
 Result<void> check_sender(const http::Request& request, const SenderTerms& terms);
 
+// Whether the token says that it is one of these clients', for this audience. Nothing is verified.
+bool names_client_of(const jose::Token& token, const BearerTerms& terms);
+
 // Verifies an access token (RFC 9068): kDenied says what is wrong, kUnavailable that the issuer has
 // no keys here yet. A token that is bound to a key (RFC 7800) is refused.
 Result<void> check_bearer(const jose::Token& token, const BearerTerms& terms,
