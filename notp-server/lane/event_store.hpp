@@ -70,8 +70,8 @@ class EventStore {
   // Whether the source sends this key for the first time within kKeyLifeS; notes it.
   virtual Result<bool> note_key(std::string_view source, std::string_view key, int64_t now_s) = 0;
   // Removes at most `max` rows whose time has come, those of the oldest end first, and moves
-  // `compacted` at least to the revision of each that removal_compacts(). Forgets old keys. Returns
-  // how many rows went.
+  // `compacted` at least to the revision of each that removal_compacts(). Forgets at most `max` old
+  // keys. Returns how many rows went, or keys if they are more: at `max` there may be others.
   virtual Result<size_t> remove_ended(int64_t now_s, size_t max) = 0;
 
   // --- reads; a page ends after `rows_max` rows or with the one that reaches `bytes_max`

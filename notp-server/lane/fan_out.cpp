@@ -169,6 +169,8 @@ void FanOut::ask(ReaderKey key, const std::vector<feed::TokenId>& ids, Now now) 
 }
 
 void FanOut::applied(ReaderKey key, const wire::LaneApplied& applied) {
+  // No node is ahead of its registry: one that says so speaks of another history.
+  if (applied.revision > store_.state().head) return;
   if (Reader* const reader = find(key)) reader->applied = applied;
 }
 

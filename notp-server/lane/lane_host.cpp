@@ -201,7 +201,12 @@ LaneHost::Work LaneHost::wait() {
     wake_.wait_for(lock, std::chrono::milliseconds(left_ms));
   }
   Work work;
-  work.posted.swap(waiting_.posted);
+  // At the end all of it: some of it is waited for.
+  const size_t most = waiting_.stopping ? waiting_.posted.size() : kPostedAtOnce;
+  while (!waiting_.posted.empty() && work.posted.size() < most) {
+    work.posted.push_back(std::move(waiting_.posted.front()));
+    waiting_.posted.pop_front();
+  }
   size_t events = 0;
   while (!waiting_.taken.empty() && events < kIntakeEventsMax) {
     Taken& next = waiting_.taken.front();

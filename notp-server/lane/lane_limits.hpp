@@ -18,6 +18,10 @@ inline constexpr size_t kSourceNameBytesMax = 64;
 inline constexpr int64_t kKeyLifeS = 24LL * 3600;  // an event of that key is a duplicate
 inline constexpr size_t kLivingPageMax = 4'096;    // ids
 
+// --- sessions
+// What sessions want, between two commits: revocations do not wait for many questions.
+inline constexpr size_t kPostedAtOnce = 16;
+
 // --- history
 // What has ended is kept so much longer: clocks differ, and add and delete of one token come in
 // any order.

@@ -318,8 +318,8 @@ Result<size_t> SqliteEventStore::remove_ended(int64_t now_s, size_t max) {
     }
     const Use use(statements_->forget);
     SQLite::bind(statements_->forget, now_s - kKeyLifeS, static_cast<int64_t>(max));
-    statements_->forget.exec();
-    return gone.size();
+    const int forgotten = statements_->forget.exec();
+    return std::max(gone.size(), static_cast<size_t>(forgotten));
   });
 }
 

@@ -13,6 +13,16 @@ namespace {
 // A subscription may cost a snapshot: one a second, and some at once after a change of instance.
 constexpr TimeMs kSubscribeEveryMs = 1'000;
 constexpr TimeMs kSubscribesAtOnce = 8;
+// Reports come kLaneAppliedMs apart, and closer together after a connection that hung.
+constexpr TimeMs kAppliedEveryMs = limits::kLaneAppliedMs / 2;
+constexpr TimeMs kAppliedAtOnce = 64;
+
+// Whether one more may come now; `paid_ms`: boot time up to which those before are paid for.
+bool is_paid(TimeMs& paid_ms, TimeMs every_ms, TimeMs at_once, Now now) {
+  if (paid_ms > now.boot_ms + every_ms * (at_once - 1)) return false;
+  paid_ms = std::max(paid_ms, now.boot_ms) + every_ms;
+  return true;
+}
 
 }  // namespace
 
@@ -61,12 +71,6 @@ void SessionLane::end() {
   stream_ = 0;
 }
 
-bool SessionLane::may_subscribe(Now now) {
-  if (subscribe_ms_ > now.boot_ms + kSubscribeEveryMs * (kSubscribesAtOnce - 1)) return false;
-  subscribe_ms_ = std::max(subscribe_ms_, now.boot_ms) + kSubscribeEveryMs;
-  return true;
-}
-
 void SessionLane::take(session::server_event::LaneSubscribed& event, Now now) {
   const auto refuse = [&](ErrorCode code, const char* why) {
     place_.session->lane_state({.lane = std::move(event.subscribe.lane),
@@ -77,7 +81,7 @@ void SessionLane::take(session::server_event::LaneSubscribed& event, Now now) {
   if (stream_ == 0) place_.readers->add(place_.number, *this);
   place_.session->drop_lane();
   new_stream();
-  if (!may_subscribe(now))
+  if (!is_paid(subscribe_ms_, kSubscribeEveryMs, kSubscribesAtOnce, now))
     return refuse(ErrorCode::kOverloaded, "the node subscribes too often: at most once a second");
   feed_->subscribe(reader(), place_.identity, std::move(event.subscribe));
 }
@@ -89,8 +93,10 @@ void SessionLane::take(session::server_event::LaneAsked& event, Now) {
   feed_->ask(reader(), std::move(event.ask.ids));
 }
 
-void SessionLane::take(session::server_event::LaneAppliedArrived& event, Now) {
-  if (stream_ != 0) feed_->applied(reader(), event.applied);
+// More than a node sends is left out: each one waits for the lane's thread.
+void SessionLane::take(session::server_event::LaneAppliedArrived& event, Now now) {
+  if (stream_ == 0 || !is_paid(applied_ms_, kAppliedEveryMs, kAppliedAtOnce, now)) return;
+  feed_->applied(reader(), event.applied);
 }
 
 // A page is sent once it has left the queue and what was taken with it is written.

@@ -83,7 +83,6 @@ class SessionLane {
   void new_stream();
   // Finds out which batches were sent for certain.
   void look_at_queue();
-  bool may_subscribe(Now now);
 
   LaneFeed* const feed_;
   Place place_;
@@ -94,7 +93,8 @@ class SessionLane {
   size_t batch_bytes_ = 0;     // of these
   uint64_t sent_to_ = 0;
   size_t asks_open_ = 0;
-  TimeMs subscribe_ms_ = 0;  // boot time up to which the peer's subscriptions are paid for
+  // Boot times up to which the peer's subscriptions and reports are paid for.
+  TimeMs subscribe_ms_ = 0, applied_ms_ = 0;
 };
 
 }  // namespace notp::serve

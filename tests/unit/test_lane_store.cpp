@@ -245,6 +245,20 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("keys that are forgotten are swept as rows are: until there are none") {
+  SystemRandom random;
+  const TemporaryFolder folder;
+  const auto store = must(SqliteEventStore::open(folder.path() / "lane.db", random));
+  REQUIRE(store->begin());
+  for (int i = 0; i < 5; ++i) CHECK(must(store->note_key("test", fmt::format("k{}", i), kNowS)));
+  // The sweeper goes on at once while a sweep is full: otherwise they would pile up.
+  CHECK(must(store->remove_ended(kNowS + kKeyLifeS, 2)) == 2);
+  CHECK(must(store->remove_ended(kNowS + kKeyLifeS, 2)) == 2);
+  CHECK(must(store->remove_ended(kNowS + kKeyLifeS, 2)) == 1);
+  CHECK(must(store->note_key("test", "k0", kNowS + kKeyLifeS)));
+  REQUIRE(store->commit());
+}
+
 TEST_CASE("a restored file has another instance, and keeps it") {
   SystemRandom random;
   const TemporaryFolder folder;
