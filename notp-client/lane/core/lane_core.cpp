@@ -93,7 +93,6 @@ LaneCore::LaneCore(LaneOptions options, const LaneMarks& stored, Now now)
     push(change::SnapshotBegins{stored.position->revision});
   else
     push(change::Events{});
-  settle();
 }
 
 TimeMs LaneCore::tick(Now now) {

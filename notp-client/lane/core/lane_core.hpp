@@ -32,7 +32,8 @@ std::string_view lane_state_name(const LaneReadout& readout, TimeMs trusted_ms);
 
 class LaneCore {
  public:
-  // `stored`: what the store has, and what the table was filled with; empty: nothing.
+  // `stored`: what the store has, and what the table was filled with; empty: nothing. Call
+  // on_root() next.
   LaneCore(LaneOptions options, const LaneMarks& stored, Now now);
   LaneCore(const LaneCore&) = delete;
   LaneCore& operator=(const LaneCore&) = delete;

@@ -32,13 +32,14 @@ void AgentSide::send(LaneMessage message) {
   });
 }
 
-void AgentSide::decide(TableUpdate update) {
-  boost::asio::post(executor_, [self = shared_from_this(), update = std::move(update)]() mutable {
-    if (self->is_stopped_) return;
-    self->sink_.apply_tokens(std::move(update), [self](Result<void> outcome) {
-      if (self->events_.decided) self->events_.decided(std::move(outcome));
-    });
-  });
+void AgentSide::decide(uint64_t number, TableUpdate update) {
+  boost::asio::post(
+      executor_, [self = shared_from_this(), number, update = std::move(update)]() mutable {
+        if (self->is_stopped_) return;
+        self->sink_.apply_tokens(std::move(update), [self, number](Result<void> outcome) {
+          if (self->events_.decided) self->events_.decided(number, std::move(outcome));
+        });
+      });
 }
 
 void AgentSide::raise(Error error) {

@@ -18,9 +18,10 @@ using LaneMessage = std::variant<wire::LaneSubscribe, wire::LaneAsk, wire::LaneA
 class AgentSide : public std::enable_shared_from_this<AgentSide> {
  public:
   using Alarm = std::function<void(const Error&)>;
-  // `decided`: as TokenSink's `done`. `lost`: the PDP needs the whole table.
+  // `decided`: as TokenSink's `done`, with the number of the update. `lost`: the PDP needs the
+  // whole table.
   struct Events {
-    std::function<void(Result<void>)> decided;
+    std::function<void(uint64_t number, Result<void>)> decided;
     std::function<void()> lost;
   };
   // `sink` outlives the executor's context.
@@ -35,7 +36,7 @@ class AgentSide : public std::enable_shared_from_this<AgentSide> {
 
   // On any thread.
   void send(LaneMessage message);
-  void decide(TableUpdate update);
+  void decide(uint64_t number, TableUpdate update);
   void raise(Error error);
 
  private:

@@ -70,8 +70,10 @@ Result<void> LaneHost::start(const std::optional<PublicKey>& lane_key, TimeMs tr
   marks.trusted_ms = std::max(marks.trusted_ms, trusted_ms);
   is_running_ = true;
   agent_->start({.decided =
-                     [this](Result<void> outcome) {
-                       post([this, outcome = std::move(outcome)] { worker_->on_decided(outcome); });
+                     [this](uint64_t number, Result<void> outcome) {
+                       post([this, number, outcome = std::move(outcome)] {
+                         worker_->on_decided(number, outcome);
+                       });
                      },
                  .lost = [this] { post([this] { worker_->on_tokens_lost(); }); }});
   post([this, marks, lane_key, store = std::move(store_)]() mutable {
