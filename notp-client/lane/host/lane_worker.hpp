@@ -94,7 +94,6 @@ class LaneWorker {
     bool is_new = false;                 // there is something to give
     bool needs_whole = true;
     bool is_lost = false;  // until on_tokens_lost()
-    bool is_back = false;  // that came while an update was under way, which may fail yet
   };
 
   const Parts parts_;
