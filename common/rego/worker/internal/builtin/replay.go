@@ -59,19 +59,33 @@ func addCall(known map[string]ast.Value, declaration *ast.Builtin, arguments str
 		}
 		terms[i] = ast.NewTerm(value)
 	}
-	key, err := callKey(declaration.Name, terms)
-	if err != nil {
-		return err
-	}
 	value, err := resultOf(declaration, result)
 	if err != nil {
 		return err
 	}
-	if other, ok := known[key]; ok && (other == nil || other.Compare(value) != 0) {
-		value = nil
+	for _, each := range recordedForms(declaration.Name, terms) {
+		key, err := callKey(declaration.Name, each)
+		if err != nil {
+			return err
+		}
+		kept := value
+		if other, ok := known[key]; ok && (other == nil || other.Compare(value) != 0) {
+			kept = nil
+		}
+		known[key] = kept
 	}
-	known[key] = value
 	return nil
+}
+
+// recordedForms returns the arguments of a call as the inputs of a replay may have them.
+func recordedForms(name string, arguments []*ast.Term) [][]*ast.Term {
+	forms := [][]*ast.Term{arguments}
+	if isTokens(name) && len(arguments) == 1 {
+		if id := idOnly(arguments[0]); id != nil {
+			forms = append(forms, []*ast.Term{id})
+		}
+	}
+	return forms
 }
 
 // resultOf gives a result the type that JSON cannot say.

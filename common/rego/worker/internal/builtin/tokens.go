@@ -142,3 +142,14 @@ func unsigned(of *ast.Term) *ast.Term {
 	}
 	return of
 }
+
+// idOnly leaves of a token that is hashed what the input of a record has in its place (the agent's
+// MaskRules::for_tokens); nil: it has nothing else.
+func idOnly(of *ast.Term) *ast.Term {
+	if object, ok := of.Value.(ast.Object); ok && object.Len() > 1 {
+		if hash := object.Get(ast.InternedTerm(idMember)); hash != nil {
+			return ast.ObjectTerm([2]*ast.Term{ast.InternedTerm(idMember), hash})
+		}
+	}
+	return nil
+}

@@ -76,6 +76,7 @@ func TestLookupsAreRecordedAndReplayed(t *testing.T) {
 		{"lane/missing", `{"token": "other"}`, "true", `{"token": "other"}`},
 		{"lane/again", `{"token": "other"}`, "true", `{"token": "other"}`},
 		{"lane/found", `{"token": "` + laneJWT + `"}`, `"alice"`, `{"token": "` + stripped + `"}`},
+		{"lane/found", `{"token": "` + laneJWT + `"}`, `"alice"`, `{"token": {"id": "` + tokens.IDText(laneJWT) + `"}}`},
 		{"lane/revoked", `{"token": "` + laneJWT + `", "claims": {"sub": "x", "iat": 1.5}}`, "[false,false]",
 			`{"token": "` + stripped + `", "claims": {"iat": 1.5, "sub": "x"}}`},
 		// What has the form of a record, and none of its hashes.
