@@ -311,7 +311,8 @@ TimeMs FanOut::gather_ms() const {
                             static_cast<TimeMs>(kManyReaders - kFewReaders);
 }
 
-// Only what lets a token in waits for others: what ends one leaves at once.
+// Only what lets a token in waits for others: what ends one leaves as soon as the batch before is
+// out.
 void FanOut::committed(std::vector<Row> rows, Now now) {
   bool is_urgent = false;
   for (Row& row : rows) {
@@ -333,14 +334,22 @@ void FanOut::committed(std::vector<Row> rows, Now now) {
   if (gathering_.rows.empty()) return;
   const bool is_much = gathering_.bytes > kBatchPlainBytes / 2 ||
                        gathering_.rows.size() >= limits::kLaneBatchEventsMax;
-  if (is_urgent || is_much) return flush(now);
-  if (gathering_.due_ms == kNever) gathering_.due_ms = now.boot_ms + gather_ms();
+  if (is_much) return flush(now);
+  const TimeMs wanted_ms = is_urgent ? now.boot_ms : now.boot_ms + gather_ms();
+  gathering_.due_ms = std::max(std::min(gathering_.due_ms, wanted_ms), free_ms_);
+  if (gathering_.due_ms <= now.boot_ms) flush(now);
+}
+
+// Until the writes of a batch are done: what comes meanwhile shares the next ones.
+TimeMs FanOut::writing_ms() const {
+  return std::min(static_cast<TimeMs>(readers_.size() / kWritesOfMs), kGatherMsMax);
 }
 
 void FanOut::flush(Now now) {
   std::vector<Row> rows;
   for (auto& [revision, row] : gathering_.rows) rows.push_back(std::move(row));
   gathering_ = {};
+  if (!rows.empty()) free_ms_ = now.boot_ms + writing_ms();
   for (auto& [id, known] : groups_)
     if (const auto group = known.lock(); group && group->joined > 0) flush(*group, rows, now);
 }

@@ -104,6 +104,7 @@ class FanOut {
   void flush(Group& group, std::span<const Row> rows, Now now);
   void send(Group& group, Statement statement, Now now);
   TimeMs gather_ms() const;
+  TimeMs writing_ms() const;
 
   const StatementMaker maker_;
   const std::vector<Grant> grants_;
@@ -114,6 +115,7 @@ class FanOut {
   PageCache pages_;
   std::deque<ReaderKey> pages_due_;
   Gathering gathering_;
+  TimeMs free_ms_ = 0;  // boot time: the next batch leaves then, or later
   std::vector<LaneEffect> effects_;
   std::optional<Error> fault_;
 };

@@ -396,6 +396,33 @@ TEST_CASE("what ends a token leaves at once, what lets one in waits for others")
   CHECK(site.nodes[1].at->revision == site.store.state().head);
 }
 
+TEST_CASE("at many nodes what ends tokens shares a batch while the one before is on its way") {
+  Site site(two_grants());
+  constexpr uint64_t kNodes = 100;
+  constexpr TimeMs kWriting = kNodes / kWritesOfMs;
+  for (uint64_t number = 1; number <= kNodes; ++number) {
+    site.nodes[number].identity = node(fmt::format("b{}", number));
+    site.subscribe(number);
+  }
+  site.settle();
+  const auto queued = [&] { return site.sessions[1].queue.size(); };
+  site.remove("one");
+  CHECK(queued() == 1);
+  for (const char* token : {"two", "three", "four"}) site.remove(token);
+  CHECK(queued() == 1);
+  site.pass(kWriting - 1);
+  CHECK(queued() == 1);
+  site.pass(1);
+  CHECK(queued() == 2);
+  site.settle();
+  for (const char* token : {"one", "two", "three", "four"})
+    CHECK(site.nodes[kNodes].is_deleted(feed::token_id(token)));
+  // A pause later one leaves at once.
+  site.pass(kWriting);
+  site.remove("five");
+  CHECK(queued() == 1);
+}
+
 TEST_CASE("a node that comes back goes on by revision, unless that is compacted") {
   Site site(two_grants());
   site.nodes[1].identity = node("b1");
