@@ -20,7 +20,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr TimeMs kPatienceMs = 300'000;
-constexpr size_t kIdentities = 16;
+constexpr size_t kSessionsOfIdentity = 8;  // a registry takes no more
 constexpr int64_t kTokenLifeS = 6 * 3'600;
 constexpr double kAloneRate = 4, kBusyRate = 500, kHeldRate = 1'000;
 constexpr size_t kFillLines = 2'000;  // of one request
@@ -85,7 +85,8 @@ Result<FanOut> measure_fan_out(const LaneArm& arm, const LaneOptions& options, s
   SwarmPlan plan{
       .registry = arm.registry_port(), .lane = std::string(LaneArm::kLane), .sessions = sessions};
   NOTP_ASSIGN(plan.lane_key, cli::read_public_key(arm.lane_key_file()));
-  NOTP_ASSIGN(plan.identities, arm.identities(std::min(kIdentities, sessions)));
+  NOTP_ASSIGN(plan.identities,
+              arm.identities((sessions + kSessionsOfIdentity - 1) / kSessionsOfIdentity));
   NOTP_ASSIGN(const ProcessMemory before, memory_of(arm.registry_pid()));
   {
     const Stopwatch watch;

@@ -95,7 +95,7 @@ class LaneSwarm::State {
 
  private:
   asio::awaitable<void> dial_in_turn() {
-    while (next_ < sessions_.size()) {
+    while (next_ < sessions_.size() && !is_ending_) {
       const size_t number = next_++;
       auto connection = co_await transport::connect(
           fmt::format("127.0.0.1:{}", plan_.registry),
@@ -104,6 +104,7 @@ class LaneSwarm::State {
         failed(connection.error());
         co_return;
       }
+      if (is_ending_) co_return;
       sessions_[number].connection = *std::move(connection);
       asio::co_spawn(io_, run(number), asio::detached);
     }
