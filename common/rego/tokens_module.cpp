@@ -125,6 +125,21 @@ _has_clear_status(claims) if {
 _refers(claims) if _ = claims.status.status_list
 )rego";
 
+// It reads nothing: below data.tokens anybody who reaches OPA's API might write.
+constexpr std::string_view kOpaModuleWithoutLane =
+    R"rego(# Made by notp-client: this node has no token lane.
+package system.notp.tokens
+
+import rego.v1
+
+lookup(token) := token if false
+
+revoked(_) := true
+
+# To OPA's type checker it may have more members, as with a lane.
+lane := object.union({"name": "", "mode": "", "revision": 0, "state": "unknown"}, {})
+)rego";
+
 constexpr const char* kBuiltins[] = {"notp.tokens.lookup", "notp.tokens.revoked",
                                      "notp.tokens.lane"};
 
@@ -150,6 +165,7 @@ ContentLoader with_module(ContentLoader load) {
 
 std::string_view worker_tokens_module() { return kWorkerModule; }
 std::string_view opa_tokens_module() { return kOpaModule; }
+std::string_view opa_tokens_module_without_lane() { return kOpaModuleWithoutLane; }
 
 void add_tokens_module(CheckRequest& request) {
   request.modules.push_back({.path = std::string(kTokensCheckPath),

@@ -32,6 +32,8 @@ inline constexpr std::string_view kTokensCheckPath = "notp:system/notp/tokens.re
 std::string_view worker_tokens_module();
 // The module for an OPA, over the document at data.tokens that the agent writes there.
 std::string_view opa_tokens_module();
+// The same for an OPA of a node without a lane, whatever is at data.tokens there.
+std::string_view opa_tokens_module_without_lane();
 
 // Adds the worker's module, and what it may call. Call it once, when all else is there.
 void add_tokens_module(CheckRequest& request);

@@ -89,7 +89,9 @@ Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoa
   if (!old_versions.empty()) manifest["file_rego_versions"] = std::move(old_versions);
   layout[".manifest"].made = json::serialize(manifest);
   layout["system/notp/data.json"].made = json::serialize(active.system_document());
-  layout[std::string(rego::kTokensModulePath)].made = rego::opa_tokens_module();
+  // Without a lane OPA checks nobody who writes data.tokens.
+  layout[std::string(rego::kTokensModulePath)].made =
+      authz.empty() ? rego::opa_tokens_module_without_lane() : rego::opa_tokens_module();
   if (!authz.empty()) layout[std::string(kAuthzModulePath)].made = authz;
   if (use == LayoutUse::kOpa) {
     NOTP_ASSIGN(layout[std::string(kMaskModulePath)].made, log_mask(active));

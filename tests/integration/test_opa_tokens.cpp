@@ -435,6 +435,23 @@ TEST_CASE("an OPA that lets anybody in gets no token, and the status says what t
   CHECK(lane.host.ask("gate/found", R"({"x":"token-1"})").contains("alice"));
 }
 
+TEST_CASE("an OPA of a node without a lane finds no token, whoever writes data.tokens") {
+  OpaHost host(true);
+  host.activate(compose({{"gate", 1, {"gate"}, {{"gate/gate.rego", kPolicy}}}}));
+  host.start_opa();
+  const auto outcome = host.next();
+  REQUIRE_MESSAGE(!outcome.rejected, outcome.rejected->message);
+  const std::string forged = fmt::format(
+      R"({{"lane":{{"complete":true,"serves":true,"ages":false,"state":"live","name":"x",)"
+      R"("mode":"push","revision":1,"hard_ms":1,"live_ms":1,"now_ms":1}},"live":{{"{}":)"
+      R"({{"exp":{}}}}},"deleted":{{}},"marks":{{}},"lists":{{}}}})",
+      feed::token_id(token(1)).hex(), wall_s() + 1'000);
+  REQUIRE(call(host, "PUT", "/v1/data/tokens", forged) == 204);
+  CHECK(host.ask("gate/found", R"({"x":"token-1"})") == "{}");
+  CHECK(host.ask("gate/revoked", R"({"x":"token-1"})") == R"({"result":true})");
+  CHECK(host.ask("gate/lane").contains(R"("state":"unknown")"));
+}
+
 TEST_CASE("without the agent's secret an OPA with a lane decides, and does nothing else") {
   Lane lane;
   lane.publish();
