@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "tests/sim/audit_verify.hpp"
+#include "tests/sim/program/lane_campaign.hpp"
 #include "tests/sim/program/report.hpp"
 
 namespace {
@@ -65,11 +66,21 @@ class Interruption {
   std::jthread thread_;
 };
 
+template <typename Campaign>
+int print(const Campaign& campaign, uint64_t first, uint64_t seeds, bool as_json) {
+  if (as_json)
+    std::puts(notp::json::serialize(report_json(campaign, first, seeds)).c_str());
+  else
+    fmt::print("{}", report_text(campaign, first, seeds));
+  if (!campaign.red.empty()) return 1;
+  return campaign.done < seeds ? kExitInterrupted : 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   notp::sim::CampaignOptions options{.world = {}, .seeds = 1, .jobs = 1};
-  bool trace = false, calm = false, as_json = false;
+  bool trace = false, calm = false, as_json = false, lanes = false;
   int64_t outage_days = 0;
   CLI::App app("Simulates fleets of agents under faults; checks the invariants.");
   app.add_option("--seed", options.world.seed, "first seed")->capture_default_str();
@@ -86,6 +97,7 @@ int main(int argc, char** argv) {
                  "the registry is gone for so long, and nothing else");
   app.add_flag("--restores", options.world.restores,
                "the registry is restored from a copy of before, and recovered from its nodes");
+  app.add_flag("--lanes", lanes, "token lanes instead: sources, a registry and five nodes");
   std::vector<std::string> attacks;
   for (size_t attack = 1; attack < notp::sim::kTreeAttacks; ++attack)
     attacks.emplace_back(tree_attack_name(static_cast<notp::sim::TreeAttack>(attack)));
@@ -113,16 +125,16 @@ int main(int argc, char** argv) {
   }
 
   const Interruption interruption;
+  const uint64_t first = options.world.seed;
+  if (lanes)
+    return print(notp::sim::run_lane_campaign(
+                     {.seed = first, .faults = options.world.faults, .trace = options.world.trace},
+                     options.seeds, options.jobs, interruption.token()),
+                 first, options.seeds, as_json);
   Progress progress(options.seeds);
   const notp::sim::Campaign campaign =
       run_campaign(options, interruption.token(),
                    [&](const notp::sim::Campaign& so_far) { progress.show(so_far); });
   progress.end();
-  const uint64_t first = options.world.seed;
-  if (as_json)
-    std::puts(notp::json::serialize(report_json(campaign, first, options.seeds)).c_str());
-  else
-    fmt::print("{}", report_text(campaign, first, options.seeds));
-  if (!campaign.red.empty()) return 1;
-  return campaign.done < options.seeds ? kExitInterrupted : 0;
+  return print(campaign, first, options.seeds, as_json);
 }

@@ -1,0 +1,72 @@
+#include "tests/sim/program/lane_campaign.hpp"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <thread>
+
+namespace notp::sim {
+
+LaneCampaign run_lane_campaign(const LaneWorldOptions& world, uint64_t seeds, unsigned jobs,
+                               const std::stop_token& stop) {
+  using std::chrono::steady_clock;
+  const auto began = steady_clock::now();
+  LaneCampaign campaign;
+  std::mutex mutex;
+  std::atomic<uint64_t> next = 0;
+  const auto take_seeds = [&] {
+    for (uint64_t index = next++; index < seeds && !stop.stop_requested(); index = next++) {
+      LaneWorldOptions options = world;
+      options.seed += index;
+      LaneVerdict verdict = run_lane_world(options);
+      const std::scoped_lock lock(mutex);
+      campaign.total += verdict;
+      if (seeds == 1) campaign.total.trace_hash = verdict.trace_hash;
+      if (!verdict.violations.empty())
+        campaign.red.emplace(options.seed, std::move(verdict.violations));
+      ++campaign.done;
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (unsigned i = 1; i < jobs; ++i) threads.emplace_back(take_seeds);
+    take_seeds();
+  }
+  campaign.seconds = std::chrono::duration<double>(steady_clock::now() - began).count();
+  return campaign;
+}
+
+std::string report_text(const LaneCampaign& campaign, uint64_t first, uint64_t seeds) {
+  std::string text;
+  for (const auto& [seed, violations] : campaign.red)
+    for (const std::string& violation : violations) text += violation + "\n";
+  if (seeds == 1) text += fmt::format("trace hash {}\n", campaign.total.trace_hash.hex());
+  text += fmt::format("{} seeds from {}: {} events, {} kills, {} seeds with violations\n",
+                      campaign.done, first, campaign.total.events, campaign.total.kills(),
+                      campaign.red.size());
+  if (campaign.done < seeds) text += fmt::format("  interrupted: {} seeds were asked for\n", seeds);
+  for (const auto& [name, count] : campaign.total.counts)
+    text += fmt::format("  {} {}\n", count, name);
+  return text + fmt::format("  {:.1f} s\n", campaign.seconds);
+}
+
+json::object report_json(const LaneCampaign& campaign, uint64_t first, uint64_t seeds) {
+  json::object red, counts;
+  for (const auto& [seed, violations] : campaign.red)
+    red[std::to_string(seed)] = json::array(violations.begin(), violations.end());
+  for (const auto& [name, count] : campaign.total.counts) counts[name] = count;
+  json::object document{{"first_seed", first},
+                        {"seeds", seeds},
+                        {"done", campaign.done},
+                        {"seconds", campaign.seconds},
+                        {"violations", std::move(red)},
+                        {"events", campaign.total.events},
+                        {"kills", campaign.total.kills()},
+                        {"counts", std::move(counts)}};
+  if (seeds == 1) document["trace_hash"] = campaign.total.trace_hash.hex();
+  return document;
+}
+
+}  // namespace notp::sim
