@@ -200,8 +200,8 @@ Result<void> Server::open() {
   if (config_.enroll && !is_volatile_) NOTP_TRY(open_enrollment());
   NOTP_TRY(open_audit());
   NOTP_ASSIGN(sources_, open_sources(config_, is_volatile_, *registry_, *roots_, environment_));
-  NOTP_ASSIGN(lanes_, OpenLanes::open(config_, is_volatile_,
-                                      {*registry_, sources_.get(), environment_, metrics_}));
+  const OpenLanesParts lanes{*registry_, sources_.get(), denied_.get(), environment_, metrics_};
+  NOTP_ASSIGN(lanes_, OpenLanes::open(config_, is_volatile_, lanes));
   NOTP_ASSIGN(service::ServiceOptions service_options, options_within_descriptors());
   service_options.facts.deny_list = config_.deny_list;
   service_ = std::make_unique<service::Service>(

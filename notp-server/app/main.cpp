@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "common/command_tree.hpp"
+#include "common/core_dumps.hpp"
 #include "notp-server/app/app.hpp"
 #include "notp-server/app/main_backup.hpp"
 #include "notp-server/app/setup_check.hpp"
@@ -70,6 +71,9 @@ int main(int argc, char** argv) {
   }
   if (auto whole = notp::backup::check_not_interrupted(config->data_dir); !whole)
     return failed(whole.error());
+  // Sources of token lanes hand it tokens themselves, some of which it keeps in its memory.
+  if (config->lanes)
+    if (auto disabled = notp::disable_core_dumps(); !disabled) return failed(disabled.error());
   notp::log::configure(config->log.level, config->log.format);
   auto notifier = notp::systemd::Notifier::take_from_environment();
   if (auto ended = notp::server::run_server(*config, config_file, environment, std::move(notifier));

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "common/log.hpp"
-#include "common/storage/files.hpp"
 #include "notp-server/lane_inputs/source_factory.hpp"
 #include "notp-server/registry/restored_mark.hpp"
 
@@ -16,6 +16,23 @@ using Kind = SetupFinding::Kind;
 
 std::vector<sources::IssuerConfig> issuers_of(const ServerConfig& config) {
   return config.sources ? config.sources->issuers : std::vector<sources::IssuerConfig>();
+}
+
+// Events of an issuer without published keys are asked for again and again.
+void check_issuers(const ServerConfig& config, SetupReport& report) {
+  const auto known = issuers_of(config);
+  const auto is_known = [&](const std::string& issuer) {
+    return std::ranges::any_of(
+        known, [&](const sources::IssuerConfig& one) { return one.terms.urls.issuer == issuer; });
+  };
+  for (const auto& [lane, sources] : config.lane_inputs.sources)
+    for (const lane_inputs::SourceConfig& source : sources)
+      for (const std::string& issuer : source.terms->issuers())
+        if (!is_known(issuer))
+          report.add(Kind::kUseless, fmt::format("lanes.lanes, {}, sources, {}", lane, source.name),
+                     fmt::format("nothing of {} can be verified: it is not one of sources.issuers",
+                                 printable(issuer)),
+                     "add it there with the same issuer, byte for byte");
 }
 
 }  // namespace
@@ -42,6 +59,9 @@ OpenLanes::OpenLanes(const ServerConfig& config, const OpenLanesParts& parts)
     : parts_(parts),
       listen_(config.lane_inputs.listen),
       keys_(parts.registry, issuers_of(config)),
+      routes_([denied = parts.denied](const std::string& identity) {
+        return denied == nullptr ? Result<void>() : denied->check(identity);
+      }),
       thread_([this] { context_.run(); }) {}
 
 Result<void> OpenLanes::add_sources(const LaneInputsConfig& config) {
@@ -70,8 +90,7 @@ Result<void> OpenLanes::add_sources(const LaneInputsConfig& config) {
 Result<void> OpenLanes::listen() {
   if (!listen_) return {};
   NOTP_ASSIGN(listener_, lane_inputs::LaneListener::open(*listen_, routes_, &parts_.metrics));
-  if (listen_->port_file.empty()) return {};
-  return write_file(listen_->port_file, fmt::format("{}\n", listener_->port()));
+  return {};
 }
 
 void OpenLanes::reload() {
@@ -89,6 +108,7 @@ void OpenLanes::stop() {
 
 void check_lanes(const ServerConfig& config, const trust::Root* root, SetupReport& report) {
   if (!config.lanes) return;
+  check_issuers(config, report);
   const std::string file = config.lanes->key.string();
   const auto key = lane::read_lane_key(config.lanes->key);
   if (!key)

@@ -10,6 +10,7 @@
 #include "common/setup_report.hpp"
 #include "common/telemetry/metrics_registry.hpp"
 #include "notp-server/app/app_config.hpp"
+#include "notp-server/authz/deny_list.hpp"
 #include "notp-server/lane/lane_metrics.hpp"
 #include "notp-server/lane/lanes.hpp"
 #include "notp-server/lane_inputs/issuer_key_sets.hpp"
@@ -23,7 +24,8 @@ namespace notp::server {
 // What surrounds them; all of it outlives them.
 struct OpenLanesParts {
   registry::Registry& registry;
-  sources::Sources* sources = nullptr;  // null: there are none
+  sources::Sources* sources = nullptr;      // null: there are none
+  const authz::DenyList* denied = nullptr;  // null: none is configured
   const Environment& environment;
   MetricsRegistry& metrics;
 };

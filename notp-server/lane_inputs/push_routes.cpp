@@ -70,6 +70,16 @@ PushRoutes::Receivers PushRoutes::receivers_of(const std::string& lane, PushForm
   return found == receivers_.end() ? Receivers() : found->second;
 }
 
+std::optional<http::Response> PushRoutes::refuse_certificate(const http::Request& request) const {
+  const auto& shown = request.peer.certificate;
+  if (!admits_ || !shown || !shown->good()) return std::nullopt;
+  for (const std::string& uri : shown->uris)
+    if (const auto admitted = admits_(uri); !admitted)
+      return http::error_response(kForbidden, error_traits(admitted.error().code).name,
+                                  admitted.error().message);
+  return std::nullopt;
+}
+
 asio::awaitable<http::Response> PushRoutes::answer(const http::Request& request) const {
   constexpr size_t kSegments = 2;
   const auto segments = request.segments_below("/lane");
@@ -88,6 +98,7 @@ asio::awaitable<http::Response> PushRoutes::answer(const http::Request& request)
     out.headers.emplace_back("Allow", "POST");
     co_return out;
   }
+  if (auto refused = refuse_certificate(request)) co_return *std::move(refused);
   const PushRequest push = read(request, form);
   const auto best = std::ranges::max_element(
       receivers, {}, [&push](const auto& receiver) { return receiver->fit(push); });

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,12 @@ class PushReceiver {
 // Thread-safe.
 class PushRoutes {
  public:
+  // Whether a certificate's URI may be used, however good the certificate is; thread-safe. Empty:
+  // each may.
+  using Admits = std::function<Result<void>(const std::string& identity)>;
+
+  explicit PushRoutes(Admits admits = {}) : admits_(std::move(admits)) {}
+
   void add(const std::string& lane, PushForm form, std::shared_ptr<PushReceiver> receiver);
   void remove(const std::shared_ptr<PushReceiver>& receiver);
 
@@ -55,6 +62,10 @@ class PushRoutes {
   // Empty: there is no such lane, or no source of this form.
   Receivers receivers_of(const std::string& lane, PushForm form) const;
 
+  // Refuses a certificate that is denied, whatever else the request shows.
+  std::optional<http::Response> refuse_certificate(const http::Request& request) const;
+
+  const Admits admits_;
   mutable Mutex mutex_;
   std::map<std::pair<std::string, PushForm>, Receivers> receivers_ NOTP_GUARDED_BY(mutex_);
 };

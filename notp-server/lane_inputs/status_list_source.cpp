@@ -26,6 +26,8 @@ constexpr std::string_view kMediaType = "application/statuslist+jwt";
 constexpr TimeMs kSecondMs = 1'000;
 
 struct StatusListTerms final : KindTerms {
+  std::vector<std::string> issuers() const override { return {issuer}; }
+
   std::string issuer;
   std::vector<std::string> uris;
   bool insecure_loopback = false;

@@ -16,6 +16,12 @@ namespace notp::lane_inputs {
 
 // What the kinds have in common.
 struct StreamSourceTerms : KindTerms {
+  // Of signed answers alone: others need no key.
+  std::vector<std::string> issuers() const override {
+    if (introspection && introspection->is_signed) return {introspection->issuer};
+    return {};
+  }
+
   StreamTerms stream;
   bool is_base64 = false;                            // of each message
   std::optional<IntrospectionConfig> introspection;  // there for IdForm::kToken

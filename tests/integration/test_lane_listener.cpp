@@ -3,11 +3,16 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
 #include <future>
+#include <set>
 
 #include "common/http/client.hpp"
 #include "notp-server/lane_inputs/lane_input_limits.hpp"
 #include "notp-server/lane_inputs/lane_listener.hpp"
+#include "notp-server/lane_inputs/set_taker.hpp"
 #include "notp-server/lane_inputs/source_factory.hpp"
 #include "tests/support/lane_inputs/fake_intake.hpp"
 #include "tests/support/lane_inputs/set_signer.hpp"
@@ -98,7 +103,11 @@ struct Site {
   std::shared_ptr<const jose::KeySet> keys = signer.keys();
   std::atomic<int> unknown_keys = 0;
   FakeIntake intake;
-  PushRoutes routes;
+  std::set<std::string> denied;  // URIs; before a request alone
+  PushRoutes routes{[this](const std::string& identity) {
+    return denied.contains(identity) ? Result<void>(fail(ErrorCode::kRevoked, "it was stolen"))
+                                     : Result<void>();
+  }};
   std::unique_ptr<LaneListener> listener;
   std::vector<std::unique_ptr<lane::LaneSource>> sources;
 };
@@ -214,6 +223,14 @@ TEST_CASE("who may not send is refused, and told why") {
   CHECK(code_of(unknown) == "certificate_untrusted");
   CHECK(site.intake.committed().size() == 1);
 
+  // A certificate of a good chain whose identity is denied, also with an access token.
+  site.denied.insert(test_uri("source", "edge-7"));
+  const auto denied = site.events(kDelete, site.source("edge-7"), {{"Authorization", "Bearer x"}});
+  CHECK(denied.status == 403);
+  CHECK(code_of(denied, "message").contains("stolen"));
+  CHECK(site.events(kDelete, site.source("edge-8")).status == 202);
+  CHECK(site.intake.committed().size() == 2);
+
   // Other paths, methods, types and sizes.
   const auto gateway = site.source("gateway");
   const std::string type = "application/x-ndjson";
@@ -227,7 +244,7 @@ TEST_CASE("who may not send is refused, and told why") {
   std::string many;
   for (size_t i = 0; i <= kEventLinesMax; ++i) many += "{}\n";
   CHECK(site.events(many, gateway).status == 413);
-  CHECK(site.intake.committed().size() == 1);
+  CHECK(site.intake.committed().size() == 2);
 }
 
 TEST_CASE("an access token of a configured client may send, and no other") {
@@ -269,6 +286,53 @@ TEST_CASE("an access token of a configured client may send, and no other") {
     CHECK(code_of(answer) == "authentication_failed");
   }
   CHECK(site.intake.committed().size() == 2);
+}
+
+TEST_CASE("of several sources the one that has the token's client gets what it sends") {
+  Site site;
+  for (const char* name : {"first", "second"})
+    site.add(fmt::format(
+        R"({{"name":"{0}","kind":"http","bearer":{{"issuer":"{1}","audience":"lane","clients":["{0}"]}}}})",
+        name, kIssuer));
+  for (const char* name : {"first", "second"}) {
+    const std::string token = site.signer.sign_with(
+        {{"kid", "k1"}, {"typ", "at+jwt"}},
+        {{"iss", kIssuer}, {"aud", "lane"}, {"client_id", name}, {"exp", wall_ms() / 1000 + 60}});
+    CHECK(site.events(kDelete, std::nullopt, {{"Authorization", "Bearer " + token}}).status == 202);
+  }
+  CHECK(site.sources[0]->state().events == 1);
+  CHECK(site.sources[1]->state().events == 1);
+}
+
+TEST_CASE("an event that comes before the stream is known is asked for again, not refused") {
+  FakeIntake intake;
+  const SetSigner signer;
+  const auto stats = std::make_shared<SourceStats>("tokens", "login", "ssf", "", Contact::kActive);
+  SetRules rules = set_rules();
+  rules.audiences.clear();
+  SetTaker taker(rules,
+                 {.intake = intake,
+                  .lane = "tokens",
+                  .issuer_keys = [&](std::string_view) { return signer.keys(); },
+                  .unknown_key = {},
+                  .executor = {}},
+                 "login", stats);
+  const std::string text =
+      signer.sign(set_claims(kCaep + "session-revoked", iss_sub("ana"), {}, "a", wall_ms()));
+  const auto take = [&] {
+    boost::asio::io_context context;
+    auto outcomes =
+        boost::asio::co_spawn(context, taker.take({read_set(text)}), boost::asio::use_future);
+    context.run();
+    return outcomes.get().front();
+  };
+  const SetOutcome early = take();
+  CHECK(!early.is_done());
+  CHECK(!early.is_refused());
+  CHECK(early.error->code == ErrorCode::kUnavailable);
+  taker.set_audiences({kAudience});
+  CHECK(take().is_done());
+  CHECK(intake.revocations().size() == 1);
 }
 
 TEST_CASE("pushed security events are taken once, and refused with the codes of RFC 8935") {
@@ -329,6 +393,8 @@ TEST_CASE("an event with a key that the issuer has just begun to use is asked fo
   CHECK(early.status == 503);
   CHECK(!http::find_header(early.headers, "Retry-After").empty());
   CHECK(site.unknown_keys == 1);
+  // Anybody can send such a thing: the source is as good as before.
+  CHECK(site.sources[0]->state().state == lane::SourceState::State::kOk);
   site.keys = next.keys();
   CHECK(site.set(token).status == 202);
   // Without any keys of the issuer nothing is refused for good.
