@@ -52,8 +52,11 @@ std::unexpected<Error> refused(const RedisReply& reply, std::string_view command
   if (reply.kind != RedisReply::Kind::kError)
     return fail(ErrorCode::kMessage,
                 fmt::format("Redis answers {} with something else; is it Redis?", command));
+  // The text may repeat the command's words: of AUTH these are the password.
+  const std::string_view text = reply.text;
   return fail(ErrorCode::kDenied,
-              fmt::format("Redis refuses {}: {}", command, printable(reply.text)));
+              fmt::format("Redis refuses {}: {}", command,
+                          printable(command == "AUTH" ? text.substr(0, text.find(' ')) : text)));
 }
 
 TimeMs left_ms(TimeMs until_ms) { return std::max<TimeMs>(1, until_ms - read_clock().boot_ms); }

@@ -149,6 +149,7 @@ Result<StatusList> read_status_list(std::string_view text, const jose::KeySet& k
                   std::move(token).error().message);
   NOTP_TRY(check_claims_of(*token, keys, rules));
   StatusList out;
+  NOTP_ASSIGN(out.issued_ms, jose::numeric_date_ms(token->claims.at("iat")));
   if (const json::value* exp = token->claims.if_contains("exp")) {
     NOTP_ASSIGN(out.exp_ms, jose::numeric_date_ms(*exp));
     if (out.exp_ms <= rules.now_ms)  // no leeway: it would count for no time

@@ -20,6 +20,7 @@ struct StatusList {
   uint32_t bits = 1;      // 1, 2, 4 or 8 for each token
   Bytes zlib;             // RFC 1950, at most kStatusListBytesMax
   uint64_t statuses = 0;  // how many tokens it is about
+  TimeMs issued_ms = 0;   // wall time, from iat
   TimeMs exp_ms = kNever;
   TimeMs ttl_ms = 0;  // until the next fetch, within kStatusTtlMsMin and kStatusTtlMsMax
 };

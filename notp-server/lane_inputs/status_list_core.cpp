@@ -42,6 +42,14 @@ std::optional<lane::ListFetched> StatusListCore::fetched(size_t index, Result<St
     fail_attempt(list, std::move(result).error().message, now);
     return std::nullopt;
   }
+  // A cache on the way may be behind: what was revoked since would be valid again.
+  if (result->issued_ms < list.issued_ms && is_there(list, now)) {
+    fail_attempt(list,
+                 fmt::format("the list was issued at {}, before the one that the lane has",
+                             utc_time(result->issued_ms)),
+                 now);
+    return std::nullopt;
+  }
   list.failures = 0;
   list.error.clear();
   const TimeMs early_ms =
@@ -51,6 +59,7 @@ std::optional<lane::ListFetched> StatusListCore::fetched(size_t index, Result<St
   const TimeMs until_ms = std::min(result->exp_ms, now.wall_ms + result->ttl_ms + grace_ms_);
   list.pending = content_of(*result);
   list.pending_until_s = until_ms / kSecondMs;
+  list.pending_issued_ms = result->issued_ms;
   const bool is_known = list.pending == list.content && left_ms > result->ttl_ms + grace_ms_ / 2;
   if (is_known && list.pending_until_s >= list.until_s) return std::nullopt;
   return lane::ListFetched{.uri = list.uri,
@@ -64,6 +73,7 @@ void StatusListCore::taken(size_t index, const Result<void>& result, Now now) {
   if (!result) return fail_attempt(list, result.error().message, now);
   list.until_s = list.pending_until_s;
   list.content = list.pending;
+  list.issued_ms = list.pending_issued_ms;
 }
 
 void StatusListCore::fail_attempt(List& list, std::string error, Now now) const {

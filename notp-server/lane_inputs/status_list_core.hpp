@@ -39,14 +39,16 @@ class StatusListCore {
  private:
   struct List {
     std::string uri;
-    TimeMs due_ms = 0;    // boot time
-    int failures = 0;     // in a row
-    std::string error;    // of the last attempt; empty: it was good
-    int64_t until_s = 0;  // of what the lane has; 0: nothing
-    Hash content;         // of what the lane has
+    TimeMs due_ms = 0;     // boot time
+    int failures = 0;      // in a row
+    std::string error;     // of the last attempt; empty: it was good
+    int64_t until_s = 0;   // of what the lane has; 0: nothing
+    Hash content;          // of what the lane has
+    TimeMs issued_ms = 0;  // the same
     // What was handed out and is not taken yet.
     int64_t pending_until_s = 0;
     Hash pending;
+    TimeMs pending_issued_ms = 0;
   };
 
   void fail_attempt(List& list, std::string error, Now now) const;

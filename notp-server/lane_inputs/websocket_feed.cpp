@@ -200,6 +200,8 @@ asio::awaitable<Error> WebsocketFeed::listen(const std::shared_ptr<Connection>& 
     listener.heard();
   });
   bool is_dead = false;
+  // Ends with this call; the connection lives on while a ping is under way.
+  const auto here = std::make_shared<char>();
   std::unique_ptr<http::Deadline> deadline;
   std::function<void()> look = [&] {
     const TimeMs quiet_ms = read_clock().boot_ms - heard_ms;
@@ -209,7 +211,7 @@ asio::awaitable<Error> WebsocketFeed::listen(const std::shared_ptr<Connection>& 
     }
     if (quiet_ms >= kStreamQuietMs) asio::co_spawn(executor, ping(at), asio::detached);
     // Replaced outside of its own call.
-    asio::post(executor, [&, weak = std::weak_ptr(at)] {
+    asio::post(executor, [&, weak = std::weak_ptr(here)] {
       if (weak.lock() && !is_dead)
         deadline = std::make_unique<http::Deadline>(executor, kStreamQuietMs, look);
     });

@@ -224,6 +224,26 @@ TEST_CASE("an equal list is sent again only for its end; another one at once") {
   CHECK(core.fetched(0, one_list(kNow + 400'000, 'a'), lists.at(304'000)));
 }
 
+TEST_CASE("a list of before the one that the lane has is not taken while that counts") {
+  Lists lists;
+  StatusListCore core({"https://a.example/1"}, 600'000, lists.random, lists.at(0));
+  const auto list = [](TimeMs issued_ms, char status) {
+    StatusList out = one_list(kNever, status);
+    out.issued_ms = issued_ms;
+    return out;
+  };
+  REQUIRE(core.fetched(0, list(kNow, 'a'), lists.at(0)));
+  core.taken(0, {}, lists.at(0));
+  // A cache on the way is behind.
+  CHECK_FALSE(core.fetched(0, list(kNow - 1'000, 'b'), lists.at(60'000)));
+  CHECK(core.state(lists.at(60'000)) == StatusListCore::State::kLate);
+  CHECK(core.on_deadline(lists.at(65'000)) == 0u);
+  CHECK(core.fetched(0, list(kNow + 1'000, 'c'), lists.at(65'000)));
+  core.taken(0, {}, lists.at(65'000));
+  // The issuer's clock was wrong: its lists count again when that one does not.
+  CHECK(core.fetched(0, list(kNow, 'd'), lists.at(65'000 + 60'000 + 600'000)));
+}
+
 TEST_CASE("failures are tried again, and what a lane refused is sent again") {
   Lists lists;
   StatusListCore core({"https://a.example/1"}, 600'000, lists.random, lists.at(0));
