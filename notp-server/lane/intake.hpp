@@ -35,7 +35,7 @@ struct TokenDeleted {
 };
 
 // What `issuer` issued to a subject, session, … at or before `not_before_s` is revoked. More than
-// kMarkAheadMsMax ahead is refused, save kAnyIssueTime.
+// kMarkAheadMsMax ahead is refused, save kAnyIssueTime of what is not a subject.
 struct Revoked {
   feed::MarkKind kind = feed::MarkKind::kSubject;
   std::string issuer, value;

@@ -227,7 +227,9 @@ Result<Ruling> IntakeRules::on(const Revoked& revoked, int64_t now_s, EventStore
                     fmt::format("the issuer, or the {} that is revoked, is empty or has more than "
                                 "{} bytes",
                                 feed::mark_kind_name(revoked.kind), limits::kMarkTextBytesMax));
-  const bool is_any = revoked.not_before_s == feed::kAnyIssueTime;
+  // A subject goes on: without a time it would be locked out for as long as a token lives.
+  const bool is_any =
+      revoked.not_before_s == feed::kAnyIssueTime && revoked.kind != feed::MarkKind::kSubject;
   if (!is_any && revoked.not_before_s > now_s + kMarkAheadS)
     return refuse(ErrorCode::kMessage,
                   fmt::format("a revocation is for what is issued up to {} s from now: more than "

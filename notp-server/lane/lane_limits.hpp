@@ -37,8 +37,8 @@ inline constexpr int64_t kSweepMs = 10'000;     // between two sweeps that find 
 // --- fan-out
 // Adds wait for one another so long: at few sessions, and from kManyReaders on.
 inline constexpr int64_t kGatherMsMin = 20, kGatherMsMax = 125;
-// Writes to readers that a registry makes in a millisecond beside all else that it does: a batch for
-// each event would never end.
+// Writes to readers that a registry makes in a millisecond beside all else that it does: a batch
+// for each event would never end.
 inline constexpr size_t kWritesOfMs = 25;
 inline constexpr size_t kFewReaders = 1'000, kManyReaders = 10'000;
 // Estimates of what is encoded, below kLaneBatchBytesMax and kLaneSnapshotBytesMax.

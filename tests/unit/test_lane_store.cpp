@@ -136,8 +136,16 @@ TEST_CASE("a mark never moves back, and none locks out what is issued later") {
   CHECK(lane.revoke(kNowS + 60).row->event.not_before_s == kNowS + 60);
   CHECK(!lane.revoke(kNowS - 10).row);
   CHECK(!lane.revoke(kNowS + 60).row);
-  CHECK(lane.revoke(feed::kAnyIssueTime).row->event.not_before_s == feed::kAnyIssueTime);
-  CHECK(!lane.revoke(kNowS + 60).row);
+  // Nor does a time of none: a subject goes on, a session does not.
+  CHECK(lane.revoke(feed::kAnyIssueTime).refused->code == ErrorCode::kMessage);
+  const auto end = [&](int64_t not_before_s) {
+    return lane.tell({{}, Revoked{feed::MarkKind::kSession, "https://i", "s", not_before_s}});
+  };
+  CHECK(end(feed::kAnyIssueTime).row->event.not_before_s == feed::kAnyIssueTime);
+  CHECK(!end(kNowS + 60).refused);
+  const feed::TokenId session = feed::mark_key(feed::MarkKind::kSession, "https://i", "s");
+  CHECK(must(lane.store.find({EventKind::kMark, session}))->event.not_before_s ==
+        feed::kAnyIssueTime);
   // Tokens that were issued so long ago have ended.
   CHECK(!lane.revoke(kNowS - kLifeS - kEndSkewS, "bob").row);
   CHECK(lane.revoke(kNowS - kLifeS, "bob").row);
