@@ -18,6 +18,14 @@ unsigned mode_of(const fs::path& path) {
   return status.st_mode & 07777;
 }
 
+// Of the first certificate.
+std::string der_in(std::string_view pem) {
+  const size_t begin = pem.find('\n', pem.find("-----BEGIN")) + 1;
+  std::string text(pem.substr(begin, pem.find("-----END") - begin));
+  std::erase(text, '\n');
+  return notp::from_base64(text).value();
+}
+
 }  // namespace
 
 TEST_CASE("a new model is valid, and is never written over") {
@@ -170,6 +178,15 @@ TEST_CASE("development certificates carry one identity and a loud warning") {
   REQUIRE(issued.status == 0);
   CHECK(parsed(issued.output).at("identity") == "spiffe://core.internal/node/edge-1");
   CHECK(parsed(issued.output).at("development_only") == true);
+  // A listener for sources of token lanes is checked by its names.
+  REQUIRE(shell
+              .notp({"pki", "issue", "pki", "--registry", "web", "--dns", "web.core.internal",
+                     "--dns", "web", "--address", "127.0.0.1"})
+              .status == 0);
+  const std::string web = der_in(read_text(shell.path("pki/web.crt")));
+  CHECK(web.contains("web.core.internal"));
+  CHECK(web.contains(std::string("\x87\x04\x7f\x00\x00\x01", 6)));  // iPAddress
+  CHECK(shell.notp({"pki", "issue", "pki", "--registry", "x", "--address", "x"}).status == 2);
   CHECK(mode_of(shell.path("pki/edge-1.key")) == 0600);
   CHECK(mode_of(shell.path("pki/ca.key")) == 0600);
   CHECK(shell.notp({"pki", "issue", "pki", "--node", "edge-1"}).status == 2);

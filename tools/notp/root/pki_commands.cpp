@@ -1,4 +1,5 @@
 // notp pki: makes certificates for development, without a workload identity system.
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include "common/limits.hpp"
@@ -45,6 +46,7 @@ Result<int> run_pki_init(const Context& context, const PkiInitOptions& options) 
 struct PkiIssueOptions {
   std::string folder;
   std::string node, publisher, admin, registry, source;
+  std::vector<std::string> dns_names, addresses;  // beside the identity
   int64_t days = 90;
 };
 
@@ -86,6 +88,8 @@ Result<int> run_pki_issue(const Context& context, const PkiIssueOptions& options
   pki::LeafOptions leaf;
   leaf.common_name = identity.name;
   leaf.uris = {identity.text()};
+  leaf.dns_names = options.dns_names;
+  leaf.addresses = options.addresses;
   leaf.validity = pki::Validity::days(context.now.wall_ms, options.days);
   leaf.server_auth = identity.role == session::Role::kRegistry;
   leaf.client_auth = identity.role != session::Role::kRegistry;
@@ -118,6 +122,18 @@ void declare_issue(CLI::App& command, PkiIssueOptions& options) {
   who->add_option("--registry", options.registry, "A registry")->type_name("NAME");
   who->add_option("--source", options.source, "A source of token lanes")->type_name("NAME");
   who->require_option(1);
+  command
+      .add_option("--dns", options.dns_names,
+                  "A name by which HTTPS clients reach it, as sources of token lanes do")
+      ->type_name("NAME");
+  command.add_option("--address", options.addresses, "The same, a numeric address")
+      ->type_name("IP")
+      ->check([](const std::string& text) {
+        in6_addr unused;
+        const bool is_good = ::inet_pton(AF_INET, text.c_str(), &unused) == 1 ||
+                             ::inet_pton(AF_INET6, text.c_str(), &unused) == 1;
+        return is_good ? std::string() : fmt::format("{} is not a numeric address", text);
+      });
   command.add_option("--days", options.days, "How long it is valid")
       ->check(CLI::Range(1, 3650))
       ->capture_default_str();
