@@ -154,6 +154,7 @@ std::unique_ptr<pdp::Pdp> Client::make_pdp() {
   if (config_.lane)
     options.tokens = pdp::OpaTokensOptions{
         .secret = pdp::opa_tokens_secret(opa_secret_),
+        .inputs = config_.lane->all_tokens(),
         .limits = config_.pdp.opa_tokens,
         .on_change = [this](const pdp::OpaTokensStatus& status) { on_opa_tokens(status); }};
   auto opa = std::make_unique<pdp::OpaPdp>(executor, pdp_pool_, *checker_, std::move(options));

@@ -62,10 +62,10 @@ class TarGz {
 }  // namespace
 
 Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const model::BlobLoader& load,
-                                      rego::ModelChecker& engine, ByteView authz) {
+                                      rego::ModelChecker& engine, const BundleLane& lane) {
   TarGz tar;
   NOTP_ASSIGN(const BundleLayout layout,
-              bundle_layout(*active, load, engine, LayoutUse::kOpa, authz));
+              bundle_layout(*active, load, engine, LayoutUse::kOpa, lane));
   for (const auto& [path, file] : layout) {
     NOTP_ASSIGN(const model::Content content, content_of(path, file, load));
     NOTP_TRY(tar.add(path, *content));

@@ -1,7 +1,7 @@
 // An active set as one OPA bundle (https://www.openpolicyagent.org/docs/management-bundles).
 #pragma once
 
-#include "notp-client/pdp/pdp.hpp"
+#include "notp-client/pdp/bundle_layout.hpp"
 
 namespace notp::pdp {
 
@@ -14,11 +14,11 @@ struct OpaBundle {
 using OpaBundlePtr = std::shared_ptr<const OpaBundle>;
 
 // The tar.gz of all ledgers: policies (without tests) in a folder for each ledger, data at its data
-// paths, data.system.notp, the masks of OPA's decision log (mask_module), `authz` unless it is
-// empty (authz_module), and a manifest whose roots are those of the ledgers (bundle_layout). Equal
+// paths, data.system.notp, the masks of OPA's decision log (mask_module), what `lane` adds, and
+// a manifest whose roots are those of the ledgers (bundle_layout). Equal
 // releases with equal freshness give equal bytes. Blocking, and slow for large data. Errors of
 // `load`; kPdpRejected when ledgers clash.
 Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const model::BlobLoader& load,
-                                      rego::ModelChecker& engine, ByteView authz = {});
+                                      rego::ModelChecker& engine, const BundleLane& lane = {});
 
 }  // namespace notp::pdp

@@ -53,19 +53,24 @@ std::vector<std::string> bundle_roots(const ActiveSet& active, LayoutUse use, bo
   return roots;
 }
 
-// The masks of all ledgers, denied ones included: their paths are still asked for.
-Result<Bytes> log_mask(const ActiveSet& active) {
+// The masks of all ledgers, denied ones included: their paths are still asked for. Each also
+// removes the tokens, because every path has at least one ledger's masks.
+Result<Bytes> log_mask(const ActiveSet& active, std::span<const std::string> token_inputs) {
   std::vector<LedgerMask> masks;
-  for (const auto& [ledger, release] : active.ledgers)
+  for (const auto& [ledger, release] : active.ledgers) {
     masks.push_back({ledger.text(), release.data_roots,
                      release.terms ? release.terms->mask : std::vector<model::MaskRule>()});
+    for (const std::string& pointer : token_inputs)
+      masks.back().rules.push_back({model::MaskOp::kRemove, "/input" + pointer, {}});
+  }
   return mask_module(masks);
 }
 
 }  // namespace
 
 Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoader& load,
-                                   rego::ModelChecker& engine, LayoutUse use, ByteView authz) {
+                                   rego::ModelChecker& engine, LayoutUse use,
+                                   const BundleLane& lane) {
   BundleLayout layout;
   json::object old_versions;  // of files that are not Rego v1
   for (const auto& [ledger, release] : active.ledgers) {
@@ -84,17 +89,17 @@ Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoa
   NOTP_ASSIGN(auto in_place, stub_functions(active, load, engine));
   for (auto& [path, text] : in_place) layout[path].made = std::move(text);
   json::object manifest{{"revision", active.revision()},
-                        {"roots", json::value_from(bundle_roots(active, use, !authz.empty()))},
+                        {"roots", json::value_from(bundle_roots(active, use, !lane.authz.empty()))},
                         {"rego_version", 1}};
   if (!old_versions.empty()) manifest["file_rego_versions"] = std::move(old_versions);
   layout[".manifest"].made = json::serialize(manifest);
   layout["system/notp/data.json"].made = json::serialize(active.system_document());
   // Without a lane OPA checks nobody who writes data.tokens.
   layout[std::string(rego::kTokensModulePath)].made =
-      authz.empty() ? rego::opa_tokens_module_without_lane() : rego::opa_tokens_module();
-  if (!authz.empty()) layout[std::string(kAuthzModulePath)].made = authz;
+      lane.authz.empty() ? rego::opa_tokens_module_without_lane() : rego::opa_tokens_module();
+  if (!lane.authz.empty()) layout[std::string(kAuthzModulePath)].made = lane.authz;
   if (use == LayoutUse::kOpa) {
-    NOTP_ASSIGN(layout[std::string(kMaskModulePath)].made, log_mask(active));
+    NOTP_ASSIGN(layout[std::string(kMaskModulePath)].made, log_mask(active, lane.token_inputs));
   }
   return layout;
 }

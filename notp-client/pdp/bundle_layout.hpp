@@ -11,6 +11,12 @@ struct BundleFile {
 };
 using BundleLayout = std::map<std::string, BundleFile>;
 
+// What an OPA gets because its node follows a token lane.
+struct BundleLane {
+  Bytes authz;                            // authz_module(); empty: the node follows none
+  std::vector<std::string> token_inputs;  // where in `input` tokens are: OPA's log lacks them
+};
+
 // What a layout is for.
 enum class LayoutUse : bool {
   kFolder,
@@ -18,13 +24,12 @@ enum class LayoutUse : bool {
 };
 
 // Policies, without tests, in a folder for each ledger; data at its data paths; data.system.notp;
-// the package system.notp.tokens, by which an OPA looks tokens up; `authz` unless it is empty
-// (authz_module.hpp); and a manifest whose roots are
-// those of the ledgers. A denied ledger contributes only its roots, and undefined functions in
-// place of its functions that other ledgers call. Errors of `load` and `engine`.
+// the package system.notp.tokens, by which an OPA looks tokens up; what `lane` adds; and a manifest
+// whose roots are those of the ledgers. A denied ledger contributes only its roots, and undefined
+// functions in place of its functions that other ledgers call. Errors of `load` and `engine`.
 Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoader& load,
                                    rego::ModelChecker& engine, LayoutUse use = LayoutUse::kFolder,
-                                   ByteView authz = {});
+                                   const BundleLane& lane = {});
 
 // Errors of `load`; kPdpRejected when documents of two ledgers clash.
 Result<model::Content> content_of(const std::string& path, const BundleFile& file,

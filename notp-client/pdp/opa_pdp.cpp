@@ -50,7 +50,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
         poll_(agent_),
         job_(pool) {
     if (!options_.tokens) return;
-    authz_ = authz_module(options_.tokens->secret);
+    lane_ = {authz_module(options_.tokens->secret), options_.tokens->inputs};
     tokens_ = std::make_shared<OpaTokenLink>(agent_, options_.url, *options_.tokens);
   }
 
@@ -68,7 +68,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
     open_ = wanted;
     poll_.cancel();
     job_.submit([this, wanted = std::move(wanted), load = std::move(load)] {
-      auto bundle = build_opa_bundle(wanted, load, engine_, authz_);
+      auto bundle = build_opa_bundle(wanted, load, engine_, lane_);
       asio::post(agent_, [self = shared_from_this(), wanted, bundle = std::move(bundle)]() mutable {
         self->on_built(std::move(wanted), std::move(bundle));
       });
@@ -169,7 +169,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   rego::ModelChecker& engine_;
   const http::Client client_;
   CurrentBasis basis_;
-  Bytes authz_;                           // empty: without tokens
+  BundleLane lane_;
   std::shared_ptr<OpaTokenLink> tokens_;  // null: the node has no lane
 
   // Used on the agent's executor.

@@ -14,6 +14,8 @@ namespace notp::pdp {
 // For a node with a token lane, whose OPA must check who asks it (authz_module.hpp).
 struct OpaTokensOptions {
   std::string secret;  // opa_tokens_secret()
+  // Pointers into `input`, where tokens are: OPA's decision log does not get them.
+  std::vector<std::string> inputs = {};
   OpaTokensLimits limits = {};
   // Called on the agent's executor when the status has changed; may be empty.
   std::function<void(const OpaTokensStatus&)> on_change = {};

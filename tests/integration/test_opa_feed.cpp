@@ -1,6 +1,8 @@
 // Feeding OPA: the state machine with scripted requests and statuses.
 #include <doctest/doctest.h>
 
+#include "notp-client/pdp/authz_module.hpp"
+#include "notp-client/pdp/mask_module.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 #include "tests/support/agent/engine.hpp"
 #include "tests/support/agent/opa_models.hpp"
@@ -41,6 +43,25 @@ TEST_CASE("a bundle is the same bytes for the same releases, and another for ano
   CHECK(*bundle_of(1)->body == *bundle_of(1)->body);
   CHECK(bundle_of(1)->etag != bundle_of(2)->etag);
   CHECK(bundle_of(1)->revision == "100000000000/payments@1");
+}
+
+TEST_CASE("what a lane adds to a bundle: who may ask OPA what, and a log without tokens") {
+  const auto release = compose({payments(1, rule(1))});
+  const auto layout_with = [&](const pdp::BundleLane& lane) {
+    auto layout = pdp::bundle_layout(*release.active_set, release.load, test_checker(),
+                                     pdp::LayoutUse::kOpa, lane);
+    REQUIRE(layout);
+    return *layout;
+  };
+  const auto mask_of = [](const pdp::BundleLayout& layout) {
+    return layout.at(std::string(pdp::kMaskModulePath)).made;
+  };
+  const auto with = layout_with({.authz = "package system.authz", .token_inputs = {"/bearer/raw"}});
+  const auto none = layout_with({});
+  CHECK(with.contains(std::string(pdp::kAuthzModulePath)));
+  CHECK_FALSE(none.contains(std::string(pdp::kAuthzModulePath)));
+  CHECK(mask_of(with).contains("bearer"));
+  CHECK_FALSE(mask_of(none).contains("bearer"));
 }
 
 TEST_CASE("a bundle is active when the status says so, not when it was fetched") {

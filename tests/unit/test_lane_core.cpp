@@ -74,6 +74,21 @@ TEST_CASE("a node takes a snapshot, then batches, and acknowledges what is durab
   CHECK(node.reports.size() == before);
 }
 
+TEST_CASE("a node whose disk takes no writes decides by what arrives, and acknowledges nothing") {
+  Following world;
+  Node& node = world.node;
+  const size_t before = node.reports.size();
+  node.options.is_volatile = true;
+  node.boot();
+  node.connect();
+  node.settle();
+  world.registry.add(dead(4));
+  node.settle();
+  node.advance(5'000);
+  CHECK_FALSE(node.is_accepted(4));
+  CHECK(node.reports.size() == before);
+}
+
 TEST_CASE(
     "a node is cut, restarted, given less and given more at every step: it converges, and what "
     "it acknowledged as revoked stays revoked") {

@@ -389,7 +389,8 @@ void LaneCore::show_if_new() {
 }
 
 bool LaneCore::may_report() const {
-  return link_.is_granted() && stream_.is_complete() && acks_.is_of(*link_.granted());
+  return !options_.is_volatile && link_.is_granted() && stream_.is_complete() &&
+         acks_.is_of(*link_.granted());
 }
 
 void LaneCore::report() {

@@ -25,6 +25,8 @@ struct LaneOptions {
   std::string lane;
   LaneMode mode = LaneMode::kPush;
   bool keeps_tokens = false;  // over a restart; of kPush only
+  // The disk takes no writes: revocations end with the process, so nothing is acknowledged.
+  bool is_volatile = false;
 };
 
 // "live", "lagging", "stale", "denied", "unsupported" or "unknown", as policies see it.

@@ -22,6 +22,8 @@ void LaneWorker::start(const LaneMarks& marks, std::unique_ptr<LaneStore> store,
                        const std::optional<PublicKey>& lane_key) {
   const Now now = read_clock();
   expired_ms_ = now.boot_ms;
+  LaneOptions options = options_;
+  options.is_volatile = store->is_volatile();
   writer_ =
       std::make_unique<LaneWriter>(std::move(store), [this](uint64_t number, Result<void> outcome) {
         boost::asio::post(parts_.executor, [this, number, outcome = std::move(outcome)] {
@@ -33,7 +35,7 @@ void LaneWorker::start(const LaneMarks& marks, std::unique_ptr<LaneStore> store,
           drive();
         });
       });
-  core_ = std::make_unique<LaneCore>(options_, marks, now);
+  core_ = std::make_unique<LaneCore>(std::move(options), marks, now);
   core_->on_root(lane_key, now);
   drive();
 }
