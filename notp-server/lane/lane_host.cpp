@@ -272,9 +272,10 @@ Result<std::vector<IntakeOutcome>> LaneHost::write(const std::vector<Taken>& tak
 
 void LaneHost::sweep(Now now) {
   EventStore& store = *parts_.store;
+  const int64_t until_s = sweep_clock_.until_s(now);
   const auto swept = [&]() -> Result<size_t> {
     NOTP_TRY(store.begin());
-    NOTP_ASSIGN(const size_t removed, store.remove_ended(now.wall_ms / kSecondMs, kSweepRowsMax));
+    NOTP_ASSIGN(const size_t removed, store.remove_ended(until_s, kSweepRowsMax));
     NOTP_TRY(store.commit());
     return removed;
   }();

@@ -16,6 +16,7 @@
 #include "notp-server/lane/intake.hpp"
 #include "notp-server/lane/intake_rules.hpp"
 #include "notp-server/lane/lane_config.hpp"
+#include "notp-server/lane/sweep_clock.hpp"
 #include "protocol/serve/lane_feed.hpp"
 
 namespace notp::lane {
@@ -122,6 +123,7 @@ class LaneHost final : public LaneIntake {
   serve::LaneOutlet* outlet_ = nullptr;
   std::map<std::string, SourceCounts> counts_;
   TimeMs sweep_ms_ = 0, report_ms_ = 0;  // boot time: the next one
+  SweepClock sweep_clock_{read_clock()};
   std::string fault_;
 
   mutable Mutex mutex_;

@@ -33,6 +33,8 @@ inline constexpr size_t kTombstonesMax = 16'000'000;
 inline constexpr size_t kMarksMax = 4'000'000;
 inline constexpr size_t kSweepRowsMax = 2'048;  // in one transaction
 inline constexpr int64_t kSweepMs = 10'000;     // between two sweeps that find nothing more
+// How far a sweep follows a wall clock that jumps ahead, and when it believes it.
+inline constexpr int64_t kSweepAheadMs = 3'600'000, kSweepTrustMs = 24 * 3'600'000;
 
 // --- fan-out
 // Adds wait for one another so long: at few sessions, and from kManyReaders on.

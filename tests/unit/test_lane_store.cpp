@@ -11,6 +11,7 @@
 #include "notp-server/lane/lane_limits.hpp"
 #include "notp-server/lane/memory_event_store.hpp"
 #include "notp-server/lane/sqlite_event_store.hpp"
+#include "notp-server/lane/sweep_clock.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp::lane {
@@ -265,6 +266,23 @@ TEST_CASE("keys that are forgotten are swept as rows are: until there are none")
   CHECK(must(store->remove_ended(kNowS + kKeyLifeS, 2)) == 1);
   CHECK(must(store->note_key("test", "k0", kNowS + kKeyLifeS)));
   REQUIRE(store->commit());
+}
+
+TEST_CASE(
+    "a wall clock that jumps ahead does not end revocations, unless it stays there for a day") {
+  constexpr TimeMs kStartMs = kNowS * 1'000, kHourMs = 3'600'000, kYearMs = 365 * 24 * kHourMs;
+  SweepClock clock(Now{kStartMs, 5'000});
+  const auto until_ms = [&](TimeMs wall_ms, TimeMs passed_ms) {
+    return clock.until_s(Now{kStartMs + wall_ms, 5'000 + passed_ms}) * 1'000 - kStartMs;
+  };
+  CHECK(until_ms(10'000, 10'000) == 10'000);
+  CHECK(until_ms(kYearMs, 20'000) == kHourMs + 20'000);  // ahead, for a while
+  CHECK(until_ms(30'000, 30'000) == 30'000);             // and right again
+  CHECK(until_ms(-kYearMs, 40'000) == -kYearMs);         // back: nothing ends
+  CHECK(until_ms(-kYearMs + 10'000, 50'000) == -kYearMs + 10'000);
+  CHECK(until_ms(60'000, 60'000) == -kYearMs + kHourMs + 20'000);
+  CHECK(until_ms(25 * kHourMs, 25 * kHourMs) < 2 * kHourMs);
+  CHECK(until_ms(25 * kHourMs + 1'000, 25 * kHourMs + 1'000) == 25 * kHourMs + 1'000);
 }
 
 TEST_CASE("a restored file has another instance, and keeps it") {
