@@ -14,8 +14,8 @@ constexpr double kBusyRate = 500;
 
 double mb(uint64_t bytes) { return static_cast<double>(bytes) / 1e6; }
 double grown_mb(const HeldTokens& held) {
-  return mb(held.with.resident_bytes -
-            std::min(held.with.resident_bytes, held.plain.resident_bytes));
+  const uint64_t with = held.with.total_bytes(), plain = held.plain.total_bytes();
+  return mb(with - std::min(with, plain));
 }
 
 std::vector<Target> targets(const LaneResult& result) {
@@ -40,7 +40,7 @@ std::vector<Target> targets(const LaneResult& result) {
                  .figure = grown_mb(held),
                  .bound = kNodeMb,
                  .control_name = "all of it without a lane",
-                 .control = mb(held.plain.resident_bytes)});
+                 .control = mb(held.plain.total_bytes())});
   out.push_back({.what = "decisions under events: p99 to quiet",
                  .figure = held.busy.latency.p99() / std::max(held.quiet.latency.p99(), 1e-9),
                  .bound = kBusyRatio});
@@ -73,7 +73,7 @@ std::string held_table(const HeldTokens& held) {
       "agent and workers: {:.1f} MB, without a lane {:.1f} MB: {:.0f} bytes a token\n"
       "{:<34}{:>10}{:>10}{:>10}{:>8}\n",
       grouped(held.tokens), held.fill_s, mb(held.snapshot_bytes), held.snapshot_s,
-      mb(held.with.resident_bytes), mb(held.plain.resident_bytes),
+      mb(held.with.total_bytes()), mb(held.plain.total_bytes()),
       grown_mb(held) * 1e6 / static_cast<double>(held.tokens), "decisions over HTTP", "n",
       "p50, ms", "p99, ms", "failed");
   for (const LaneDecisions* row : {&held.by_input, &held.quiet, &held.busy})
@@ -83,7 +83,10 @@ std::string held_table(const HeldTokens& held) {
 }
 
 json::object memory_json(const ProcessMemory& memory) {
-  return {{"resident_bytes", memory.resident_bytes}, {"anonymous_bytes", memory.anonymous_bytes}};
+  return {{"total_bytes", memory.total_bytes()},
+          {"resident_bytes", memory.resident_bytes},
+          {"anonymous_bytes", memory.anonymous_bytes},
+          {"memory_files_bytes", memory.memory_files_bytes}};
 }
 
 json::object decisions_json(const LaneDecisions& row) {

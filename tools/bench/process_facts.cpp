@@ -1,6 +1,7 @@
 #include "tools/bench/process_facts.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -44,8 +46,27 @@ Result<ProcessMemory> memory_of_one(pid_t pid) {
   const auto shares = folder_of(pid) / "smaps_rollup";
   NOTP_ASSIGN(const uint64_t resident_kib, fact_of(shares, "Pss"));
   NOTP_ASSIGN(const uint64_t anonymous_kib, fact_of(shares, "Pss_Anon"));
+  NOTP_ASSIGN(const uint64_t shared_kib, fact_of(shares, "Pss_Shmem"));
   NOTP_ASSIGN(const uint64_t peak_kib, fact_of(folder_of(pid) / "status", "VmHWM"));
-  return ProcessMemory{resident_kib << 10, anonymous_kib << 10, peak_kib << 10};
+  return ProcessMemory{.resident_bytes = resident_kib << 10,
+                       .anonymous_bytes = anonymous_kib << 10,
+                       .resident_peak_bytes = peak_kib << 10,
+                       .shared_bytes = shared_kib << 10};
+}
+
+// Adds the memory files that a process has open, by their inode: those mapped alone are open
+// somewhere else, too.
+void add_memory_files(pid_t pid, std::map<ino_t, uint64_t>& sizes) {
+  constexpr uint64_t kBlockBytes = 512;  // of st_blocks
+  std::error_code failed;
+  for (const auto& open : std::filesystem::directory_iterator(folder_of(pid) / "fd", failed)) {
+    const auto target = std::filesystem::read_symlink(open.path(), failed);
+    struct stat facts{};
+    if (failed || !target.string().starts_with("/memfd:") ||
+        ::stat(open.path().c_str(), &facts) != 0)
+      continue;
+    sizes[facts.st_ino] = static_cast<uint64_t>(facts.st_blocks) * kBlockBytes;
+  }
 }
 
 Result<uint64_t> waits_of_one(pid_t pid) {
@@ -84,12 +105,16 @@ Result<double> cpu_seconds_of_one(pid_t pid) {
 
 Result<ProcessMemory> memory_of(pid_t pid) {
   ProcessMemory sum;
+  std::map<ino_t, uint64_t> files;
   for (const pid_t one : family_of(pid)) {
     NOTP_ASSIGN(const ProcessMemory memory, memory_of_one(one));
+    add_memory_files(one, files);
+    sum.shared_bytes += memory.shared_bytes;
     sum.resident_bytes += memory.resident_bytes;
     sum.anonymous_bytes += memory.anonymous_bytes;
     sum.resident_peak_bytes += memory.resident_peak_bytes;
   }
+  for (const auto& [inode, bytes] : files) sum.memory_files_bytes += bytes;
   return sum;
 }
 

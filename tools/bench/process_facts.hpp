@@ -16,6 +16,14 @@ struct ProcessMemory {
   // VmHWM: since the start or the last reset_peak(). With several processes this is an upper bound:
   // their peaks need not coincide, and shared pages count for each.
   uint64_t resident_peak_bytes = 0;
+  // Memory files (memfd_create(2)) that one of them has open: whole, each once, whoever maps what
+  // of them. `resident_bytes` has only the pages of them that were touched.
+  uint64_t memory_files_bytes = 0;
+  // Pages of memory files and of other shared memory, in resident_bytes.
+  uint64_t shared_bytes = 0;
+
+  // With memory files as a whole.
+  uint64_t total_bytes() const { return resident_bytes - shared_bytes + memory_files_bytes; }
 };
 Result<ProcessMemory> memory_of(pid_t pid);
 // Sets the peak to the current resident size.
