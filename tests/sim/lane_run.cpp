@@ -28,6 +28,7 @@ struct NodeKind {
   lane::LaneMode mode = lane::LaneMode::kPush;
   bool keeps_tokens = false;
 };
+constexpr size_t kAsks = 3;
 constexpr std::array<NodeKind, 5> kNodes = {{{"all-1"},
                                              {"all-2", lane::LaneMode::kPush, true},
                                              {"filtered"},
@@ -94,6 +95,7 @@ class LaneWorld final : public LanePort {
   TimeMs now_ms_ = kMinuteMs;
   uint64_t sequence_ = 0, links_ = 0;
   bool is_healed_ = false;
+  TimeMs quiet_until_ms_ = 0;
   SimLaneRegistry registry_;
   LaneTruth truth_;
   LaneOracle oracle_;
@@ -269,6 +271,9 @@ void LaneWorld::correct_clock(size_t index) {
   if (!is_ahead || off_ms != 0) return;
   oracle_.clock_set_back(node);
   node.set_clock_back();
+  // Before it has everything again.
+  for (TimeMs delay_ms = 20; delay_ms <= 400; delay_ms += 20)
+    at(delay_ms, [this, index] { decide(index); });
 }
 
 void LaneWorld::jump_registry() {
@@ -285,18 +290,19 @@ void LaneWorld::nap(size_t index) {
   Place& place = places_[index];
   if (!place.link || !registry_.is_up()) return;
   count("naps");
-  const size_t tokens = 1 + random().below(3);
+  quiet_until_ms_ = now_ms_ + 100'000;
+  const size_t tokens = 1 + random().below(2);
   for (size_t i = 0; i < tokens; ++i) truth_.make_token_deleted(between(4'000, 8'000));
   at(between(3'000, 7'000), [this, index] {
     places_[index].cut_until_ms = now_ms_ + 100'000;
     hang_up(index);
   });
-  at(70'000, [this] {
+  at(66'000, [this] {
     if (!faulty()) return;
     registry_.set_skew(59 * kMinuteMs);
     truth_.registry_is_ahead();
   });
-  at(95'000, [this] {
+  at(77'000, [this] {
     registry_.set_skew(0);
     truth_.registry_is_ahead();
   });
@@ -327,7 +333,7 @@ void LaneWorld::fault() {
         for (int i = 0; i < 4; ++i) truth_.publish_list(true);
       return;
     case 8:
-      return jump_node(index);
+      return jump_node(chance(3) ? kAsks : index);
     case 9:
       if (chance(2)) return jump_registry();
       return nap(index);
@@ -356,7 +362,8 @@ void LaneWorld::decide(size_t index) {
 
 void LaneWorld::live() {
   if (is_healed_) return;
-  const uint64_t what = random().below(100);
+  // Nothing else happens while a node naps.
+  const uint64_t what = now_ms_ < quiet_until_ms_ ? 100 : random().below(100);
   if (what < 55) truth_.make_token();
   if (what >= 55 && what < 60) truth_.revoke_subject();
   if (faulty() && what >= 60 && what < 66) fault();

@@ -87,7 +87,7 @@ void LaneTruth::make_token() {
 
 void LaneTruth::make_token_deleted(TimeMs delay_ms) {
   const SimToken token = add_token();
-  tokens_.back().claims.exp_s = now_s() + 3'600;
+  tokens_.back().claims.exp_s = now_s() + 1'800;
   const size_t place = tokens_.size() - 1;
   waiting_ += 2;
   send("first", {.key = {}, .what = lane::TokenAdded{token.id, attributes(tokens_.back(), "api")}},
