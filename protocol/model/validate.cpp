@@ -333,7 +333,10 @@ class Validator {
     NOTP_TRY(add_uses(request));
     rego::add_tokens_module(request);
     NOTP_ASSIGN(rego::CheckReport judged, engine_->check(request));
-    for (const rego::Diagnostic& found : judged.findings) add(found);
+    // Data at the place of our own module is a fault that is named already, by its own path.
+    const bool has_fault = !report_.findings.empty();
+    for (const rego::Diagnostic& found : judged.findings)
+      if (!has_fault || !found.path.starts_with("notp:")) add(found);
     report_.coverage_json = std::move(judged.coverage_json);
     report_.builtins = std::move(judged.builtins);
     report_.features = std::move(judged.features);

@@ -30,6 +30,8 @@ const Format kFormats[] = {
     {"[protocol](README.md)", "protocol/wire/messages/hello.hpp", "kProtocolVersion"},
     {"container of artifacts", "protocol/delta/section.hpp", "kFormatVersion"},
     {"agent.db", "notp-client/store/store_tables.cpp", "kSchemaVersion", "agent_db"},
+    {"lane.db", "notp-client/lane/store/lane_rows.cpp", "kFormat"},
+    {"lanes/<name>.db", "notp-server/lane/sqlite_event_store.cpp", "kFormat"},
     {"fleet.db", "notp-server/fleet/fleet.cpp", "kSchemaVersion", "fleet_db"},
     {"join-tokens.db", "notp-server/enroll/join_tokens.cpp", "kSchemaVersion", "join_tokens_db"},
     {"[`spool.db`]", "notp-client/spool/segment_table.cpp", "kSchemaVersion"},
