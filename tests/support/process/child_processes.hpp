@@ -38,15 +38,6 @@ inline std::string program_of(pid_t process) {
   return program;
 }
 
-// All that it has read so far, sockets included.
-inline uint64_t bytes_read_by(pid_t process) {
-  std::ifstream counts("/proc/" + std::to_string(process) + "/io");
-  std::string name;
-  uint64_t bytes = 0;
-  counts >> name >> bytes;
-  return bytes;
-}
-
 // Sends SIGSTOP and waits until the kernel reports the stop, which it does when the last thread has
 // stopped: on a busy machine the others keep running until one of them has handled the signal.
 // False when the process has ended. Leaves its exit status to the one who started it.
