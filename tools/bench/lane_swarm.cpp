@@ -8,6 +8,8 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -28,7 +30,8 @@ namespace asio = boost::asio;
 using std::chrono::steady_clock;
 
 constexpr TimeMs kConnectMs = 60'000;
-constexpr size_t kDialsMax = 32;         // at once
+constexpr size_t kDialsMax = 32;  // at once
+constexpr int kDialsAgain = 20, kPauseMs = 250;
 constexpr size_t kStatementsKept = 256;  // sessions are at most so many statements apart
 
 struct Session {
@@ -97,9 +100,13 @@ class LaneSwarm::State {
   asio::awaitable<void> dial_in_turn() {
     while (next_ < sessions_.size() && !is_ending_) {
       const size_t number = next_++;
-      auto connection = co_await transport::connect(
-          fmt::format("127.0.0.1:{}", plan_.registry),
-          plan_.identities[number % plan_.identities.size()], kConnectMs);
+      auto connection = co_await dial(number);
+      // As an agent does: a busy registry turns some away.
+      for (int again = 0; !connection && again < kDialsAgain && !is_ending_; ++again) {
+        asio::steady_timer pause(io_, std::chrono::milliseconds(kPauseMs));
+        co_await pause.async_wait(asio::use_awaitable);
+        connection = co_await dial(number);
+      }
       if (!connection) {
         failed(connection.error());
         co_return;
@@ -108,6 +115,11 @@ class LaneSwarm::State {
       sessions_[number].connection = *std::move(connection);
       asio::co_spawn(io_, run(number), asio::detached);
     }
+  }
+  asio::awaitable<Result<std::unique_ptr<transport::Connection>>> dial(size_t number) {
+    co_return co_await transport::connect(fmt::format("127.0.0.1:{}", plan_.registry),
+                                          plan_.identities[number % plan_.identities.size()],
+                                          kConnectMs);
   }
   asio::awaitable<void> run(size_t number) {
     Session& one = sessions_[number];

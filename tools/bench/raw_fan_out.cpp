@@ -79,21 +79,28 @@ Result<std::unique_ptr<RawFanOut>> RawFanOut::start(size_t connections) {
     write_on_command(listener, pipe_ends[0], connections);
   }
   ::close(pipe_ends[0]);
+  ::close(listener);
   fan->commands_ = pipe_ends[1];
-  fan->epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-  for (size_t i = 0; i < connections; ++i) {
+  fan->port_ = ntohs(address.sin_port);
+  fan->count_ = connections;
+  return fan;
+}
+
+Result<void> RawFanOut::connect() {
+  const sockaddr_in address = loopback(port_);
+  epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+  for (size_t i = 0; i < count_; ++i) {
     const int connection = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connection < 0 ||
-        ::connect(connection, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-      return broken();
-    fan->connections_.push_back(connection);
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = i;
-    if (::epoll_ctl(fan->epoll_, EPOLL_CTL_ADD, connection, &event) != 0) return broken();
+    if (connection < 0 ||
+        ::connect(connection, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::epoll_ctl(epoll_, EPOLL_CTL_ADD, connection, &event) != 0)
+      return fail(ErrorCode::kIo, "the control cannot connect");
+    connections_.push_back(connection);
   }
-  ::close(listener);
-  return fan;
+  return {};
 }
 
 RawFanOut::~RawFanOut() {
@@ -107,6 +114,7 @@ RawFanOut::~RawFanOut() {
 }
 
 Result<TimeCounts> RawFanOut::run(size_t bytes, size_t count, double rate, TimeMs patience_ms) {
+  if (connections_.empty()) NOTP_TRY(connect());
   TimeCounts times;
   const auto start = steady_clock::now();
   const auto due = [&](size_t write) {
