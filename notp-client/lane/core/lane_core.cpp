@@ -10,6 +10,7 @@ namespace notp::lane {
 namespace {
 
 constexpr TimeMs kMsPerSecond = 1'000;
+constexpr TimeMs kJumpMs = 100;  // of the wall clock; less is slewing
 
 wire::LaneMode wire_mode(LaneMode mode) {
   return mode == LaneMode::kAsk ? wire::LaneMode::kAsk : wire::LaneMode::kPush;
@@ -49,8 +50,11 @@ size_t bytes_of(const Change& change) {
   return 0;
 }
 
-// The same but for the age clock.
+// The same but for the age clock, which has run on as the PDP reckons: after a jump of the wall
+// clock that is set back at once, the PDP would not know what has ended.
 bool is_shown(LaneReadout shown, const LaneReadout& now) {
+  const TimeMs passed_ms = now.boot_ms - shown.boot_ms;
+  if (now.trusted_ms > shown.trusted_ms + passed_ms + kJumpMs) return false;
   shown.trusted_ms = now.trusted_ms;
   shown.boot_ms = now.boot_ms;
   return shown == now;
@@ -424,7 +428,7 @@ void LaneCore::clear(LaneTopic topic) {
 
 LaneMarks LaneCore::marks() const {
   LaneMarks marks = known_;
-  marks.position = acks_.is_whole() ? stream_.whole() : std::nullopt;
+  marks.position = acks_.is_whole() && stream_.is_complete() ? stream_.whole() : std::nullopt;
   marks.has_tokens = options_.keeps_tokens && marks.position && stream_.has_tokens();
   marks.trusted_ms = clock_.high_water_ms();
   return marks;

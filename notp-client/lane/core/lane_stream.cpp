@@ -41,9 +41,10 @@ void LaneStream::describe(wire::LaneSubscribe& subscribe) const {
 
 bool LaneStream::on_granted(const wire::LanePosition& granted) {
   const auto& followed = snapshot_ ? snapshot_->position : whole_.value_or(wire::LanePosition{});
+  if (!is_same_history(followed, granted)) head_.reset();
+  on_head(granted.revision);
   if (is_same_history(followed, granted)) return true;
   snapshot_ = InSnapshot{{granted.instance, granted.grant, 0}, false, false, std::nullopt};
-  head_.reset();
   return false;
 }
 
@@ -76,6 +77,7 @@ Result<StreamStep> LaneStream::on_batch(const feed::Batch& batch, TimeMs signed_
   if (batch.from > position.revision) return StreamStep::kAgain;
   if (batch.to <= position.revision) return StreamStep::kNothing;
   position.revision = batch.to;
+  trails_ &= !has_all();
   if (snapshot_ && snapshot_->is_of_tokens) whole_ = position;
   return StreamStep::kApply;
 }
@@ -94,8 +96,10 @@ Result<StreamStep> LaneStream::on_snapshot(const feed::Snapshot& snapshot, TimeM
 }
 
 void LaneStream::end_snapshot() {
+  trails_ |= !whole_;
   whole_ = snapshot_->position;
   snapshot_.reset();
+  trails_ &= !has_all();
 }
 
 }  // namespace notp::lane

@@ -23,13 +23,16 @@ class LaneStream {
   LaneStream(const LaneMarks& stored, bool pushes);
 
   // All revocations up to `whole()` are here.
-  bool is_complete() const { return whole_.has_value(); }
+  bool is_complete() const { return whole_.has_value() && !trails_; }
   const std::optional<wire::LanePosition>& whole() const { return whole_; }
   bool is_in_snapshot() const { return snapshot_.has_value(); }
   // Tokens up to whole() are here as well.
   bool has_tokens() const { return whole_ && !(snapshot_ && snapshot_->is_of_tokens); }
-  // The registry's newest revision, by a statement that is not older than those before.
-  void on_head(uint64_t head) { head_ = std::max(head_.value_or(0), head); }
+  // The registry's newest revision, by its answer or a statement not older than those before.
+  void on_head(uint64_t head) {
+    head_ = std::max(head_.value_or(0), head);
+    trails_ &= !has_all();
+  }
   // Whether all revocations up to whole() are here, as far as is known since the start: a part of
   // the history that the registry reads from its store lacks what a later part has again.
   bool has_all() const;
@@ -66,6 +69,8 @@ class LaneStream {
   std::optional<wire::LanePosition> whole_;
   std::optional<InSnapshot> snapshot_;
   std::optional<uint64_t> head_;
+  // The first snapshot was made before this node followed: what was revoked then still follows.
+  bool trails_ = false;
 };
 
 }  // namespace notp::lane

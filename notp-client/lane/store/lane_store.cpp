@@ -189,7 +189,12 @@ Result<bool> LaneStore::expire(int64_t now_s) {
   return attempt(fmt::format("cannot write {}", file().string()), [&] {
     SQLite::Transaction transaction(*database_);
     const bool more = remove_ended(*database_, now_s, limits::kLaneRowsExpired);
+    // What ended by this time must not live again by an earlier one, after a restart.
+    LaneMarks marks = marks_;
+    marks.trusted_ms = std::max(marks.trusted_ms, now_s * 1'000);
+    put_lane(marks);
     transaction.commit();
+    marks_ = std::move(marks);
     return more;
   });
 }
