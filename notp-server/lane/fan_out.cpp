@@ -24,7 +24,8 @@ struct FanOut::Group {
   // The last batches, without gaps, for readers that fall behind.
   std::deque<Statement> ring;
   size_t ring_bytes = 0;
-  TimeMs heartbeat_ms = 0;  // boot time
+  TimeMs ring_signed_ms = 0;  // wall time: the latest of theirs
+  TimeMs heartbeat_ms = 0;    // boot time
   // New snapshots share pages that begin here, until then.
   uint64_t as_of = 0;
   TimeMs as_of_until_ms = 0;  // boot time
@@ -204,6 +205,12 @@ void FanOut::catch_up(Reader& reader, Now now) {
     group.revision = store_.state().head;
     group.heartbeat_ms = now.boot_ms + limits::kLaneHeartbeatMs;
   }
+  // The clock was set back: nodes refuse what was signed ahead of it, and the store has it.
+  if (group.ring_signed_ms > now.wall_ms) {
+    group.ring.clear();
+    group.ring_bytes = 0;
+    group.ring_signed_ms = 0;
+  }
   const auto continues = [&](const Statement& statement) {
     return statement.from <= reader.revision && statement.to > reader.revision;
   };
@@ -245,7 +252,7 @@ void FanOut::make_page(Reader& reader, Now now) {
     key.revision = reader.snapshot->as_of;
     key.after = reader.snapshot->after;
   }
-  const Statement* found = pages_.find(key, now.boot_ms);
+  const Statement* found = pages_.find(key, now);
   if (found == nullptr) {
     auto made = is_tail ? maker_.tail(reader.group->view, key.revision, now)
                         : maker_.snapshot(reader.group->view, key.revision, key.after, now);
@@ -256,7 +263,7 @@ void FanOut::make_page(Reader& reader, Now now) {
       return advance(reader, now);
     }
     if (!made) return fail_reader(reader.key.number, made.error());
-    found = &pages_.put(key, *std::move(made), now.boot_ms);
+    found = &pages_.put(key, *std::move(made), now);
   }
   reader.is_greeted = true;
   is_tail ? send_tail(reader, *found) : send_snapshot(reader, *found);
@@ -371,6 +378,7 @@ void FanOut::send(Group& group, Statement statement, Now now) {
   group.revision = statement.to;
   group.heartbeat_ms = now.boot_ms + limits::kLaneHeartbeatMs;
   if (statement.from == statement.to) return;
+  group.ring_signed_ms = std::max(group.ring_signed_ms, now.wall_ms);
   group.ring_bytes += statement.frame->size();
   group.ring.push_back(std::move(statement));
   const size_t share = kRingBytesMax / std::max<size_t>(groups_.size(), 1);

@@ -22,24 +22,25 @@ struct PageKey {
 };
 
 // Beyond kPageCacheBytesMax the least recently used pages go. A page is right however old it is,
-// since what came later follows it; but a tail also says how old the lane is.
+// since what came later follows it; but a tail also says how old the lane is, and nodes refuse one
+// that was signed before the clock was set back.
 class PageCache {
  public:
-  const Statement* find(const PageKey& key, TimeMs now_boot_ms) {
+  const Statement* find(const PageKey& key, Now now) {
     const auto found = pages_.find(key);
-    if (found == pages_.end()) return nullptr;
-    if (!key.is_snapshot && now_boot_ms > found->second.made_ms + kTailLifeMs) return nullptr;
+    if (found == pages_.end() || found->second.made.wall_ms > now.wall_ms) return nullptr;
+    if (!key.is_snapshot && now.boot_ms > found->second.made.boot_ms + kTailLifeMs) return nullptr;
     uses_.splice(uses_.end(), uses_, found->second.use);
     return &found->second.statement;
   }
 
-  const Statement& put(const PageKey& key, Statement statement, TimeMs now_boot_ms) {
+  const Statement& put(const PageKey& key, Statement statement, Now now) {
     drop(key);
     bytes_ += statement.frame->size();
     while (bytes_ > kPageCacheBytesMax && !uses_.empty()) drop(PageKey(uses_.front()));
     uses_.push_back(key);
     const auto added =
-        pages_.emplace(key, Entry{std::move(statement), std::prev(uses_.end()), now_boot_ms}).first;
+        pages_.emplace(key, Entry{std::move(statement), std::prev(uses_.end()), now}).first;
     return added->second.statement;
   }
 
@@ -47,7 +48,7 @@ class PageCache {
   struct Entry {
     Statement statement;
     std::list<PageKey>::iterator use;
-    TimeMs made_ms = 0;
+    Now made;
   };
 
   void drop(const PageKey& key) {
