@@ -66,6 +66,7 @@ bool LaneDisk::write(std::span<const lane::effect::Take> changes, bool fails) {
 }
 
 void LaneDisk::expire(int64_t now_s) {
+  marks_.trusted_ms = std::max(marks_.trusted_ms, now_s * 1'000);
   std::erase_if(revocations_, [&](const auto& each) { return each.second.until_s < now_s; });
   std::erase_if(tokens_, [&](const auto& each) { return each.second.second.end_s() < now_s; });
 }
