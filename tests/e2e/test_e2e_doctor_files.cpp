@@ -1,5 +1,6 @@
 // `notp doctor` and faults of configurations, files and addresses.
 #include "tests/support/process/doctor_site.hpp"
+#include "tests/support/process/lane_site.hpp"
 #include "tests/support/wire/http_host.hpp"
 
 namespace notp {
@@ -78,6 +79,22 @@ TEST_CASE(
   finds(doctor, "source_key_unrestricted");
   finds(doctor, "source_key_undelegated");
   finds(doctor, "source_auth_unreadable");
+}
+
+TEST_CASE("a lane key that is not the root's is found before a node refuses the lanes") {
+  Stack stack;
+  stack.registry_more["lanes"] = must(parse_json(fmt::format(
+      R"({{"key": "{}", "lanes": [{{"name": "shop", "attributes": ["iss", "sub"],
+           "grants": [{{"nodes": ["node/*"]}}], "sources": []}}]}})",
+      stack.file("publisher.key").string())));
+  stack.write_registry_config();
+  // The root has no lane key, then another one, then this one.
+  finds(of_registry(stack), "lane_key_wrong");
+  set_lane_key(stack);
+  finds(of_registry(stack), "lane_key_wrong");
+  stack.registry_more["lanes"].as_object()["key"] = stack.file("lane.key").string();
+  stack.write_registry_config();
+  CHECK_FALSE(of_registry(stack).codes.contains("lane_key_wrong"));
 }
 
 TEST_CASE("an installation without its worker is found") {
