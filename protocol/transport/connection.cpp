@@ -6,6 +6,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -17,6 +18,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <system_error>
 
+#include "common/clock.hpp"
 #include "common/crypto/x509.hpp"
 #include "common/host_port.hpp"
 #include "common/limits.hpp"
@@ -95,6 +97,10 @@ Result<void> Connection::prepare() {
   BIO* bio = ssl_ == nullptr ? nullptr : tls::new_socket_bio(io_);
   if (bio == nullptr) return fail(ErrorCode::kInternal, "OpenSSL has no memory for a connection");
   SSL_set_bio(ssl_, bio, bio);
+  // OpenSSL's own time() may be a tick behind: it would find a certificate valid in the instant of
+  // its expiry, and the session would be refused a moment later.
+  X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl_),
+                             static_cast<time_t>(read_clock().wall_ms / 1000));
   if (context_->side() == Side::kServer) {
     SSL_set_accept_state(ssl_);
   } else {

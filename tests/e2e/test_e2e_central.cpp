@@ -307,7 +307,7 @@ TEST_CASE("the example's configuration runs, and the front page's commands ask i
   const auto is_ready = [&] { return curl({health + "/health/ready"}).status == 200; };
   REQUIRE(wait_until(is_ready));
   const auto commands = page_commands("## Asking for a decision", "## Setting up",
-                                      {"curl", "printf", "notp-client t"});
+                                      {"curl", "printf 'Authorization", "notp-client t"});
   const auto ask = [&](const std::string& command) {
     const auto answer = parse_json(host.run(command));
     INFO(command);
