@@ -55,9 +55,10 @@ Result<std::unique_ptr<LaneParts>> LaneParts::open(const ClientConfig& config, L
 
 std::optional<decision::TokenAsk> LaneParts::token_ask() {
   if (config_.asked_tokens.empty()) return std::nullopt;
-  return decision::TokenAsk(config_.asked_tokens, [this](std::vector<feed::TokenId> ids) {
-    return host_->resolve(std::move(ids), config_.ask_wait);
-  });
+  return decision::TokenAsk(
+      config_.asked_tokens, [this](std::vector<feed::TokenId> ids, std::string caller) {
+        return host_->resolve(std::move(ids), std::move(caller), config_.ask_wait);
+      });
 }
 
 json::object LaneParts::document(Now now) const { return lane_document(*host_->status(), now); }

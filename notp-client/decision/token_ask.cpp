@@ -70,7 +70,7 @@ std::vector<feed::TokenId> TokenAsk::tokens_of(const pdp::Question& question) co
 
 boost::asio::awaitable<void> TokenAsk::ask(const pdp::Question& question) const {
   auto tokens = tokens_of(question);
-  if (!tokens.empty()) co_await resolve_(std::move(tokens));
+  if (!tokens.empty()) co_await resolve_(std::move(tokens), question.caller);
 }
 
 }  // namespace notp::decision

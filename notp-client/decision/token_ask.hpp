@@ -15,8 +15,9 @@ namespace notp::decision {
 class TokenAsk {
  public:
   // Returns when decisions know what the registry knows of these tokens, or it takes too long; at
-  // once when all of that is known. On any executor.
-  using Resolve = std::function<boost::asio::awaitable<void>(std::vector<feed::TokenId>)>;
+  // once when all of that is known. `caller`: Question::caller. On any executor.
+  using Resolve =
+      std::function<boost::asio::awaitable<void>(std::vector<feed::TokenId>, std::string caller)>;
 
   // `pointers`: RFC 6901, into an input.
   TokenAsk(const std::vector<std::string>& pointers, Resolve resolve);

@@ -4,6 +4,7 @@
 #include <deque>
 #include <optional>
 #include <set>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -16,8 +17,9 @@ namespace notp::lane {
 class LaneAsks {
  public:
   // nullopt: the registry is asked, or has been; take_resolved() will have the outcome.
-  // `may_ask`: a lane is followed.
-  std::optional<AskOutcome> ask(const feed::TokenId& id, bool may_ask, TimeMs boot_ms);
+  // `may_ask`: a lane is followed. What is new has to have room in the share of `caller`.
+  std::optional<AskOutcome> ask(const feed::TokenId& id, const std::string& caller, bool may_ask,
+                                TimeMs boot_ms);
   // What to send now.
   std::optional<wire::LaneAsk> take_frame(TimeMs boot_ms);
 
@@ -50,14 +52,25 @@ class LaneAsks {
   uint64_t unanswered() const { return unanswered_; }
 
  private:
-  using Ids = std::unordered_map<feed::TokenId, TimeMs, feed::HashOfTokenId>;
+  template <typename T>
+  using ById = std::unordered_map<feed::TokenId, T, feed::HashOfTokenId>;
+  using Ids = ById<TimeMs>;
+  struct Open {
+    TimeMs until_ms = 0;  // until when an answer is waited for
+    std::string caller;   // who asked first
+  };
+
+  bool has_room(const std::string& caller) const;
+  bool close(const feed::TokenId& id);
   void release(const feed::TokenId& id);
 
-  Ids open_;  // until when an answer is waited for
+  ById<Open> open_;
+  std::unordered_map<std::string, size_t> open_of_;  // by caller; none is 0
   std::deque<std::pair<TimeMs, feed::TokenId>> open_order_;
   std::deque<feed::TokenId> unsent_;
   std::deque<std::pair<uint64_t, feed::TokenId>> undecided_;
-  Ids held_;  // until when an answer counts
+  ById<uint64_t> deciding_;  // the newest number of each id in undecided_
+  Ids held_;                 // until when an answer counts
   std::set<std::pair<TimeMs, feed::TokenId>> held_order_;
   Ids unknown_;
   std::deque<std::pair<TimeMs, feed::TokenId>> unknown_order_;

@@ -322,11 +322,11 @@ void LaneCore::on_decided(uint64_t number, size_t tokens, Now now) {
   settle();
 }
 
-void LaneCore::ask(const feed::TokenId& id, Now now) {
+void LaneCore::ask(const feed::TokenId& id, Now now, const std::string& caller) {
   tick(now);
   const bool may_ask =
       options_.mode == LaneMode::kAsk && key_ && link_.is_granted() && !link_.is_stalled();
-  if (const auto outcome = asks_.ask(id, may_ask, now.boot_ms))
+  if (const auto outcome = asks_.ask(id, caller, may_ask, now.boot_ms))
     effects_.push_back(effect::Resolved{id, *outcome});
   settle();
 }

@@ -60,7 +60,8 @@ class LaneCore {
   void on_clock_set_back(TimeMs trusted_ms, Now now);
 
   // Of LaneMode::kAsk. A Resolved effect follows, at once unless the registry has to be asked.
-  void ask(const feed::TokenId& id, Now now);
+  // Each `caller` has a share of what may be asked at once; empty: those without a name.
+  void ask(const feed::TokenId& id, Now now, const std::string& caller = {});
 
   // Boot clock.
   TimeMs next_deadline() const;

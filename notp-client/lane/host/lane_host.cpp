@@ -129,23 +129,23 @@ void LaneHost::clock_set() {
   post([this] { worker_->look_at_clock(); });
 }
 
-asio::awaitable<void> LaneHost::resolve(std::vector<feed::TokenId> ids,
+asio::awaitable<void> LaneHost::resolve(std::vector<feed::TokenId> ids, std::string caller,
                                         std::chrono::milliseconds wait) {
   if (ids.empty() || !status()->is_connected) co_return;
-  auto start = [this, wait](auto handler, std::vector<feed::TokenId> asked) {
+  auto start = [this, wait](auto handler, std::vector<feed::TokenId> asked, std::string by) {
     auto waiting = std::make_shared<Waiting<decltype(handler)>>(std::move(handler));
     using Kept = typename decltype(waiting)::element_type;
-    asio::post(thread_, [this, wait, waiting, asked = std::move(asked)] {
+    asio::post(thread_, [this, wait, waiting, asked = std::move(asked), by = std::move(by)] {
       // On the lane's thread alone.
       const auto left = std::make_shared<size_t>(asked.size());
       for (const feed::TokenId& id : asked)
-        worker_->ask(id, wait, [waiting, left](AskOutcome) {
+        worker_->ask(id, by, wait, [waiting, left](AskOutcome) {
           if (--*left == 0) Kept::finish(waiting);
         });
     });
   };
   co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-      std::move(start), asio::use_awaitable, std::move(ids));
+      std::move(start), asio::use_awaitable, std::move(ids), std::move(caller));
 }
 
 }  // namespace notp::lane

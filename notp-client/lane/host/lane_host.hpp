@@ -51,8 +51,8 @@ class LaneHost {
   std::shared_ptr<const LaneStatus> status() const { return worker_->status(); }
   // Any thread; returns on the caller's executor within `wait` and a moment. Of a node that asks:
   // decisions that begin afterwards know what the registry knows of these tokens. At once when the
-  // answers are there, or no session is open.
-  boost::asio::awaitable<void> resolve(std::vector<feed::TokenId> ids,
+  // answers are there, or no session is open. `caller` has a share of what is asked at once.
+  boost::asio::awaitable<void> resolve(std::vector<feed::TokenId> ids, std::string caller,
                                        std::chrono::milliseconds wait);
 
  private:

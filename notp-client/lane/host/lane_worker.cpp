@@ -139,7 +139,8 @@ void LaneWorker::on_tokens_lost() {
   drive();
 }
 
-void LaneWorker::ask(const feed::TokenId& id, std::chrono::milliseconds wait, AskHandler done) {
+void LaneWorker::ask(const feed::TokenId& id, const std::string& caller,
+                     std::chrono::milliseconds wait, AskHandler done) {
   if (!core_) return done(AskOutcome::kNotAsked);
   const uint64_t number = ++last_waiter_;
   Waiter& waiter = waiters_[id].emplace_back(number, std::move(done),
@@ -147,7 +148,7 @@ void LaneWorker::ask(const feed::TokenId& id, std::chrono::milliseconds wait, As
   waiter.deadline.expires_after(wait);
   waiter.deadline.async_wait(
       [this, id, number](boost::system::error_code) { give_up(id, number); });
-  core_->ask(id, read_clock());
+  core_->ask(id, read_clock(), caller);
   drive();
 }
 

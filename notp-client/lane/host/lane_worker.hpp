@@ -53,7 +53,8 @@ class LaneWorker {
   void on_tokens_lost();
   void look_at_clock();
   // `done` is called once, within `wait`.
-  void ask(const feed::TokenId& id, std::chrono::milliseconds wait, AskHandler done);
+  void ask(const feed::TokenId& id, const std::string& caller, std::chrono::milliseconds wait,
+           AskHandler done);
 
   // Any thread.
   std::shared_ptr<const LaneStatus> status() const { return status_.get(); }
