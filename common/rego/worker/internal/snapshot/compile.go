@@ -140,6 +140,7 @@ func (s *snapshot) compileUnit(keys []string, kept *trees) (*compiled, error) {
 	if err != nil {
 		return nil, err
 	}
+	unit.CallDirectly(compiler)
 	compiler.Graph = nil // only a compile needs it
 	return &compiled{compiler: compiler, bytes: unitBytesOwn + bytes, queries: newRecent[*query](queriesMax)}, nil
 }

@@ -124,3 +124,28 @@ func TestADamagedTableFailsTheEvaluation(t *testing.T) {
 		t.Errorf("%s (%v), want an evaluation that fails: a negation would turn undefined into true", outcome.Value, outcome.Failure)
 	}
 }
+
+// What policies call is a function of the agent's module, which is left out where nothing replaces it.
+func TestFunctionsOfTheLaneAreCalledDirectlyAndReplaced(t *testing.T) {
+	w, holder := laneWorld(t)
+	w.activate(release{modules: map[string]string{
+		"helper.rego": "package system.notp.tokens\n\nlookup(token) := notp.tokens.lookup(token)\n\nrevoked(x) := notp.tokens.revoked(x)\n",
+		"looks.rego": `package looks
+
+sub := data.system.notp.tokens.lookup(input.token).sub
+
+each := [data.system.notp.tokens.lookup(token).sub | some token in [input.token, "other"]]
+
+clear if not data.system.notp.tokens.revoked(input.token)
+`,
+		"replaces.rego": "package replaces\n\nfake(_) := {\"sub\": \"bob\"}\n\n" +
+			"sub := s if s := data.looks.sub with data.system.notp.tokens.lookup as fake\n",
+	}})
+	for path, want := range map[string]string{
+		"looks/sub": `"alice"`, "looks/each": `["alice"]`, "looks/clear": "true", "replaces/sub": `"bob"`,
+	} {
+		if value, _, _ := w.inLane(holder, path, `{"token": "opaque"}`); value != want {
+			t.Errorf("data.%s is %s, want %s", path, value, want)
+		}
+	}
+}

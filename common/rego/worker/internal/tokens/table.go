@@ -77,10 +77,11 @@ func (s *segment) leave() {
 type Holder struct {
 	Clock func() (wall, boot int64) // ms; nil: the machine's. Set before it is used.
 
-	newest atomic.Pointer[table]
-	mutex  sync.Mutex
-	next   *table // of an update whose frames have not all arrived
-	failed error  // of an update: the ones behind it would be incomplete
+	machine clocks
+	newest  atomic.Pointer[table]
+	mutex   sync.Mutex
+	next    *table // of an update whose frames have not all arrived
+	failed  error  // of an update: the ones behind it would be incomplete
 }
 
 // acquire returns the newest table for a user that leaves it; nil: there is none.

@@ -6,11 +6,9 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
-	"time"
 	"unsafe"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"golang.org/x/sys/unix"
 
 	"notp.core-platform.internal/notp-pdp/internal/frame"
 )
@@ -78,18 +76,10 @@ func (u *Use) see() bool {
 func (h *Holder) now(lane *frame.Lane) int64 {
 	clock := h.Clock
 	if clock == nil {
-		clock = machine
+		clock = h.machine.read
 	}
 	wall, boot := clock()
 	return max(wall, lane.Trusted+boot-lane.Boot)
-}
-
-func machine() (wall, boot int64) {
-	var since unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &since) == nil {
-		boot = since.Nano() / int64(time.Millisecond)
-	}
-	return time.Now().UnixMilli(), boot
 }
 
 // age returns the lane's age: ms.
