@@ -1,0 +1,71 @@
+// The interface of every store of grants.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "notp-client/txn/issue/issuer_core.hpp"
+
+namespace notp::txn {
+
+using GrantChange = std::variant<Grant, GrantUse>;  // made; used
+
+// The outcome of a change that is durable.
+struct GrantOutcome {
+  // Of a use: the claims to answer with. Those of the change, or what the same peer got before with
+  // the same jti and request.
+  json::object claims;
+  std::string grant_id;  // that was made or passed on; empty: none
+  bool is_repeat = false;
+};
+
+struct GrantFilter {
+  std::string client;  // origin, maker or `to`; empty: any
+  std::string txn;     // parent or root; empty: any
+};
+struct GrantPage {
+  std::vector<Grant> grants;  // by id
+  std::string next;           // where the next page begins; empty: the last one
+};
+
+// What a revocation ended.
+struct RevokedGrants {
+  size_t grants = 0;              // that could still have been used, or passed on
+  std::vector<std::string> txns;  // of the tokens that were issued by them and may live: for marks
+};
+
+// One thread. Times are trusted wall time.
+class Grants {
+ public:
+  virtual ~Grants() = default;
+
+  // nullopt: there is none of that number, or it ended or was revoked. kIo, kCorrupt.
+  virtual Result<std::optional<GrantFinding>> find(std::string_view id, std::string_view peer,
+                                                   std::string_view jti, TimeMs now_ms) = 0;
+
+  // Makes changes durable, all in one transaction, at most kTxnGrantChangesMax; in their order, so
+  // that of two uses of one grant the first counts. Each has its own outcome: kGrantUnknown,
+  // kGrantUsed, kGrantExpired, kGrantRepeatDiffers, kGrantsFull, kGrantsPerClient. After a failure
+  // of the disk all are kStoreUnavailable, and nothing of them is there.
+  virtual std::vector<TokenResult<GrantOutcome>> apply(std::span<const GrantChange> changes,
+                                                       TimeMs now_ms) = 0;
+
+  virtual Result<GrantPage> list(const GrantFilter& filter, std::string_view from, size_t max) = 0;
+  // Ends a grant, and all that were made by its uses. Durable. kNotFound.
+  virtual Result<RevokedGrants> revoke(std::string_view id, TimeMs now_ms) = 0;
+  // Ends the grants that a token made, and those behind them: none is not an error.
+  virtual Result<RevokedGrants> revoke_txn(std::string_view txn, TimeMs now_ms) = 0;
+  // Removes a step of what has ended. True: there is more.
+  virtual Result<bool> sweep(TimeMs now_ms) = 0;
+
+  virtual size_t size() const = 0;
+  // The latest time that a change was made at, also before a restart: trusted time is not before
+  // it. 0: none.
+  virtual TimeMs latest_ms() const = 0;
+};
+
+}  // namespace notp::txn

@@ -1,0 +1,70 @@
+// A grant: the right of one workload to get a Txn-Token later, on behalf of the subject of another
+// one, made while that one was issued. Its number is no secret: only `to` can redeem it. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "common/crypto/digest.hpp"
+#include "common/json/json.hpp"
+
+namespace notp::txn {
+
+struct Grant {
+  std::string id;          // kTxnGrantIdBytes in base64url
+  std::string parent_txn;  // of the token with which it was made
+  std::string root_txn;    // of the first token of this chain, which had a subject token
+  std::string sub;
+  std::vector<std::string> scopes;
+  std::string to;      // SPIFFE pattern
+  std::string origin;  // SPIFFE id of the workload that asked for the first token
+  // The workloads by which it came, in order: from the origin to the one that made this grant. Its
+  // size is the depth: 1 to kTxnGrantDepthMax.
+  std::vector<std::string> chain;
+  TimeMs made_ms = 0, not_after_ms = 0;  // trusted time
+  unsigned uses = 1, used = 0;
+  std::optional<Hash> digest;  // of the message that carries its number
+  // Of the first subject token, for the lane: iss, sub, sid, jti, iat, exp, status. Never a token.
+  json::object subject;
+  std::string subject_id;  // feed::token_id() of that token in hexadecimal; empty: none
+
+  const std::string& made_by() const { return chain.back(); }
+  unsigned depth() const { return static_cast<unsigned>(chain.size()); }
+};
+
+// One use. The grant is marked before the token is given out.
+struct GrantUse {
+  std::string grant_id;
+  std::string peer;  // SPIFFE id of the client
+  std::string jti;   // of its self-signed subject token
+  Hash request;      // of what it asks for, so that a repeat is one
+  std::string txn;   // of the token that is issued
+  json::object
+      claims;  // of it: given again to the same peer, jti and request for kTxnGrantRepeatMs
+  std::optional<Grant> passed_on;  // made in the same step
+};
+
+// What a use of a grant by this peer comes to. Decides for every store of grants.
+struct EarlierUse {
+  std::string peer, jti;
+  Hash request;
+  TimeMs used_ms = 0;
+  json::object claims;
+};
+
+// The members of request_details by which grants are made and redeemed.
+struct DelegateWish {  // request_details.delegate
+  std::string to;      // SPIFFE pattern of the trust domain
+  std::vector<std::string> scopes;
+  TimeMs not_after_ms = 0;     // "not_after", NumericDate
+  unsigned uses = 1;           // "uses"
+  std::optional<Hash> digest;  // "digest": SHA-256 in base64url
+};
+struct RedeemWish {  // request_details.grant
+  std::string grant_id;
+  std::optional<Hash> digest;  // request_details.digest: of the message as it arrived
+};
+
+}  // namespace notp::txn
