@@ -39,6 +39,7 @@ struct TlsEndpoint {
   std::filesystem::path client_authorities;  // CAs of clients; may be empty with kNone
   ClientCertificate client_certificate = ClientCertificate::kOptional;
   bool allow_p384 = false;  // key exchanges in P-384 as well as in X25519 and P-256
+  bool tls13_only = false;
 };
 
 using Endpoint = std::variant<TcpEndpoint, UnixEndpoint, TlsEndpoint>;

@@ -26,6 +26,7 @@ struct PeerCertificate {
   std::vector<std::string> uris;               // subject alternative names, unchanged, NUL included
   TimeMs not_before_ms = 0, not_after_ms = 0;  // wall time, of the leaf
   std::string serial;                          // hexadecimal, upper case
+  Bytes public_key;                            // of the leaf: SubjectPublicKeyInfo, DER
   // Empty: it chains to the client authorities, is one for clients, and every certificate of the
   // chain is within its validity. Else "certificate_expired" (also: not valid yet),
   // "certificate_untrusted" or "certificate_invalid" (malformed, a CA's, or not for clients), and a

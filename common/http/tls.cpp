@@ -45,12 +45,13 @@ int verify_mode(ClientCertificate wanted) {
   return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 }
 
-Result<Context> make_context(ClientCertificate wanted, bool allow_p384) {
+Result<Context> make_context(const TlsEndpoint& endpoint) {
   Context context(SSL_CTX_new(TLS_server_method()));
-  if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
+  const int oldest = endpoint.tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION;
+  if (!context || SSL_CTX_set_min_proto_version(context.get(), oldest) != 1 ||
       SSL_CTX_set_cipher_list(context.get(), tls::kTls12Ciphers) != 1 ||
-      SSL_CTX_set1_groups_list(context.get(),
-                               allow_p384 ? tls::kServerGroupsWithP384 : tls::kServerGroups) != 1 ||
+      SSL_CTX_set1_groups_list(context.get(), endpoint.allow_p384 ? tls::kServerGroupsWithP384
+                                                                  : tls::kServerGroups) != 1 ||
       SSL_CTX_set_num_tickets(context.get(), 0) != 1)
     return fail(ErrorCode::kInternal, "OpenSSL does not accept the TLS settings");
   SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
@@ -60,7 +61,7 @@ Result<Context> make_context(ClientCertificate wanted, bool allow_p384) {
                                          SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_verify(context.get(), verify_mode(wanted), nullptr);
+  SSL_CTX_set_verify(context.get(), verify_mode(endpoint.client_certificate), nullptr);
   SSL_CTX_set_cert_verify_callback(context.get(), accept_any_chain, nullptr);
   SSL_CTX_set_read_ahead(context.get(), 1);  // one recv for a record's header and body
   return context;
@@ -72,6 +73,15 @@ std::string serial_of(const X509* certificate) {
   char* text = number ? BN_bn2hex(number.get()) : nullptr;
   std::string out(text == nullptr ? "" : text);
   OPENSSL_free(text);
+  return out;
+}
+
+Bytes public_key_of(const X509* certificate) {
+  unsigned char* der = nullptr;
+  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+  Bytes out;
+  if (size > 0) out.assign(reinterpret_cast<const char*>(der), static_cast<size_t>(size));
+  OPENSSL_free(der);
   return out;
 }
 
@@ -93,7 +103,7 @@ TimeMs chain_not_before(const SSL* ssl) {
 }  // namespace
 
 Result<ServerTlsPtr> ServerTls::load(const TlsEndpoint& endpoint) {
-  NOTP_ASSIGN(Context context, make_context(endpoint.client_certificate, endpoint.allow_p384));
+  NOTP_ASSIGN(Context context, make_context(endpoint));
   NOTP_ASSIGN(const tls::Pem certificate, tls::read_pem(endpoint.certificate));
   tls::Pem key = certificate;
   // A shared file is read once: it may be replaced between two reads.
@@ -112,6 +122,7 @@ Result<ServerTlsPtr> ServerTls::load(const TlsEndpoint& endpoint) {
   }
   hash.update(std::string(1, static_cast<char>(endpoint.client_certificate)));
   hash.update(endpoint.allow_p384 ? "P-384" : "");
+  hash.update(endpoint.tls13_only ? "TLS 1.3" : "");
   return ServerTlsPtr(new ServerTls(context.release(), hash.finish()));
 }
 
@@ -125,6 +136,7 @@ std::optional<ShownCertificate> ShownCertificate::of(SSL* ssl, const ServerTlsPt
   shown.certificate_.not_before_ms = tls::time_of(X509_get0_notBefore(leaf));
   shown.certificate_.not_after_ms = tls::time_of(X509_get0_notAfter(leaf));
   shown.certificate_.serial = serial_of(leaf);
+  shown.certificate_.public_key = public_key_of(leaf);
   shown.is_leaf_ = is_client_leaf(leaf);
   shown.chain_ = tls::shown_chain(ssl);
   shown.chain_not_before_ms_ = chain_not_before(ssl);

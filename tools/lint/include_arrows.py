@@ -203,6 +203,14 @@ RULES: Rules = {
         ["common/", "protocol/", "notp-client/identity/"],
         "a node's certificates depend on no store and no PDP",
     ),
+    "notp-client/txn/": (
+        ["common/", "protocol/", "notp-client/txn/"],
+        "what is issued follows from requests, answers of a policy and time; who decides and what is followed are the app's",
+    ),
+    "notp-client/txn/http/": (
+        ["common/", "protocol/", "notp-client/txn/", "notp-client/decision/", "notp-client/pdp/pdp.hpp"],
+        "routes put the parts of one request together; a PDP is asked as for any decision",
+    ),
     "notp-client/api/": (
         ["common/", "protocol/", "notp-client/pdp/pdp.hpp", "notp-client/decision/"],
         "routes know questions and decisions, not who decides",

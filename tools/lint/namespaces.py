@@ -47,6 +47,7 @@ NAMESPACES = {
     "notp-client/pdp/": "notp::pdp",
     "notp-client/spool/": "notp::spool",
     "notp-client/store/": "notp::store",
+    "notp-client/txn/": "notp::txn",
     "tools/bench/": "notp::bench",
     "tools/notp/": "notp::cli",
     "tools/pki/": "notp::pki",

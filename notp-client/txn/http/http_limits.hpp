@@ -1,0 +1,18 @@
+// Limits of the Transaction Token Service's listener.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace notp::limits {
+
+inline constexpr uint16_t kTxnPort = 7446;
+inline constexpr size_t kTxnBodyBytesMax = 64 << 10;
+// Clients whose requests are counted; of more, those that ask seldom are forgotten.
+inline constexpr size_t kTxnClientsMax = 65'536;
+// How long to stay away (Retry-After): of a client that asks too much, and while no model decides.
+inline constexpr int64_t kTxnBusyRetryS = 1, kTxnUnavailableRetryS = 5;
+// Between two log lines about the same refusal of the same client.
+inline constexpr int64_t kTxnRefusalLogMs = 3'600'000;
+
+}  // namespace notp::limits

@@ -1,0 +1,116 @@
+#include "notp-client/txn/service_config.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/host_port.hpp"
+#include "notp-client/txn/http/http_limits.hpp"
+
+namespace notp::txn {
+namespace {
+
+constexpr TimeMs kMsPerSecond = 1'000;
+
+std::vector<std::string> segments_of(std::string_view path) {
+  std::vector<std::string> out;
+  while (!path.empty()) {
+    const std::string_view segment = path.substr(0, path.find('/'));
+    path.remove_prefix(std::min(path.size(), segment.size() + 1));
+    if (!segment.empty()) out.emplace_back(segment);
+  }
+  return out;
+}
+
+Result<ListenConfig> load_listen(const config::Section& section) {
+  const std::string address = section.text("address");
+  const bool has_port = !address.ends_with(']') && address.contains(':');
+  NOTP_ASSIGN(
+      const HostPort at,
+      HostPort::parse(has_port ? address : fmt::format("{}:{}", address, limits::kTxnPort)));
+  ListenConfig out;
+  out.endpoint = {.address = at.host,
+                  .port = at.port,
+                  .certificate = section.text("certificate"),
+                  .private_key = section.text("key"),
+                  .client_authorities = section.text("client_ca"),
+                  .client_certificate = http::ClientCertificate::kOptional,
+                  .allow_p384 = section.flag("allow_p384"),
+                  .tls13_only = true};
+  out.hosts = section.texts("hosts");
+  out.port_file = section.text_or_empty("port_file");
+  return out;
+}
+
+// A ledger that decides here, so that what is in it is known.
+Result<model::LedgerId> own_ledger(const config::Section& root, std::string_view key) {
+  const std::string text = root.text(key);
+  const auto ledgers = root.texts("ledgers");
+  if (std::ranges::find(ledgers, text) == ledgers.end())
+    return fail(
+        ErrorCode::kConfig,
+        fmt::format("{} is {}, which this agent does not have: add it to ledgers", key, text));
+  return model::LedgerId::parse(text);
+}
+
+std::vector<jose::Algorithm> algorithms_of(const std::vector<std::string>& names) {
+  std::vector<jose::Algorithm> out;
+  for (const std::string& name : names)
+    if (const auto algorithm = jose::algorithm_of(name)) out.push_back(*algorithm);
+  return out;
+}
+
+Result<std::vector<SubjectIssuer>> load_subjects(const config::Section& service) {
+  std::vector<SubjectIssuer> out;
+  for (const config::Section& one : service.sections("subjects")) {
+    SubjectIssuer subject{.issuer = one.text("issuer"),
+                          .keys = one.text("keys"),
+                          .audience = one.text("audience"),
+                          .types = one.texts("types"),
+                          .algorithms = algorithms_of(one.texts("algorithms"))};
+    if (std::ranges::find(out, subject.issuer, &SubjectIssuer::issuer) != out.end())
+      return fail(ErrorCode::kConfig,
+                  fmt::format("txn.service.subjects has {} twice", subject.issuer));
+    out.push_back(std::move(subject));
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::optional<ServiceConfig>> load_service(const config::Section& root) {
+  if (!root.has("txn.service")) return std::nullopt;
+  const config::Section service = root.section("txn.service");
+  if (root.text("pdp.kind") != "embedded")
+    return fail(ErrorCode::kConfig,
+                "txn.service: the policy about tokens is asked here: use pdp.kind embedded");
+  ServiceConfig out;
+  out.trust_domain = root.text("trust_domain");
+  NOTP_ASSIGN(out.listen, load_listen(service.section("listen")));
+  out.issuer = service.text("issuer");
+  out.audience = service.has("audience") ? service.text("audience") : out.trust_domain;
+  out.keys.name = service.text("keys.name");
+  NOTP_ASSIGN(out.keys.ledger, own_ledger(root, "txn.service.keys.ledger"));
+  out.keys.rotate_ms = service.integer("keys.rotate_s") * kMsPerSecond;
+  out.keys.folder = service.has("keys.folder")
+                        ? std::filesystem::path(service.text("keys.folder"))
+                        : std::filesystem::path(root.text("data_dir")) / "txn";
+  out.keys.algorithm = jose::algorithm_of(service.text("algorithm")).value_or(out.keys.algorithm);
+  out.policy = segments_of(service.text("policy"));
+  NOTP_ASSIGN(out.subjects, load_subjects(service));
+  if (service.has("deny_list")) {
+    NOTP_ASSIGN(out.deny_list, own_ledger(root, "txn.service.deny_list"));
+  }
+  for (const std::string& text : service.texts("admins")) {
+    NOTP_ASSIGN(auto pattern, model::SpiffePattern::parse(text, out.trust_domain));
+    out.admins.push_back(std::move(pattern));
+  }
+  out.replaces_tokens = service.flag("replacement");
+  out.limits = {.per_second = service.size("limits.per_second"),
+                .at_once = service.size("limits.at_once"),
+                .connections = service.size("limits.connections"),
+                .grants = service.size("limits.grants")};
+  return out;
+}
+
+}  // namespace notp::txn
