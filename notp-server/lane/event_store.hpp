@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,6 +40,17 @@ struct StoreState {
   bool operator==(const StoreState&) const = default;
 };
 
+// A copy of what is committed, which is made while the store goes on.
+class StoreCopy {
+ public:
+  virtual ~StoreCopy() = default;
+  // On the store's thread, outside of a transaction: the next part. True: that was the last one.
+  // kIo, kCorrupt.
+  virtual Result<bool> step() = 0;
+  // After the last step, on any thread: the file is there, complete and durable. Blocking.
+  virtual Result<void> finish() = 0;
+};
+
 // One thread. An error is kIo or kCorrupt; after one inside of a transaction, roll_back() is the
 // next call.
 class EventStore {
@@ -54,8 +66,8 @@ class EventStore {
   virtual const StoreState& state() const = 0;
   virtual uint64_t bytes() const = 0;  // on the disk
 
-  // Writes a copy of what is committed into a separate file, which is complete once it exists.
-  virtual Result<void> copy_to(const std::filesystem::path& file) = 0;
+  // Into a separate file. The copy does not outlive the store. kIo.
+  virtual Result<std::unique_ptr<StoreCopy>> begin_copy(const std::filesystem::path& file) = 0;
 
   // --- one transaction at a time
   virtual Result<void> begin() = 0;

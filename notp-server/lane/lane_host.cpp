@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <future>
 #include <utility>
 
 #include "common/failpoint.hpp"
@@ -158,9 +157,21 @@ LaneProgress LaneHost::progress(uint64_t revision) const {
       {});
 }
 
-Result<void> LaneHost::copy_to(const std::filesystem::path& file) const {
-  return on_thread<Result<void>>([this, file](FanOut&) { return parts_.store->copy_to(file); },
-                                 std::unexpected(stops()));
+// The lane's thread reads it part by part, and this one makes a durable file of it.
+Result<void> LaneHost::copy_to(const std::filesystem::path& file) {
+  auto done = std::make_shared<std::promise<Result<std::unique_ptr<StoreCopy>>>>();
+  auto made = done->get_future();
+  post([this, file, done = std::move(done)](FanOut&, Now) {
+    auto copy = parts_.store->begin_copy(file);
+    if (!copy) return done->set_value(std::unexpected(std::move(copy).error()));
+    copies_.push_back({*std::move(copy), done});
+  });
+  try {
+    NOTP_ASSIGN(const auto copy, made.get());
+    return copy->finish();
+  } catch (const std::future_error&) {  // the host has stopped
+    return std::unexpected(stops());
+  }
 }
 
 LaneReport LaneHost::report() const {
@@ -176,26 +187,29 @@ void LaneHost::run() {
     for (const auto& event : work.posted) event(fan_out_, read_clock());
     if (!work.taken.empty()) commit(std::move(work.taken), read_clock());
     const Now now = read_clock();
-    if (now.boot_ms >= sweep_ms_) sweep(now);
+    if (now.boot_ms >= times_.sweep_ms) sweep(now);
     if (now.boot_ms >= fan_out_.next_deadline()) fan_out_.on_deadline(now);
     // One page between two commits: revocations do not wait for snapshots.
     if (fan_out_.has_work()) fan_out_.work(now);
+    if (!copies_.empty()) copy_part();
     if (auto fault = fan_out_.take_fault()) note_fault(std::move(fault), "read");
     deliver();
-    if (now.boot_ms >= report_ms_) publish_report(now);
-    if (work.stopping) return;
+    if (now.boot_ms >= times_.report_ms) publish_report(now);
+    if (!work.stopping) continue;
+    copies_.clear();
+    return;
   }
 }
 
 TimeMs LaneHost::next_deadline() const {
-  return std::min({fan_out_.next_deadline(), sweep_ms_, report_ms_});
+  return std::min({fan_out_.next_deadline(), times_.sweep_ms, times_.report_ms});
 }
 
 LaneHost::Work LaneHost::wait() {
   const TimeMs deadline_ms = next_deadline();
   MutexLock lock(mutex_);
   while (waiting_.taken.empty() && waiting_.posted.empty() && !waiting_.stopping &&
-         !fan_out_.has_work()) {
+         !fan_out_.has_work() && copies_.empty()) {
     const TimeMs left_ms = deadline_ms - read_clock().boot_ms;
     if (left_ms <= 0) break;
     wake_.wait_for(lock, std::chrono::milliseconds(left_ms));
@@ -272,7 +286,7 @@ Result<std::vector<IntakeOutcome>> LaneHost::write(const std::vector<Taken>& tak
 
 void LaneHost::sweep(Now now) {
   EventStore& store = *parts_.store;
-  const int64_t until_s = sweep_clock_.until_s(now);
+  const int64_t until_s = times_.sweep_clock.until_s(now);
   const auto swept = [&]() -> Result<size_t> {
     NOTP_TRY(store.begin());
     NOTP_ASSIGN(const size_t removed, store.remove_ended(until_s, kSweepRowsMax));
@@ -280,10 +294,21 @@ void LaneHost::sweep(Now now) {
     return removed;
   }();
   const bool has_more = swept && *swept == kSweepRowsMax;
-  sweep_ms_ = has_more ? now.boot_ms : now.boot_ms + kSweepMs;
+  times_.sweep_ms = has_more ? now.boot_ms : now.boot_ms + kSweepMs;
   if (swept) return note_fault({}, "write");
   store.roll_back();
   note_fault(swept.error(), "write");
+}
+
+void LaneHost::copy_part() {
+  Copying& copying = copies_.front();
+  const auto ended = copying.copy->step();
+  if (ended && !*ended) return;
+  if (ended)
+    copying.done->set_value(std::move(copying.copy));
+  else
+    copying.done->set_value(std::unexpected(ended.error()));
+  copies_.pop_front();
 }
 
 void LaneHost::deliver() {
@@ -304,7 +329,7 @@ void LaneHost::note_fault(std::optional<Error> fault, const char* doing) {
 }
 
 void LaneHost::publish_report(Now now) {
-  report_ms_ = now.boot_ms + kReportMs;
+  times_.report_ms = now.boot_ms + kReportMs;
   LaneReport report{.name = config_.name,
                     .store = parts_.store->state(),
                     .bytes = parts_.store->bytes(),

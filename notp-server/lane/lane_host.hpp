@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -75,8 +76,9 @@ class LaneHost final : public LaneIntake {
   Result<std::optional<Row>> find(const feed::TokenId& id) const;
   // Blocking.
   LaneProgress progress(uint64_t revision) const;
-  // A copy of the store: copy_database(). Blocking.
-  Result<void> copy_to(const std::filesystem::path& file) const;
+  // A copy of the store, which has all that was acknowledged before. Blocking; the lane goes on
+  // meanwhile. kIo, kCorrupt; kUnavailable: it stops.
+  Result<void> copy_to(const std::filesystem::path& file);
 
   LaneReport report() const;
   const RegistryLaneConfig& config() const { return config_; }
@@ -102,6 +104,16 @@ class LaneHost final : public LaneIntake {
     bool stopping = false;
   };
 
+  struct Times {
+    TimeMs sweep_ms = 0, report_ms = 0;  // boot time: the next one
+    SweepClock sweep_clock{read_clock()};
+  };
+  // A copy that is made, and who waits for its last part.
+  struct Copying {
+    std::unique_ptr<StoreCopy> copy;
+    std::shared_ptr<std::promise<Result<std::unique_ptr<StoreCopy>>>> done;
+  };
+
   void run();
   Work wait();
   TimeMs next_deadline() const;
@@ -112,6 +124,7 @@ class LaneHost final : public LaneIntake {
   void deliver();
   void note_fault(std::optional<Error> fault, const char* doing);
   void publish_report(Now now);
+  void copy_part();
   // Runs `ask` on the thread and waits for it; `otherwise` after stop().
   template <typename T>
   T on_thread(std::function<T(FanOut&)> ask, T otherwise) const;
@@ -122,8 +135,8 @@ class LaneHost final : public LaneIntake {
   FanOut fan_out_;  // of the thread, with the next members
   serve::LaneOutlet* outlet_ = nullptr;
   std::map<std::string, SourceCounts> counts_;
-  TimeMs sweep_ms_ = 0, report_ms_ = 0;  // boot time: the next one
-  SweepClock sweep_clock_{read_clock()};
+  Times times_;
+  std::deque<Copying> copies_;
   std::string fault_;
 
   mutable Mutex mutex_;

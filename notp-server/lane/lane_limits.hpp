@@ -36,6 +36,9 @@ inline constexpr int64_t kSweepMs = 10'000;     // between two sweeps that find 
 // How far a sweep follows a wall clock that jumps ahead, and when it believes it.
 inline constexpr int64_t kSweepAheadMs = 3'600'000, kSweepTrustMs = 24 * 3'600'000;
 
+// --- backups
+inline constexpr int kCopyPagesAtOnce = 64;  // of kDatabasePageBytes, between two commits: 1 MiB
+
 // --- fan-out
 // Adds wait for one another so long: at few sessions, and from kManyReaders on.
 inline constexpr int64_t kGatherMsMin = 20, kGatherMsMax = 125;

@@ -17,7 +17,7 @@ class MemoryEventStore final : public EventStore {
 
   const StoreState& state() const override { return state_; }
   uint64_t bytes() const override { return 0; }
-  Result<void> copy_to(const std::filesystem::path&) override {
+  Result<std::unique_ptr<StoreCopy>> begin_copy(const std::filesystem::path&) override {
     return fail(ErrorCode::kConfig, "a lane in memory has no file");
   }
   Result<void> begin() override;

@@ -11,6 +11,7 @@
 
 #include "common/assert.hpp"
 #include "common/crypto/digest.hpp"
+#include "common/storage/database_copy.hpp"
 #include "common/storage/sqlite.hpp"
 #include "common/storage/sqlite_values.hpp"
 #include "notp-server/lane/lane_limits.hpp"
@@ -102,6 +103,16 @@ struct SqliteEventStore::Statements {
 };
 
 namespace {
+
+class FileCopy final : public StoreCopy {
+ public:
+  explicit FileCopy(std::unique_ptr<DatabaseCopy> copy) : copy_(std::move(copy)) {}
+  Result<bool> step() override { return copy_->step(kCopyPagesAtOnce); }
+  Result<void> finish() override { return copy_->finish(); }
+
+ private:
+  const std::unique_ptr<DatabaseCopy> copy_;
+};
 
 // Resets a statement at the end of its use, on every way out.
 class Use {
@@ -392,8 +403,9 @@ Result<EventStore::Page> SqliteEventStore::range(const std::optional<EventKey>& 
   });
 }
 
-Result<void> SqliteEventStore::copy_to(const std::filesystem::path& file) {
-  return copy_database(*database_, file);
+Result<std::unique_ptr<StoreCopy>> SqliteEventStore::begin_copy(const std::filesystem::path& file) {
+  NOTP_ASSIGN(auto copy, DatabaseCopy::begin(*database_, file));
+  return std::make_unique<FileCopy>(std::move(copy));
 }
 
 }  // namespace notp::lane

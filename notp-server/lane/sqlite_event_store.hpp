@@ -35,7 +35,7 @@ class SqliteEventStore final : public EventStore {
 
   const StoreState& state() const override { return state_; }
   uint64_t bytes() const override;
-  Result<void> copy_to(const std::filesystem::path& file) override;
+  Result<std::unique_ptr<StoreCopy>> begin_copy(const std::filesystem::path& file) override;
   Result<void> begin() override;
   Result<void> commit() override;
   void roll_back() override;

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <future>
 #include <mutex>
+#include <thread>
 
 #include "common/random.hpp"
 #include "common/storage/files.hpp"
@@ -74,15 +75,32 @@ constexpr int kEvents = 8;
 
 std::string token(int number) { return fmt::format("token-{}", number); }
 
+// Has another part until the disk is full.
+struct EndlessCopy final : StoreCopy {
+  const std::atomic<bool>& is_full;
+  std::atomic<size_t>& parts;
+  EndlessCopy(const std::atomic<bool>& is_full, std::atomic<size_t>& parts)
+      : is_full(is_full), parts(parts) {}
+  Result<bool> step() override {
+    ++parts;
+    if (is_full) return fail(ErrorCode::kIo, "no space left on device");
+    return false;
+  }
+  Result<void> finish() override { return {}; }
+};
+
 // What nodes would have lost with the disk: a store whose commits fail on demand.
 struct FullDisk final : EventStore {
   MemoryEventStore kept{feed::token_id("instance")};
   std::atomic<bool>& is_full;
+  std::atomic<size_t> parts_copied = 0;
   explicit FullDisk(std::atomic<bool>& is_full) : is_full(is_full) {}
 
   const StoreState& state() const override { return kept.state(); }
   uint64_t bytes() const override { return 0; }
-  Result<void> copy_to(const fs::path& file) override { return kept.copy_to(file); }
+  Result<std::unique_ptr<StoreCopy>> begin_copy(const fs::path&) override {
+    return std::make_unique<EndlessCopy>(is_full, parts_copied);
+  }
   Result<void> begin() override { return kept.begin(); }
   Result<void> commit() override {
     if (is_full) return fail(ErrorCode::kIo, "no space left on device");
@@ -188,6 +206,86 @@ TEST_CASE("a disk that takes nothing refuses sources, serves nodes, and is used 
   is_full = false;
   CHECK(must(take(host, deletion("two"))).revision == 2);
   CHECK(must(host.find(feed::token_id("two"))));
+}
+
+// As many rows as make more than one part, each of about 400 bytes.
+std::vector<IncomingEvent> many_tokens(const std::string& stem, int64_t exp_s) {
+  std::vector<IncomingEvent> out;
+  for (int i = 0; i < static_cast<int>(kIntakeEventsMax); ++i)
+    out.push_back({.key = {},
+                   .what = TokenAdded{
+                       .id = feed::token_id(stem + token(i)),
+                       .attributes = {{"sub", stem + std::string(400, 'x')}, {"exp", exp_s}}}});
+  return out;
+}
+
+TEST_CASE("a lane goes on while a copy of it is made, and a copy that fails harms nothing") {
+  std::atomic<bool> is_full = false;
+  Outlet outlet;
+  auto store = std::make_unique<FullDisk>(is_full);
+  const std::atomic<size_t>& parts = store->parts_copied;
+  LaneHost host(config(), {.trust_domain = "example.org", .key = key(), .store = std::move(store)});
+  host.start(outlet);
+  auto copied = std::async(std::launch::async, [&] { return host.copy_to("copy"); });
+  while (parts == 0) std::this_thread::yield();
+  for (int i = 0; i < kEvents; ++i) CHECK(must(take(host, deletion(token(i)))).revision == i + 1);
+  CHECK(copied.wait_for(std::chrono::seconds(0)) == std::future_status::timeout);
+  is_full = true;
+  const auto outcome = copied.get();
+  REQUIRE_FALSE(outcome.has_value());
+  CHECK(outcome.error().code == ErrorCode::kIo);
+  is_full = false;
+  CHECK(take(host, deletion("after it")));
+
+  const size_t before = parts;
+  auto second = std::async(std::launch::async, [&] { return host.copy_to("copy"); });
+  while (parts == before) std::this_thread::yield();
+  host.stop();
+  const auto stopped = second.get();
+  REQUIRE_FALSE(stopped.has_value());
+  CHECK(stopped.error().code == ErrorCode::kUnavailable);
+}
+
+TEST_CASE("a copy of a large lane has all that was acknowledged before, whatever comes meanwhile") {
+  const TemporaryFolder folder;
+  SystemRandom random;
+  Outlet outlet;
+  RegistryLaneConfig large = config();
+  large.rules.tokens_max = 100'000;
+  LaneHost host(large, {.trust_domain = "example.org",
+                        .key = key(),
+                        .store = must(SqliteEventStore::open(folder.path() / "lane.db", random))});
+  host.start(outlet);
+  const int64_t exp_s = read_clock().wall_ms / 1000 + 600;
+  const auto take_all = [&](std::vector<IncomingEvent> events) {
+    std::promise<Result<IntakeOutcome>> done;
+    host.take("test", std::move(events), [&](auto outcome) { done.set_value(std::move(outcome)); });
+    return must(done.get_future().get()).revision;
+  };
+  for (const char* stem : {"a", "b", "c"}) take_all(many_tokens(stem, exp_s));
+  const uint64_t before = take_all({deletion("a" + token(0))});
+
+  auto copied =
+      std::async(std::launch::async, [&] { return host.copy_to(folder.path() / "copy"); });
+  uint64_t last = before;
+  for (int i = 1; copied.wait_for(std::chrono::seconds(0)) == std::future_status::timeout; ++i)
+    last = take_all({deletion("b" + token(i % 4'000))});
+  REQUIRE(copied.get());
+  host.stop();
+
+  const auto copy = must(SqliteEventStore::open(folder.path() / "copy", random));
+  CHECK(copy->state().head >= before);
+  CHECK(copy->state().head <= last);
+  CHECK(copy->state().instance == host.report().store.instance);
+  const auto has = [&](feed::EventKind kind, const std::string& name) {
+    return must(copy->find({kind, feed::token_id(name)})).has_value();
+  };
+  CHECK(has(feed::EventKind::kDeleted, "a" + token(0)));
+  CHECK_FALSE(has(feed::EventKind::kToken, "a" + token(0)));
+  for (const char* stem : {"a", "c"})
+    for (int i = 1; i < static_cast<int>(kIntakeEventsMax); ++i)
+      REQUIRE(has(feed::EventKind::kToken, stem + token(i)));
+  CHECK_FALSE(fs::exists(folder.path() / "copy.raw"));
 }
 
 TEST_CASE(
