@@ -16,7 +16,10 @@ inline constexpr size_t kTxnSubjectTokenBytesMax = 16 << 10;
 inline constexpr size_t kTxnContextBytesMax = 8 << 10;  // request_context, request_details: each
 inline constexpr size_t kTxnContextDepthMax = 8;
 inline constexpr size_t kTxnScopesMax = 32;
-inline constexpr size_t kTxnScopeBytesMax = 128;       // of one
+inline constexpr size_t kTxnScopeBytesMax = 128;  // of one
+// Of a subject token: issuers have more and longer ones.
+inline constexpr size_t kTxnSubjectScopesMax = 256;
+inline constexpr size_t kTxnSubjectScopeBytesMax = 512;
 inline constexpr size_t kTxnIdentifierBytesMax = 256;  // audience, client_id, jti, sub, txn
 
 // --- a token

@@ -16,10 +16,9 @@ using GrantChange = std::variant<Grant, GrantUse>;  // made; used
 
 // The outcome of a change that is durable.
 struct GrantOutcome {
-  // Of a use: the claims to answer with. Those of the change, or what the same peer got before with
-  // the same jti and request.
-  json::object claims;
-  std::string grant_id;  // that was made or passed on; empty: none
+  // Of a use: what to answer with. That of the change, or what the same peer got before with the
+  // same jti and request. Of a grant that was made: its number alone.
+  GrantedToken token;
   bool is_repeat = false;
 };
 

@@ -34,6 +34,12 @@ struct Grant {
   unsigned depth() const { return static_cast<unsigned>(chain.size()); }
 };
 
+// The answer to a use.
+struct GrantedToken {
+  json::object claims;
+  std::string grant_id;  // passed on with it; empty: none
+};
+
 // One use. The grant is marked before the token is given out.
 struct GrantUse {
   std::string grant_id;
@@ -41,17 +47,16 @@ struct GrantUse {
   std::string jti;   // of its self-signed subject token
   Hash request;      // of what it asks for, so that a repeat is one
   std::string txn;   // of the token that is issued
-  json::object
-      claims;  // of it: given again to the same peer, jti and request for kTxnGrantRepeatMs
+  // Of that token. Given again to the same peer for the same jti and request for kTxnGrantRepeatMs.
+  json::object claims;
   std::optional<Grant> passed_on;  // made in the same step
 };
 
-// What a use of a grant by this peer comes to. Decides for every store of grants.
+// An earlier use of a grant by the same peer with the same jti.
 struct EarlierUse {
-  std::string peer, jti;
   Hash request;
   TimeMs used_ms = 0;
-  json::object claims;
+  GrantedToken token;
 };
 
 // The members of request_details by which grants are made and redeemed.

@@ -46,9 +46,10 @@ struct CheckedRequest {
   std::optional<DelegateWish> delegate;
   std::optional<RedeemWish> redeem;
   std::optional<JtiUse> jti_use;
-  std::optional<Grant> grant;            // by attach_grant()
-  std::optional<json::object> repeated;  // by attach_grant(): the claims of the token given before
-  Hash request;                          // of what is asked for
+  Hash request;  // of what is asked for
+  // By attach_grant():
+  std::optional<Grant> grant;
+  std::optional<GrantedToken> repeated;  // the token given before, to be given again
 };
 
 struct PolicyAsk {

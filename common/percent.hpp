@@ -1,0 +1,13 @@
+// Percent-encoding (RFC 3986 §2.1), in URLs and forms.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace notp {
+
+// nullopt: '%' without two hexadecimal digits, or a NUL. `plus_is_space`: in forms.
+std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
+
+}  // namespace notp
