@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ranges>
 
+#include "notp-client/txn/issue/members.hpp"
 #include "notp-client/txn/txn_limits.hpp"
 
 namespace notp::txn {
@@ -37,13 +38,11 @@ TokenResult<UseVerdict> check_use(const Grant& grant, const std::optional<Earlie
 }
 
 TokenResult<> check_passed_on(const Grant& parent, const Grant& child, std::string_view txn) {
-  const bool is_within = std::ranges::all_of(child.scopes, [&parent](const std::string& scope) {
-    return std::ranges::find(parent.scopes, scope) != parent.scopes.end();
-  });
-  if (is_within && child.sub == parent.sub && child.parent_txn == txn &&
-      child.root_txn == parent.root_txn && child.origin == parent.origin &&
-      child.not_after_ms <= parent.not_after_ms && child.uses <= parent.uses &&
-      child.depth() == parent.depth() + 1 && child.depth() <= limits::kTxnGrantDepthMax &&
+  if (is_within(child.scopes, parent.scopes) && child.sub == parent.sub &&
+      child.parent_txn == txn && child.root_txn == parent.root_txn &&
+      child.origin == parent.origin && child.not_after_ms <= parent.not_after_ms &&
+      child.uses <= parent.uses && child.depth() == parent.depth() + 1 &&
+      child.depth() <= limits::kTxnGrantDepthMax &&
       std::ranges::equal(parent.chain, child.chain | std::views::take(parent.depth())))
     return {};
   return token_refused(Refusal::kInternal, "a grant that is passed on would be wider");

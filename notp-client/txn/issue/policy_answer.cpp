@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "common/jose/json_depth.hpp"
+#include "notp-client/txn/issue/members.hpp"
 #include "notp-client/txn/issue/wishes.hpp"
 #include "notp-client/txn/txn_limits.hpp"
 
@@ -22,11 +23,6 @@ std::unexpected<TokenError> broken(std::string why) {
   return token_refused(Refusal::kPolicyBroken, "the issuance policy: " + std::move(why));
 }
 
-std::string_view text_of(const json::object& members, std::string_view name) {
-  const json::value* value = members.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : "";
-}
-
 bool is_true(const json::object& members, std::string_view name) {
   const json::value* value = members.if_contains(name);
   return value != nullptr && value->is_bool() && value->get_bool();
@@ -35,7 +31,7 @@ bool is_true(const json::object& members, std::string_view name) {
 // The subject that may not change: of a grant, or of a Txn-Token that is replaced.
 std::string_view bound_subject(const CheckedRequest& request) {
   if (request.grant) return request.grant->sub;
-  if (request.subject.type == SubjectType::kTxnToken) return text_of(request.subject.claims, "sub");
+  if (request.subject.type == SubjectType::kTxnToken) return text_in(request.subject.claims, "sub");
   return {};
 }
 
@@ -43,7 +39,7 @@ TokenResult<> check_allowed(const CheckedRequest& request, const json::object& a
   const json::value* allow = answer.if_contains("allow");
   if (allow != nullptr && !allow->is_bool()) return broken("allow is not true or false");
   if (!is_true(answer, "allow")) {
-    const std::string reason = printable(text_of(answer, "reason"), limits::kTxnReasonBytesMax);
+    const std::string reason = printable(text_in(answer, "reason"), limits::kTxnReasonBytesMax);
     return token_refused(Refusal::kPolicyDenied,
                          reason.empty() ? "the policy does not let this workload ask for it"
                                         : "the policy refuses: " + reason);
@@ -97,9 +93,9 @@ bool has_entitlements(SubjectType type) {
 }
 
 bool covers(const json::value& entry, std::string_view scope, const VerifiedSubject& subject) {
-  if (!entry.is_object() || text_of(entry.get_object(), "scope") != scope) return false;
-  if (has_entitlements(subject.type)) return !text_of(entry.get_object(), "entitlement").empty();
-  const std::string_view by = text_of(entry.get_object(), "by");
+  if (!entry.is_object() || text_in(entry.get_object(), "scope") != scope) return false;
+  if (has_entitlements(subject.type)) return !text_in(entry.get_object(), "entitlement").empty();
+  const std::string_view by = text_in(entry.get_object(), "by");
   return std::ranges::find(subject.scopes, by) != subject.scopes.end();
 }
 

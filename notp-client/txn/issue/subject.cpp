@@ -7,6 +7,7 @@
 
 #include "common/jose/json_depth.hpp"
 #include "common/jose/openssl_keys.hpp"
+#include "notp-client/txn/issue/members.hpp"
 #include "notp-client/txn/issue/token_answer.hpp"
 #include "notp-client/txn/txn_limits.hpp"
 #include "protocol/feed/token_id.hpp"
@@ -39,18 +40,13 @@ std::unexpected<TokenError> subject_refused(const Error& error) {
   return token_refused(refusal_of(error), "subject_token: " + error.message);
 }
 
-std::string_view text_of(const json::object& claims, std::string_view name) {
-  const json::value* value = claims.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : "";
-}
-
 TimeMs date_of(const json::object& claims, std::string_view name, TimeMs missing) {
   const json::value* value = claims.if_contains(name);
   return value == nullptr ? missing : jose::numeric_date_ms(*value).value_or(missing);
 }
 
 TokenResult<> check_identifier(const json::object& claims, std::string_view name) {
-  const std::string_view text = text_of(claims, name);
+  const std::string_view text = text_in(claims, name);
   if (!text.empty() && text.size() <= limits::kTxnIdentifierBytesMax) return {};
   return token_refused(Refusal::kSubjectClaims,
                        fmt::format("subject_token has no {} that is a text of 1 to {} bytes", name,
@@ -89,19 +85,10 @@ bool add_scopes(std::string_view text, std::vector<std::string>& out) {
 
 // --- tokens of issuers
 
-bool has_audience(const json::object& claims, std::string_view audience) {
-  const json::value* aud = claims.if_contains("aud");
-  if (aud == nullptr) return false;
-  const auto is_it = [audience](const json::value& one) {
-    return one.is_string() && one.get_string() == audience;
-  };
-  return aud->is_array() ? std::ranges::any_of(aud->get_array(), is_it) : is_it(*aud);
-}
-
 // An issuer may have several entries, one for each audience.
 TokenResult<const SubjectSource*> find_source(const SubjectRules& rules, SubjectType type,
                                               const json::object& claims) {
-  const std::string_view issuer = text_of(claims, "iss");
+  const std::string_view issuer = text_in(claims, "iss");
   bool is_issuer = false, has_type = false;
   for (const SubjectSource& source : rules.sources) {
     if (source.issuer != issuer) continue;
@@ -180,7 +167,7 @@ TokenResult<VerifiedSubject> check_self_signed(const TokenForm& form, const Clie
   expected.age_ms_max = limits::kTxnSelfSignedLifeMsMax;
   if (auto checked = jose::check_token(token, keys, expected); !checked)
     return subject_refused(checked.error());
-  if (text_of(token.claims, "aud") != rules.issuer)
+  if (text_in(token.claims, "aud") != rules.issuer)
     return token_refused(Refusal::kSubjectAudience,
                          "subject_token: a self-signed token is for this service alone: aud must "
                          "be its issuer, and no array");
@@ -194,7 +181,7 @@ TokenResult<VerifiedSubject> check_self_signed(const TokenForm& form, const Clie
   NOTP_TRY(check_identifier(token.claims, "jti"));
   VerifiedSubject subject = subject_of(form, std::move(token.claims));
   subject.token_id.clear();
-  subject.jti = text_of(subject.claims, "jti");
+  subject.jti = text_in(subject.claims, "jti");
   return subject;
 }
 
@@ -239,7 +226,7 @@ TokenResult<VerifiedSubject> check_txn_token(const TokenForm& form, const Subjec
     return subject_refused(checked.error());
   if (date_of(token.claims, "exp", 0) <= now_ms)
     return token_refused(Refusal::kSubjectExpired, "subject_token: the Txn-Token has expired");
-  if (text_of(token.claims, "aud") != rules.audience)
+  if (text_in(token.claims, "aud") != rules.audience)
     return token_refused(Refusal::kSubjectAudience, "subject_token: aud is the trust domain alone");
   for (const std::string_view name : {"sub", "txn", "req_wl"})
     NOTP_TRY(check_identifier(token.claims, name));
