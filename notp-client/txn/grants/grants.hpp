@@ -23,7 +23,7 @@ struct GrantOutcome {
 };
 
 struct GrantFilter {
-  std::string client;  // origin, maker or `to`; empty: any
+  std::string client;  // origin, maker, or covered by `to`; empty: any
   std::string txn;     // parent or root; empty: any
 };
 struct GrantPage {
@@ -48,12 +48,15 @@ class Grants {
 
   // Makes changes durable, all in one transaction, at most kTxnGrantChangesMax; in their order, so
   // that of two uses of one grant the first counts. Each has its own outcome: kGrantUnknown,
-  // kGrantUsed, kGrantExpired, kGrantRepeatDiffers, kGrantsFull, kGrantsPerClient. After a failure
-  // of the disk all are kStoreUnavailable, and nothing of them is there.
-  virtual std::vector<TokenResult<GrantOutcome>> apply(std::span<const GrantChange> changes,
-                                                       TimeMs now_ms) = 0;
+  // kGrantUsed, kGrantExpired, kGrantRepeatDiffers, kGrantsFull, kGrantsPerClient. kIo, kCorrupt:
+  // nothing may be answered to any of them (kStoreUnavailable); whether they are durable is open,
+  // and a repetition will say it.
+  virtual Result<std::vector<TokenResult<GrantOutcome>>> apply(std::span<const GrantChange> changes,
+                                                               TimeMs now_ms) = 0;
 
-  virtual Result<GrantPage> list(const GrantFilter& filter, std::string_view from, size_t max) = 0;
+  // Looks at kTxnGrantsListedMax grants at most, from `from` on: a page may be empty, and not be
+  // the last one.
+  virtual Result<GrantPage> list(const GrantFilter& filter, std::string_view from) = 0;
   // Ends a grant, and all that were made by its uses. Durable. kNotFound.
   virtual Result<RevokedGrants> revoke(std::string_view id, TimeMs now_ms) = 0;
   // Ends the grants that a token made, and those behind them: none is not an error.
@@ -62,9 +65,6 @@ class Grants {
   virtual Result<bool> sweep(TimeMs now_ms) = 0;
 
   virtual size_t size() const = 0;
-  // The latest time that a change was made at, also before a restart: trusted time is not before
-  // it. 0: none.
-  virtual TimeMs latest_ms() const = 0;
 };
 
 }  // namespace notp::txn
