@@ -24,6 +24,7 @@ import rego.v1
 
 lookup(token) := record if {
 	is_string(token)
+	_is_ours(data.tokens.proof)
 	data.tokens.lane.complete
 	_answers(data.tokens.lane)
 	record := data.tokens.live[_id(token)]
@@ -32,6 +33,7 @@ lookup(token) := record if {
 }
 
 revoked(x) := false if {
+	_is_ours(data.tokens.proof)
 	data.tokens.lane.complete
 	_answers(data.tokens.lane)
 	_is_clear(x)
@@ -46,8 +48,11 @@ lane := object.union(
 	},
 	{"age_s": floor(age_ms / 1000) | age_ms := _age_ms(data.tokens.lane)},
 ) if {
-	data.tokens.lane
+	_is_ours(data.tokens.proof)
 } else := {"name": "", "mode": "", "revision": 0, "state": "unknown"}
+
+# Whoever writes data.tokens without it is not the agent.
+_is_ours(proof) if crypto.sha256(proof) == "@PROOF@"
 
 # The clock, unless it was set back behind the agent's.
 _now_ms(lane) := max([floor(time.now_ns() / 1000000), lane.now_ms])
@@ -125,6 +130,8 @@ _has_clear_status(claims) if {
 _refers(claims) if _ = claims.status.status_list
 )rego";
 
+constexpr std::string_view kProofPlace = "@PROOF@";
+
 // It reads nothing: below data.tokens anybody who reaches OPA's API might write.
 constexpr std::string_view kOpaModuleWithoutLane =
     R"rego(# Made by notp-client: this node has no token lane.
@@ -164,7 +171,13 @@ ContentLoader with_module(ContentLoader load) {
 }  // namespace
 
 std::string_view worker_tokens_module() { return kWorkerModule; }
-std::string_view opa_tokens_module() { return kOpaModule; }
+
+Bytes opa_tokens_module(const Hash& proof) {
+  Bytes text(kOpaModule);
+  text.replace(text.find(kProofPlace), kProofPlace.size(), proof.hex());
+  return text;
+}
+
 std::string_view opa_tokens_module_without_lane() { return kOpaModuleWithoutLane; }
 
 void add_tokens_module(CheckRequest& request) {

@@ -30,8 +30,9 @@ inline constexpr std::string_view kTokensCheckPath = "notp:system/notp/tokens.re
 // The module for the worker: it calls built-in functions that only the worker has, and that exist
 // for this module alone.
 std::string_view worker_tokens_module();
-// The module for an OPA, over the document at data.tokens that the agent writes there.
-std::string_view opa_tokens_module();
+// The module for an OPA, over the document at data.tokens that the agent writes there. `proof` is
+// the hash of that document's member "proof": without it, no token lives and all is revoked.
+Bytes opa_tokens_module(const Hash& proof);
 // The same for an OPA of a node without a lane, whatever is at data.tokens there.
 std::string_view opa_tokens_module_without_lane();
 

@@ -182,11 +182,15 @@ std::unique_ptr<pdp::Pdp> Client::make_embedded_pdp() {
 // An OPA that is not there yet, or is started again, is nothing to report.
 void Client::on_opa_tokens(const pdp::OpaTokensStatus& status) {
   const bool is_trouble = status.state != pdp::OpaTokensState::kWaiting;
+  if (status.state == pdp::OpaTokensState::kUnprotected ||
+      status.state == pdp::OpaTokensState::kRefused)
+    host_->lane_alarm({ErrorCode::kPdpRejected, status.finding, {}});
   host_->pdp_trouble(is_trouble ? status.finding : std::string());
 }
 
 LanePlace Client::lane_place() {
   LanePlace place{.agent = context_.get_executor(),
+                  .opa = opa_,
                   .with_events = opa_ != nullptr,
                   .alarm = [this](const Error& error) { host_->lane_alarm(error); },
                   .metrics = registry_};

@@ -40,6 +40,7 @@ Result<std::unique_ptr<LaneParts>> LaneParts::open(const ClientConfig& config, L
   }
   NOTP_ASSIGN(auto store, lane::LaneStore::open(std::move(store_options)));
   std::unique_ptr<LaneParts> parts(new LaneParts(*config.lane));
+  parts->opa_ = place.opa;
   parts->metrics_.emplace(*place.metrics, options.lane);
   parts->host_ = std::make_unique<lane::LaneHost>(
       options,
@@ -61,7 +62,16 @@ std::optional<decision::TokenAsk> LaneParts::token_ask() {
       });
 }
 
-json::object LaneParts::document(Now now) const { return lane_document(*host_->status(), now); }
+json::object LaneParts::document(Now now) const {
+  json::object out = lane_document(*host_->status(), now);
+  if (!opa_) return out;
+  const pdp::OpaTokensStatus opa = opa_->tokens_status();
+  out["opa"] = json::object{{"state", pdp::opa_tokens_state_name(opa.state)},
+                            {"tokens", opa.tokens},
+                            {"refused", opa.refused},
+                            {"message", opa.finding}};
+  return out;
+}
 
 json::object lane_document(const lane::LaneStatus& status, Now now) {
   const lane::LaneReadout& readout = status.readout;

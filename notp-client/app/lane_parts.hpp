@@ -9,13 +9,15 @@
 #include "notp-client/decision/token_ask.hpp"
 #include "notp-client/lane/host/lane_host.hpp"
 #include "notp-client/lane/lane_metrics.hpp"
+#include "notp-client/pdp/opa_pdp.hpp"
 
 namespace notp::client {
 
 struct LanePlace {
   boost::asio::any_io_executor agent;
-  pdp::TokenSink* sink = nullptr;  // null: this kind of PDP takes none
-  bool with_events = false;        // as lane::TableOptions
+  pdp::TokenSink* sink = nullptr;    // null: this kind of PDP takes none
+  const pdp::OpaPdp* opa = nullptr;  // if that is the sink
+  bool with_events = false;          // as lane::TableOptions
   std::function<void(const Error&)> alarm;
   std::shared_ptr<prometheus::Registry> metrics;
 };
@@ -37,6 +39,7 @@ class LaneParts {
  private:
   explicit LaneParts(const lane::LaneConfig& config) : config_(config) {}
   const lane::LaneConfig config_;
+  const pdp::OpaPdp* opa_ = nullptr;
   std::optional<lane::LaneMetrics> metrics_;
   std::unique_ptr<lane::LaneHost> host_;
 };

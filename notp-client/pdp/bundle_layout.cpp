@@ -96,7 +96,8 @@ Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoa
   layout["system/notp/data.json"].made = json::serialize(active.system_document());
   // Without a lane OPA checks nobody who writes data.tokens.
   layout[std::string(rego::kTokensModulePath)].made =
-      lane.authz.empty() ? rego::opa_tokens_module_without_lane() : rego::opa_tokens_module();
+      lane.authz.empty() ? Bytes(rego::opa_tokens_module_without_lane())
+                         : rego::opa_tokens_module(lane.tokens_proof);
   if (!lane.authz.empty()) layout[std::string(kAuthzModulePath)].made = lane.authz;
   if (use == LayoutUse::kOpa) {
     NOTP_ASSIGN(layout[std::string(kMaskModulePath)].made, log_mask(active, lane.token_inputs));

@@ -15,6 +15,7 @@ using BundleLayout = std::map<std::string, BundleFile>;
 struct BundleLane {
   Bytes authz;                            // authz_module(); empty: the node follows none
   std::vector<std::string> token_inputs;  // where in `input` tokens are: OPA's log lacks them
+  Hash tokens_proof = {};                 // of rego::opa_tokens_module()
 };
 
 // What a layout is for.

@@ -50,8 +50,8 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
         poll_(agent_),
         job_(pool) {
     if (!options_.tokens) return;
-    lane_ = {authz_module(options_.tokens->secret), options_.tokens->inputs};
     tokens_ = std::make_shared<OpaTokenLink>(agent_, options_.url, *options_.tokens);
+    lane_ = {authz_module(options_.tokens->secret), options_.tokens->inputs, tokens_->proof()};
   }
 
   const OpaOptions options_;

@@ -120,7 +120,7 @@ bool OpaTokenChanges::has_patch() {
   return batch_readout_.has_value();
 }
 
-Bytes OpaTokenChanges::patch(std::string_view instance) {
+Bytes OpaTokenChanges::patch() {
   Bytes body = "[";
   size_t operations = 0;
   in_flight_ = 0;
@@ -140,7 +140,7 @@ Bytes OpaTokenChanges::patch(std::string_view instance) {
       add("remove", token_pointer(key), {});
   }
   if (sent_ + in_flight_ == order_.size())
-    add("add", "/lane", json::serialize(lane_value(*batch_readout_, instance, true)));
+    add("add", "/lane", json::serialize(lane_value(*batch_readout_, true)));
   body += ']';
   return body;
 }

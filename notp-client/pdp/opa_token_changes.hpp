@@ -41,7 +41,7 @@ class OpaTokenChanges {
   bool has_patch();
   // The next operations of the batch (RFC 6902) for /v1/data/tokens, and with the last ones the
   // lane: its revision says that all before it is there. It is the same until patch_done().
-  Bytes patch(std::string_view instance);
+  Bytes patch();
   // OPA has the last patch. Returns whom to tell if the batch has ended; nullopt: it has not.
   std::optional<std::vector<Done>> patch_done();
 

@@ -30,13 +30,20 @@ std::string unique_name() {
   return fmt::format("{:016x}{:016x}", random.next_u64(), random.next_u64());
 }
 
+// `hash` becomes that of the proof.
+std::string new_proof(Hash& hash) {
+  std::string proof = unique_name() + unique_name();
+  hash = sha256(proof);
+  return proof;
+}
+
 }  // namespace
 
 OpaTokenLink::OpaTokenLink(asio::any_io_executor agent, std::string url, OpaTokensOptions options)
     : agent_(std::move(agent)),
       url_(std::move(url)),
       options_(std::move(options)),
-      core_(unique_name(), options_.limits),
+      core_(unique_name(), new_proof(proof_), options_.limits),
       timer_(agent_) {}
 
 void OpaTokenLink::start() { spawn(agent_, run(shared_from_this())); }

@@ -18,6 +18,9 @@ class OpaTokenLink : public std::enable_shared_from_this<OpaTokenLink> {
  public:
   OpaTokenLink(boost::asio::any_io_executor agent, std::string url, OpaTokensOptions options);
 
+  // For rego::opa_tokens_module(); of this object alone.
+  const Hash& proof() const { return proof_; }
+
   void start();
   // No callback is called afterwards.
   void close();
@@ -40,6 +43,7 @@ class OpaTokenLink : public std::enable_shared_from_this<OpaTokenLink> {
   const std::string url_;
   const OpaTokensOptions options_;
   const http::Client client_;
+  Hash proof_;
   OpaTokens core_;
   boost::asio::steady_timer timer_;
   std::function<void()> lost_;

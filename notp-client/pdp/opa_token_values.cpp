@@ -109,10 +109,8 @@ std::string token_pointer(const feed::EventKey& key) {
   return fmt::format("/{}/{}", member_of(key.kind), key.id.hex());
 }
 
-json::object lane_value(const lane::LaneReadout& readout, std::string_view instance,
-                        bool is_complete) {
-  json::object out{{"instance", instance},
-                   {"name", readout.lane},
+json::object lane_value(const lane::LaneReadout& readout, bool is_complete) {
+  json::object out{{"name", readout.lane},
                    {"mode", readout.mode == rego::LaneMode::kAsk ? "ask" : "push"},
                    {"state", state_of(readout.contact)},
                    {"ages", readout.contact == rego::LaneContact::kHeard},

@@ -32,7 +32,6 @@ Result<TokenValue> token_value(const feed::Event& event);
 std::string token_pointer(const feed::EventKey& key);
 
 // The member "lane". While `is_complete` is false, nothing passes for not revoked.
-json::object lane_value(const lane::LaneReadout& readout, std::string_view instance,
-                        bool is_complete);
+json::object lane_value(const lane::LaneReadout& readout, bool is_complete);
 
 }  // namespace notp::pdp

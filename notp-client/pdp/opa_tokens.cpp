@@ -38,13 +38,15 @@ std::string_view opa_tokens_state_name(OpaTokensState state) {
   return "waiting";
 }
 
-OpaTokens::OpaTokens(std::string instance, OpaTokensLimits limits)
-    : instance_(std::move(instance)), limits_(limits), changes_(limits) {}
+OpaTokens::OpaTokens(std::string instance, std::string proof, OpaTokensLimits limits)
+    : instance_(std::move(instance)), proof_(std::move(proof)), limits_(limits), changes_(limits) {}
 
 void OpaTokens::apply(lane::TableUpdate update, Done done) {
   if (update.feed.is_whole) {
     has_table_ = true;
     is_lost_ = false;
+    // It may be another OPA than the one that was probed when the wait began.
+    if (step_ == Step::kTable) step_ = Step::kProbeRead;
   } else if (!has_table_) {
     finished_.emplace_back(std::move(done),
                            fail(ErrorCode::kUnavailable, "OPA has lost its tokens"));
@@ -57,13 +59,13 @@ void OpaTokens::apply(lane::TableUpdate update, Done done) {
 
 void OpaTokens::on_status(TimeMs now_ms) {
   retry_at_ms_ = std::min(retry_at_ms_, now_ms);
-  checks_instance_ = step_ == Step::kPatch;
+  needs_check_ = step_ >= Step::kPatch;
 }
 
 std::optional<TimeMs> OpaTokens::next_deadline() const {
   if (is_calling_) return std::nullopt;
   const bool waits = step_ == Step::kTable && !has_table_;
-  const bool is_idle = step_ == Step::kPatch && changes_.is_idle() && !checks_instance_;
+  const bool is_idle = step_ == Step::kPatch && changes_.is_idle() && !needs_check_;
   return waits || is_idle ? std::nullopt : std::optional(retry_at_ms_);
 }
 
@@ -71,8 +73,10 @@ std::optional<OpaTokensCall> OpaTokens::next(TimeMs now_ms) {
   const auto due_ms = next_deadline();
   if (!due_ms || *due_ms > now_ms) return std::nullopt;
   is_calling_ = true;
+  if (step_ == Step::kPatch && std::exchange(needs_check_, false)) step_ = Step::kCheckRead;
   switch (step_) {
     case Step::kProbeRead:
+    case Step::kCheckRead:
       return OpaTokensCall{
           .method = "GET", .path = fmt::format("{}/lane", kDocument), .has_secret = false};
     case Step::kProbeWrite:
@@ -93,21 +97,22 @@ std::optional<OpaTokensCall> OpaTokens::next(TimeMs now_ms) {
       step_ = Step::kFrame;
       return frame();
     case Step::kPatch:
-      is_patching_ = changes_.has_patch();
-      if (is_patching_)
-        return OpaTokensCall{.method = "PATCH",
-                             .path = kDocument,
-                             .content_type = kPatchType,
-                             .body = changes_.patch(instance_)};
-      [[fallthrough]];
+      NOTP_ASSERT(changes_.has_patch(), "a call is due");
+      return OpaTokensCall{.method = "PATCH",
+                           .path = kDocument,
+                           .content_type = kPatchType,
+                           .body = changes_.patch()};
     case Step::kProbeSecret:
+    case Step::kCheckInstance:
       break;
   }
-  return OpaTokensCall{.method = "GET", .path = fmt::format("{}/lane/instance", kDocument)};
+  return OpaTokensCall{.method = "GET", .path = fmt::format("{}/instance", kDocument)};
 }
 
 OpaTokensCall OpaTokens::frame() const {
-  const json::value frame{{"lane", lane_value(*changes_.wanted_readout(), instance_, false)},
+  const json::value frame{{"instance", instance_},
+                          {"proof", proof_},
+                          {"lane", lane_value(*changes_.wanted_readout(), false)},
                           {"live", json::object()},
                           {"deleted", json::object()},
                           {"marks", json::object()},
@@ -129,6 +134,7 @@ void OpaTokens::on_answer(unsigned status, ByteView body, TimeMs now_ms) {
     case Step::kProbeRead:
     case Step::kProbeWrite:
     case Step::kProbeQuery:
+    case Step::kCheckRead:
       return on_probe(status, now_ms);
     case Step::kProbeSecret:
       return on_secret(status, now_ms);
@@ -136,10 +142,13 @@ void OpaTokens::on_answer(unsigned status, ByteView body, TimeMs now_ms) {
     case Step::kFrame:
       if (!is_written(status, body, now_ms)) return;
       step_ = Step::kPatch;
+      needs_check_ = true;  // it has the proof now
       return;
     case Step::kPatch:
-      if (!is_patching_) return on_instance(status, body, now_ms);
       if (is_written(status, body, now_ms)) on_patched();
+      return;
+    case Step::kCheckInstance:
+      on_instance(status, body, now_ms);
   }
 }
 
@@ -150,9 +159,9 @@ void OpaTokens::on_probe(unsigned status, TimeMs now_ms) {
   }
   if (status >= 500)  // it checks, and has no policy to check by yet
     return lose(OpaTokensState::kWaiting, kNoBundle, now_ms);
-  const std::string_view what = step_ == Step::kProbeRead    ? "read data.tokens"
-                                : step_ == Step::kProbeWrite ? "write data.tokens"
-                                                             : "ask it any query";
+  const std::string_view what = step_ == Step::kProbeWrite   ? "write data.tokens"
+                                : step_ == Step::kProbeQuery ? "ask it any query"
+                                                             : "read data.tokens";
   lose(OpaTokensState::kUnprotected,
        fmt::format("OPA lets anybody {} (it answered {} without a secret), so no token is written: "
                    "{}",
@@ -173,11 +182,13 @@ void OpaTokens::on_secret(unsigned status, TimeMs now_ms) {
 
 // Another process, or another writer, has something else there.
 void OpaTokens::on_instance(unsigned status, ByteView body, TimeMs now_ms) {
-  checks_instance_ = false;
   const auto answer = status == 200 ? parse_json(body) : Result<json::value>(json::value());
   const json::object* const top = answer ? answer->if_object() : nullptr;
   const json::value* const result = top ? top->if_contains("result") : nullptr;
-  if (result && result->is_string() && result->get_string() == instance_) return;
+  if (result && result->is_string() && result->get_string() == instance_) {
+    step_ = Step::kPatch;
+    return;
+  }
   lose_at_once(now_ms);
 }
 
@@ -216,7 +227,7 @@ void OpaTokens::lose(OpaTokensState state, std::string finding, TimeMs now_ms) {
   const Error error{ErrorCode::kUnavailable, finding, {}};
   for (Done& each : changes_.clear())
     finished_.emplace_back(std::move(each), std::unexpected(error));
-  has_table_ = checks_instance_ = is_lost_ = false;
+  has_table_ = needs_check_ = is_lost_ = false;
   step_ = Step::kProbeRead;
   retry_ms_ = retry_ms_ == 0 ? limits_.retry_min_ms : std::min(2 * retry_ms_, limits_.retry_max_ms);
   retry_at_ms_ = now_ms + retry_ms_;

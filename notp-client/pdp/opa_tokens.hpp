@@ -3,8 +3,11 @@
 //
 // The document is the one that rego::opa_tokens_module() reads:
 //
-//   lane     {"instance", "name", "mode", "state", "ages", "revision", "complete", "serves",
-//             "hard_ms", "live_ms", "now_ms"} and "heard_ms" unless nothing was heard
+//   instance whose document it is
+//   proof    what makes the module believe it: in the frame alone, which goes to an OPA that has
+//            just refused calls without a secret, and never read
+//   lane     {"name", "mode", "state", "ages", "revision", "complete", "serves", "hard_ms",
+//             "live_ms", "now_ms"} and "heard_ms" unless nothing was heard
 //   live     records by the id of their token, in hexadecimal
 //   deleted  Unix times at which they may be forgotten, by the ids of revoked tokens
 //   marks    Unix times up to which what was issued is revoked, by the key of the mark
@@ -56,9 +59,9 @@ class OpaTokens {
  public:
   using Done = std::function<void(Result<void>)>;
 
-  // `instance` is unique to this object: by it a document that somebody else wrote is not taken for
-  // ours.
-  explicit OpaTokens(std::string instance, OpaTokensLimits limits = {});
+  // `instance` is unique to this object: by it OPA's document is known to be the one that was begun
+  // here. `proof`: its hash is in the module; a secret.
+  OpaTokens(std::string instance, std::string proof, OpaTokensLimits limits = {});
 
   void apply(lane::TableUpdate update, Done done);
   // OPA has reported: it may be another process, or able to do more than before.
@@ -85,7 +88,11 @@ class OpaTokens {
     kProbeSecret,
     kTable,  // the whole of it is awaited
     kFrame,
-    kPatch
+    kPatch,
+    // After the frame and each status, before anything more is written: is it still protected, and
+    // our document?
+    kCheckRead,
+    kCheckInstance,
   };
   OpaTokensCall frame() const;
   void on_probe(unsigned status, TimeMs now_ms);
@@ -96,14 +103,14 @@ class OpaTokens {
   void lose(OpaTokensState state, std::string finding, TimeMs now_ms);
   void lose_at_once(TimeMs now_ms);
 
-  const std::string instance_;
+  const std::string instance_, proof_;
   const OpaTokensLimits limits_;
   OpaTokenChanges changes_;
   OpaTokensState state_ = OpaTokensState::kWaiting;
   std::string finding_;
   Step step_ = Step::kProbeRead;
-  bool is_calling_ = false, has_table_ = false, is_lost_ = false, is_patching_ = false;
-  bool checks_instance_ = false;
+  bool is_calling_ = false, has_table_ = false, is_lost_ = false;
+  bool needs_check_ = false;
   TimeMs retry_at_ms_ = 0;
   int64_t retry_ms_ = 0;
   std::vector<std::pair<Done, Result<void>>> finished_;

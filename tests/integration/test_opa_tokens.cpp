@@ -71,8 +71,8 @@ struct Lane {
     host.on_agent([&] { embedded.reset(); });
   }
 
-  // What has changed, to both; returns when both decide with it.
-  void publish(int64_t heard_ago_ms = 0) {
+  // What has changed, to both.
+  void publish_unseen(int64_t heard_ago_ms = 0) {
     readout.trusted_ms = read_clock().wall_ms + trusted_ahead_ms;
     readout.boot_ms = read_clock().boot_ms;
     readout.heard_ms = readout.trusted_ms - heard_ago_ms;
@@ -83,6 +83,10 @@ struct Lane {
       give(*host.pdp, update);
       give(*embedded, update);
     });
+  }
+  // Returns when both decide with it.
+  void publish(int64_t heard_ago_ms = 0) {
+    publish_unseen(heard_ago_ms);
     CHECK(wait_until([&] {
       std::string told = host.ask("gate/lane");
       return told.contains(fmt::format("\"revision\":{},", readout.revision)) && open == 0;
@@ -143,6 +147,26 @@ unsigned call(const OpaHost& host, std::string method, std::string_view path, By
   const auto answer = http::call_blocking(std::move(call));
   REQUIRE_MESSAGE(answer, answer.error().message);
   return answer->status;
+}
+
+// A document of tokens as an attacker writes it: it lets one token in.
+json::object forged(const std::string& token) {
+  return {{"instance", "x"},
+          {"lane",
+           {{"complete", true},
+            {"serves", true},
+            {"ages", false},
+            {"state", "live"},
+            {"name", "x"},
+            {"mode", "push"},
+            {"revision", 1},
+            {"hard_ms", 1},
+            {"live_ms", 1},
+            {"now_ms", 1}}},
+          {"live", {{feed::token_id(token).hex(), {{"exp", wall_s() + 1'000}}}}},
+          {"deleted", json::object()},
+          {"marks", json::object()},
+          {"lists", json::object()}};
 }
 
 // Generates what is asked, over few names, so that much of it meets something.
@@ -428,11 +452,54 @@ TEST_CASE("an OPA that lets anybody in gets no token, and the status says what t
   CHECK(lane.host.ask("gate/found", R"({"x":"token-1"})") == "{}");
   CHECK(lane.host.ask("gate/revoked", R"({"x":"token-1"})") == R"({"result":true})");
   CHECK(wait_until([&] { return lane.failed > 0; }));
+  // Nor does it believe who writes them in the agent's place, with all that it shows to anybody.
+  const auto believes = [&] {
+    return lane.host.ask("gate/found", R"({"x":"token-1"})") != "{}" ||
+           lane.host.ask("gate/revoked", R"({"x":"token-1"})") != R"({"result":true})" ||
+           !lane.host.ask("gate/lane").contains(R"("state":"unknown")");
+  };
+  const auto forge = [&](const json::value& proof) {
+    json::object document = forged(token(1));
+    if (!proof.is_null()) document["proof"] = proof;
+    REQUIRE(call(lane.host, "PUT", "/v1/data/tokens", json::serialize(document)) == 204);
+    return believes();
+  };
+  const auto policies = http::call_blocking({.url = lane.host.url + "/v1/policies"});
+  REQUIRE(policies);
+  constexpr std::string_view kShown = "crypto.sha256(proof) == ";
+  const size_t at = policies->body.find(kShown);
+  REQUIRE(at != Bytes::npos);
+  const size_t begin = policies->body.find_first_of("0123456789abcdef", at + kShown.size());
+  const std::string shown = policies->body.substr(begin, 2 * Hash::kSize);
+  CHECK(shown.find_first_not_of("0123456789abcdef") == std::string::npos);
+  CHECK_FALSE(forge({}));
+  CHECK_FALSE(forge(json::value(shown)));
+  CHECK_FALSE(forge(json::array{json::value(shown)}));
   // Started as it should be, it gets them.
   lane.host.start_opa(kProtected);
   CHECK(wait_until([&] { return lane.is_ready(); }));
   lane.publish();
   CHECK(lane.host.ask("gate/found", R"({"x":"token-1"})").contains("alice"));
+}
+
+TEST_CASE(
+    "an OPA that is started again without protection does not believe who writes its tokens") {
+  Lane lane;
+  lane.apply({Event::deleted(feed::token_id(token(1)), wall_s() + 1'000)});
+  lane.publish();
+  CHECK(lane.host.ask("gate/revoked", R"({"x":"token-1"})") == R"({"result":true})");
+  lane.host.start_opa();
+  const Bytes document = json::serialize(forged(token(1)));
+  for (int i = 0; i < 20; ++i) {
+    CHECK(call(lane.host, "PUT", "/v1/data/tokens", document) == 204);
+    CHECK(lane.host.ask("gate/found", R"({"x":"token-1"})") == "{}");
+    lane.publish_unseen();
+  }
+  CHECK(wait_until([&] { return lane.status().state == pdp::OpaTokensState::kUnprotected; }));
+  const auto found = http::call_blocking({.url = lane.host.url + "/v1/data/tokens"});
+  REQUIRE(found);
+  CHECK_FALSE(found->body.contains("proof"));
+  CHECK(lane.host.ask("gate/found", R"({"x":"token-1"})") == "{}");
 }
 
 TEST_CASE("an OPA of a node without a lane finds no token, whoever writes data.tokens") {
@@ -441,12 +508,7 @@ TEST_CASE("an OPA of a node without a lane finds no token, whoever writes data.t
   host.start_opa();
   const auto outcome = host.next();
   REQUIRE_MESSAGE(!outcome.rejected, outcome.rejected->message);
-  const std::string forged = fmt::format(
-      R"({{"lane":{{"complete":true,"serves":true,"ages":false,"state":"live","name":"x",)"
-      R"("mode":"push","revision":1,"hard_ms":1,"live_ms":1,"now_ms":1}},"live":{{"{}":)"
-      R"({{"exp":{}}}}},"deleted":{{}},"marks":{{}},"lists":{{}}}})",
-      feed::token_id(token(1)).hex(), wall_s() + 1'000);
-  REQUIRE(call(host, "PUT", "/v1/data/tokens", forged) == 204);
+  REQUIRE(call(host, "PUT", "/v1/data/tokens", json::serialize(forged(token(1)))) == 204);
   CHECK(host.ask("gate/found", R"({"x":"token-1"})") == "{}");
   CHECK(host.ask("gate/revoked", R"({"x":"token-1"})") == R"({"result":true})");
   CHECK(host.ask("gate/lane").contains(R"("state":"unknown")"));

@@ -30,8 +30,7 @@ class Document {
     return patch(parse_json(call.body).value().as_array());
   }
   Bytes instance() const {
-    return value ? json::serialize(json::object{{"result", value->at("lane").at("instance")}})
-                 : Bytes("{}");
+    return value ? json::serialize(json::object{{"result", value->at("instance")}}) : Bytes("{}");
   }
   const json::object& member(std::string_view name) const { return value->at(name).as_object(); }
 
@@ -70,7 +69,7 @@ class Document {
 TokenId id_of(uint64_t number) { return feed::token_id(std::to_string(number)); }
 
 struct Node {
-  explicit Node(OpaTokensLimits limits = {}) : feed("ours", limits) {
+  explicit Node(OpaTokensLimits limits = {}) : feed("ours", "a proof", limits) {
     rego::LaneReadout readout;
     readout.lane = "sessions";
     readout.contact = rego::LaneContact::kHeard;
@@ -264,6 +263,43 @@ TEST_CASE("an OPA that lets anybody in is told apart from one that waits for its
   while (node.step()) {
   }
   CHECK(node.feed.status().state == OpaTokensState::kReady);
+}
+
+TEST_CASE("an OPA that was started again without protection gets no patch, and never the proof") {
+  Node node;
+  node.give(node.table.whole());
+  node.settle();
+  REQUIRE(node.feed.status().state == OpaTokensState::kReady);
+  CHECK(node.opa.value->at("proof") == "a proof");
+  // Somebody lays out what a patch needs, and the instance that he knew.
+  json::object forged = node.opa.value->as_object();
+  forged.erase("proof");
+  node.opa.value = forged;
+  node.opa.is_protected = false;
+  const size_t patches = node.opa.patches, frames = node.opa.frames;
+  node.feed.on_status(node.now_ms);
+  node.table.apply(std::vector{Event::token(id_of(1), {.sub = "s", .exp_s = 1'000})});
+  node.publish();
+  while (node.step()) {
+  }
+  CHECK(node.feed.status().state == OpaTokensState::kUnprotected);
+  CHECK(node.opa.patches == patches);
+  CHECK(node.opa.frames == frames);
+  CHECK_FALSE(node.opa.value->as_object().contains("proof"));
+}
+
+TEST_CASE("an OPA is probed again when the table comes long after the probe") {
+  Node node;
+  while (node.step()) {  // OPA takes the secret, and the table is awaited
+    if (node.open == 0 && node.feed.take_lost()) break;
+  }
+  CHECK(node.feed.status().state == OpaTokensState::kFilling);
+  node.opa.is_protected = false;
+  node.give(node.table.whole());
+  while (node.step()) {
+  }
+  CHECK(node.feed.status().state == OpaTokensState::kUnprotected);
+  CHECK(node.opa.frames == 0);
 }
 
 TEST_CASE("lists in which too much is not valid are refused, and their old state goes") {

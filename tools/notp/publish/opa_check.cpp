@@ -149,7 +149,7 @@ Result<void> check_with_opa(const std::string& program, const model::ModelConten
   NOTP_TRY(make_folders(bundle));
   NOTP_TRY(write_bundle(bundle, *content.tree, content.loader(), report.manifest, true));
   // No model has a file of this name. Policies that look tokens up need its package.
-  NOTP_TRY(write_quickly(bundle / "notp:tokens.rego", rego::opa_tokens_module()));
+  NOTP_TRY(write_quickly(bundle / "notp:tokens.rego", rego::opa_tokens_module({})));
   std::vector<std::string> bundles{bundle};
   for (size_t i = 0; uses != nullptr && i < uses->models.size(); ++i) {
     const model::UsedModel& used = uses->models[i];
