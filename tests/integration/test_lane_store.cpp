@@ -193,6 +193,46 @@ TEST_CASE("a snapshot's end removes tokens that neither it nor a batch since its
   CHECK_FALSE(rows.contains(key_of(alive(3))));
 }
 
+TEST_CASE("lists that a snapshot does not have are gone after a restart, newer ones stay") {
+  Store world;
+  world.open();
+  const auto ordered = [](std::vector<Event> rows) {
+    std::ranges::sort(rows, {}, feed::key_of);
+    return rows;
+  };
+  must(world.write_events({mark(1, 5), list(1), list(2), list(3), list(4)}));
+  must(world.write(lane::change::SnapshotBegins{10}));
+  Event newer = list(2);
+  newer.list = Bytes(100, 'n');
+  must(world.write_events({newer, list(5)}));
+  // Two parts, the first of which ends among the lists.
+  std::vector<Event> rows = ordered({mark(1, 5), list(1), list(2), list(3), dead(1)});
+  feed::Snapshot first, second;
+  first.as_of = second.as_of = 10;
+  first.rows = {rows.begin(), rows.begin() + 3};
+  second.rows = {rows.begin() + 3, rows.end()};
+  first.last = second.after = key_of(first.rows.back());
+  REQUIRE(first.last->kind == feed::EventKind::kList);
+  must(world.write(lane::change::Rows{first}));
+  CHECK(world.load().contains(key_of(rows[3])));  // of the part that is yet to come
+  must(world.write(lane::change::Rows{second}));
+  must(world.write(lane::change::SnapshotEnds{}));
+  world.open();
+  const Rows kept = world.load();
+  CHECK_FALSE(kept.contains(key_of(list(4))));  // what it says is revoked
+  for (const Event& each : {list(1), newer, list(3), list(5)}) CHECK(kept.at(key_of(each)) == each);
+
+  // A snapshot of tokens alone says nothing about lists; nor does one whose part was not stored.
+  must(world.write(lane::change::SnapshotBegins{11}));
+  feed::Snapshot tokens;
+  tokens.as_of = 11;
+  tokens.after = feed::EventKey{feed::EventKind::kDeleted, {}};
+  must(world.write(lane::change::Rows{tokens}));
+  must(world.write(lane::change::SnapshotEnds{}));
+  world.open();
+  CHECK(world.load().size() == kept.size());
+}
+
 TEST_CASE("what has ended is removed, in steps") {
   Store world;
   world.options.seal.emplace(kKey);

@@ -223,16 +223,44 @@ bool remove_ended(SQLite::Database& database, int64_t now_s, size_t rows_max) {
 
 // --- writing
 
-RowWriter::RowWriter(SQLite::Database& database, const RecordSeal* seal, int64_t generation)
+RowWriter::RowWriter(SQLite::Database& database, const RecordSeal* seal, int64_t generation,
+                     SnapshotLists& lists)
     : seal_(seal),
       generation_(generation),
+      lists_(lists),
       find_revocation_(database,
                        "SELECT not_before_s, until_s FROM revocations WHERE kind = ? AND id = ?"),
       put_revocation_(database, "INSERT OR REPLACE INTO revocations VALUES (?, ?, ?, ?, ?)"),
       put_list_(database, "INSERT OR REPLACE INTO lists VALUES (?, ?, ?, ?, ?)"),
       find_token_(database, "SELECT generation FROM tokens WHERE id = ?"),
       put_token_(database, "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?)"),
-      remove_token_(database, "DELETE FROM tokens WHERE id = ?") {}
+      remove_token_(database, "DELETE FROM tokens WHERE id = ?"),
+      all_lists_(database, "SELECT id FROM lists"),
+      remove_list_(database, "DELETE FROM lists WHERE id = ?") {}
+
+void RowWriter::put_part(const feed::Snapshot& part) {
+  for (const feed::Event& row : part.rows) put(row, /*is_row=*/true);
+  remove_lists_missing(part);
+}
+
+void RowWriter::remove_lists_missing(const feed::Snapshot& part) {
+  if (part.after && part.after->kind > feed::EventKind::kList) return;
+  if (part.last && part.last->kind < feed::EventKind::kList) return;
+  std::vector<feed::TokenId> missing;
+  all_lists_.reset();
+  while (all_lists_.executeStep()) {
+    const feed::EventKey key{feed::EventKind::kList, id_of(all_lists_.getColumn(0))};
+    const bool is_here = (!part.after || key > *part.after) && (!part.last || key <= *part.last);
+    if (is_here && !lists_.newer.contains(key.id) &&
+        !std::ranges::binary_search(part.rows, key, {}, feed::key_of))
+      missing.push_back(key.id);
+  }
+  for (const feed::TokenId& id : missing) {
+    remove_list_.reset();
+    bind_blob(remove_list_, 1, id.view());
+    remove_list_.exec();
+  }
+}
 
 void RowWriter::put(const feed::Event& event, bool is_row) {
   switch (event.kind) {
@@ -245,6 +273,8 @@ void RowWriter::put(const feed::Event& event, bool is_row) {
       remove_token_.exec();
       return;
     case feed::EventKind::kList:
+      if (is_row && lists_.newer.contains(event.id)) return;
+      if (!is_row && lists_.as_of) lists_.newer.insert(event.id);
       return put_list(event);
     case feed::EventKind::kToken:
       if (seal_) put_token(event, is_row);

@@ -152,6 +152,7 @@ Result<void> LaneStore::write(std::span<const effect::Take> changes) {
   }
   generation_ = generation;
   ++losses_;
+  lists_ = {};  // another snapshot follows
   return written;
 }
 
@@ -159,16 +160,18 @@ Result<void> LaneStore::write_open(std::span<const effect::Take> changes, const 
   return attempt(fmt::format("cannot write {}", file().string()), [&] {
     SQLite::Transaction transaction(*database_);
     const RecordSeal* const seal = options_.seal ? &*options_.seal : nullptr;
-    std::optional<RowWriter> rows(std::in_place, *database_, seal, generation_);
+    std::optional<RowWriter> rows(std::in_place, *database_, seal, generation_, lists_);
     for (const effect::Take& take : changes) {
       if (const auto* events = std::get_if<change::Events>(&take.change)) {
-        for (const feed::Event& event : events->events) rows->put(event, /*is_row=*/false);
+        for (const feed::Event& event : events->events) rows->put(event);
       } else if (const auto* part = std::get_if<change::Rows>(&take.change)) {
-        for (const feed::Event& row : part->snapshot.rows) rows->put(row, /*is_row=*/true);
-      } else if (std::holds_alternative<change::SnapshotBegins>(take.change)) {
-        rows.emplace(*database_, seal, ++generation_);
+        rows->put_part(part->snapshot);
+      } else if (const auto* begins = std::get_if<change::SnapshotBegins>(&take.change)) {
+        lists_.begin(begins->as_of);
+        rows.emplace(*database_, seal, ++generation_, lists_);
       } else if (std::holds_alternative<change::SnapshotEnds>(take.change)) {
         remove_tokens_before(*database_, generation_);
+        lists_ = {};
       }
     }
     put_lane(marks);

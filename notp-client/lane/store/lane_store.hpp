@@ -10,6 +10,7 @@
 #include <string>
 
 #include "notp-client/lane/core/lane_effect.hpp"
+#include "notp-client/lane/store/lane_rows.hpp"
 #include "notp-client/lane/store/record_seal.hpp"
 
 namespace SQLite {
@@ -74,6 +75,7 @@ class LaneStore {
   int64_t generation_ = 0;  // of the last snapshot: a token of an older one is not in it
   Bytes key_check_;         // sealed with the key of the tokens; empty: none are kept
   uint64_t losses_ = 0;     // writes that failed
+  SnapshotLists lists_;
 };
 
 // Forgets the trusted time that a stopped node keeps of its lane, after its clock was wrong; the
