@@ -11,6 +11,7 @@
 #include "common/json/json.hpp"
 #include "common/rego/tokens_module.hpp"
 #include "notp-client/lane/table/token_table.hpp"
+#include "notp-client/lane/table/token_verdict.hpp"
 #include "tests/support/agent/rego_engine.hpp"
 #include "tests/support/process/child_processes.hpp"
 #include "tests/support/process/process.hpp"
@@ -197,6 +198,79 @@ TEST_CASE("one decision sees one table while updates run") {
   asks.join();
   CHECK(apart == 0);
   CHECK(different > 10);
+}
+
+// Programs of the agent read the table as policies do.
+TEST_CASE("a program's verdict is the one that policies have") {
+  Site site;
+  const std::string issuer = "https://issuer.example", uri = "https://issuer.example/list";
+  const auto mark = [&](feed::MarkKind kind, std::string_view value, int64_t before_s) {
+    return Event::mark(feed::mark_key(kind, issuer, value), before_s, now_s() + 3600);
+  };
+  const Bytes statuses("\x02\x00\x01", 3);
+  Bytes zlib(compressBound(statuses.size()), '\0');
+  uLongf size = zlib.size();
+  REQUIRE(compress(reinterpret_cast<Bytef*>(zlib.data()), &size,
+                   reinterpret_cast<const Bytef*>(statuses.data()), statuses.size()) == Z_OK);
+  zlib.resize(size);
+  const std::vector<Event> events{living(1),
+                                  living(2),
+                                  Event::deleted(feed::token_id(token(2)), now_s() + 3600),
+                                  mark(feed::MarkKind::kSubject, "ana", 1000),
+                                  mark(feed::MarkKind::kSession, "s-1", feed::kAnyIssueTime),
+                                  mark(feed::MarkKind::kTokenNumber, "j-1", 1000),
+                                  mark(feed::MarkKind::kTransaction, "t-1", 1000),
+                                  Event::status_list(feed::token_id(uri), 1, zlib, now_s() + 3600)};
+  const auto verdict = [&](const json::value& claims) {
+    lane::TokenQuestion question;
+    if (claims.is_string())
+      question.token = feed::token_id(claims.as_string());
+    else
+      question.claims = claims.as_object();
+    return lane::judge(site.table, question, read_clock().wall_ms).state;
+  };
+  CHECK(verdict(json::object{}) == lane::TokenVerdict::State::kStale);
+  site.apply(events);
+
+  std::vector<std::string> asked{"\"token 1\"", "\"token 2\"", "\"token 3\"", "{}"};
+  for (const char* const what : {R"("sub": "ana")", R"("sub": "bob")", R"("sid": "s-1")",
+                                 R"("jti": "j-1")", R"("txn": "t-1")", R"("txn": 7)"})
+    for (const char* const iat : {"1000", "1001", "999.9", "1000.5", "-1", "1e3", "1e300",
+                                  "9007199254740993", "\"1000\"", "null", "18446744073709551615"})
+      for (const char* const iss : {"\"https://issuer.example\"", "\"https://other.example\"", "1"})
+        asked.push_back(fmt::format(R"({{{}, "iss": {}, "iat": {}}})", what, iss, iat));
+  for (const char* const idx : {"0", "1", "1.0", "2e0", "1.5", "-1", "9", "15", "16", "23", "24",
+                                "1e30", "\"1\"", "null", "9223372036854775808"})
+    for (const std::string& where : {uri, std::string("https://issuer.example/none")})
+      asked.push_back(fmt::format(R"({{"status": {{"status_list": {{"uri": "{}", "idx": {}}}}}}})",
+                                  where, idx));
+  for (const char* const status :
+       {R"({"status": 1})", R"({"status": {}})", R"({"status": {"status_list": 1}})",
+        R"({"status": {"status_list": {"idx": 0}}})", R"({"iss": "x", "sub": ["ana"]})"})
+    asked.emplace_back(status);
+  size_t revoked = 0;
+  for (const std::string& claims : asked) {
+    const auto value = parse_json(claims);
+    REQUIRE_MESSAGE(value, claims);
+    const bool is_revoked = verdict(*value) == lane::TokenVerdict::State::kRevoked;
+    CHECK_MESSAGE((site.revoked(claims) == "true") == is_revoked, claims);
+    revoked += is_revoked ? 1 : 0;
+  }
+  CHECK(revoked > 20);
+  CHECK(asked.size() - revoked > 100);
+
+  // A token's own subject counts, too: what lookup() does not find is not given either.
+  const auto record = [&](int number) {
+    return lane::judge(site.table, {.token = feed::token_id(token(number)), .claims = {}},
+                       read_clock().wall_ms)
+        .record;
+  };
+  REQUIRE(record(1));
+  CHECK(record(1)->sub == "alice");
+  CHECK_FALSE(record(3));
+  site.apply(std::vector{mark(feed::MarkKind::kSubject, "alice", now_s())});
+  CHECK_FALSE(record(1));
+  CHECK(site.lookup(1) == "undefined");
 }
 
 TEST_CASE("memory that workers share with the agent does not count against them") {

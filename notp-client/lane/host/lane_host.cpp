@@ -15,7 +15,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-// Calls a handler on its executor.
+// Calls a handler on its executor, once.
 template <typename Handler>
 class Waiting {
  public:
@@ -23,11 +23,12 @@ class Waiting {
       : home_(asio::make_work_guard(asio::get_associated_executor(handler))),
         handler_(std::move(handler)) {}
 
-  static void finish(const std::shared_ptr<Waiting>& self) {
-    asio::post(self->home_.get_executor(), [self] {
+  template <typename... Values>
+  static void finish(const std::shared_ptr<Waiting>& self, Values... values) {
+    asio::post(self->home_.get_executor(), [self, ... values = std::move(values)]() mutable {
       self->home_.reset();
       Handler handler = std::move(self->handler_);
-      std::move(handler)();
+      std::move(handler)(std::move(values)...);
     });
   }
 
@@ -54,6 +55,15 @@ LaneHost::~LaneHost() { stop(); }
 template <typename Work>
 void LaneHost::post(Work work) {
   if (is_running_) asio::post(thread_, std::move(work));
+}
+
+// What is posted before the worker's stop() runs, and is answered there; nothing is posted later,
+// because it would never run.
+template <typename Work>
+bool LaneHost::post_question(Work work) {
+  const MutexLock lock(mutex_);
+  if (!has_ended_) asio::post(thread_, std::move(work));
+  return !has_ended_;
 }
 
 Result<void> LaneHost::start(const std::optional<PublicKey>& lane_key, TimeMs trusted_ms) {
@@ -85,7 +95,11 @@ Result<void> LaneHost::start(const std::optional<PublicKey>& lane_key, TimeMs tr
 void LaneHost::stop() {
   if (!std::exchange(is_running_, false)) return;
   agent_->stop();
-  asio::post(thread_, [this] { worker_->stop(); });
+  {
+    const MutexLock lock(mutex_);
+    has_ended_ = true;
+    asio::post(thread_, [this] { worker_->stop(); });
+  }
   thread_.join();
 }
 
@@ -135,17 +149,45 @@ asio::awaitable<void> LaneHost::resolve(std::vector<feed::TokenId> ids, std::str
   auto start = [this, wait](auto handler, std::vector<feed::TokenId> asked, std::string by) {
     auto waiting = std::make_shared<Waiting<decltype(handler)>>(std::move(handler));
     using Kept = typename decltype(waiting)::element_type;
-    asio::post(thread_, [this, wait, waiting, asked = std::move(asked), by = std::move(by)] {
-      // On the lane's thread alone.
-      const auto left = std::make_shared<size_t>(asked.size());
-      for (const feed::TokenId& id : asked)
-        worker_->ask(id, by, wait, [waiting, left](AskOutcome) {
-          if (--*left == 0) Kept::finish(waiting);
+    const bool is_asked =
+        post_question([this, wait, waiting, asked = std::move(asked), by = std::move(by)] {
+          // On the lane's thread alone.
+          const auto left = std::make_shared<size_t>(asked.size());
+          for (const feed::TokenId& id : asked)
+            worker_->ask(id, by, wait, [waiting, left](AskOutcome) {
+              if (--*left == 0) Kept::finish(waiting);
+            });
         });
-    });
+    if (!is_asked) Kept::finish(waiting);
   };
   co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
       std::move(start), asio::use_awaitable, std::move(ids), std::move(caller));
+}
+
+asio::awaitable<std::vector<TokenVerdict>> LaneHost::judge(std::vector<TokenQuestion> questions,
+                                                           std::string caller,
+                                                           std::chrono::milliseconds wait) {
+  if (options_.mode == LaneMode::kAsk) {
+    std::vector<feed::TokenId> ids;
+    for (const TokenQuestion& question : questions)
+      if (question.token) ids.push_back(*question.token);
+    co_await resolve(std::move(ids), std::move(caller), wait);
+  }
+  auto start = [this](auto handler, std::vector<TokenQuestion> asked) {
+    auto waiting = std::make_shared<Waiting<decltype(handler)>>(std::move(handler));
+    using Kept = typename decltype(waiting)::element_type;
+    const size_t count = asked.size();
+    const bool is_asked = post_question([this, waiting, asked = std::move(asked)] {
+      std::vector<TokenVerdict> verdicts;
+      verdicts.reserve(asked.size());
+      for (const TokenQuestion& question : asked) verdicts.push_back(worker_->judge(question));
+      Kept::finish(waiting, std::move(verdicts));
+    });
+    if (!is_asked) Kept::finish(waiting, std::vector<TokenVerdict>(count));  // kStale
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>,
+                                          void(std::vector<TokenVerdict>)>(
+      std::move(start), asio::use_awaitable, std::move(questions));
 }
 
 }  // namespace notp::lane

@@ -7,6 +7,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
 
+#include "common/mutex.hpp"
 #include "notp-client/lane/host/lane_worker.hpp"
 
 namespace notp::lane {
@@ -51,19 +52,30 @@ class LaneHost {
   std::shared_ptr<const LaneStatus> status() const { return worker_->status(); }
   // Any thread; returns on the caller's executor within `wait` and a moment. Of a node that asks:
   // decisions that begin afterwards know what the registry knows of these tokens. At once when the
-  // answers are there, or no session is open. `caller` has a share of what is asked at once.
+  // answers are there, no session is open, or stop() was called. `caller` has a share of what is
+  // asked at once.
   boost::asio::awaitable<void> resolve(std::vector<feed::TokenId> ids, std::string caller,
                                        std::chrono::milliseconds wait);
+  // Any thread; returns on the caller's executor: what the lane says of each question, in their
+  // order. Of a node that asks, tokens are asked for before, as resolve() does.
+  boost::asio::awaitable<std::vector<TokenVerdict>> judge(std::vector<TokenQuestion> questions,
+                                                          std::string caller,
+                                                          std::chrono::milliseconds wait);
 
  private:
   // Runs `work` on the lane's thread, until stop().
   template <typename Work>
   void post(Work work);
+  // The same for any thread; false: stop() has begun.
+  template <typename Work>
+  bool post_question(Work work);
 
   const LaneOptions options_;
   const std::shared_ptr<AgentSide> agent_;
   std::unique_ptr<LaneStore> store_;  // null after start()
   bool is_running_ = false;
+  Mutex mutex_;
+  bool has_ended_ NOTP_GUARDED_BY(mutex_) = false;
   std::atomic<size_t> queued_bytes_ = 0;  // of statements that wait for the lane's thread
   boost::asio::thread_pool thread_{1};    // stop() ends it
   std::unique_ptr<LaneWorker> worker_;

@@ -16,6 +16,7 @@
 #include "notp-client/lane/host/agent_side.hpp"
 #include "notp-client/lane/host/lane_status.hpp"
 #include "notp-client/lane/host/lane_writer.hpp"
+#include "notp-client/lane/table/token_verdict.hpp"
 
 namespace notp::lane {
 
@@ -55,6 +56,7 @@ class LaneWorker {
   // `done` is called once, within `wait`.
   void ask(const feed::TokenId& id, const std::string& caller, std::chrono::milliseconds wait,
            AskHandler done);
+  TokenVerdict judge(const TokenQuestion& question) const;
 
   // Any thread.
   std::shared_ptr<const LaneStatus> status() const { return status_.get(); }

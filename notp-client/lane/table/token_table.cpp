@@ -58,6 +58,9 @@ class TokenTable::State {
     const auto found = shard(key).mark(key);
     return found ? std::optional(found->not_before_s) : std::nullopt;
   }
+  std::optional<StatusList> list(const TokenId& key) const {
+    return lists_[shard_of(key)].find(key);
+  }
   uint64_t memory_bytes() const;
 
   LaneReadout readout;
@@ -425,6 +428,7 @@ std::optional<int64_t> TokenTable::mark(const TokenId& key) const { return state
 size_t TokenTable::tokens() const { return state_->living; }
 size_t TokenTable::tombstones() const { return state_->deleted; }
 size_t TokenTable::marks() const { return state_->marks; }
+std::optional<StatusList> TokenTable::list(const TokenId& key) const { return state_->list(key); }
 size_t TokenTable::lists() const { return state_->lists; }
 uint64_t TokenTable::memory_bytes() const { return state_->memory_bytes(); }
 std::optional<Error> TokenTable::take_trouble() { return std::exchange(state_->trouble, {}); }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/rego/token_update.hpp"
+#include "notp-client/lane/table/segment.hpp"
 #include "protocol/feed/lane_event.hpp"
 #include "protocol/feed/lane_statement.hpp"
 
@@ -74,6 +75,8 @@ class TokenTable {
   bool is_deleted(const feed::TokenId& id) const;
   // The time up to which what was issued is revoked.
   std::optional<int64_t> mark(const feed::TokenId& key) const;
+  // Of its URI's id. Its statuses live until the next change of the table.
+  std::optional<StatusList> list(const feed::TokenId& key) const;
   // Counts include what has ended and was not freed yet.
   size_t tokens() const;
   size_t tombstones() const;
