@@ -207,6 +207,14 @@ RULES: Rules = {
         ["common/", "protocol/", "notp-client/txn/"],
         "what is issued follows from requests, answers of a policy and time; who decides and what is followed are the app's",
     ),
+    "notp-client/txn/issue/": (
+        ["common/", *CORES, "notp-client/txn/txn_limits.hpp"],
+        "what is issued follows from a request, a policy's answer and time alone",
+    ),
+    "notp-client/txn/grants/": (
+        ["common/", *CORES, "notp-client/txn/txn_limits.hpp", "notp-client/txn/issue/"],
+        "a store of grants marks what the core decides; it knows no route",
+    ),
     "notp-client/txn/http/": (
         ["common/", "protocol/", "notp-client/txn/", "notp-client/decision/", "notp-client/pdp/pdp.hpp"],
         "routes put the parts of one request together; a PDP is asked as for any decision",
@@ -221,7 +229,7 @@ RULES: Rules = {
     "tests/": ([""], "tests drive all the parts"),
 }
 
-PURE_CORES = [*CORES, *(f"common/rego/host/{part}" for part in REGO_CORE), "notp-client/agent/core/", "notp-client/lane/core/", "notp-client/identity/certificate_renewal"]
+PURE_CORES = [*CORES, *(f"common/rego/host/{part}" for part in REGO_CORE), "notp-client/agent/core/", "notp-client/lane/core/", "notp-client/txn/issue/", "notp-client/identity/certificate_renewal"]
 
 # What no core may include, and why.
 FORBIDDEN_IN_CORES: list[tuple[str, str]] = [
@@ -257,7 +265,7 @@ CONFINED: list[tuple[str, list[str], str]] = [
     (r"git2(/|\.h$)", ["notp-server/registry/git_"], "libgit2's traps are met in one component"),
     (
         r"SQLiteCpp/|sqlite3\.h$|common/storage/sqlite",
-        ["common/storage/sqlite", "notp-client/store/", "notp-client/lane/store/", "notp-client/spool/", "notp-client/opa_log/", "notp-server/fleet/", "notp-server/audit/", "notp-server/audit_tree/tree_database", "notp-server/backup/database_", "notp-server/enroll/join_tokens", "notp-server/lane/sqlite_"],
+        ["common/storage/sqlite", "notp-client/store/", "notp-client/lane/store/", "notp-client/txn/grants/", "notp-client/spool/", "notp-client/opa_log/", "notp-server/fleet/", "notp-server/audit/", "notp-server/audit_tree/tree_database", "notp-server/backup/database_", "notp-server/enroll/join_tokens", "notp-server/lane/sqlite_"],
         "one connection for each file, owned by the store whose file it is",
     ),
     (
