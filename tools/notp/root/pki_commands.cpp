@@ -4,6 +4,7 @@
 
 #include "common/limits.hpp"
 #include "common/storage/files.hpp"
+#include "protocol/model/spiffe_id.hpp"
 #include "protocol/session/identity.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/root/key_files.hpp"
@@ -45,10 +46,25 @@ Result<int> run_pki_init(const Context& context, const PkiInitOptions& options) 
 
 struct PkiIssueOptions {
   std::string folder;
-  std::string node, publisher, admin, registry, source;
+  std::string node, publisher, admin, registry, source, workload;
   std::vector<std::string> dns_names, addresses;  // beside the identity
   int64_t days = 90;
 };
+
+// Whose certificate it is: one of the roles of NOTP, or any other SPIFFE id of the domain.
+struct WantedLeaf {
+  std::string name, identity;
+  bool server_auth = false, client_auth = true;
+};
+
+Result<WantedLeaf> wanted_workload(const PkiIssueOptions& options, const std::string& domain) {
+  auto id = model::SpiffeId::parse(fmt::format("spiffe://{}/{}", domain, options.workload));
+  if (!id) return fail(ErrorCode::kUsage, id.error().message);
+  // One that others connect to by name or address is a server, too.
+  return WantedLeaf{.name = options.workload.substr(options.workload.rfind('/') + 1),
+                    .identity = id->text(),
+                    .server_auth = !options.dns_names.empty() || !options.addresses.empty()};
+}
 
 Result<session::Identity> wanted_identity(const PkiIssueOptions& options, std::string domain) {
   session::Identity identity;
@@ -67,6 +83,13 @@ Result<session::Identity> wanted_identity(const PkiIssueOptions& options, std::s
   return checked;
 }
 
+Result<WantedLeaf> wanted_leaf(const PkiIssueOptions& options, const std::string& domain) {
+  if (!options.workload.empty()) return wanted_workload(options, domain);
+  NOTP_ASSIGN(const session::Identity identity, wanted_identity(options, domain));
+  const bool is_registry = identity.role == session::Role::kRegistry;
+  return WantedLeaf{identity.name, identity.text(), is_registry, !is_registry};
+}
+
 // The trust domain of the folder's authority; --trust-domain must not contradict it.
 Result<std::string> domain_of(const fs::path& folder) {
   auto text = read_file(folder / "trust-domain", limits::kNameBytesMax + 1);
@@ -81,29 +104,29 @@ Result<std::string> domain_of(const fs::path& folder) {
 Result<int> run_pki_issue(const Context& context, const PkiIssueOptions& options) {
   const fs::path folder = options.folder;
   NOTP_ASSIGN(const std::string domain, domain_of(folder));
-  NOTP_ASSIGN(const session::Identity identity, wanted_identity(options, domain));
+  NOTP_ASSIGN(const WantedLeaf wanted, wanted_leaf(options, domain));
   pki::Credential authority;
   NOTP_ASSIGN(authority.certificate_pem, read_file(folder / "ca.crt", limits::kPemBytesMax));
   NOTP_ASSIGN(authority.key_pem, read_file(folder / "ca.key", limits::kPemBytesMax));
   pki::LeafOptions leaf;
-  leaf.common_name = identity.name;
-  leaf.uris = {identity.text()};
+  leaf.common_name = wanted.name;
+  leaf.uris = {wanted.identity};
   leaf.dns_names = options.dns_names;
   leaf.addresses = options.addresses;
   leaf.validity = pki::Validity::days(context.now.wall_ms, options.days);
-  leaf.server_auth = identity.role == session::Role::kRegistry;
-  leaf.client_auth = identity.role != session::Role::kRegistry;
+  leaf.server_auth = wanted.server_auth;
+  leaf.client_auth = wanted.client_auth;
   NOTP_ASSIGN(const pki::Credential issued, pki::issue(authority, leaf));
-  const fs::path certificate = folder / (identity.name + ".crt"),
-                 key = folder / (identity.name + ".key");
+  const fs::path certificate = folder / (wanted.name + ".crt"),
+                 key = folder / (wanted.name + ".key");
   NOTP_TRY(
       write_new_files({{key, issued.key_pem, true}, {certificate, issued.certificate_pem, false}}));
   context.output.note(kDevelopmentOnly);
-  context.output.result(fmt::format("A certificate for {}\n{}", identity.text(),
+  context.output.result(fmt::format("A certificate for {}\n{}", wanted.identity,
                                     facts({{"certificate", certificate.string()},
                                            {"private key", key.string()},
                                            {"expires", utc_time(leaf.validity.not_after_ms)}})),
-                        json::object{{"identity", identity.text()},
+                        json::object{{"identity", wanted.identity},
                                      {"certificate", certificate.string()},
                                      {"private_key", key.string()},
                                      {"expires", utc_time(leaf.validity.not_after_ms)},
@@ -121,6 +144,9 @@ void declare_issue(CLI::App& command, PkiIssueOptions& options) {
   who->add_option("--admin", options.admin, "An administrator")->type_name("NAME");
   who->add_option("--registry", options.registry, "A registry")->type_name("NAME");
   who->add_option("--source", options.source, "A source of token lanes")->type_name("NAME");
+  who->add_option("--workload", options.workload,
+                  "Another workload, by the path of its SPIFFE id, as in workload/shop")
+      ->type_name("PATH");
   who->require_option(1);
   command
       .add_option("--dns", options.dns_names,

@@ -9,7 +9,12 @@ default allow := false
 allow if count(reasons) == 0
 
 # With what an application may log of the token, which it never logs itself.
-decision := {"allow": allow, "reasons": reasons, "transaction": transaction, "keys": {"version": txn.keys.version}}
+decision := {"allow": allow, "reasons": reasons, "token": token, "transaction": transaction}
+
+# "unknown_key": the service signs with a key that this node does not have yet. To ask again later is worthwhile.
+default token := "refused"
+
+token := txn.state(input.txn_token)
 
 default transaction := {}
 
@@ -38,7 +43,7 @@ first := chain[0]
 
 action := data.refunds.limits.actions[input.action]
 
-reasons contains sprintf("the transaction token does not verify: %s", [txn.state(input.txn_token)]) if not claims
+reasons contains sprintf("the transaction token does not verify: %s", [token]) if not claims
 
 reasons contains "there is no such action" if not action
 
