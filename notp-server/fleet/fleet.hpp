@@ -38,6 +38,7 @@ class Fleet {
   static constexpr size_t kPendingMax = 65'536;  // nodes with unwritten changes
   // Per node: as many as one answer can name. Beyond it those with the oldest reports are dropped.
   static constexpr size_t kLedgersPerNodeMax = limits::kLedgersPerSessionMax;
+  static constexpr int64_t kReconnectMs = 2 * limits::kBackoffMaxMs;
   static constexpr size_t kRefusalsMax = 10'000;
   static constexpr size_t kRefusalBytesMax = 1'024;  // of one message
   // Limits over all nodes.
@@ -118,6 +119,13 @@ class Fleet {
   // kIo, kCorrupt.
   Result<std::optional<std::string>> subscribed_together(const model::LedgerId& a,
                                                          const model::LedgerId& b);
+  // How far a release has come among the nodes that were granted its ledger in the last session of
+  // each, with all reports so far. A node without a session is `reconnecting` when it was seen, or
+  // this registry started (`started_ms`), less than kReconnectMs ago, unless its last report says
+  // that it decides with the version; else it is offline. Reads a row of each of these nodes.
+  // Blocks on the disk. kIo, kCorrupt.
+  Result<wire::ReleaseStatus> release_status(const model::LedgerId& ledger, uint64_t version,
+                                             TimeMs started_ms, TimeMs now_ms);
   // Waits until everything reported so far is durable. Blocks on the disk. kIo, kCorrupt.
   Result<void> flush();
   // copy_database() of everything reported so far.

@@ -1,4 +1,4 @@
-// Releases that the replay gate of a node holds.
+// Releases at the nodes: those that a replay gate holds, and how far one has come.
 #include "common/log.hpp"
 #include "notp-server/service/request_handler.hpp"
 
@@ -13,6 +13,11 @@ Result<wire::Done> RequestHandler::on(const wire::ReleaseHeldRequest& order, con
                                     {"version", order.version}});
   effects.released = order;
   return wire::Done{};
+}
+
+Result<wire::ReleaseStatus> RequestHandler::on(const wire::ReleaseStatusRequest& query,
+                                               const Caller& caller, Effects&) {
+  return parts_.fleet.release_status(query.ledger, query.version, started_ms_, caller.now_ms);
 }
 
 }  // namespace notp::service

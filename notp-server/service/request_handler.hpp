@@ -114,6 +114,7 @@ class RequestHandler {
   Result<wire::LanesPage> on(const wire::LanesRequest&, const Caller&, Effects&);
   Result<wire::LaneChange> on(const wire::RevokeTokens&, const Caller&, Effects&);
   Result<wire::TokenRow> on(const wire::ShowToken&, const Caller&, Effects&);
+  Result<wire::ReleaseStatus> on(const wire::ReleaseStatusRequest&, const Caller&, Effects&);
 
   // Completes the fleet's row of a node's ledger with the registry's data about its releases.
   void complete_node_row(wire::NodeLedger& ledger, bool connected, TimeMs now_ms) const;

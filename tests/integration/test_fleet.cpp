@@ -483,6 +483,64 @@ TEST_CASE("of too many nodes that refuse the first ones are kept, and of a reaso
   CHECK(is_listed(last + 1));
 }
 
+TEST_CASE("how far a release has come counts who may still decide with an older one") {
+  const TemporaryFolder folder;
+  const model::LedgerId keys{273165098782, "keys"};
+  constexpr TimeMs kStartedMs = 1'000, kSeenMs = 500'000;
+  const auto seen = [](fleet::Fleet& fleet, int number, bool connected, TimeMs at_ms) {
+    REQUIRE(fleet.node_seen(node(number), "notp-client/0.1", connected, at_ms).has_value());
+  };
+  {
+    const auto fleet = open(folder);
+    const auto join = [&](int number, const std::vector<model::LedgerId>& ledgers,
+                          std::optional<wire::Commit> report) {
+      seen(*fleet, number, true, kSeenMs);
+      REQUIRE(fleet->subscribed(node(number), ledgers).has_value());
+      if (report) REQUIRE(fleet->report(node(number), *report, kSeenMs).has_value());
+    };
+    const auto at = [&](uint64_t version, TimeMs now_ms) {
+      const auto status = fleet->release_status(keys, version, kStartedMs, now_ms);
+      REQUIRE(status.has_value());
+      return *status;
+    };
+    using Status = wire::ReleaseStatus;
+    CHECK(at(3, kSeenMs) == Status{0, 0, 0, 0});
+    join(1, {keys, kPayments}, commit(3, CommitState::kActive, keys));
+    join(2, {keys}, commit(4, CommitState::kActive, keys));  // a later one counts
+    join(3, {keys}, commit(2, CommitState::kActive, keys));
+    join(4, {keys}, std::nullopt);  // has reported nothing
+    // Another ledger's nodes do not count, whatever they report.
+    join(5, {kPayments}, commit(3, CommitState::kActive));
+    join(6, {keys}, commit(2, CommitState::kActive, keys));
+    REQUIRE(fleet->report(node(6), commit(3, CommitState::kRejected, keys), kSeenMs).has_value());
+    CHECK(at(3, kSeenMs) == Status{5, 5, 2, 0});
+    CHECK(at(2, kSeenMs) == Status{5, 5, 4, 0});
+    // Stored is not active, and what a node has said in between does not lessen it.
+    REQUIRE(fleet->report(node(3), commit(3, CommitState::kStored, keys), kSeenMs).has_value());
+    CHECK(at(3, kSeenMs) == Status{5, 5, 2, 0});
+    REQUIRE(fleet->report(node(3), commit(3, CommitState::kActive, keys), kSeenMs).has_value());
+    CHECK(at(3, kSeenMs) == Status{5, 5, 3, 0});
+    // A node whose session was cut may decide with what it had; after a while it is offline.
+    seen(*fleet, 6, false, kSeenMs + 10);
+    seen(*fleet, 1, false, kSeenMs + 10);  // had it already
+    CHECK(at(3, kSeenMs + fleet::Fleet::kReconnectMs) == Status{5, 3, 2, 1});
+    CHECK(at(3, kSeenMs + 10 + fleet::Fleet::kReconnectMs) == Status{5, 3, 2, 0});
+    // A node that no longer wants the ledger does not count.
+    REQUIRE(fleet->subscribed(node(4), {kPayments}).has_value());
+    CHECK(at(3, kSeenMs) == Status{4, 2, 2, 1});
+  }
+  // A registry that has just started knows no node to be offline.
+  const auto again = open(folder);
+  const TimeMs late_ms = kSeenMs + 10 * fleet::Fleet::kReconnectMs;
+  const auto status = again->release_status(keys, 4, late_ms - 5, late_ms);
+  REQUIRE(status.has_value());
+  CHECK(*status == wire::ReleaseStatus{4, 0, 0, 3});
+  const auto later =
+      again->release_status(keys, 4, late_ms - 5, late_ms - 5 + fleet::Fleet::kReconnectMs);
+  REQUIRE(later.has_value());
+  CHECK(*later == wire::ReleaseStatus{4, 0, 0, 0});
+}
+
 TEST_CASE("a file that is no fleet database is refused") {
   const TemporaryFolder folder;
   {

@@ -466,7 +466,8 @@ TEST_CASE("queries and orders each need their right") {
       {{29, wire::LanesRequest{}}, wire::Action::kFleet},
       {{30, wire::RevokeTokens{.lane = "login", .id = feed::token_id("one")}},
        wire::Action::kRevoke},
-      {{31, wire::ShowToken{"login", feed::token_id("one")}}, wire::Action::kRevoke}};
+      {{31, wire::ShowToken{"login", feed::token_id("one")}}, wire::Action::kRevoke},
+      {{32, wire::ReleaseStatusRequest{kLedger, 1}}, wire::Action::kRead}};
   const std::set<wire::Action> all = {
       wire::Action::kRead,   wire::Action::kPublish, wire::Action::kFleet, wire::Action::kTrust,
       wire::Action::kEnroll, wire::Action::kReview,  wire::Action::kRenew, wire::Action::kAudit,

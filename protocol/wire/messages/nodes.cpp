@@ -123,6 +123,57 @@ struct Codec<NodesPage> {
 };
 
 template <>
+struct Codec<ReleaseStatusRequest> {
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<model::LedgerId>::kLayout),
+                                          rules::u64(2)};
+  static constexpr Layout kLayout{ReleaseStatusRequest::kName, kFields};
+  static constexpr FieldRule kPart[] = {rules::message(32, kLayout)};
+
+  static Result<void> check(const ReleaseStatusRequest& in) {
+    NOTP_TRY(check_ledger(in.ledger));
+    return check_release(in.version, "version");
+  }
+  static bool is_in(const pb::Request& in) { return in.has_release_status(); }
+  static void put(pb::Request& envelope, const ReleaseStatusRequest& in) {
+    pb::ReleaseStatusRequest& out = *envelope.mutable_release_status();
+    wire::put(out.mutable_ledger(), in.ledger);
+    out.set_version(in.version);
+  }
+  static Result<ReleaseStatusRequest> take(const pb::Request& envelope) {
+    const pb::ReleaseStatusRequest& in = envelope.release_status();
+    NOTP_ASSIGN(model::LedgerId ledger, take_ledger(in));
+    return ReleaseStatusRequest{std::move(ledger), in.version()};
+  }
+};
+
+template <>
+struct Codec<ReleaseStatus> {
+  static constexpr FieldRule kFields[] = {rules::u64(1), rules::u64(2), rules::u64(3),
+                                          rules::u64(4)};
+  static constexpr Layout kLayout{ReleaseStatus::kName, kFields};
+  static constexpr FieldRule kPart[] = {rules::message(32, kLayout)};
+
+  static Result<void> check(const ReleaseStatus& in) {
+    NOTP_TRY(require(in.connected <= in.nodes, "more nodes are connected than there are"));
+    NOTP_TRY(require(in.active <= in.connected, "more nodes are active than are connected"));
+    return require(in.reconnecting <= in.nodes - in.connected,
+                   "more nodes come back than are not connected");
+  }
+  static bool is_in(const pb::Response& in) { return in.has_release_status(); }
+  static void put(pb::Response& envelope, const ReleaseStatus& in) {
+    pb::ReleaseStatus& out = *envelope.mutable_release_status();
+    out.set_nodes(in.nodes);
+    out.set_connected(in.connected);
+    out.set_active(in.active);
+    out.set_reconnecting(in.reconnecting);
+  }
+  static Result<ReleaseStatus> take(const pb::Response& envelope) {
+    const pb::ReleaseStatus& in = envelope.release_status();
+    return ReleaseStatus{in.nodes(), in.connected(), in.active(), in.reconnecting()};
+  }
+};
+
+template <>
 struct Codec<ReleaseHeldRequest> {
   static constexpr FieldRule kFields[] = {
       rules::identity(1), rules::message(2, Codec<model::LedgerId>::kLayout), rules::u64(3)};
@@ -172,6 +223,8 @@ struct Codec<ReleaseHeld> {
 
 template struct MessageCodec<ReleaseHeld>;
 template struct PartCodec<ReleaseHeldRequest, pb::Request>;
+template struct PartCodec<ReleaseStatusRequest, pb::Request>;
+template struct PartCodec<ReleaseStatus, pb::Response>;
 template struct PartCodec<NodesRequest, pb::Request>;
 template struct PartCodec<NodesPage, pb::Response>;
 

@@ -55,6 +55,31 @@ struct NodesRequest {
   uint32_t rows_max = 0;
 };
 
+// Of the nodes that were granted the ledger in the last session of each.
+struct ReleaseStatus {
+  static constexpr std::string_view kName = "ReleaseStatus";
+
+  uint64_t nodes = 0;
+  uint64_t connected = 0;  // with a session
+  uint64_t active = 0;     // of these, that decide with the version or a later one
+  // Not connected for a short time only (fleet::Fleet::kReconnectMs), and by their last report not
+  // active with it: they may decide with an older release meanwhile. All others without a session
+  // count as offline.
+  uint64_t reconnecting = 0;
+  bool operator==(const ReleaseStatus&) const = default;
+};
+
+// How far a release has come.
+struct ReleaseStatusRequest {
+  static constexpr std::string_view kName = "ReleaseStatusRequest";
+  static constexpr std::optional<Action> kAction = Action::kRead;
+  static constexpr RequestKind kKind = RequestKind::kQuery;
+  using Response = ReleaseStatus;
+
+  model::LedgerId ledger;
+  uint64_t version = 0;
+};
+
 // Lets a release go that the node's replay gate holds.
 struct ReleaseHeldRequest {
   static constexpr std::string_view kName = "ReleaseHeldRequest";

@@ -43,7 +43,7 @@ struct Request {
                DecisionsRequest, DecisionCountsRequest, LogsRequest, SegmentRequest,
                RecoveryRequest, Recover, StatusRequest, TreeRequest, ProofRequest, HoldsRequest,
                PutHold, EraseRequest, ReleaseHeldRequest, SourcesRequest, RefreshSource,
-               LanesRequest, RevokeTokens, ShowToken>
+               LanesRequest, RevokeTokens, ShowToken, ReleaseStatusRequest>
       what;
 };
 
@@ -58,7 +58,7 @@ struct Response {
   std::variant<Done, HistoryPage, NodesPage, LedgersPage, RootsPage, PendingPage, PublishResult,
                TrustRow, IssuedToken, Certificate, DecisionsPage, DecisionCountsPage, LogsPage,
                SegmentPart, RecoveryStatus, RegistryStatus, TreePart, RecordProof, HoldsPage,
-               Erased, SourcesPage, LanesPage, LaneChange, TokenRow>
+               Erased, SourcesPage, LanesPage, LaneChange, TokenRow, ReleaseStatus>
       what = {};
 };
 

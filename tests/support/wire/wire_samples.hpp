@@ -358,6 +358,9 @@ inline std::vector<Sample> table() {
       {Response{
            13, 0, {}, TokenRow{TokenState::kDeleted, 41, "idp", 1750000000, "{\"sub\":\"ada\"}"}},
        "1323080dfa011e080210291a036964702080c3bbc2062a0d7b22737562223a22616461227d"},
+      {Request{35, ReleaseStatusRequest{kLedger, 42}},
+       "121a08238202150a11089ebea2cff90712087061796d656e7473102a"},
+      {Response{14, 0, {}, ReleaseStatus{7, 5, 4, 1}}, "130d080e8202080807100518042001"},
   };
 }
 
