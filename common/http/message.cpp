@@ -4,16 +4,10 @@
 #include <boost/beast/core/string.hpp>
 
 #include "common/json/json.hpp"
+#include "common/percent.hpp"
 
 namespace notp::http {
 namespace {
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 // Calls `visit` with the decoded values under `name` until it returns false.
 template <typename Visit>
@@ -37,22 +31,7 @@ std::string_view find_header(const Headers& headers, std::string_view name) {
 }
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
-  std::string out;
-  out.reserve(text.size());
-  for (size_t i = 0; i < text.size(); ++i) {
-    char c = text[i];
-    if (c == '+' && plus_is_space) c = ' ';
-    if (c == '%') {
-      if (i + 2 >= text.size()) return std::nullopt;
-      const int high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
-      if (high < 0 || low < 0) return std::nullopt;
-      c = static_cast<char>(high * 16 + low);
-      i += 2;
-    }
-    if (c == '\0') return std::nullopt;
-    out.push_back(c);
-  }
-  return out;
+  return notp::percent_decode(text, plus_is_space);
 }
 
 std::optional<std::string> Request::parameter(std::string_view name) const {
