@@ -1,0 +1,70 @@
+// Finds signed tokens in files, by what they are: a JWS in compact form (RFC 7515 §7.1) whose typ
+// is that of an access token or a transaction token. It needs to know none of them.
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base64url.hpp"
+#include "common/json/json.hpp"
+
+namespace notp {
+
+class TokenScan {
+ public:
+  void text(const std::string& place, std::string_view text) {
+    ++places_;
+    bytes_ += text.size();
+    // {"…: the beginning of a header.
+    for (size_t at = 0; (at = text.find("eyJ", at)) != std::string_view::npos; ++at)
+      look(place, text.substr(at, text.find_first_not_of(kBase64Url, at) - at), text.substr(at));
+  }
+  // Every file in it.
+  void folder(const std::filesystem::path& folder) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+      if (!entry.is_regular_file()) continue;
+      std::ifstream file(entry.path(), std::ios::binary);
+      const std::string content{std::istreambuf_iterator<char>(file), {}};
+      text(entry.path().string(), content);
+    }
+  }
+  // The places of tokens, a place once for each.
+  const std::vector<std::string>& findings() const { return findings_; }
+  // How many messages of the example were met, which are signed the same way.
+  size_t messages() const { return messages_; }
+  size_t places() const { return places_; }
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  static constexpr std::string_view kBase64Url =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+  void look(const std::string& place, std::string_view header, std::string_view rest) {
+    if (rest.size() <= header.size() || rest[header.size()] != '.') return;
+    const auto bytes = from_base64url(header);
+    if (!bytes) return;
+    const auto document = parse_json(*bytes);
+    if (!document || !document->is_object()) return;
+    const json::value* typ = document->as_object().if_contains("typ");
+    if (typ == nullptr || !typ->is_string()) return;
+    const std::string_view name = typ->get_string();
+    if (name == "txntoken+jwt" || name == "at+jwt" || name == "JWT") findings_.push_back(place);
+    if (name != "refund-job+jws") return;
+    ++messages_;
+    // A token inside of it.
+    const size_t begin = header.size() + 1;
+    const size_t end = rest.find_first_not_of(kBase64Url, begin);
+    const auto payload = from_base64url(rest.substr(begin, end - begin));
+    if (payload) text(place, *payload);
+  }
+
+  std::vector<std::string> findings_;
+  size_t messages_ = 0, places_ = 0;
+  uint64_t bytes_ = 0;
+};
+
+}  // namespace notp
