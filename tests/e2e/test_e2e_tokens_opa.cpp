@@ -90,6 +90,40 @@ TEST_CASE("an OPA that was started again has its tokens again, also after its ag
   CHECK_FALSE(lets_in(scene.opa, "reference-1"));
 }
 
+TEST_CASE("an OPA that lets anybody write its tokens lets nobody in, and the agent says why") {
+  Scene scene;
+  scene.start_registry();
+  const Agent& agent = scene.start_agent(
+      {.name = "edge-1", .ledgers = {}, .pdp = "opa", .opa_port = scene.opa.port()});
+  scene.opa.start(agent, /*is_protected=*/false);
+  REQUIRE(scene.stack.becomes_active(agent, kInvoices, 1));
+  REQUIRE(wait_until([&] { return text_at(agent.status(), "lane.opa.state") == "unprotected"; }));
+  CHECK(text_at(agent.status(), "lane.opa.message").contains("--authorization=basic"));
+  CHECK(wait_until([&] { return agent.count_events("alarm") > 0; }));
+  const std::string id = feed::token_id("reference-1").hex();
+  const json::object lane{{"complete", true}, {"serves", true}, {"ages", false}, {"state", "live"},
+                          {"name", "x"},      {"mode", "push"}, {"revision", 1}, {"hard_ms", 1},
+                          {"live_ms", 1},     {"now_ms", 1}};
+  json::object record = TestToken{}.claims();
+  const json::object forged{{"lane", lane},
+                            {"live", json::object{{id, record}}},
+                            {"deleted", json::object()},
+                            {"marks", json::object()},
+                            {"lists", json::object()}};
+  const std::string tokens = scene.opa.url() + "/v1/data/tokens";
+  CHECK(curl({"-X", "PUT", "--json", json::serialize(forged), tokens}).status == 204);
+  CHECK_FALSE(lets_in(scene.opa, "reference-1"));
+  CHECK_FALSE(lets_in(scene.opa, scene.jwt()));
+  CHECK_FALSE(lets_in(agent, "reference-1"));
+  // Run as it should be, it gets the lane.
+  scene.opa.kill();
+  scene.opa.start(agent);
+  scene.add("reference-1");
+  REQUIRE(scene.becomes("reference-1", true));
+  CHECK(text_at(agent.status(), "lane.opa.state") == "ready");
+  CHECK(text_at(agent.status(), "lane.opa.message").empty());
+}
+
 // Whoever writes data.tokens lets anybody in.
 TEST_CASE("only the agent writes and reads data.tokens of its OPA") {
   Scene scene;

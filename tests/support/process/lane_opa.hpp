@@ -13,16 +13,17 @@ class LaneOpa {
  public:
   explicit LaneOpa(const Stack& stack) : stack_(stack), port_(free_port()) {}
 
-  void start(const Agent& agent) {
+  // Without the flags that `opa-config` names, OPA lets anybody in.
+  void start(const Agent& agent, bool is_protected = true) {
     const auto config = stack_.file("lane-opa.yaml");
     const CommandResult printed = run_command(
         {stack_.program("notp-client"), "opa-config", "--config", agent.config_file().string()});
     REQUIRE_MESSAGE(printed.status == 0, printed.output);
     must(write_file(config, printed.output));
-    process_ = std::make_unique<Process>(
-        opa_process(stack_.folder(), port_,
-                    {"--config-file", config.string(), "--log-level", "error",
-                     "--authentication=token", "--authorization=basic"}));
+    std::vector<std::string> flags{"--config-file", config.string(), "--log-level", "error"};
+    if (is_protected)
+      flags.insert(flags.end(), {"--authentication=token", "--authorization=basic"});
+    process_ = std::make_unique<Process>(opa_process(stack_.folder(), port_, flags));
     REQUIRE(wait_until([&] {
       return http::call_blocking({.url = url() + "/health", .deadline_ms = 2'000}).has_value();
     }));
