@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/rego/txn_module.hpp"
 #include "protocol/wire/source_names.hpp"
 
 namespace notp::pdp {
@@ -39,7 +40,23 @@ json::object sources_json(const wire::SourceStatus& sources) {
   return {{"issuers", std::move(issuers)}};
 }
 
+constexpr std::string_view kTxnVerify = "txn_verify";
+
 }  // namespace
+
+std::shared_ptr<const rego::TxnRules> recorded_txn_rules(const json::value& system) {
+  const json::object* const document = system.if_object();
+  const json::value* const member = document ? document->if_contains(kTxnVerify) : nullptr;
+  const json::object* const rules = member ? member->if_object() : nullptr;
+  if (!rules) return nullptr;
+  const auto text = [rules](std::string_view name) {
+    const json::value* const value = rules->if_contains(name);
+    return value && value->is_string() ? std::string(value->get_string()) : std::string();
+  };
+  const json::value* const lane = rules->if_contains("lane");
+  return std::make_shared<const rego::TxnRules>(
+      rego::TxnRules{text("keys"), text("audience"), lane && lane->is_bool() && lane->get_bool()});
+}
 
 std::string ActiveSet::revision() const {
   if (ledgers.empty()) return "none";
@@ -80,6 +97,9 @@ json::value ActiveSet::system_document() const {
   json::object document{
       {"revision", revision()}, {"as_of_ms", as_of_ms}, {"ledgers", std::move(releases)}};
   if (sources) document["sources"] = sources_json(*sources);
+  if (txn)
+    document[kTxnVerify] = {
+        {"keys", txn->keys}, {"audience", txn->audience}, {"lane", txn->has_lane}};
   return document;
 }
 

@@ -14,6 +14,10 @@
 #include "protocol/trust/release_ref.hpp"
 #include "protocol/wire/messages/sources.hpp"
 
+namespace notp::rego {
+struct TxnRules;
+}
+
 namespace notp::pdp {
 
 struct ActiveRelease {
@@ -42,6 +46,8 @@ struct ActiveSet {
   TimeMs as_of_ms = 0;  // trusted time at which the freshness was determined
   // The registry's last word on the sources of keys; null: none in this process.
   std::shared_ptr<const wire::SourceStatus> sources;
+  // How the node verifies transaction tokens; null: it does not.
+  std::shared_ptr<const rego::TxnRules> txn;
 
   // The revision that a PDP reports: "zone/name@version" of each ledger, joined by ','; "none"
   // without ledgers. A ledger that is not in its ordinary state has it after the version: ";stale",
@@ -53,10 +59,13 @@ struct ActiveSet {
   // for names that two zones of the node share), each with "state", "withheld", "vouched_ms",
   // "age_s" (absent before the first freshness statement) and the publisher's terms. With sources
   // also "sources", which has "issuers" by name, each with "issuer", "ledger" ("zone/name"),
-  // "state" and "good_ms".
+  // "state" and "good_ms". With `txn` also "txn_verify": "keys", "audience" and "lane".
   json::value system_document() const;
 };
 using ActiveSetPtr = std::shared_ptr<const ActiveSet>;
+
+// The rules that a document at data.system.notp has; null: none.
+std::shared_ptr<const rego::TxnRules> recorded_txn_rules(const json::value& system);
 
 // Whether `shown` gives decisions of a ledger that `wanted` denies: no PDP may go back to it.
 bool gives_denied(const ActiveSet& shown, const ActiveSet& wanted);

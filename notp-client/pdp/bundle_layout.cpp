@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/rego/tokens_module.hpp"
+#include "common/rego/txn_module.hpp"
 #include "notp-client/pdp/authz_module.hpp"
 #include "notp-client/pdp/denied.hpp"
 #include "notp-client/pdp/mask_module.hpp"
@@ -98,6 +99,8 @@ Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoa
   layout[std::string(rego::kTokensModulePath)].made =
       lane.authz.empty() ? Bytes(rego::opa_tokens_module_without_lane())
                          : rego::opa_tokens_module(lane.tokens_proof);
+  layout[std::string(rego::kTxnModulePath)].made =
+      active.txn ? rego::opa_txn_module(*active.txn) : Bytes(rego::txn_module_without_rules());
   if (!lane.authz.empty()) layout[std::string(kAuthzModulePath)].made = lane.authz;
   if (use == LayoutUse::kOpa) {
     NOTP_ASSIGN(layout[std::string(kMaskModulePath)].made, log_mask(active, lane.token_inputs));

@@ -25,7 +25,8 @@ enum class LayoutUse : bool {
 };
 
 // Policies, without tests, in a folder for each ledger; data at its data paths; data.system.notp;
-// the package system.notp.tokens, by which an OPA looks tokens up; what `lane` adds; and a manifest
+// the packages system.notp.tokens and system.notp.txn, by which an OPA looks tokens up and verifies
+// transaction tokens; what `lane` adds; and a manifest
 // whose roots are those of the ledgers. A denied ledger contributes only its roots, and undefined
 // functions in place of its functions that other ledgers call. Errors of `load` and `engine`.
 Result<BundleLayout> bundle_layout(const ActiveSet& active, const model::BlobLoader& load,

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "common/rego/tokens_module.hpp"
+#include "common/rego/txn_module.hpp"
 #include "notp-client/pdp/denied.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/test_code.hpp"
@@ -76,6 +77,7 @@ Result<EmbeddedSnapshotPtr> embedded_snapshot(ActiveSetPtr active, const model::
   snapshot->system = json::serialize(active->system_document());
   snapshot->load = load;
   rego::add_tokens_module(*snapshot);
+  rego::add_txn_module(*snapshot, active->txn.get());
   snapshot->active = std::move(active);
   return snapshot;
 }

@@ -7,6 +7,7 @@
 
 #include "common/limits.hpp"
 #include "common/rego/tokens_module.hpp"
+#include "common/rego/txn_module.hpp"
 #include "protocol/model/manifest.hpp"
 
 namespace notp::publish {
@@ -127,6 +128,7 @@ Result<rego::CheckReport> Neighbours::compile(const registry::ReleaseInfo& depen
     request.allow.insert(request.allow.end(), model.allow.begin(), model.allow.end());
   request.allow.insert(request.allow.end(), own.allow.begin(), own.allow.end());
   rego::add_tokens_module(request);
+  rego::add_txn_module(request);
   return engine_.check(request);
 }
 

@@ -11,6 +11,7 @@
 #include "common/json/yaml.hpp"
 #include "common/limits.hpp"
 #include "common/rego/tokens_module.hpp"
+#include "common/rego/txn_module.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/keys.hpp"
 #include "protocol/model/roots.hpp"
@@ -332,6 +333,7 @@ class Validator {
     request.load = load_;
     NOTP_TRY(add_uses(request));
     rego::add_tokens_module(request);
+    rego::add_txn_module(request);
     NOTP_ASSIGN(rego::CheckReport judged, engine_->check(request));
     // Data at the place of our own module is a fault that is named already, by its own path.
     const bool has_fault = !report_.findings.empty();

@@ -11,7 +11,7 @@ value of every path is the number of the active snapshot. Two paths also change 
 import socket
 import struct
 
-PROTOCOL, OPA_VERSION = 6, b"scripted"
+PROTOCOL, OPA_VERSION = 7, b"scripted"
 HELLO, EVAL, ACTIVATE = 0, 1, 5
 OF_PATH = struct.Struct("<qIBBH")  # time, flags, form, explain, segments
 

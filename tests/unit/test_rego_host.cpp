@@ -61,11 +61,12 @@ TEST_CASE("frames are as the worker's page has them") {
             "7b7d");
   const std::vector<std::string> path{"a", "bc"};
   const std::vector<InputText> one{Bytes("1")}, two{std::nullopt, Bytes("2")};
-  const auto single =
-      encode_question({3, 0x89, path, InputForm::kBodyYaml, ExplainMode::kDebug, "{}"}, one);
+  const std::vector<Bytes> presented{"{1"};
+  const auto single = encode_question(
+      {3, 0x89, path, InputForm::kBodyYaml, ExplainMode::kDebug, "{}", presented}, one);
   REQUIRE(single);
   CHECK(to_hex(bytes_of(frame_of(5, *single))) ==
-        "2c000000"
+        "32000000"
         "05000000"
         "01"
         "0300000000000000"
@@ -79,6 +80,8 @@ TEST_CASE("frames are as the worker's page has them") {
         "6263"
         "02000000"
         "7b7d"
+        "02000000"
+        "7b31"
         "01"
         "01000000"
         "31");
@@ -89,7 +92,9 @@ TEST_CASE("frames are as the worker's page has them") {
             .ends_with("6263"
                        "00000000"
                        "02000000"
+                       "00000000"
                        "00"
+                       "00000000"
                        "00000000"
                        "01"
                        "01000000"

@@ -118,7 +118,8 @@ uint64_t Engine::State::evaluate(Question question, DecisionDone done) {
                                   .path = question.path,
                                   .form = question.form,
                                   .explain = question.explain,
-                                  .log_event = question.log_event},
+                                  .log_event = question.log_event,
+                                  .presented = question.presented},
                                  question.inputs);
   MutexLock lock(mutex_);
   const uint64_t ticket = ++last_ticket_;

@@ -79,7 +79,8 @@ OutgoingFrame frame_with_text(uint32_t id, Operation operation, ByteView fields,
   return frame;
 }
 
-void put_input(Bytes& out, const InputText& input) {
+void put_input(Bytes& out, const InputText& input, ByteView presented = {}) {
+  put_str(out, presented);
   out.push_back(input ? 1 : 0);
   put_str(out, input ? ByteView(*input) : ByteView());
 }
@@ -99,8 +100,13 @@ void put_request(Bytes& fields, const EvalRequest& request) {
   put_str(fields, request.log_event);
 }
 
+ByteView presented_of(const EvalRequest& request, size_t index) {
+  return index < request.presented.size() ? ByteView(request.presented[index]) : ByteView();
+}
+
 size_t bytes_of(const EvalRequest& request) {
   size_t bytes = 64 + request.log_event.size();
+  for (const Bytes& counts : request.presented) bytes += counts.size();
   for (const auto& segment : request.path) bytes += kLengthBytes + segment.size();
   return bytes;
 }
@@ -173,7 +179,8 @@ Result<EncodedQuestion> encode_question(const EvalRequest& request,
                                         std::span<const InputText> inputs) {
   const size_t bytes = bytes_of(request);
   size_t input_bytes = 0;
-  for (const auto& input : inputs) input_bytes += 1 + kLengthBytes + (input ? input->size() : 0);
+  for (const auto& input : inputs)
+    input_bytes += 1 + 2 * kLengthBytes + (input ? input->size() : 0);
   if (request.path.size() > UINT16_MAX || inputs.size() > limits::kBatchInputsMax ||
       bytes + input_bytes + kHeadBytes > limits::kWorkerFrameBytesMax)
     return oversized_question();
@@ -184,8 +191,10 @@ Result<EncodedQuestion> encode_question(const EvalRequest& request,
   put_request(fields, request);
   if (is_batch) {
     put_u32(fields, static_cast<uint32_t>(inputs.size()));
-    for (const auto& input : inputs) put_input(fields, input);
+    for (size_t i = 0; i < inputs.size(); ++i)
+      put_input(fields, inputs[i], presented_of(request, i));
   } else {
+    put_str(fields, presented_of(request, 0));
     fields.push_back(inputs[0] ? 1 : 0);
     put_u32(fields, static_cast<uint32_t>(inputs[0] ? inputs[0]->size() : 0));
     question.tail = inputs[0].shared();

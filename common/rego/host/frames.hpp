@@ -21,7 +21,7 @@
 
 namespace notp::rego {
 
-inline constexpr uint32_t kWorkerProtocol = 6;
+inline constexpr uint32_t kWorkerProtocol = 7;
 
 enum class Operation : uint8_t {
   kHello = 0,
@@ -85,6 +85,7 @@ struct EvalRequest {
   InputForm form = InputForm::kValue;
   ExplainMode explain = ExplainMode::kOff;
   std::string_view log_event = {};  // as in Question
+  std::span<const Bytes> presented = {};
 };
 // An eval, or an eval_batch unless there is exactly one input. It may be sent several times.
 struct EncodedQuestion {

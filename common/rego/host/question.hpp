@@ -66,6 +66,9 @@ struct Question {
   // all inputs: labels, requested_by, timestamp …; empty: none. Those that the evaluation knows
   // (path, input, result, error, nd_builtin_cache) replace equal ones.
   std::string log_event = {};
+  // Of each input, a JSON object: how often decisions of this path have seen its transaction
+  // tokens before, by txn (txn_module.hpp); empty: none. No elements: none of any input.
+  std::vector<Bytes> presented = {};
 };
 
 enum EvaluationFlag : uint32_t {

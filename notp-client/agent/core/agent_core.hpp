@@ -34,6 +34,10 @@
 #include "notp-client/agent/core/staging.hpp"
 #include "notp-client/agent/core/trust_updates.hpp"
 
+namespace notp::rego {
+struct TxnRules;
+}
+
 namespace notp::agent {
 
 struct AgentOptions {
@@ -43,6 +47,7 @@ struct AgentOptions {
   size_t releases_kept = limits::kReleasesKept;  // per ledger, at least 2
   TimeMs backoff_first_ms = 0;
   TimeMs backoff_max_ms = 0;
+  std::shared_ptr<const rego::TxnRules> txn = nullptr;  // as in pdp::ActiveSet
 };
 
 class AgentCore {

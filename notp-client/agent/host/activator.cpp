@@ -25,13 +25,15 @@ DesiredState state_of(const pdp::ActiveSet& active_set) {
 }  // namespace
 
 Activator::Activator(asio::any_io_executor executor, pdp::Pdp& pdp, store::Store& store,
-                     transport::OffloadPool& store_worker, OutcomeHandler on_outcome, GateUse gate)
+                     transport::OffloadPool& store_worker, OutcomeHandler on_outcome, GateUse gate,
+                     std::shared_ptr<const rego::TxnRules> txn)
     : executor_(executor),
       pdp_(pdp),
       store_(store),
       store_worker_(store_worker),
       on_outcome_(std::move(on_outcome)),
-      gate_(std::move(gate)) {}
+      gate_(std::move(gate)),
+      txn_(std::move(txn)) {}
 
 void Activator::start() {
   pdp_.start([this](pdp::PdpOutcome outcome) { on_pdp(outcome); });
@@ -77,6 +79,7 @@ Result<GateRequest> Activator::compose(const effect::Activate& effect,
   auto active_set = std::make_shared<pdp::ActiveSet>();
   active_set->as_of_ms = effect.as_of_ms;
   active_set->sources = effect.sources;
+  active_set->txn = txn_;
   for (const auto& [ledger, activated] : effect.releases) {
     NOTP_ASSIGN(pdp::ActiveRelease release, compose_release(activated, confirmed));
     if (activated.is_gated) {

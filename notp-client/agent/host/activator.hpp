@@ -32,7 +32,8 @@ class Activator {
 
   // `pdp`, `store`, `store_worker` and the gate outlive this object.
   Activator(boost::asio::any_io_executor executor, pdp::Pdp& pdp, store::Store& store,
-            transport::OffloadPool& store_worker, OutcomeHandler on_outcome, GateUse gate = {});
+            transport::OffloadPool& store_worker, OutcomeHandler on_outcome, GateUse gate = {},
+            std::shared_ptr<const rego::TxnRules> txn = nullptr);
 
   ~Activator() { stop(); }
   Activator(const Activator&) = delete;
@@ -78,6 +79,7 @@ class Activator {
   pdp::ActiveSetPtr composed_;  // the last one; used on the store's worker
   AtomicShared<pdp::ActiveSet> confirmed_{nullptr};
   const GateUse gate_;
+  const std::shared_ptr<const rego::TxnRules> txn_;  // of every set
   uint64_t last_ = 0;  // number of the newest activate()
   bool stopping_ = false;
 };

@@ -31,7 +31,8 @@ AgentHost::AgentHost(asio::any_io_executor executor, AgentHostOptions options, A
                       [this](const Error& error) {
                         core_->on_gate_failed(error, read_clock());
                         drive();
-                      }}),
+                      }},
+                 agent_options_.txn),
       returner_(executor, parts_.store, parts_.store_worker, activator_.stored_contents()),
       status_(std::make_shared<const AgentStatus>()) {
   if (parts_.log)

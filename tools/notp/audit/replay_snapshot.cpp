@@ -60,6 +60,7 @@ Result<rego::SnapshotPtr> recorded_snapshot(const record::ActiveSet& active,
                 "the record of what was active has no data.system.notp that can be read: " +
                     system.error().message);
   auto set = std::make_shared<pdp::ActiveSet>();
+  set->txn = pdp::recorded_txn_rules(*system);
   std::vector<PulledReleasePtr> pulled;
   for (const record::ActiveRelease& each : active.releases) {
     NOTP_ASSIGN(pulled.emplace_back(), releases.find(each.ref));

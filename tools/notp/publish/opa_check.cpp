@@ -10,6 +10,7 @@
 #include "common/json/json.hpp"
 #include "common/limits.hpp"
 #include "common/rego/tokens_module.hpp"
+#include "common/rego/txn_module.hpp"
 #include "common/storage/files.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/test_code.hpp"
@@ -148,8 +149,10 @@ Result<void> check_with_opa(const std::string& program, const model::ModelConten
   const fs::path bundle = scratch.path() / "bundle";
   NOTP_TRY(make_folders(bundle));
   NOTP_TRY(write_bundle(bundle, *content.tree, content.loader(), report.manifest, true));
-  // No model has a file of this name. Policies that look tokens up need its package.
+  // No model has a file of this name. Policies that look tokens up, or verify transaction
+  // tokens, need their packages.
   NOTP_TRY(write_quickly(bundle / "notp:tokens.rego", rego::opa_tokens_module({})));
+  NOTP_TRY(write_quickly(bundle / "notp:txn.rego", rego::txn_module_without_rules()));
   std::vector<std::string> bundles{bundle};
   for (size_t i = 0; uses != nullptr && i < uses->models.size(); ++i) {
     const model::UsedModel& used = uses->models[i];

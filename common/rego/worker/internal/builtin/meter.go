@@ -38,6 +38,9 @@ type Meter struct {
 	Tokens   tokens.Use   // what the evaluation sees of a token lane. Set before it begins.
 	Unknown  *UnknownKeys // of the evaluation under way; nil: they are not noted. Set between evaluations.
 
+	Memo      MemoUse        // of transaction tokens. Set between evaluations.
+	Presented map[string]int // of the input under way, by txn; nil: none. Set between evaluations.
+
 	cancelled atomic.Bool
 	bytes     atomic.Int64
 

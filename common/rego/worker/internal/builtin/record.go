@@ -111,7 +111,7 @@ func redactionOf(name string) redaction {
 				"secret": nothing, "cert": publicKey, "key": publicKey,
 			}))
 		}
-	case isTokens(name):
+	case isTokens(name) || isTxn(name):
 		return func(arguments []*ast.Term) { change(arguments, 0, withoutToken) }
 	case name == ast.HTTPSend.Name:
 		return func(arguments []*ast.Term) {

@@ -80,7 +80,7 @@ func addCall(known map[string]ast.Value, declaration *ast.Builtin, arguments str
 // recordedForms returns the arguments of a call as the inputs of a replay may have them.
 func recordedForms(name string, arguments []*ast.Term) [][]*ast.Term {
 	forms := [][]*ast.Term{arguments}
-	if isTokens(name) && len(arguments) == 1 {
+	if (isTokens(name) || isTxn(name)) && len(arguments) == 1 {
 		if id := idOnly(arguments[0]); id != nil {
 			forms = append(forms, []*ast.Term{id})
 		}
@@ -109,7 +109,7 @@ func callKey(name string, arguments []*ast.Term) (string, error) {
 	if redact := redactionOf(name); redact != nil {
 		redact(arguments)
 	}
-	if isTokens(name) {
+	if isTokens(name) || isTxn(name) {
 		change(arguments, 0, unsigned) // a token that is recorded without its signature is found
 	}
 	plain, err := ast.JSON(ast.NewArray(arguments...))

@@ -18,8 +18,17 @@ const (
 		"data.system.notp.tokens.lookup(token) or .revoked(claims), and name own rules and data otherwise"
 )
 
-// lanePackage has the functions that look tokens up. The agent adds it.
-var lanePackage = []string{"system", "notp", "tokens"}
+// ownPackages have the functions that look tokens up, and that verify transaction tokens. The agent adds
+// them. By each, the function that tests replace most often.
+var ownPackages = map[string]string{"tokens": "lookup", "txn": "verify"}
+
+// ownPackage returns the last name of the agent's package that a package is, or is below; empty: none.
+func ownPackage(path []string) string {
+	if len(path) < 3 || !isBelow(path, []string{"system", "notp"}) || ownPackages[path[2]] == "" {
+		return ""
+	}
+	return path[2]
+}
 
 // checkTokens finds what two engines would understand differently: data.tokens, and the built-in
 // functions behind the package that looks tokens up, which that package alone calls. A reference
@@ -31,9 +40,9 @@ func (c *checker) checkTokens() {
 		if f.IsUsed || state.facts == nil {
 			continue
 		}
-		if f.IsTest && isBelow(state.facts.Package, lanePackage) { // others are outside of all roots
+		if own := ownPackage(state.facts.Package); f.IsTest && own != "" { // others are outside of all roots
 			c.found.add(Finding{Path: f.Path, Row: 1, Col: 1, Code: laneData, Message: "package " + refText(state.facts.Package)[5:] +
-				" is the agent's; tests replace its functions using `with data.system.notp.tokens.lookup as …`"})
+				" is the agent's; tests replace its functions using `with data.system.notp." + own + "." + ownPackages[own] + " as …`"})
 		}
 		if !namesTokens(state.facts) || !c.stageModules([]string{f.Path}) {
 			continue
@@ -112,7 +121,7 @@ func (t *tokenFinder) reference(ref ast.Ref, at *ast.Location) {
 		return
 	}
 	if text := ref.String(); isInternal(text) {
-		t.add(at, ast.TypeErr, "undefined function "+text+"\npolicies call data.system."+text+", which every engine has")
+		t.add(at, ast.TypeErr, "undefined function "+text+"\npolicies call "+unit.Public(text)+", which every engine has")
 		return
 	}
 	if len(ref) > 1 && isLaneName(ref[1]) && (ref[0].Equal(ast.DefaultRootDocument) || t.imports[name]) {

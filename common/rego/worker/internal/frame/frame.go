@@ -11,7 +11,7 @@ import (
 )
 
 // Protocol is the number that the hello frame carries.
-const Protocol = 6
+const Protocol = 7
 
 // LengthMax is the largest value of a frame's length field: bytes.
 const LengthMax = 320 << 20

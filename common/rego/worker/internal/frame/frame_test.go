@@ -50,6 +50,7 @@ func evalFrame(inputs ...string) []byte {
 		e.U32(uint32(len(inputs)))
 	}
 	for _, input := range inputs {
+		e.Str(`{"t":2}`)
 		e.U8(1)
 		e.Str(input)
 	}
@@ -81,7 +82,7 @@ func TestMessages(t *testing.T) {
 	for inputs, batch := range map[int]bool{1: false, 3: true} {
 		texts := []string{"1", "[2]", "3"}[:inputs]
 		e, err := DecodeEval(read(t, evalFrame(texts...)).Payload, batch)
-		if err != nil || e.Time != -5 || e.Flags != 137 || string(e.LogEvent) != `{"labels":{}}` || e.Form != FormBodyYAML || e.Explain != ExplainDebug || !reflect.DeepEqual(e.Path, []string{"a", ""}) || len(e.Inputs) != inputs || string(e.Inputs[0].Text) != "1" {
+		if err != nil || e.Time != -5 || e.Flags != 137 || string(e.LogEvent) != `{"labels":{}}` || e.Form != FormBodyYAML || e.Explain != ExplainDebug || !reflect.DeepEqual(e.Path, []string{"a", ""}) || len(e.Inputs) != inputs || string(e.Inputs[0].Text) != "1" || string(e.Inputs[0].Presented) != `{"t":2}` {
 			t.Errorf("eval %+v, %v", e, err)
 		}
 	}

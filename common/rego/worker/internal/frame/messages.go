@@ -50,8 +50,9 @@ type Eval struct {
 
 // Input is one input; without one, `input` is undefined.
 type Input struct {
-	Present bool
-	Text    []byte
+	Present   bool
+	Text      []byte
+	Presented []byte // JSON: how often decisions have seen transaction tokens of this input, by txn; empty: none
 }
 
 // DecodeEval takes an eval or an eval_batch apart.
@@ -87,11 +88,11 @@ func (d *Decoder) eval(batch bool) Eval {
 	e.LogEvent = d.Bytes()
 	count := 1
 	if batch {
-		count = d.Count(5)
+		count = d.Count(9)
 	}
 	e.Inputs = make([]Input, 0, count)
 	for range count {
-		e.Inputs = append(e.Inputs, Input{Present: d.U8() != 0, Text: d.Bytes()})
+		e.Inputs = append(e.Inputs, Input{Presented: d.Bytes(), Present: d.U8() != 0, Text: d.Bytes()})
 	}
 	return e
 }

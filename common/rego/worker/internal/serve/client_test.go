@@ -213,6 +213,7 @@ func evalRequest(path []string, input string) func(*frame.Encoder) {
 		e.U8(frame.ExplainOff)
 		e.Path(path)
 		e.Str("")
+		e.Str("")
 		if input == "" {
 			e.U8(0)
 		} else {

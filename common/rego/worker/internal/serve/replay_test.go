@@ -14,6 +14,7 @@ func (c *client) replay(path []string, at int64, recorded string, hidden ...[]st
 		e.U8(frame.ExplainOff)
 		e.Path(path)
 		e.Str("")
+		e.Str("")
 		e.U8(0)
 		e.Str("")
 		e.U16(uint16(len(hidden)))

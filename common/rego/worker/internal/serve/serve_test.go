@@ -107,6 +107,7 @@ func TestBatchOverTheSocket(t *testing.T) {
 		e.Str("")
 		e.U32(4)
 		for _, input := range []string{`{"v": 1}`, `{"v": 2}`, "", "{"} {
+			e.Str("")
 			if input == "" {
 				e.U8(0)
 			} else {
@@ -347,6 +348,7 @@ func TestTheRulesForTheLogOverTheSocket(t *testing.T) {
 				e.U32(uint32(len(inputs)))
 			}
 			for _, input := range inputs {
+				e.Str("")
 				e.U8(1)
 				e.Str(input)
 			}

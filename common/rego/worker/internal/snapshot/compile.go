@@ -142,7 +142,10 @@ func (s *snapshot) compileUnit(keys []string, kept *trees) (*compiled, error) {
 	}
 	unit.CallDirectly(compiler)
 	compiler.Graph = nil // only a compile needs it
-	return &compiled{compiler: compiler, bytes: unitBytesOwn + bytes, queries: newRecent[*query](queriesMax)}, nil
+	return &compiled{
+		compiler: compiler, replaces: unit.Replaces(compiler),
+		bytes: unitBytesOwn + bytes, queries: newRecent[*query](queriesMax),
+	}, nil
 }
 
 // compileModules compiles modules of several ledgers. All see what any of them may call; then each one

@@ -175,6 +175,9 @@ func (r *evaluation) decide(input frame.Input, seen *asked) (outcome Outcome) {
 	if err != nil {
 		return Outcome{Failure: &Failure{"input", err.Error()}}
 	}
+	if r.meter.Presented, err = builtin.ReadPresented(input.Presented); err != nil {
+		return Outcome{Failure: &Failure{"frame", err.Error()}}
+	}
 	outcome.Input = seen.input != nil
 	seen.result, err = r.run(seen)
 	switch {
@@ -284,6 +287,10 @@ func (r *evaluation) run(seen *asked) (ast.Value, error) {
 	if r.request.Flags&frame.FlagUnknownKeys != 0 && r.meter.Recorded == nil {
 		r.meter.Unknown = &seen.unknown
 		defer func() { r.meter.Unknown = nil }() // the rules for the log are not looked at
+	}
+	r.meter.Memo = builtin.MemoUse{}
+	if r.meter.Recorded == nil && !r.ask.unit.replaces {
+		r.meter.Memo = r.engine.memo.Of(r.active.number)
 	}
 	r.meter.Tokens.TakeAsked()
 	value, err := r.valueOfQuery(seen.attach(q, r.request.Flags, r.request.Explain))

@@ -32,7 +32,8 @@ type Engine struct {
 	content *content.Store
 	units   *unitCache
 	values  cache.InterQueryValueCache // compiled patterns and the like
-	answers cache.InterQueryCache      // of http.send
+	memo    builtin.TxnMemo
+	answers cache.InterQueryCache // of http.send
 
 	activating sync.Mutex
 	active     atomic.Pointer[snapshot]

@@ -12,7 +12,8 @@ import (
 // compiled is a unit that is ready to be asked. Thread-safe.
 type compiled struct {
 	compiler *ast.Compiler
-	bytes    int // of its modules' texts, and its own
+	replaces bool // as unit.Replaces
+	bytes    int  // of its modules' texts, and its own
 
 	mutex   sync.Mutex
 	queries *recent[*query] // by path

@@ -13,8 +13,11 @@ import (
 // they reach out of the process, or only the agent's own module calls them.
 var Restricted = slices.Concat([]string{"http.send", "net.lookup_ip_addr", "opa.runtime"}, Internal)
 
-// Internal are those that the package system.notp.tokens calls for everybody: no OPA has them.
-var Internal = []string{"notp.tokens.lane", "notp.tokens.lookup", "notp.tokens.revoked"}
+// Internal are those that the packages system.notp.tokens and system.notp.txn call for everybody: no OPA has them.
+var Internal = []string{
+	"notp.tokens.lane", "notp.tokens.lookup", "notp.tokens.revoked",
+	"notp.txn.keep", "notp.txn.plain", "notp.txn.presented", "notp.txn.recall",
+}
 
 // known has the names of all built-in functions of this OPA.
 var known = sync.OnceValue(func() map[string]bool {
@@ -57,9 +60,18 @@ func Hint(err *ast.Error) string {
 		return ""
 	}
 	if slices.Contains(Internal, name) {
-		return "\npolicies call data.system." + name + ", which every engine has"
+		return "\npolicies call " + Public(name) + ", which every engine has"
 	}
 	return "\na ledger has it only where registry and nodes allow it"
+}
+
+// Public returns the function that policies call in the place of an internal one.
+func Public(internal string) string {
+	switch internal {
+	case "notp.txn.keep", "notp.txn.plain", "notp.txn.recall":
+		return "data.system.notp.txn.verify"
+	}
+	return "data.system." + internal
 }
 
 // Options of a compile. The zero value compiles as an OPA that decides does, with restricted

@@ -1,0 +1,256 @@
+package builtin
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/types"
+)
+
+// Bounds of a transaction token, as common/rego/txn_module.hpp and common/jose have them.
+const (
+	txnTokenMax    = 8 << 10 // bytes
+	txnAhead       = 30      // s
+	txnLevelsMax   = 16
+	exponentDigits = 3
+)
+
+// The built-in functions behind the package system.notp.txn, whose module verifies a token by io.jwt:
+//
+//	recall(token)       the claims of a token that was verified with this snapshot and is still valid
+//	keep(token, claims) remembers them; true
+//	plain(token)        whether all readers of base64url and JSON read the same in it
+//	presented(claims)   what the agent has counted for their txn; undefined: it has not
+//
+// An evaluation whose unit replaces rules, data or functions by `with` has no memo: what it verifies is
+// not what others do.
+var (
+	txnRecall = &ast.Builtin{
+		Name: "notp.txn.recall",
+		Decl: types.NewFunction(types.Args(types.A), types.A),
+	}
+	txnKeep = &ast.Builtin{
+		Name: "notp.txn.keep",
+		Decl: types.NewFunction(types.Args(types.A, types.A), types.B),
+	}
+	txnPlain = &ast.Builtin{
+		Name: "notp.txn.plain",
+		Decl: types.NewFunction(types.Args(types.A), types.B),
+	}
+	txnPresented = &ast.Builtin{
+		Name: "notp.txn.presented",
+		Decl: types.NewFunction(types.Args(types.A), types.N),
+	}
+)
+
+// The file follows replay.go.
+func init() {
+	registerTxn(txnRecall, recallTxn)
+	registerTxn(txnPresented, presentedTxn)
+	replay(txnRecall)
+	replay(txnPresented)
+	Register(txnKeep, keepTxn)
+	Register(txnPlain, func(_ topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
+		return iter(ast.InternedTerm(isPlainToken(text(operands[0]))))
+	})
+}
+
+// registerTxn registers a function whose result is recorded, null for undefined.
+func registerTxn(declaration *ast.Builtin, f func(*Meter, topdown.BuiltinContext, []*ast.Term) *ast.Term) {
+	Register(declaration, func(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
+		var result *ast.Term
+		if meter, ok := bctx.Cancel.(*Meter); ok {
+			result = f(meter, bctx, operands)
+		}
+		if bctx.NDBuiltinCache != nil {
+			recorded := ast.NullValue
+			if result != nil {
+				recorded = result.Value
+			}
+			bctx.NDBuiltinCache.Put(declaration.Name, ast.NewArray(operands[0]), recorded)
+		}
+		if result == nil {
+			return nil
+		}
+		return iter(result)
+	})
+}
+
+func isTxn(name string) bool { return name == txnRecall.Name || name == txnPresented.Name }
+
+func recallTxn(meter *Meter, bctx topdown.BuiltinContext, operands []*ast.Term) *ast.Term {
+	token, ok := operands[0].Value.(ast.String)
+	if !ok {
+		return nil
+	}
+	return meter.Memo.recall(string(token), secondsOf(bctx.Time)/1e9)
+}
+
+func keepTxn(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
+	meter, ok := bctx.Cancel.(*Meter)
+	token, isText := operands[0].Value.(ast.String)
+	claims, isObject := operands[1].Value.(ast.Object)
+	if ok && isText && isObject {
+		entry := verified{claims: operands[1], iat: numberIn(claims, "iat"), exp: numberIn(claims, "exp")}
+		if entry.nbf = numberIn(claims, "nbf"); math.IsNaN(entry.nbf) {
+			entry.nbf = 0
+		}
+		if !math.IsNaN(entry.iat) && !math.IsNaN(entry.exp) {
+			meter.Memo.keep(string(token), entry)
+		}
+	}
+	return iter(ast.InternedTerm(true))
+}
+
+func presentedTxn(meter *Meter, _ topdown.BuiltinContext, operands []*ast.Term) *ast.Term {
+	claims, ok := operands[0].Value.(ast.Object)
+	if !ok {
+		return nil
+	}
+	count, ok := meter.Presented[text(claims.Get(ast.InternedTerm("txn")))]
+	if !ok {
+		return nil
+	}
+	return ast.IntNumberTerm(count)
+}
+
+// ReadPresented reads the counts of one input: a JSON object of numbers by txn; empty: none.
+func ReadPresented(text []byte) (map[string]int, error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	counts := map[string]int{}
+	return counts, json.Unmarshal(text, &counts)
+}
+
+// secondsOf returns a number; NaN: it is none.
+func secondsOf(term *ast.Term) float64 {
+	if term != nil {
+		if number, ok := term.Value.(ast.Number); ok {
+			if value, ok := number.Float64(); ok {
+				return value
+			}
+		}
+	}
+	return math.NaN()
+}
+
+func numberIn(object ast.Object, name string) float64 {
+	return secondsOf(object.Get(ast.InternedTerm(name)))
+}
+
+// isPlainToken reports whether a compact token is canonical base64url, and its header and claims are JSON
+// that has each name once, no deeper than common/jose reads it, in UTF-8, with numbers that fit 64 bits.
+// A record has tokens without their signature.
+func isPlainToken(token string) bool {
+	parts := strings.Split(token, ".")
+	if len(token) > txnTokenMax || len(parts) != 3 {
+		return false
+	}
+	for i, part := range parts {
+		content, err := base64.RawURLEncoding.Strict().DecodeString(part)
+		if err != nil || strings.ContainsAny(part, "\r\n") { // which the decoder skips
+			return false
+		}
+		if i < 2 && !isPlainJSON(content) {
+			return false
+		}
+	}
+	return true
+}
+
+func isPlainJSON(content []byte) bool {
+	if !utf8.Valid(content) || strings.Contains(string(content), "\uFFFD") {
+		return false
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(content)))
+	decoder.UseNumber()
+	if isPlainValue(decoder, 0) != nil {
+		return false
+	}
+	_, err := decoder.Token()
+	return err == io.EOF
+}
+
+var errNotPlain = errors.New("readers differ in what it is")
+
+func isPlainValue(decoder *json.Decoder, level int) error {
+	token, err := decoder.Token()
+	if err != nil {
+		return err
+	}
+	switch token := token.(type) {
+	case json.Delim:
+		if level == txnLevelsMax {
+			return errNotPlain
+		}
+		if token == '{' {
+			return isPlainObject(decoder, level+1)
+		}
+		for decoder.More() {
+			if err := isPlainValue(decoder, level+1); err != nil {
+				return err
+			}
+		}
+		_, err = decoder.Token()
+	case json.Number:
+		return isPlainNumber(string(token))
+	case string:
+		return isPlainText(token)
+	}
+	return err
+}
+
+func isPlainObject(decoder *json.Decoder, level int) error {
+	names := map[string]bool{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return err
+		}
+		name, ok := token.(string)
+		if !ok || names[name] {
+			return errNotPlain
+		}
+		names[name] = true
+		if err := isPlainText(name); err != nil {
+			return err
+		}
+		if err := isPlainValue(decoder, level); err != nil {
+			return err
+		}
+	}
+	_, err := decoder.Token()
+	return err
+}
+
+// isPlainText refuses what the decoder wrote in the place of half a surrogate pair.
+func isPlainText(text string) error {
+	if strings.Contains(text, "\uFFFD") {
+		return errNotPlain
+	}
+	return nil
+}
+
+func isPlainNumber(text string) error {
+	if at := strings.IndexAny(text, "eE"); at >= 0 && len(strings.TrimLeft(text[at+1:], "+-")) > exponentDigits {
+		return errNotPlain
+	}
+	if strings.ContainsAny(text, ".eE") {
+		_, err := strconv.ParseFloat(text, 64)
+		return err
+	}
+	if _, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return nil
+	}
+	_, err := strconv.ParseUint(text, 10, 64)
+	return err
+}
