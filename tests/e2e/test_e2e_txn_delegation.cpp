@@ -104,7 +104,8 @@ TEST_CASE("a grant is worth nothing to anybody else, and no more than it says") 
 
   // Wrong worker: the shop itself, and another workload of the domain that has seen the message.
   const TxnWorkload thief = site.workload("workload/thief");
-  for (const TxnWorkload* other : {site.shop.get(), &thief})
+  for (const TxnWorkload* other :
+       std::initializer_list<const TxnWorkload*>{site.shop.get(), &thief})
     site.check_refused("invalid_request", "grant_not_for_client",
                        [&] { return other->redeem(grant, digest, "n-1"); });
   // Wider scope.

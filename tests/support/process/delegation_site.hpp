@@ -257,7 +257,7 @@ class DelegationSite {
   AgentSetup service_setup() const {
     json::object subject{{"issuer", provider.issuer()}, {"keys", "login"}, {"audience", "orders"}};
     subject["algorithms"] = json::array{"RS256"};
-    json::object service{{"listen",
+    json::object section{{"listen",
                           {{"address", fmt::format("127.0.0.1:{}", service_port_)},
                            {"certificate", stack.file("pki/tts.crt").string()},
                            {"key", stack.file("pki/tts.key").string()},
@@ -265,11 +265,11 @@ class DelegationSite {
                          {"issuer", issuer()},
                          {"keys", {{"name", "txn"}, {"ledger", kTxnKeys}}},
                          {"deny_list", kDenyList}};
-    service["subjects"] = json::array{std::move(subject)};
-    service["admins"] = json::array{"spiffe://core-platform.internal/admin/eve"};
+    section["subjects"] = json::array{std::move(subject)};
+    section["admins"] = json::array{"spiffe://core-platform.internal/admin/eve"};
     return {.name = "tts",
             .ledgers = {kIssuance, kActors, kLoginKeys, kTxnKeys, kDenyList},
-            .more = {{"lane", lane()}, {"txn", json::object{{"service", std::move(service)}}}}};
+            .more = {{"lane", lane()}, {"txn", json::object{{"service", std::move(section)}}}}};
   }
   static json::object lane() { return {{"name", "tokens"}, {"mode", "push"}}; }
   static json::object verify() {
