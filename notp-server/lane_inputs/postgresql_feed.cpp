@@ -11,6 +11,9 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cstdlib>
+#include <span>
+#include <string_view>
 
 #include "common/c_ptr.hpp"
 #include "common/http/deadline.hpp"
@@ -63,6 +66,29 @@ Error late(std::string_view what) {
   return {ErrorCode::kTimeout, fmt::format("PostgreSQL did not {} in time", what), {}};
 }
 
+// libpq takes what it is not given, or is given as empty, from the environment: another host, other
+// credentials, or a service file with both. A variable cannot be removed while there are threads.
+Result<void> check_environment(std::span<const char* const> names,
+                               std::span<const char* const> values) {
+  using Options = CPointer<PQconninfoOption, PQconninfoFree>;
+  const Options options(PQconninfoParse("", nullptr));
+  if (!options) return fail(ErrorCode::kInternal, "libpq has no memory");
+  for (const PQconninfoOption* one = options.get(); one->keyword != nullptr; ++one) {
+    const char* const set = one->envvar == nullptr ? nullptr : std::getenv(one->envvar);
+    if (set == nullptr || *set == '\0') continue;
+    const auto given = std::ranges::find_if(names, [&](const char* name) {
+      return name != nullptr && std::string_view(name) == one->keyword;
+    });
+    if (given != names.end() && *values[static_cast<size_t>(given - names.begin())] != '\0')
+      continue;
+    return fail(ErrorCode::kConfig,
+                fmt::format("the environment has {}, which would change how PostgreSQL is reached: "
+                            "start the registry without it",
+                            one->envvar));
+  }
+  return {};
+}
+
 class PostgresqlFeed final : public TokenFeed {
  public:
   explicit PostgresqlFeed(PostgresqlTerms terms) : terms_(std::move(terms)) {}
@@ -89,8 +115,7 @@ Result<Connection> PostgresqlFeed::start() const {
     while (password.ends_with('\n') || password.ends_with('\r')) password.pop_back();
   }
   const std::string port = std::to_string(terms_.at.port), ca = terms_.ca.string();
-  // Every parameter that an environment variable or a service file could set otherwise.
-  const std::array<std::pair<const char*, const char*>, 12> parameters = {{
+  const std::array<std::pair<const char*, const char*>, 11> parameters = {{
       {"host", terms_.at.host.c_str()},
       {"port", port.c_str()},
       {"dbname", terms_.database.c_str()},
@@ -98,17 +123,17 @@ Result<Connection> PostgresqlFeed::start() const {
       {"password", password.c_str()},
       {"passfile", "/dev/null"},
       {"sslmode", ca.empty() ? "disable" : "verify-full"},
-      {"sslrootcert", ca.c_str()},
+      {"sslrootcert", ca.empty() ? "/dev/null" : ca.c_str()},
       {"gssencmode", "disable"},
       {"client_encoding", "UTF8"},
       {"application_name", "notp-server"},
-      {"options", ""},
   }};
   std::array<const char*, parameters.size() + 1> names{}, values{};
   for (size_t i = 0; i < parameters.size(); ++i) {
     names[i] = parameters[i].first;
     values[i] = parameters[i].second;
   }
+  NOTP_TRY(check_environment(names, values));
   Connection connection(PQconnectStartParams(names.data(), values.data(), 0));
   OPENSSL_cleanse(password.data(), password.size());
   if (!connection) return fail(ErrorCode::kInternal, "libpq has no memory");

@@ -202,6 +202,51 @@ TEST_CASE("PostgreSQL: adds, deletes, and what was lost while the server was awa
       [&] { postgresql.stop(); }, [&] { postgresql.start(); });
 }
 
+TEST_CASE("PostgreSQL: what the environment says counts for nothing, or is refused by its name") {
+  struct Variable {
+    const char* name;
+    Variable(const char* name, const char* value) : name(name) { ::setenv(name, value, 1); }
+    ~Variable() { ::unsetenv(name); }
+  };
+  PostgresqlServer postgresql;
+  const json::object entry{{"kind", "postgresql"},
+                           {"address", fmt::format("127.0.0.1:{}", postgresql.port())},
+                           {"database", "postgres"},
+                           {"user", "jans"},
+                           {"password_file", postgresql.password_file().string()},
+                           {"tls", false},
+                           {"insecure_loopback", true},
+                           {"ids", "sha256"}};
+  {
+    // All of these the entry says.
+    const Variable variables[] = {{"PGHOST", "192.0.2.1"},      {"PGPORT", "1"},
+                                  {"PGUSER", "mallory"},        {"PGDATABASE", "other"},
+                                  {"PGPASSWORD", "another"},    {"PGSSLMODE", "verify-full"},
+                                  {"PGPASSFILE", "/dev/zero"},  {"PGCLIENTENCODING", "LATIN1"},
+                                  {"PGSSLROOTCERT", "/absent"}, {"PGGSSENCMODE", "require"}};
+    Site site;
+    site.start(entry);
+    site.becomes(State::kOk);
+  }
+  for (const char* name : {"PGHOSTADDR", "PGSERVICE", "PGOPTIONS", "PGSSLCERT", "PGSSLKEY",
+                           "PGTARGETSESSIONATTRS", "PGREQUIREPEER", "PGCHANNELBINDING"}) {
+    const Variable variable(name, "127.0.0.1");
+    Site site;
+    site.start(entry);
+    CHECK_MESSAGE(wait_until([&] { return site.source->state().message.contains(name); }),
+                  site.source->state().message);
+    site.source.reset();
+  }
+  // Without a password that of the environment is not taken, either.
+  const Variable password("PGPASSWORD", "guessed");
+  json::object open = entry;
+  open.erase("password_file");
+  Site site;
+  site.start(open);
+  CHECK(wait_until([&] { return site.source->state().message.contains("PGPASSWORD"); }));
+  site.source.reset();
+}
+
 TEST_CASE("PostgreSQL over TLS verifies the server; a wrong password is named") {
   Site site;
   TestPki pki;
