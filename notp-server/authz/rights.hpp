@@ -13,7 +13,9 @@ namespace notp::authz {
 struct RightsRule {
   session::IdentityPattern identity;
   bool may_be_node = false;          // whether a node could match
-  std::vector<std::string> ledgers;  // patterns of ledger_matches()
+  // Patterns of ledger_matches(). They do not limit "fleet", "trust", "enroll" and "revoke", which
+  // are about the whole registry.
+  std::vector<std::string> ledgers;
   std::vector<wire::Action> actions;
   // Names of nodes to which "enroll" applies: "edge-1", "edge-*", "*".
   std::vector<std::string> nodes = {"*"};
