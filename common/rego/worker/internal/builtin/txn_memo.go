@@ -30,6 +30,20 @@ type verified struct {
 // Of returns what evaluations with a snapshot use.
 func (m *TxnMemo) Of(snapshot uint64) MemoUse { return MemoUse{m, snapshot} }
 
+// Len returns how many tokens are remembered.
+func (m *TxnMemo) Len() int {
+	m.mutex.RLock()
+	defer m.mutex.RUnlock()
+	return len(m.entries)
+}
+
+// Clear forgets all.
+func (m *TxnMemo) Clear() {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.snapshot, m.entries, m.bytes = 0, nil, 0
+}
+
 // MemoUse is a memo for evaluations with one snapshot. The zero value remembers nothing.
 type MemoUse struct {
 	memo     *TxnMemo
