@@ -236,7 +236,7 @@ TEST_CASE("what the broker may do: deliver twice, alter, and bring what others w
   REQUIRE(site.request().status == 0);
   site.service->kill();
   site.start_payer();
-  REQUIRE(wait_until([&] { return site.payer_says("msg=later"); }));
+  REQUIRE(wait_until([&] { return site.payer_says("INFO later"); }));
   site.service->start();
   REQUIRE_MESSAGE(wait_until([&] { return site.payments() == 3; }), read_text(site.payer_log()));
   site.check_refused("invalid_request", "grant_used", [&] {

@@ -233,15 +233,14 @@ class DelegationSite {
     check_refused(ask(), error, reason, before);
   }
 
+  // A request to the service, by the administrator eve.
+  http::Response admin(const std::string& method, const std::string& path) const {
+    return must(client_of("eve").call_blocking(
+        {.method = method, .url = issuer() + path, .deadline_ms = 20'000}));
+  }
   // Something that the lane's source "gateway" says.
   void lane_event(const json::object& event) const {
-    const std::string stem = stack.file("pki/gateway");
-    const auto client = must(http::Client::open({.tls = {.authorities = stack.authority_file(),
-                                                         .certificate = stem + ".crt",
-                                                         .private_key = stem + ".key"},
-                                                 .proxy = {.url = "none"},
-                                                 .environment = {}}));
-    const http::Response answer = must(client.call_blocking(
+    const http::Response answer = must(client_of("gateway").call_blocking(
         {.method = "POST",
          .url = fmt::format("https://127.0.0.1:{}/lane/tokens/events", lane_port_),
          .headers = {{"Content-Type", "application/x-ndjson"}},
@@ -287,6 +286,14 @@ class DelegationSite {
   std::unique_ptr<Process> payer_process;
 
  private:
+  http::Client client_of(const std::string& name) const {
+    const std::string stem = stack.file("pki") / name;
+    return must(http::Client::open({.tls = {.authorities = stack.authority_file(),
+                                            .certificate = stem + ".crt",
+                                            .private_key = stem + ".key"},
+                                    .proxy = {.url = "none"},
+                                    .environment = {}}));
+  }
   ProviderSetup provider_setup() const {
     const auto client = [](const char* id, const char* secret) {
       return json::object{{"client_id", id},

@@ -108,7 +108,7 @@ func (p *payer) take(ctx context.Context, stream jetstream.JetStream, message je
 		if _, err := stream.Publish(ctx, domain.Refused, note); err != nil {
 			return err
 		}
-		return message.TermWithReason(final.code)
+		return message.Term()
 	}
 	wait := min(250*time.Millisecond<<min(about.NumDelivered, 10), patience)
 	slog.Info("later", "why", err.Error(), "delivered", about.NumDelivered, "wait", wait)

@@ -3,6 +3,7 @@ package domain
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,7 +91,7 @@ func (w *Workload) LogIn(ctx context.Context) (string, error) {
 	}
 	form := url.Values{"grant_type": {"client_credentials"}, "scope": {"orders"}}
 	login := func(request *http.Request) { request.SetBasicAuth(w.Login.Client, w.Login.Secret) }
-	client := &http.Client{Timeout: 10 * time.Second}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: w.roots}}}
 	if err := post(ctx, client, w.Login.Endpoint, form, login, &answer); err != nil {
 		return "", fmt.Errorf("login: %w", err)
 	}
