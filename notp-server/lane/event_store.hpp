@@ -69,6 +69,9 @@ class EventStore {
   // Into a separate file. The copy does not outlive the store. kIo.
   virtual Result<std::unique_ptr<StoreCopy>> begin_copy(const std::filesystem::path& file) = 0;
 
+  // Outside of a transaction: the history has this name from now on, and on the disk.
+  virtual Result<void> set_instance(const feed::TokenId& instance) = 0;
+
   // --- one transaction at a time
   virtual Result<void> begin() = 0;
   virtual Result<void> commit() = 0;  // durable when it returns

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "notp-server/lane/lane_limits.hpp"
@@ -96,7 +97,34 @@ void FanOut::subscribe(ReaderKey key, const session::Identity& identity,
   reader.key = key;
   reader.group = group_of(*grant, wanted.mode);
   tell(reader, false);
+  const StoreState& state = store_.state();
+  if (wanted.position && wanted.position->instance == state.instance &&
+      wanted.position->revision > state.head)
+    ahead_ = Ahead{identity.short_text(), wanted.position->revision};
   start(reader, wanted, now);
+}
+
+void FanOut::restart(Now now) {
+  std::set<uint64_t> in_line;
+  for (const ReaderKey& key : pages_due_) in_line.insert(key.number);
+  pages_due_.clear();
+  pages_ = PageCache();
+  gathering_ = {};  // the snapshots have it
+  for (const auto& [id, known] : groups_)
+    if (const auto group = known.lock()) group->joined = 0, group->as_of_until_ms = 0;
+  for (auto& [number, reader] : readers_) {
+    const bool is_draining = reader.is_waiting && !in_line.contains(number);
+    reader.page.reset();
+    reader.applied.reset();
+    reader.is_last_page = reader.is_greeted = false;
+    begin_snapshot(reader, now);
+    tell(reader, false);
+    reader.is_waiting = is_draining;
+    if (is_draining)
+      reader.state = Reader::State::kBehind;
+    else
+      advance(reader, now);
+  }
 }
 
 // A node goes on where it is if nothing is missing between that and the head.
@@ -164,6 +192,7 @@ void FanOut::ask(ReaderKey key, const std::vector<feed::TokenId>& ids, Now now) 
   for (const feed::TokenId& id : ids) {
     auto answer = maker_.answer(reader->group->view, id, now);
     if (!answer) return fail_reader(key.number, answer.error());
+    has_read();
     effects_.emplace_back(
         lane_effect::ToReader{.reader = key, .frame = std::move(answer->frame), .is_answer = true});
   }
@@ -263,6 +292,7 @@ void FanOut::make_page(Reader& reader, Now now) {
       return advance(reader, now);
     }
     if (!made) return fail_reader(reader.key.number, made.error());
+    has_read();
     found = &pages_.put(key, *std::move(made), now);
   }
   reader.is_greeted = true;
@@ -299,9 +329,13 @@ void FanOut::refuse(ReaderKey reader, const std::string& lane, const Error& erro
       reader, {.lane = lane, .code = static_cast<uint32_t>(error.code), .message = error.message}});
 }
 
+void FanOut::has_read() {
+  if (!reads_) reads_ = Result<void>();
+}
+
 // It may subscribe again.
 void FanOut::fail_reader(uint64_t number, const Error& error) {
-  fault_ = error;
+  reads_ = std::unexpected(error);
   const auto found = readers_.find(number);
   if (found == readers_.end()) return;
   refuse(found->second.key, maker_.name().lane,
@@ -411,8 +445,6 @@ void FanOut::on_deadline(Now now) {
 }
 
 std::vector<LaneEffect> FanOut::take_effects() { return std::exchange(effects_, {}); }
-
-std::optional<Error> FanOut::take_fault() { return std::exchange(fault_, std::nullopt); }
 
 // --- counts
 

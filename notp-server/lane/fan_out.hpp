@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/clock.hpp"
@@ -40,6 +41,12 @@ struct ReaderCounts {
 // One thread, that of the store. Effects are carried out in their order.
 class FanOut {
  public:
+  // A node that has more of this history than the store: the store was put back to an older state.
+  struct Ahead {
+    std::string node;
+    uint64_t revision = 0;
+  };
+
   // All outlive it. A session that holds more than `unsent_max` bytes falls behind.
   FanOut(LaneName name, std::vector<Grant> grants, EventStore& store, const PrivateKey& key,
          size_t unsent_max = limits::kLaneUnsentBytesMax);
@@ -70,8 +77,13 @@ class FanOut {
   TimeMs next_deadline() const;
   void on_deadline(Now now);
   std::vector<LaneEffect> take_effects();
-  // Of the store's last failed read since the last call.
-  std::optional<Error> take_fault();
+  // What the reads of the store since the last call came to: that of one that failed, if any did.
+  // nullopt: there were none.
+  std::optional<Result<void>> take_reads() { return std::exchange(reads_, std::nullopt); }
+  // The newest such node since the last call.
+  std::optional<Ahead> take_ahead() { return std::exchange(ahead_, std::nullopt); }
+  // The history has another name: all readers are told, and get a snapshot.
+  void restart(Now now);
 
   ReaderCounts counts() const;
   // How many of them have applied the revision.
@@ -100,6 +112,7 @@ class FanOut {
   void tell(const Reader& reader, bool is_behind);
   void refuse(ReaderKey reader, const std::string& lane, const Error& error);
   void fail_reader(uint64_t number, const Error& error);
+  void has_read();
   void flush(Now now);
   void flush(Group& group, std::span<const Row> rows, Now now);
   void send(Group& group, Statement statement, Now now);
@@ -117,7 +130,8 @@ class FanOut {
   Gathering gathering_;
   TimeMs free_ms_ = 0;  // boot time: the next batch leaves then, or later
   std::vector<LaneEffect> effects_;
-  std::optional<Error> fault_;
+  std::optional<Result<void>> reads_;
+  std::optional<Ahead> ahead_;
 };
 
 }  // namespace notp::lane

@@ -63,6 +63,18 @@ struct IntakeOutcome {
   std::vector<std::optional<Error>> refused;
 };
 
+// A token of a source that is not deleted.
+struct LivingToken {
+  feed::TokenId id;
+  int64_t exp_s = 0;    // Unix time; it may have passed
+  int64_t taken_s = 0;  // Unix time at which its add was taken
+};
+
+struct LivingPage {
+  std::vector<LivingToken> tokens;
+  std::optional<feed::TokenId> next;  // go on above it; nullopt: that was all
+};
+
 // One lane. Thread-safe.
 class LaneIntake {
  public:
@@ -76,9 +88,10 @@ class LaneIntake {
   // store does not write, or it stops. Nothing was taken then: the source tries again.
   virtual void take(const std::string& source, std::vector<IncomingEvent> events, Done done) = 0;
 
-  // Ids of living tokens above `after`, in ascending order: at most `max`, itself at most
-  // kLivingPageMax. For sweeps of sources that can be asked by id. Blocking: reads the store.
-  virtual std::vector<feed::TokenId> living(const feed::TokenId& after, size_t max) const = 0;
+  // What the lane has of `source` above `after`, by ascending id, of kLivingPageMax tokens of
+  // whatever source. Blocking: reads the store. kIo, kCorrupt; kUnavailable: it stops.
+  virtual Result<LivingPage> living(const std::string& source,
+                                    const feed::TokenId& after) const = 0;
 };
 
 // --- inputs

@@ -8,6 +8,7 @@
 
 #include "common/failpoint.hpp"
 #include "common/log.hpp"
+#include "common/random.hpp"
 #include "notp-server/lane/lane_limits.hpp"
 #include "notp-server/lane/sqlite_event_store.hpp"
 
@@ -123,18 +124,23 @@ T LaneHost::on_thread(std::function<T(FanOut&)> ask, T otherwise) const {
   }
 }
 
-std::vector<feed::TokenId> LaneHost::living(const feed::TokenId& after, size_t max) const {
-  using Ids = std::vector<feed::TokenId>;
-  return on_thread<Ids>(
-      [this, after, max](FanOut&) {
-        Ids out;
-        const auto page = parts_.store->range(feed::EventKey{feed::EventKind::kToken, after},
-                                              std::min(max, kLivingPageMax), SIZE_MAX);
-        if (page)
-          for (const Row& row : page->rows) out.push_back(row.event.id);
+Result<LivingPage> LaneHost::living(const std::string& source, const feed::TokenId& after) const {
+  using Page = Result<LivingPage>;
+  return on_thread<Page>(
+      [this, source, after](FanOut&) -> Page {
+        NOTP_ASSIGN(const auto page,
+                    parts_.store->range(feed::EventKey{feed::EventKind::kToken, after},
+                                        kLivingPageMax, SIZE_MAX));
+        LivingPage out;
+        for (const Row& row : page.rows) {
+          if (row.event.kind != feed::EventKind::kToken) return out;
+          if (row.source == source)
+            out.tokens.push_back({row.event.id, row.event.record.exp_s, row.at_s});
+        }
+        if (page.more) out.next = page.rows.back().event.id;
         return out;
       },
-      {});
+      std::unexpected(stops()));
 }
 
 Result<std::optional<Row>> LaneHost::find(const feed::TokenId& id) const {
@@ -192,7 +198,9 @@ void LaneHost::run() {
     // One page between two commits: revocations do not wait for snapshots.
     if (fan_out_.has_work()) fan_out_.work(now);
     if (!copies_.empty()) copy_part();
-    if (auto fault = fan_out_.take_fault()) note_fault(std::move(fault), "read");
+    if (const auto ahead = fan_out_.take_ahead()) renew(*ahead, now);
+    if (auto reads = fan_out_.take_reads())
+      note_fault(*reads ? std::nullopt : std::optional(std::move(*reads).error()), "read");
     deliver();
     if (now.boot_ms >= times_.report_ms) publish_report(now);
     if (!work.stopping) continue;
@@ -317,15 +325,33 @@ void LaneHost::deliver() {
   outlet_->deliver(std::make_shared<const std::vector<LaneEffect>>(std::move(effects)));
 }
 
-// Logged when it begins and when it ends.
-void LaneHost::note_fault(std::optional<Error> fault, const char* doing) {
-  const std::string text = fault ? fault->message : std::string();
-  const bool had = !fault_.empty();
-  fault_ = text;
-  if (fault && !had)
+// Logged when it begins and when it ends. Writes that fail say nothing of reads, nor the reverse.
+void LaneHost::note_fault(std::optional<Error> fault, const std::string& doing) {
+  if (!fault) {
+    if (faults_.erase(doing) > 0)
+      log::info("lane_store_works", {{"lane", config_.name}, {"doing", doing}});
+    return;
+  }
+  if (!faults_.contains(doing))
     log::write(log::Level::kError, "lane_store_failing", *fault,
                {{"lane", config_.name}, {"doing", doing}});
-  if (!fault && had) log::info("lane_store_works", {{"lane", config_.name}});
+  faults_[doing] = std::move(fault)->message;
+}
+
+// What nodes have of the old name does not count any more, whatever they have.
+void LaneHost::renew(const FanOut::Ahead& ahead, Now now) {
+  if (now.boot_ms < times_.renew_ms) return;
+  SystemRandom random;
+  const uint64_t head = parts_.store->state().head;
+  if (const auto renewed = parts_.store->set_instance(new_instance(random)); !renewed)
+    return note_fault(renewed.error(), "write");
+  times_.renew_ms = now.boot_ms + kRenewEveryMs;
+  log::write(log::Level::kError, "lane_rolled_back",
+             {{"lane", config_.name},
+              {"identity", ahead.node},
+              {"node_revision", ahead.revision},
+              {"lane_revision", head}});
+  fan_out_.restart(now);
 }
 
 void LaneHost::publish_report(Now now) {
@@ -336,7 +362,7 @@ void LaneHost::publish_report(Now now) {
                     .tokens_max = config_.rules.tokens_max,
                     .readers = fan_out_.counts(),
                     .sources = counts_,
-                    .fault = fault_};
+                    .fault = faults_.empty() ? std::string() : faults_.begin()->second};
   const MutexLock lock(mutex_);
   report_ = std::move(report);
 }

@@ -35,7 +35,7 @@ struct LaneReport {
   uint64_t tokens_max = 0;
   ReaderCounts readers;
   std::map<std::string, SourceCounts> sources;
-  // Of the last write or read of the store that failed and was not followed by a good one.
+  // Of writes or reads of the store: the last one failed.
   std::string fault;
 };
 
@@ -67,7 +67,7 @@ class LaneHost final : public LaneIntake {
   void stop();
 
   void take(const std::string& source, std::vector<IncomingEvent> events, Done done) override;
-  std::vector<feed::TokenId> living(const feed::TokenId& after, size_t max) const override;
+  Result<LivingPage> living(const std::string& source, const feed::TokenId& after) const override;
 
   // Runs `event` on the lane's thread, after earlier calls. Dropped after stop().
   void post(std::function<void(FanOut&, Now)> event);
@@ -106,6 +106,7 @@ class LaneHost final : public LaneIntake {
 
   struct Times {
     TimeMs sweep_ms = 0, report_ms = 0;  // boot time: the next one
+    TimeMs renew_ms = 0;                 // boot time: none before
     SweepClock sweep_clock{read_clock()};
   };
   // A copy that is made, and who waits for its last part.
@@ -122,7 +123,8 @@ class LaneHost final : public LaneIntake {
                                            std::vector<Row>& rows);
   void sweep(Now now);
   void deliver();
-  void note_fault(std::optional<Error> fault, const char* doing);
+  void renew(const FanOut::Ahead& ahead, Now now);
+  void note_fault(std::optional<Error> fault, const std::string& doing);
   void publish_report(Now now);
   void copy_part();
   // Runs `ask` on the thread and waits for it; `otherwise` after stop().
@@ -137,7 +139,7 @@ class LaneHost final : public LaneIntake {
   std::map<std::string, SourceCounts> counts_;
   Times times_;
   std::deque<Copying> copies_;
-  std::string fault_;
+  std::map<std::string, std::string> faults_;  // by what was done; begun and not over
 
   mutable Mutex mutex_;
   mutable ConditionVariable wake_;

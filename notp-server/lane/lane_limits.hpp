@@ -16,7 +16,11 @@ inline constexpr size_t kIntakeWaitingBytesMax = 64U << 20;  // the same
 inline constexpr size_t kSourceKeyBytesMax = 256;            // IncomingEvent::key
 inline constexpr size_t kSourceNameBytesMax = 64;
 inline constexpr int64_t kKeyLifeS = 24LL * 3600;  // an event of that key is a duplicate
-inline constexpr size_t kLivingPageMax = 4'096;    // ids
+inline constexpr size_t kLivingPageMax = 1'024;    // tokens that are read at once
+
+// A revocation of a subject without a time counts for what is issued up to so many seconds later: a
+// provider's clock may be ahead of the registry's, as far as clocks that are kept by NTP differ.
+inline constexpr int64_t kRevokeAheadS = 5;
 
 // --- sessions
 // What sessions want, between two commits: revocations do not wait for many questions.
@@ -35,6 +39,12 @@ inline constexpr size_t kSweepRowsMax = 2'048;  // in one transaction
 inline constexpr int64_t kSweepMs = 10'000;     // between two sweeps that find nothing more
 // How far a sweep follows a wall clock that jumps ahead, and when it believes it.
 inline constexpr int64_t kSweepAheadMs = 3'600'000, kSweepTrustMs = 24 * 3'600'000;
+
+// Another instance, because a node is ahead, at most so often: a node that lies costs one snapshot
+// of each node.
+inline constexpr int64_t kRenewEveryMs = 3'600'000;
+
+inline constexpr size_t kRewriteRowsMax = 8'192;  // tokens whose attributes are erased at once
 
 // --- backups
 inline constexpr int kCopyPagesAtOnce = 64;  // of kDatabasePageBytes, between two commits: 1 MiB

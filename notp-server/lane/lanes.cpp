@@ -5,9 +5,11 @@
 #include <future>
 #include <utility>
 
+#include "common/log.hpp"
 #include "common/random.hpp"
 #include "common/storage/private_files.hpp"
 #include "notp-server/lane/intake_rules.hpp"
+#include "notp-server/lane/lane_limits.hpp"
 #include "notp-server/lane/sqlite_event_store.hpp"
 
 namespace notp::lane {
@@ -44,12 +46,13 @@ wire::LaneSourceRow row_of(const SourceState& source) {
 IncomingEvent event_of(const wire::RevokeTokens& order, TimeMs now_ms) {
   if (order.id) return {.key = {}, .what = TokenDeleted{.id = *order.id}};
   const wire::MarkTarget& mark = *order.mark;
+  const int64_t not_before_s =
+      mark.not_before_s != 0 ? mark.not_before_s : now_ms / kSecondMs + kRevokeAheadS;
   return {.key = {},
-          .what = Revoked{
-              .kind = mark.kind,
-              .issuer = mark.issuer,
-              .value = mark.value,
-              .not_before_s = mark.not_before_s != 0 ? mark.not_before_s : now_ms / kSecondMs}};
+          .what = Revoked{.kind = mark.kind,
+                          .issuer = mark.issuer,
+                          .value = mark.value,
+                          .not_before_s = not_before_s}};
 }
 
 }  // namespace
@@ -67,6 +70,11 @@ Result<std::unique_ptr<Lanes>> Lanes::open(const LanesConfig& config, const Lane
                                         {.restored_ms = parts.restored_ms});
     if (!store)
       return std::unexpected(std::move(store).error().in(fmt::format("lane {}", lane.name)));
+    auto erased = (*store)->keep_only(lane.rules.attributes);
+    if (!erased)
+      return std::unexpected(std::move(erased).error().in(fmt::format("lane {}", lane.name)));
+    if (*erased > 0)
+      log::info("lane_attributes_erased", {{"lane", lane.name}, {"tokens", *erased}});
     out->lanes_[lane.name].host =
         std::make_unique<LaneHost>(lane, LaneHostParts{.trust_domain = parts.trust_domain,
                                                        .key = out->key_,
@@ -162,13 +170,15 @@ Result<wire::TokenRow> Lanes::show(const wire::ShowToken& query) const {
   NOTP_ASSIGN(const auto found, host->find(query.id));
   if (!found) return wire::TokenRow{.state = wire::TokenState::kUnknown};
   const bool is_deleted = found->event.kind == feed::EventKind::kDeleted;
-  return wire::TokenRow{.state = is_deleted ? wire::TokenState::kDeleted : wire::TokenState::kAlive,
-                        .revision = found->revision,
-                        .source = found->source,
-                        .until_s = found->event.end_s(),
-                        .attributes = is_deleted
-                                          ? std::string()
-                                          : json::serialize(record_document(found->event.record))};
+  return wire::TokenRow{
+      .state = is_deleted ? wire::TokenState::kDeleted : wire::TokenState::kAlive,
+      .revision = found->revision,
+      .source = found->source,
+      .until_s = found->event.end_s(),
+      .attributes = is_deleted
+                        ? std::string()
+                        : json::serialize(record_document(
+                              host->config().rules.attributes.project(found->event.record)))};
 }
 
 std::vector<LaneReport> Lanes::reports() const {

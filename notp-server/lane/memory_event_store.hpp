@@ -20,6 +20,10 @@ class MemoryEventStore final : public EventStore {
   Result<std::unique_ptr<StoreCopy>> begin_copy(const std::filesystem::path&) override {
     return fail(ErrorCode::kConfig, "a lane in memory has no file");
   }
+  Result<void> set_instance(const feed::TokenId& instance) override {
+    state_.instance = instance;
+    return {};
+  }
   Result<void> begin() override;
   Result<void> commit() override;
   void roll_back() override;

@@ -11,8 +11,8 @@
 
 #include "common/assert.hpp"
 #include "common/crypto/digest.hpp"
-#include "common/storage/database_copy.hpp"
 #include "common/storage/sqlite.hpp"
+#include "common/storage/sqlite_copy.hpp"
 #include "common/storage/sqlite_values.hpp"
 #include "notp-server/lane/lane_limits.hpp"
 #include "notp-server/lane/row_counts.hpp"
@@ -58,20 +58,14 @@ constexpr const char* kColumns =
     "kind, id, revision, at_s, remove_s, replaced, source, not_before_s, until_s, bits, body";
 // Snapshots of large lanes read the file from end to end; it is not to be read again for each page.
 constexpr const char* kCache = "PRAGMA cache_size = -32768";
+// What is deleted or changed is overwritten: attributes are gone when they are said to be.
+constexpr const char* kErase = "PRAGMA secure_delete = ON";
 
 // Keys are as long as their sources make them; 16 bytes of their hash are enough to know them.
 Bytes key_hash(std::string_view key) { return Bytes(feed::token_id(key).view()); }
 
 std::string select(std::string_view rest) {
   return fmt::format("SELECT {} FROM events {}", kColumns, rest);
-}
-
-TokenId new_instance(Random& random) {
-  const std::array<uint64_t, 2> words = {random.next_u64(), random.next_u64()};
-  TokenId out;
-  static_assert(sizeof words == TokenId::kSize);
-  std::memcpy(out.bytes.data(), words.data(), sizeof words);
-  return out;
 }
 
 int64_t signed_of(uint64_t value) { return static_cast<int64_t>(value); }
@@ -139,6 +133,14 @@ EventKey key_at(const SQLite::Statement& row) {
 
 }  // namespace
 
+TokenId new_instance(Random& random) {
+  const std::array<uint64_t, 2> words = {random.next_u64(), random.next_u64()};
+  TokenId out;
+  static_assert(sizeof words == TokenId::kSize);
+  std::memcpy(out.bytes.data(), words.data(), sizeof words);
+  return out;
+}
+
 Result<std::unique_ptr<SqliteEventStore>> SqliteEventStore::open(const std::filesystem::path& file,
                                                                  Random& random,
                                                                  const EventStoreOptions& options) {
@@ -148,6 +150,7 @@ Result<std::unique_ptr<SqliteEventStore>> SqliteEventStore::open(const std::file
     SQLite::Database& opened = *store->database_;
     make_tables(opened, file.string(), kFormat, kSchema);
     opened.exec(kCache);
+    opened.exec(kErase);
     const std::string restored = std::to_string(options.restored_ms);
     const Bytes known = meta_value(opened, "restored_ms");
     if (known.empty() || (options.restored_ms != 0 && known != restored)) {
@@ -161,6 +164,57 @@ Result<std::unique_ptr<SqliteEventStore>> SqliteEventStore::open(const std::file
     store->statements_ = std::make_unique<Statements>(opened);
   }));
   return store;
+}
+
+// The list is written last: after a crash it is done again.
+Result<size_t> SqliteEventStore::keep_only(const Attributes& attributes) {
+  const std::string wanted = std::to_string(attributes.bits());
+  size_t erased = 0;
+  std::optional<EventKey> after(EventKey{EventKind::kToken, {}});
+  NOTP_TRY(attempt(kDoing, [&] {
+    const Bytes known = meta_value(*database_, "attributes");
+    if (known == Bytes(wanted)) after.reset();
+  }));
+  if (!after) return erased;
+  while (after) {
+    NOTP_ASSIGN(const Page page, range(after, kRewriteRowsMax, SIZE_MAX));
+    NOTP_TRY(begin());
+    auto rewritten = [&]() -> Result<void> {
+      for (const Row& row : page.rows) {
+        if (row.event.kind != EventKind::kToken) break;
+        Row fewer = row;
+        fewer.event.record = attributes.project(row.event.record);
+        if (fewer.event.record == row.event.record) continue;
+        ++erased;
+        NOTP_TRY(put_body(fewer));
+      }
+      return commit();
+    }();
+    if (!rewritten) {
+      roll_back();
+      return std::unexpected(std::move(rewritten).error());
+    }
+    const bool has_more = page.more && page.rows.back().event.kind == EventKind::kToken;
+    after = has_more ? std::optional(key_of(page.rows.back().event)) : std::nullopt;
+  }
+  NOTP_TRY(attempt(kDoing, [&] {
+    put_meta(*database_, "attributes", wanted);
+    if (erased == 0) return;
+    // Pages keep copies of rows that were moved in them; the log had all of it.
+    database_->exec("VACUUM");
+    database_->exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  }));
+  return erased;
+}
+
+Result<void> SqliteEventStore::put_body(const Row& row) {
+  return attempt(kDoing, [&] {
+    SQLite::Statement update(*database_, "UPDATE events SET body = ? WHERE kind = ? AND id = ?");
+    bind_blob(update, 1, feed::encode_record(row.event.record));
+    update.bind(2, static_cast<int>(row.event.kind));
+    bind_blob(update, 3, row.event.id.view());
+    update.exec();
+  });
 }
 
 SqliteEventStore::SqliteEventStore(std::unique_ptr<SQLite::Database> database)
@@ -199,6 +253,12 @@ uint64_t SqliteEventStore::bytes() const {
            static_cast<uint64_t>(database_->execAndGet("PRAGMA page_size").getInt64());
   });
   return bytes.value_or(0);
+}
+
+Result<void> SqliteEventStore::set_instance(const TokenId& instance) {
+  NOTP_TRY(attempt(kDoing, [&] { put_meta(*database_, "instance", instance.view()); }));
+  state_.instance = instance;
+  return {};
 }
 
 Result<void> SqliteEventStore::begin() {

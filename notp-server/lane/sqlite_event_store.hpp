@@ -8,6 +8,7 @@
 
 #include "common/random.hpp"
 #include "notp-server/lane/event_store.hpp"
+#include "notp-server/lane/grants.hpp"
 
 namespace SQLite {
 class Database;
@@ -23,6 +24,9 @@ struct EventStoreOptions {
   int64_t restored_ms = 0;
 };
 
+// Names a history that begins.
+feed::TokenId new_instance(Random& random);
+
 class SqliteEventStore final : public EventStore {
  public:
   // Opens or creates the file. kCorrupt, kIo; kConfig: a newer program wrote it.
@@ -33,9 +37,14 @@ class SqliteEventStore final : public EventStore {
   SqliteEventStore(const SqliteEventStore&) = delete;
   SqliteEventStore& operator=(const SqliteEventStore&) = delete;
 
+  // Before the first use. Erases what is kept beside these attributes, if they were others before,
+  // and returns of how many tokens. Writes each of these rows: kIo, kCorrupt.
+  Result<size_t> keep_only(const Attributes& attributes);
+
   const StoreState& state() const override { return state_; }
   uint64_t bytes() const override;
   Result<std::unique_ptr<StoreCopy>> begin_copy(const std::filesystem::path& file) override;
+  Result<void> set_instance(const feed::TokenId& instance) override;
   Result<void> begin() override;
   Result<void> commit() override;
   void roll_back() override;
@@ -53,6 +62,7 @@ class SqliteEventStore final : public EventStore {
 
   explicit SqliteEventStore(std::unique_ptr<SQLite::Database> database);
   void read_state();
+  Result<void> put_body(const Row& row);
   // Of a source; it gets one with its first event.
   int64_t number_of(std::string_view source);
   std::string name_of(int64_t source);

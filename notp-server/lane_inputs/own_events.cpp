@@ -121,7 +121,8 @@ Result<lane::Revoked> revoked(const json::object& line, std::span<const std::str
   NOTP_ASSIGN(out.issuer, text_of(line, "iss", kSubjectBytesMax));
   if (out.issuer.empty()) return refuse("line.member", "\"revoke\" needs \"iss\"");
   NOTP_TRY(check_issuer(out.issuer, issuers));
-  const int64_t absent = out.kind == MarkKind::kSubject ? now_ms / kSecond : feed::kAnyIssueTime;
+  const int64_t absent =
+      out.kind == MarkKind::kSubject ? now_ms / kSecond + lane::kRevokeAheadS : feed::kAnyIssueTime;
   NOTP_ASSIGN(out.not_before_s, seconds_of(line, "before", absent));
   return out;
 }

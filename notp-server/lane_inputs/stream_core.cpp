@@ -45,6 +45,37 @@ StreamCore::StreamCore(StreamTerms terms, Random& random, Now now)
       random_(random),
       book_(std::min(terms.book_max, kTokenBookMax), kTokenBookBytesMax) {
   link_.due_ms = link_.since_ms = now.boot_ms;
+  look_.due_ms = now.boot_ms;
+  look_.started_s = now.wall_ms / kSecondMs;
+}
+
+// --- what was before
+
+std::optional<feed::TokenId> StreamCore::next_look(Now now) const {
+  return now.boot_ms < look_.due_ms ? std::nullopt : std::optional(look_.cursor);
+}
+
+void StreamCore::looked(Result<lane::LivingPage> page, Now now) {
+  const auto restart = [&](TimeMs due_ms) {
+    look_.cursor = {};
+    look_.counting = {};
+    look_.due_ms = due_ms;
+  };
+  if (!page) return restart(now.boot_ms + kTakeRetryMs);
+  for (const lane::LivingToken& token : page->tokens) {
+    const bool is_known = can_sweep() ? book_.contains(token.id) : token.taken_s > look_.started_s;
+    if (is_known || token.exp_s <= now.wall_ms / kSecondMs) continue;
+    ++look_.counting.tokens;
+    look_.counting.until_s = std::max(look_.counting.until_s, token.exp_s);
+  }
+  look_.due_ms = now.boot_ms;
+  if (page->next) {
+    look_.cursor = *page->next;
+    return;
+  }
+  look_.last = look_.counting;
+  // Some may be deleted, or be sent again, before they end.
+  restart(look_.last->tokens == 0 ? kNever : now.boot_ms + kSweepMs);
 }
 
 // --- the connection
@@ -342,7 +373,7 @@ void StreamCore::settle(const lane::IncomingEvent& event, const std::optional<Er
 // --- time
 
 TimeMs StreamCore::next_deadline() const {
-  TimeMs out = link_.due_ms;
+  TimeMs out = std::min(link_.due_ms, look_.due_ms);
   if (untaken_.taking == 0 && !untaken_.events.empty()) out = std::min(out, untaken_.retry_ms);
   if (!can_sweep() || asked_.size() >= kIntrospectionCallsMax) return out;
   if (!waiting_due_.empty()) out = std::min(out, waiting_due_.begin()->first);
@@ -372,6 +403,13 @@ lane::SourceState StreamCore::state(Now now) const {
         sweep_.error.empty()
             ? fmt::format("deletes may have been lost; {} tokens are asked about", book_.size())
             : fmt::format("deletes may have been lost: {}", sweep_.error);
+  } else if (!look_.last) {
+    out.message = "which tokens the lane has of this source is not known yet";
+  } else if (look_.last->until_s > now.wall_ms / kSecondMs) {
+    out.message = fmt::format(
+        "deletes of the time when this registry was down may have been lost: {} tokens from before "
+        "cannot be asked about, since no text of a token is kept; the last of them ends in {} s",
+        look_.last->tokens, look_.last->until_s - now.wall_ms / kSecondMs);
   } else {
     out.state = State::kOk;
   }

@@ -34,6 +34,8 @@ struct ResolveOrder {
 // every token that was added is kept in a book, and each is asked about once in kSweepMs, and after
 // each connect: those that do not live any more are deleted. Until that is done the stream is late.
 // Ids that are hashes cannot be asked about: a stream of them stays late after a lost connection.
+// The book is in memory alone. What the lane has of an earlier run of this source cannot be asked
+// about either: the stream is late until the last of these tokens has ended.
 //
 // One thread at a time.
 class StreamCore {
@@ -64,7 +66,13 @@ class StreamCore {
   // The end of what next_take() returned.
   void taken(Result<lane::IntakeOutcome> result, Now now);
 
+  // The end of next_look().
+  void looked(Result<lane::LivingPage> page, Now now);
+
   // --- effects: the caller asks for each until there is none
+
+  // The lane is to be asked what it has of this source above this id: looked() follows at once.
+  std::optional<feed::TokenId> next_look(Now now) const;
 
   // At most kIntrospectionCallsMax are under way.
   std::optional<ResolveOrder> next_resolve(Now now);
@@ -120,6 +128,19 @@ class StreamCore {
     std::string error;
   };
 
+  // The tokens of the lane that cannot be asked about.
+  struct Unasked {
+    size_t tokens = 0;
+    int64_t until_s = 0;  // Unix time at which the last one ends
+  };
+  struct Look {
+    TimeMs due_ms = 0;
+    feed::TokenId cursor;
+    int64_t started_s = 0;  // Unix time of this run's begin
+    Unasked counting;       // up to the cursor
+    std::optional<Unasked> last;
+  };
+
   void add(TokenMessage message, Now now);
   void wait(const feed::TokenId& id, Waiting waiting);
   void remove(const feed::TokenId& id, Now now);
@@ -153,6 +174,7 @@ class StreamCore {
   // Messages may have been lost, and what that means is not known to the lane yet.
   bool gap_ = false;
   std::optional<uint64_t> gap_ends_;  // with the event of this number
+  Look look_;
   std::string resolver_error_;
   std::optional<Error> refusal_;  // the newest one that nobody has seen
   lane::SourceState counts_;

@@ -40,6 +40,8 @@ class StreamSource final : public lane::LaneSource {
 
  private:
   asio::awaitable<void> run();
+  // Asks the lane for a page at a time: messages do not wait for more.
+  void look();
   // Starts each effect that is due.
   void start_effects();
   asio::awaitable<void> listen();
@@ -90,6 +92,7 @@ asio::awaitable<void> StreamSource::run() {
   Wakeup wakeup(thread_.context());
   wakeup_ = &wakeup;
   while (true) {
+    look();
     start_effects();
     const lane::SourceState now = state();
     log_.state_is(now.state, now.message);
@@ -103,6 +106,18 @@ asio::awaitable<void> StreamSource::run() {
     if (refusal) log_.failed(*refusal);
     co_await wakeup.wait_until(next_ms);
   }
+}
+
+void StreamSource::look() {
+  const auto after = [this] {
+    const MutexLock lock(mutex_);
+    return core_.next_look(read_clock());
+  }();
+  if (!after) return;
+  auto page = parts_.intake.living(config_.name, *after);
+  if (!page) log_.failed(page.error());
+  const MutexLock lock(mutex_);
+  core_.looked(std::move(page), read_clock());
 }
 
 void StreamSource::start_effects() {

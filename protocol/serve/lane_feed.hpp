@@ -24,7 +24,8 @@ struct LaneReader {
 
 // What sessions are to send, in this order.
 namespace lane_send {
-// Before all statements of its stream.
+// Before all statements of its stream, or of another history in it. A reader that has joined leaves
+// its group, and what is not sent yet is dropped.
 struct Tell {
   LaneReader reader;
   wire::LaneState state;

@@ -111,7 +111,14 @@ void SessionLane::on_output(bool has_taken) {
   feed_->drained(reader());
 }
 
+// What the group is sent, and what of it is still queued, is of the history that this ends.
 void SessionLane::send(const lane_send::Tell& tell) {
+  if (group_) {
+    place_.readers->leave(*std::exchange(group_, std::nullopt), *this);
+    place_.session->drop_lane();
+    batches_.clear();
+    batch_bytes_ = 0;
+  }
   place_.session->lane_state(tell.state);
   place_.wake();
 }

@@ -93,6 +93,7 @@ struct EndlessCopy final : StoreCopy {
 struct FullDisk final : EventStore {
   MemoryEventStore kept{feed::token_id("instance")};
   std::atomic<bool>& is_full;
+  std::atomic<bool> is_unreadable = false;
   std::atomic<size_t> parts_copied = 0;
   explicit FullDisk(std::atomic<bool>& is_full) : is_full(is_full) {}
 
@@ -105,6 +106,10 @@ struct FullDisk final : EventStore {
   Result<void> commit() override {
     if (is_full) return fail(ErrorCode::kIo, "no space left on device");
     return kept.commit();
+  }
+  Result<void> set_instance(const feed::TokenId& instance) override {
+    if (is_full) return fail(ErrorCode::kIo, "no space left on device");
+    return kept.set_instance(instance);
   }
   void roll_back() override { kept.roll_back(); }
   Result<void> put(const Row& row) override { return kept.put(row); }
@@ -121,6 +126,7 @@ struct FullDisk final : EventStore {
   }
   Result<Page> range(const std::optional<feed::EventKey>& after, size_t rows_max,
                      size_t bytes_max) override {
+    if (is_unreadable) return fail(ErrorCode::kIo, "input/output error");
     return kept.range(after, rows_max, bytes_max);
   }
 };
@@ -206,6 +212,112 @@ TEST_CASE("a disk that takes nothing refuses sources, serves nodes, and is used 
   is_full = false;
   CHECK(must(take(host, deletion("two"))).revision == 2);
   CHECK(must(host.find(feed::token_id("two"))));
+}
+
+// The node has a revision of the history, and follows the lane from there.
+void follow(LaneHost& host, uint64_t reader, std::optional<wire::LanePosition> position) {
+  std::promise<void> subscribed;
+  host.post([&, position](FanOut& out, Now now) {
+    const session::Identity node{"example.org", session::Role::kNode, "edge"};
+    out.subscribe({reader, 1}, node, {.lane = "tokens", .position = position}, now);
+    subscribed.set_value();
+  });
+  subscribed.get_future().get();
+}
+
+// The first report that is so.
+LaneReport report_when(const LaneHost& host, const std::function<bool(const LaneReport&)>& is) {
+  while (!is(host.report())) host.progress(0);  // each is a turn of the thread
+  return host.report();
+}
+
+TEST_CASE("a read that failed is a fault until reads are good again, whatever is written") {
+  std::atomic<bool> is_full = false;
+  Outlet outlet;
+  auto store = std::make_unique<FullDisk>(is_full);
+  std::atomic<bool>& is_unreadable = store->is_unreadable;
+  LaneHost host(config(), {.trust_domain = "example.org", .key = key(), .store = std::move(store)});
+  host.start(outlet);
+  is_unreadable = true;
+  follow(host, 1, std::nullopt);
+  report_when(host, [](const auto& report) { return report.fault == "input/output error"; });
+  REQUIRE(take(host, deletion("one")));
+  report_when(host, [](const auto& report) { return report.store.head == 1; });
+  CHECK(host.report().fault == "input/output error");
+  is_unreadable = false;
+  follow(host, 2, std::nullopt);
+  report_when(host, [](const auto& report) { return report.fault.empty(); });
+}
+
+TEST_CASE("a data folder that was put back gives the lane another history, once an hour") {
+  const TemporaryFolder folder;
+  SystemRandom random;
+  const auto file = folder.path() / "lane.db";
+  feed::TokenId before, after;
+  const auto position = [&](uint64_t revision) {
+    return wire::LanePosition{.instance = before, .grant = 1, .revision = revision};
+  };
+  {
+    Outlet outlet;
+    LaneHost host(config(), {.trust_domain = "example.org",
+                             .key = key(),
+                             .store = must(SqliteEventStore::open(file, random))});
+    host.start(outlet);
+    for (int i = 0; i < kEvents; ++i) must(take(host, deletion(token(i))));
+    before = report_when(host, [](const auto& report) {
+               return report.store.head == kEvents;
+             }).store.instance;
+    follow(host, 1, position(kEvents));
+    report_when(host, [](const auto& report) { return report.readers.nodes == 1; });
+    CHECK(host.report().store.instance == before);
+
+    follow(host, 2, position(kEvents + 1));
+    after = report_when(host, [&](const auto& report) {
+              return report.store.instance != before;
+            }).store.instance;
+    CHECK(host.progress(0).nodes == 2);
+    // It may lie.
+    follow(host, 3, wire::LanePosition{.instance = after, .grant = 1, .revision = kEvents + 9});
+    report_when(host, [](const auto& report) { return report.readers.nodes == 3; });
+    CHECK(host.report().store.instance == after);
+    CHECK(must(take(host, deletion("later"))).revision == kEvents + 1);
+  }
+  CHECK(must(SqliteEventStore::open(file, random))->state().instance == after);
+}
+
+TEST_CASE("a source is told which tokens the lane has of it, page by page") {
+  Outlet outlet;
+  RegistryLaneConfig large = config();
+  large.rules.tokens_max = 100'000;
+  LaneHost host(large, {.trust_domain = "example.org",
+                        .key = key(),
+                        .store = std::make_unique<MemoryEventStore>(feed::token_id("instance"))});
+  host.start(outlet);
+  const int64_t exp_s = read_clock().wall_ms / 1000 + 600;
+  const auto add = [&](const std::string& source, const std::string& name) {
+    std::promise<Result<IntakeOutcome>> done;
+    host.take(source,
+              {{.key = {},
+                .what = TokenAdded{.id = feed::token_id(name), .attributes = {{"exp", exp_s}}}}},
+              [&](auto outcome) { done.set_value(std::move(outcome)); });
+    must(done.get_future().get());
+  };
+  constexpr int kTokens = static_cast<int>(kLivingPageMax) / 4 * 3;
+  for (int i = 0; i < kTokens; ++i) {
+    add("one", "one" + token(i));
+    add("two", "two" + token(i));
+  }
+  must(take(host, deletion("one" + token(0))));
+  size_t pages = 0, tokens = 0;
+  std::optional<feed::TokenId> next = feed::TokenId();
+  for (; next; ++pages) {
+    const LivingPage page = must(host.living("one", *next));
+    tokens += page.tokens.size();
+    for (const LivingToken& one : page.tokens) CHECK(one.exp_s == exp_s);
+    next = page.next;
+  }
+  CHECK(tokens == kTokens - 1);
+  CHECK(pages == 2);
 }
 
 // As many rows as make more than one part, each of about 400 bytes.

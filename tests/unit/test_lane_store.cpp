@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/random.hpp"
+#include "common/storage/files.hpp"
 #include "notp-server/lane/intake_rules.hpp"
 #include "notp-server/lane/lane_limits.hpp"
 #include "notp-server/lane/memory_event_store.hpp"
@@ -17,6 +18,7 @@
 namespace notp::lane {
 namespace {
 
+using feed::Event;
 using feed::EventKey;
 using feed::EventKind;
 
@@ -283,6 +285,59 @@ TEST_CASE(
   CHECK(until_ms(60'000, 60'000) == -kYearMs + kHourMs + 20'000);
   CHECK(until_ms(25 * kHourMs, 25 * kHourMs) < 2 * kHourMs);
   CHECK(until_ms(25 * kHourMs + 1'000, 25 * kHourMs + 1'000) == 25 * kHourMs + 1'000);
+}
+
+TEST_CASE("attributes that are on the list no more are erased from the file, and its log") {
+  SystemRandom random;
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "lane.db";
+  const auto bytes = [&] {
+    std::string all;
+    for (const char* end : {"", "-wal"})
+      if (const auto part = read_file(file.string() + end, 1 << 26)) all += std::string(*part);
+    return all;
+  };
+  const auto name = [](int i) { return fmt::format("a-subject-{}-of-many", i); };
+  const auto with = [&](const std::vector<std::string>& names) {
+    auto store = must(SqliteEventStore::open(file, random));
+    const size_t erased = must(store->keep_only(must(Attributes::parse(names))));
+    return std::pair(std::move(store), erased);
+  };
+  constexpr int kMany = 20'000;
+  {
+    auto [store, erased] = with({"sub", "aud"});
+    CHECK(erased == 0);
+    REQUIRE(store->begin());
+    for (int i = 0; i < kMany; ++i) {
+      Row row{.event = Event::token(feed::token_id(name(i)),
+                                    {.sub = name(i), .aud = {"shop"}, .exp_s = kNowS + 100}),
+              .revision = static_cast<uint64_t>(i) + 1,
+              .remove_s = kNowS + 200,
+              .source = "test"};
+      REQUIRE(store->put(row));
+    }
+    REQUIRE(store->put({.event = Event::deleted(feed::token_id("gone"), kNowS + 100),
+                        .revision = kMany + 1,
+                        .remove_s = kNowS + 100,
+                        .source = "test"}));
+    REQUIRE(store->commit());
+    CHECK(bytes().contains("-of-many"));
+  }
+  CHECK(with({"aud", "sub", "exp"}).second == 0);
+  CHECK(with({"sub", "aud", "client"}).second == 0);
+  auto [store, erased] = with({"aud"});
+  CHECK(erased == kMany);
+  CHECK_FALSE(bytes().contains("-of-many"));
+  CHECK(bytes().contains("shop"));
+  const auto kept = must(store->find({EventKind::kToken, feed::token_id(name(kMany - 1))}));
+  REQUIRE(kept);
+  CHECK(kept->event.record.sub.empty());
+  CHECK(kept->event.record.aud == std::vector<std::string>{"shop"});
+  CHECK(kept->revision == kMany);
+  CHECK(store->state().head == kMany + 1);
+  CHECK(store->state().tokens == kMany);
+  store.reset();
+  CHECK(with({"aud"}).second == 0);
 }
 
 TEST_CASE("a restored file has another instance, and keeps it") {

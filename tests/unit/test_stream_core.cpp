@@ -121,7 +121,9 @@ struct Stream {
   // Answers every question by `alive`, and takes every event, for some time.
   void settle() {
     for (int idle = 0; idle < 600;) {
-      if (auto order = core.next_resolve(now())) {
+      if (const auto after = core.next_look(now())) {
+        core.looked(before(*after), now());
+      } else if (auto order = core.next_resolve(now())) {
         ++asked;
         core.resolved(order->id, answer(order->token.text()), now());
       } else if (auto events = core.next_take(now())) {
@@ -143,6 +145,23 @@ struct Stream {
     if (!alive.contains(token)) return std::nullopt;
     return lane::TokenAdded{feed::token_id(token), {{"exp", kExp + clock_ms / 1'000}}};
   }
+  // What the lane has, in pages of one token.
+  Result<lane::LivingPage> before(const feed::TokenId& after) const {
+    if (is_lane_down) return fail(ErrorCode::kIo, "the disk is gone");
+    lane::LivingPage out;
+    for (auto at = living.upper_bound(after); at != living.end(); ++at) {
+      if (!out.tokens.empty()) {
+        out.next = out.tokens.back().id;
+        break;
+      }
+      out.tokens.push_back(at->second);
+    }
+    return out;
+  }
+  void has(const std::string& token, int64_t exp_s, int64_t taken_s) {
+    const auto id = feed::token_id(token);
+    living[id] = {id, exp_s, taken_s};
+  }
   State state() const { return core.state(now()).state; }
   bool was_seen(const std::string& token, std::string_view operation) const {
     return std::ranges::find(seen, fmt::format("{}:{}", feed::token_id(token).hex(), operation)) !=
@@ -154,7 +173,8 @@ struct Stream {
   TimeMs clock_ms = 1'000;
   StreamCore core;
   std::set<std::string> alive;
-  bool is_down = false;
+  std::map<feed::TokenId, lane::LivingToken> living;
+  bool is_down = false, is_lane_down = false;
   int asked = 0;
   std::vector<std::string> seen;
 };
@@ -343,6 +363,7 @@ TEST_CASE("a stream of hashes adds and deletes without questions, and stays late
   Stream stream({.form = IdForm::kSha256});
   stream.core_form = IdForm::kSha256;
   stream.core.connected(stream.now());
+  stream.settle();
   CHECK(stream.state() == State::kOk);
   stream.message("add", "a");
   stream.message("del", "a");
@@ -355,6 +376,44 @@ TEST_CASE("a stream of hashes adds and deletes without questions, and stays late
   stream.clock_ms += 10 * kSweepMs;
   stream.settle();
   CHECK(stream.state() == State::kLate);
+}
+
+TEST_CASE("after a restart it is late until what cannot be asked about has ended") {
+  const int64_t start_s = kWall / 1'000 + 1;
+  Stream stream;
+  stream.is_lane_down = true;
+  stream.has("one", start_s + 1'000, start_s - 10);
+  stream.has("two", start_s + 2'000, start_s - 10);
+  stream.has("old", start_s - 1, start_s - 10);
+  REQUIRE(stream.core.begin_connect(stream.now()));
+  stream.core.connected(stream.now());
+  stream.settle();
+  CHECK(stream.state() == State::kLate);  // it does not know
+  stream.is_lane_down = false;
+  stream.settle();
+  CHECK(stream.state() == State::kLate);
+  const std::string why = stream.core.state(stream.now()).message;
+  CHECK_MESSAGE(why.contains("2 tokens"), why);
+
+  // What is sent again can be asked about, what was deleted is not there any more.
+  stream.alive = {"one"};
+  stream.message("add", "one");
+  stream.settle();
+  stream.living.erase(feed::token_id("two"));
+  stream.clock_ms += kSweepMs;
+  stream.settle();
+  CHECK(stream.state() == State::kOk);
+
+  Stream second;
+  second.has("one", start_s + 1'000, start_s - 10);
+  REQUIRE(second.core.begin_connect(second.now()));
+  second.core.connected(second.now());
+  second.settle();
+  CHECK(second.state() == State::kLate);
+  second.clock_ms += 1'000'000;
+  second.core.heard(second.now());
+  second.settle();
+  CHECK(second.state() == State::kOk);
 }
 
 TEST_CASE("connects come later the more of them failed, and soon after a long connection") {

@@ -32,7 +32,9 @@ class RecordedIntake final : public lane::LaneIntake {
       done(std::move(result));
     });
   }
-  std::vector<feed::TokenId> living(const feed::TokenId&, size_t) const override { return {}; }
+  Result<lane::LivingPage> living(const std::string&, const feed::TokenId&) const override {
+    return lane::LivingPage();
+  }
 
   // The next so many calls take nothing.
   void refuse(int count) {

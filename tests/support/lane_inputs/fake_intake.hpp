@@ -34,7 +34,9 @@ class FakeIntake final : public lane::LaneIntake {
       done(std::move(outcome));
     }).join();
   }
-  std::vector<feed::TokenId> living(const feed::TokenId&, size_t) const override { return {}; }
+  Result<lane::LivingPage> living(const std::string&, const feed::TokenId&) const override {
+    return lane::LivingPage();
+  }
 
   // Every take fails with this from now on; nullopt: none does.
   void fails(std::optional<Error> error) {

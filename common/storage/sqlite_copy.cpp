@@ -1,4 +1,4 @@
-#include "common/storage/database_copy.hpp"
+#include "common/storage/sqlite_copy.hpp"
 
 #include <fmt/format.h>
 #include <sqlite3.h>
