@@ -27,8 +27,6 @@ constexpr std::string_view kWorkerVerify = R"rego(verify(token) := claims if {
 @LANE@}
 
 presented(claims) := notp.txn.presented(claims)
-
-_is_plain(token, _, _, _) if notp.txn.plain(token)
 )rego";
 
 constexpr std::string_view kOpaVerify = R"rego(verify(token) := claims if {
@@ -38,7 +36,7 @@ constexpr std::string_view kOpaVerify = R"rego(verify(token) := claims if {
 presented(claims) := claims if false
 
 # What two readers of JSON and base64url could take for two different tokens.
-_is_plain(_, parts, header, claims) if {
+_is_plain(parts, header, claims) if {
 	every part in parts {
 		base64url.encode_no_pad(base64url.decode(part)) == part
 	}
@@ -115,9 +113,24 @@ _verified(token, set) := claims if {
 	valid
 	_fits(_key(set, header.kid), header.alg)
 	count({"crit", "b64", "enc", "zip", "cty"} & object.keys(header)) == 0
-	_has_claims(claims)
-	_is_timely(claims)
-	_is_plain(token, split(token, "."), header, claims)
+	claims.aud == @AUDIENCE@
+	is_number(claims.iat)
+	is_number(claims.exp)
+	is_string(claims.txn)
+	is_string(claims.sub)
+	is_string(claims.scope)
+	is_string(claims.req_wl)
+	not "" in [claims.txn, claims.sub, claims.scope, claims.req_wl]
+	is_string(object.get(claims, "iss", ""))
+	is_string(object.get(claims, "jti", ""))
+	is_object(object.get(claims, "tctx", {}))
+	is_object(object.get(claims, "rctx", {}))
+	claims.iat >= 0
+	claims.iat <= (time.now_ns() / 1000000000) + @AHEAD@
+	claims.exp - claims.iat <= @LIFE@
+	claims.exp <= @LATEST@
+	object.get(claims, "nbf", 0) >= 0
+	@PLAIN@
 }
 
 _header(token) := header if {
@@ -146,33 +159,6 @@ _fits(key, alg) if {
 	object.get(key, "use", "sig") == "sig"
 	"verify" in object.get(key, "key_ops", ["verify"])
 }
-
-_has_claims(claims) if {
-	claims.aud == @AUDIENCE@
-	is_number(claims.iat)
-	is_number(claims.exp)
-	_is_text(claims.txn)
-	_is_text(claims.sub)
-	_is_text(claims.scope)
-	_is_text(claims.req_wl)
-	is_string(object.get(claims, "iss", ""))
-	is_string(object.get(claims, "jti", ""))
-	is_object(object.get(claims, "tctx", {}))
-	is_object(object.get(claims, "rctx", {}))
-}
-
-_is_text(claim) if {
-	is_string(claim)
-	claim != ""
-}
-
-_is_timely(claims) if {
-	claims.iat >= 0
-	claims.iat <= (time.now_ns() / 1000000000) + @AHEAD@
-	claims.exp - claims.iat <= @LIFE@
-	claims.exp <= @LATEST@
-	object.get(claims, "nbf", 0) >= 0
-}
 )rego";
 
 // It reads nothing.
@@ -200,10 +186,11 @@ void replace_all(Bytes& text, std::string_view place, std::string_view by) {
     text.replace(at, place.size(), by);
 }
 
-Bytes module_of(std::string_view verify, const TxnRules& rules) {
+Bytes module_of(std::string_view verify, std::string_view plain, const TxnRules& rules) {
   Bytes text = fmt::format("{}{}{}", kStart, verify, kRest);
   replace_all(text, "@LANE@",
               rules.has_lane ? "\tdata.system.notp.tokens.revoked(claims) == false\n" : "");
+  replace_all(text, "@PLAIN@", plain);
   replace_all(text, "@PATH@", json_string(fmt::format("keys/{}/", rules.keys)));
   replace_all(text, "@BYTES@", fmt::to_string(kTxnTokenBytesMax));
   replace_all(text, "@LIFE@", fmt::to_string(kTxnLifeS));
@@ -226,8 +213,12 @@ ContentLoader with_content(ContentLoader load, Hash hash, std::shared_ptr<const 
 
 }  // namespace
 
-Bytes worker_txn_module(const TxnRules& rules) { return module_of(kWorkerVerify, rules); }
-Bytes opa_txn_module(const TxnRules& rules) { return module_of(kOpaVerify, rules); }
+Bytes worker_txn_module(const TxnRules& rules) {
+  return module_of(kWorkerVerify, "notp.txn.plain(token)", rules);
+}
+Bytes opa_txn_module(const TxnRules& rules) {
+  return module_of(kOpaVerify, "_is_plain(split(token, \".\"), header, claims)", rules);
+}
 std::string_view txn_module_without_rules() { return kWithoutRules; }
 
 void add_txn_module(CheckRequest& request) {

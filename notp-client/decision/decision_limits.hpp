@@ -13,6 +13,7 @@ inline constexpr size_t kRecordedYamlBytesMax = 64 << 10;
 // What else an engine adds to a record: errors, timers, labels of rules. Each; a larger one is left
 // out.
 inline constexpr size_t kRecordedExtraBytesMax = 64 << 10;
+inline constexpr size_t kRecordedTxnBytesMax = 512;  // each text of a transaction token
 // Masks that one input meets: each is compared with each member. A path of no ledger has those of
 // all.
 inline constexpr size_t kMasksAtOnceMax = 512;

@@ -21,14 +21,22 @@ enum class DecisionApi : uint8_t {
   kHealth,  // a rule of the policy about the agent's health
 };
 
+// A transaction token of an input. What it says is empty unless the agent has verified it.
+struct SeenTxn {
+  std::string pointer;  // "/input/…"
+  Hash token;           // SHA-256
+  std::string txn, sub, req_wl;
+};
+
 struct DecisionRequest {
   DecisionApi api = DecisionApi::kData;
   pdp::Question question;
   // For the record:
   record::Pep pep = {};
-  std::string requested_by = {};            // the peer's address as OPA has it
-  std::string trace_id = {}, span_id = {};  // W3C, lower-case hexadecimal; empty: none
-  SteadyClock::time_point started = {};     // of the handler; zero: when it is decided
+  std::string requested_by = {};                // the peer's address as OPA has it
+  std::string trace_id = {}, span_id = {};      // W3C, lower-case hexadecimal; empty: none
+  SteadyClock::time_point started = {};         // of the handler; zero: when it is decided
+  std::vector<std::vector<SeenTxn>> txns = {};  // of each input; no elements: none of any
 };
 
 // The result of a request.

@@ -105,7 +105,7 @@ asio::awaitable<DecisionOutcome> DecisionService::decide(DecisionRequest request
   if (auto here = decide_here(request.question))
     outcome.decisions = *std::move(here);
   else
-    outcome.decisions = co_await ask_pdp(request.question);
+    outcome.decisions = co_await ask_pdp(request);
   if (recorder_) {
     if (const auto awaited = record(request, outcome)) {
       // Once cancelled, Asio would throw at the wait, and nothing would be counted.
@@ -122,15 +122,16 @@ asio::awaitable<DecisionOutcome> DecisionService::decide(DecisionRequest request
   co_return outcome;
 }
 
-asio::awaitable<pdp::Decisions> DecisionService::ask_pdp(const pdp::Question& question) {
-  if (token_ask_) {
-    co_await token_ask_->ask(question);
+asio::awaitable<pdp::Decisions> DecisionService::ask_pdp(DecisionRequest& request) {
+  if (token_ask_) co_await token_ask_->ask(request.question);
+  if (txn_watch_) request.txns = co_await txn_watch_->look(request.question);
+  if (token_ask_ || txn_watch_) {
     // Once cancelled, Asio would throw at the next wait, and nothing would be counted.
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none)
       co_return fail(ErrorCode::kCancelled, "the caller did not wait for its decision");
   }
-  co_return co_await pdp_.evaluate(question);
+  co_return co_await pdp_.evaluate(request.question);
 }
 
 std::optional<record::Position> DecisionService::record(const DecisionRequest& request,

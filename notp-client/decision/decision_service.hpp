@@ -7,6 +7,7 @@
 #include "common/limits.hpp"
 #include "notp-client/decision/decision_recorder.hpp"
 #include "notp-client/decision/token_ask.hpp"
+#include "notp-client/decision/txn_watch.hpp"
 
 namespace notp::decision {
 
@@ -32,6 +33,9 @@ class DecisionService {
   // Before a PDP is asked, tokens of the question are. Before the first request.
   void set_token_ask(TokenAsk ask) { token_ask_.emplace(std::move(ask)); }
 
+  // Transaction tokens of questions are counted and recorded. Before the first request.
+  void set_txn_watch(TxnWatch watch) { txn_watch_.emplace(std::move(watch)); }
+
   // Applies to new requests.
   void set_rules(DecisionRules rules);
   std::shared_ptr<const DecisionRules> rules() const { return rules_.get(); }
@@ -49,7 +53,7 @@ class DecisionService {
   // Records what was decided; it becomes an error if that is not possible. Returns the position to
   // wait for; nullopt: none.
   std::optional<record::Position> record(const DecisionRequest& request, DecisionOutcome& outcome);
-  boost::asio::awaitable<pdp::Decisions> ask_pdp(const pdp::Question& question);
+  boost::asio::awaitable<pdp::Decisions> ask_pdp(DecisionRequest& request);
   // Counts and logs a request. Every request ends here.
   void conclude(const DecisionRequest& request, const DecisionOutcome& outcome) const;
   void log_decisions(const DecisionRequest& request, const DecisionOutcome& outcome,
@@ -59,6 +63,7 @@ class DecisionService {
   const bool logs_decisions_;
   DecisionRecorder* const recorder_;
   std::optional<TokenAsk> token_ask_;
+  std::optional<TxnWatch> txn_watch_;
   AtomicShared<DecisionRules> rules_{std::make_shared<const DecisionRules>()};
   prometheus::Counter* defined_;
   prometheus::Counter* undefined_;

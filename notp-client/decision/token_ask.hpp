@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "notp-client/pdp/pdp.hpp"
+#include "notp-client/decision/input_pointers.hpp"
 #include "protocol/feed/token_id.hpp"
 
 namespace notp::decision {
@@ -28,7 +28,7 @@ class TokenAsk {
   boost::asio::awaitable<void> ask(const pdp::Question& question) const;
 
  private:
-  std::vector<std::vector<std::string>> pointers_;  // as tokens, unescaped
+  InputPointers pointers_;
   Resolve resolve_;
 };
 

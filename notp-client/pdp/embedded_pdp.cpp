@@ -234,7 +234,8 @@ asio::awaitable<Decisions> EmbeddedPdp::evaluate(Question question) {
                                                 .flags = question.flags,
                                                 .form = question.form,
                                                 .explain = question.explain,
-                                                .log_event = std::move(question.log_event)});
+                                                .log_event = std::move(question.log_event),
+                                                .presented = std::move(question.presented)});
   if (!decided) co_return std::unexpected(std::move(decided).error());
   co_return decisions_of(*std::move(decided), unknown);
 }

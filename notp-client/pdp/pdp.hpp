@@ -25,7 +25,8 @@ struct Question {
   uint32_t flags = 0;                  // rego::EvaluationFlag
   InputForm form = InputForm::kValue;  // of all inputs
   ExplainMode explain = ExplainMode::kOff;
-  std::string log_event = {};  // as in rego::Question; of the embedded PDP
+  std::string log_event = {};         // as in rego::Question; of the embedded PDP
+  std::vector<Bytes> presented = {};  // the same
 };
 
 // One answer.

@@ -178,7 +178,7 @@ RULES: Rules = {
         "a PDP is fed; it fetches nothing from stores itself",
     ),
     "notp-client/decision/": (
-        ["common/", "protocol/", "notp-client/pdp/pdp.hpp", "notp-client/spool/decision_log.hpp"],
+        ["common/", "protocol/", "notp-client/pdp/pdp.hpp", "notp-client/spool/decision_log.hpp", "notp-client/txn/verify/"],
         "every question takes one way, whichever PDP answers",
     ),
     "notp-client/opa_log/": (
@@ -214,6 +214,10 @@ RULES: Rules = {
     "notp-client/txn/grants/": (
         ["common/", *CORES, "notp-client/txn/txn_limits.hpp", "notp-client/txn/issue/"],
         "a store of grants marks what the core decides; it knows no route",
+    ),
+    "notp-client/txn/verify/": (
+        ["common/", "protocol/model/decision_terms.hpp", "notp-client/txn/verify/"],
+        "what a token is follows from its text, keys and time alone",
     ),
     "notp-client/txn/http/": (
         ["common/", "protocol/", "notp-client/txn/", "notp-client/decision/", "notp-client/pdp/pdp.hpp"],

@@ -33,7 +33,7 @@ func txnModule(t testing.TB) string {
 		}
 		text += string(found[1])
 	}
-	return strings.NewReplacer("@KEYS@", `"txn"`, "@AUDIENCE@", `"domain.example"`, "@PATH@", `"keys/txn/"`, "@LANE@", "",
+	return strings.NewReplacer("@KEYS@", `"txn"`, "@AUDIENCE@", `"domain.example"`, "@PATH@", `"keys/txn/"`, "@LANE@", "", "@PLAIN@", "notp.txn.plain(token)",
 		"@BYTES@", "8192", "@LIFE@", "600", "@AHEAD@", "30", "@EXPONENT@", "3", "@LATEST@", "253402300799").Replace(text)
 }
 
