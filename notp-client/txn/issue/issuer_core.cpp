@@ -284,7 +284,10 @@ TokenResult<Issued> IssuerCore::finish(const PolicyAsk& ask,
   NOTP_ASSIGN(issued.claims, make_claims(rules_, ask, granted, now_ms));
   std::optional<Grant> made;
   if (granted.delegate) {
-    NOTP_ASSIGN(made, make_grant(ask, granted, random(limits::kTxnGrantIdBytes), now_ms));
+    const Bytes number = random(limits::kTxnGrantIdBytes);
+    if (number.size() != limits::kTxnGrantIdBytes)
+      return token_refused(Refusal::kInternal, "no random number can be had for a grant");
+    NOTP_ASSIGN(made, make_grant(ask, granted, number, now_ms));
   }
   if (!request.grant) {
     issued.grant = std::move(made);

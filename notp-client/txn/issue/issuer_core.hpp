@@ -71,7 +71,7 @@ struct Issued {
 // Immutable, thread-safe.
 class IssuerCore {
  public:
-  // Fills `size` random bytes of the system's generator.
+  // Returns `size` bytes of the system's generator; fewer: it failed.
   using RandomBytes = std::function<Bytes(size_t size)>;
 
   explicit IssuerCore(SubjectRules rules) : rules_(std::move(rules)) {}
