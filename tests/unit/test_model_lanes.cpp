@@ -113,3 +113,55 @@ TEST_CASE("roots, packages and data of a lane's names are refused") {
   CHECK(lines(direct, "rego-compile") == std::vector<uint32_t>{3});
   CHECK(direct.findings[0].message.contains("undefined function notp.tokens.lookup"));
 }
+
+TEST_CASE("policies that verify transaction tokens are valid, and tests replace the functions") {
+  const auto report = validate({{"p.rego", R"(package authz
+
+allow if {
+	claims := data.system.notp.txn.verify(input.txn_token)
+	"pay" in split(claims.scope, " ")
+	data.system.notp.txn.presented(claims) == 0
+	data.system.notp.txn.keys.state == "fresh"
+}
+
+state := data.system.notp.txn.state(input.txn_token)
+)"},
+                                {"p_test.rego", R"(package authz_test
+
+_claims(token) := {"scope": "read pay", "txn": "t"} if token == "good"
+
+_first(_) := 0
+
+test_replaced if {
+	data.authz.allow with data.system.notp.txn.verify as _claims
+		with data.system.notp.txn.presented as _first
+		with data.system.notp.txn.keys as {"state": "fresh"}
+		with input.txn_token as "good"
+	not data.authz.allow with data.system.notp.txn.verify as _claims with input.txn_token as "bad"
+}
+
+# A model does not know what a node verifies.
+test_alone if {
+	not data.authz.allow with input.txn_token as "good"
+	data.authz.state == "off" with input.txn_token as "good"
+}
+)"}});
+  CHECK_MESSAGE(report.valid(), model::findings_text(report.findings));
+  CHECK_MESSAGE(report.warnings.empty(), model::findings_text(report.warnings));
+  CHECK(report.tests.passed == 2);
+  CHECK(report.builtins.empty());
+
+  // The package and its built-in functions are the agent's.
+  CHECK(lines(validate({{"p.rego", "package system.notp.txn\n\nverify(_) := {}\n"}}), "rego-roots")
+            .size() == 1);
+  CHECK(lines(validate({{"p_test.rego", "package system.notp.txn.x\n\nverify(_) := {}\n"}}),
+              "lane-data")
+            .size() == 1);
+  CHECK(lines(validate({{"system/notp/txn/data.json", "{}"}}), "data-roots").size() == 1);
+  for (const char* name :
+       {"keep(input.t, {})", "recall(input.t)", "plain(input.t)", "presented({})"}) {
+    const auto direct =
+        validate({{"p.rego", fmt::format("package authz\n\nallow if notp.txn.{}\n", name)}});
+    CHECK(lines(direct, "rego-compile") == std::vector<uint32_t>{3});
+  }
+}

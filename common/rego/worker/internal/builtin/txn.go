@@ -1,11 +1,11 @@
 package builtin
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -172,89 +172,91 @@ func isPlainToken(token string) bool {
 }
 
 func isPlainJSON(content []byte) bool {
-	if !utf8.Valid(content) || strings.Contains(string(content), "\uFFFD") {
+	if !utf8.Valid(content) || !json.Valid(content) || bytes.Contains(content, replacement) {
 		return false
 	}
-	decoder := json.NewDecoder(strings.NewReader(string(content)))
-	decoder.UseNumber()
-	if isPlainValue(decoder, 0) != nil {
-		return false
-	}
-	_, err := decoder.Token()
-	return err == io.EOF
-}
-
-var errNotPlain = errors.New("readers differ in what it is")
-
-func isPlainValue(decoder *json.Decoder, level int) error {
-	token, err := decoder.Token()
-	if err != nil {
-		return err
-	}
-	switch token := token.(type) {
-	case json.Delim:
-		if level == txnLevelsMax {
-			return errNotPlain
-		}
-		if token == '{' {
-			return isPlainObject(decoder, level+1)
-		}
-		for decoder.More() {
-			if err := isPlainValue(decoder, level+1); err != nil {
-				return err
+	var names [txnLevelsMax][]string // of the objects that are open
+	level := 0
+	for at := 0; at < len(content); {
+		switch c := content[at]; {
+		case c == '{' || c == '[':
+			if level == txnLevelsMax {
+				return false
 			}
+			names[level] = names[level][:0]
+			level++
+			at++
+		case c == '}' || c == ']':
+			level--
+			at++
+		case c == '"':
+			end := textEnd(content, at)
+			value, ok := plainText(content[at:end])
+			if !ok {
+				return false
+			}
+			if at = end; isName(content[end:]) {
+				if slices.Contains(names[level-1], value) {
+					return false
+				}
+				names[level-1] = append(names[level-1], value)
+			}
+		case c == '-' || c >= '0' && c <= '9':
+			end := at + 1
+			for end < len(content) && strings.IndexByte("0123456789+-.eE", content[end]) >= 0 {
+				end++
+			}
+			if !isPlainNumber(string(content[at:end])) {
+				return false
+			}
+			at = end
+		default:
+			at++
 		}
-		_, err = decoder.Token()
-	case json.Number:
-		return isPlainNumber(string(token))
-	case string:
-		return isPlainText(token)
 	}
-	return err
+	return true
 }
 
-func isPlainObject(decoder *json.Decoder, level int) error {
-	names := map[string]bool{}
-	for decoder.More() {
-		token, err := decoder.Token()
-		if err != nil {
-			return err
+// replacement is what readers put in the place of what is not text.
+var replacement = []byte("\uFFFD")
+
+// textEnd returns the place behind a string that begins at `begin` of valid JSON.
+func textEnd(content []byte, begin int) int {
+	at := begin + 1
+	for content[at] != '"' {
+		if content[at] == '\\' {
+			at++
 		}
-		name, ok := token.(string)
-		if !ok || names[name] {
-			return errNotPlain
-		}
-		names[name] = true
-		if err := isPlainText(name); err != nil {
-			return err
-		}
-		if err := isPlainValue(decoder, level); err != nil {
-			return err
-		}
+		at++
 	}
-	_, err := decoder.Token()
-	return err
+	return at + 1
 }
 
-// isPlainText refuses what the decoder wrote in the place of half a surrogate pair.
-func isPlainText(text string) error {
-	if strings.Contains(text, "\uFFFD") {
-		return errNotPlain
+// plainText returns the value of a string with its quotes; false: it has half a surrogate pair.
+func plainText(quoted []byte) (string, bool) {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1]), true
 	}
-	return nil
+	var value string
+	err := json.Unmarshal(quoted, &value)
+	return value, err == nil && !strings.Contains(value, string(replacement))
 }
 
-func isPlainNumber(text string) error {
+// isName reports whether what follows a string makes it the name of a member.
+func isName(rest []byte) bool {
+	rest = bytes.TrimLeft(rest, " \t\r\n")
+	return len(rest) > 0 && rest[0] == ':'
+}
+
+func isPlainNumber(text string) bool {
 	if at := strings.IndexAny(text, "eE"); at >= 0 && len(strings.TrimLeft(text[at+1:], "+-")) > exponentDigits {
-		return errNotPlain
+		return false
 	}
 	if strings.ContainsAny(text, ".eE") {
 		_, err := strconv.ParseFloat(text, 64)
-		return err
+		return err == nil
 	}
-	if _, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return nil
-	}
-	_, err := strconv.ParseUint(text, 10, 64)
-	return err
+	_, signed := strconv.ParseInt(text, 10, 64)
+	_, unsigned := strconv.ParseUint(text, 10, 64)
+	return signed == nil || unsigned == nil
 }

@@ -1,0 +1,189 @@
+// Transaction tokens at two agents, one with the embedded PDP and one beside a real OPA: one policy
+// and one ledger of keys, equal answers; and what records say of them.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "common/http/client.hpp"
+#include "common/jose/signing_key.hpp"
+#include "common/jose/token.hpp"
+#include "common/storage/files.hpp"
+#include "tests/support/process/stack.hpp"
+#include "tests/support/wire/test_pki.hpp"
+
+namespace notp {
+namespace {
+
+const std::string kGate = "100000000000/gate", kIssuers = "100000000000/issuers";
+const std::string kIssuer = "https://tts.core-platform.internal";
+
+constexpr const char* kGatePolicy = R"(package gate
+
+default decision := {"allow": false}
+
+decision := {"allow": true, "sub": claims.sub, "txn": claims.txn} if {
+	claims := data.system.notp.txn.verify(input.txn_token)
+	input.action in split(claims.scope, " ")
+}
+
+once if data.system.notp.txn.presented(data.system.notp.txn.verify(input.txn_token)) == 0
+
+state := data.system.notp.txn.state(input.txn_token)
+)";
+
+struct Signer {
+  explicit Signer(std::string name)
+      : kid(std::move(name)), key(must(jose::SigningKey::generate(jose::Algorithm::kEs256))) {}
+  std::string kid;
+  jose::SigningKey key;
+
+  std::string token(const std::string& txn, const std::string& typ = "txntoken+jwt") const {
+    const int64_t now_s = read_clock().wall_ms / 1000;
+    return must(jose::sign_token({{"typ", typ}, {"kid", kid}},
+                                 {{"iss", kIssuer},
+                                  {"iat", now_s},
+                                  {"exp", now_s + 300},
+                                  {"aud", kStackDomain},
+                                  {"txn", txn},
+                                  {"sub", "ana"},
+                                  {"scope", "read pay"},
+                                  {"req_wl", "spiffe://core-platform.internal/workload/shop"}},
+                                 key));
+  }
+};
+
+struct Scene {
+  Scene() {
+    stack.grant("admin", "publish");
+    stack.write_registry_config();
+    stack.start_registry();
+    publish_keys({&first});
+    json::object manifest = manifest_of("gate", "gate");
+    must(make_folders(stack.file("gate/gate")));
+    must(write_file(stack.file("gate/manifest.json"), json::serialize(manifest)));
+    must(write_file(stack.file("gate/gate/gate.rego"), kGatePolicy));
+    REQUIRE(stack.published(stack.file("gate"), kGate) == 1);
+    embedded =
+        &stack.start_agent({.name = "edge-1", .ledgers = {kGate, kIssuers}, .more = verify()});
+    fed = &stack.start_agent({.name = "edge-2",
+                              .ledgers = {kGate, kIssuers},
+                              .pdp = "opa",
+                              .opa_port = opa.port(),
+                              .more = verify()});
+    opa.start(*fed);
+    for (Agent* agent : {embedded, fed}) {
+      REQUIRE(stack.becomes_active(*agent, kGate, 1));
+      REQUIRE(stack.becomes_active(*agent, kIssuers, 1));
+    }
+  }
+  static json::object manifest_of(const std::string& name, const std::string& root) {
+    json::object manifest{
+        {"metadata", {{"name", name}}},
+        {"runtimes", {{"rego", {{"language", {{"name", "rego"}, {"version", "1"}}}}}}},
+        {"partitions", {{"/", {{"runtime", "rego"}}}}}};
+    manifest["roots"] = json::array{root};
+    return manifest;
+  }
+  static json::object verify() {
+    json::object verify{{"keys", "txn"}};
+    verify["tokens"] = json::array{"/txn_token"};
+    return {{"txn", json::object{{"verify", std::move(verify)}}}};
+  }
+  // The ledger of keys has these alone from now on.
+  void publish_keys(const std::vector<const Signer*>& signers) {
+    json::array keys;
+    for (const Signer* signer : signers)
+      keys.push_back(signer->key.public_jwk(signer->kid).canonical());
+    must(make_folders(stack.file("issuers/keys/txn")));
+    must(write_file(stack.file("issuers/manifest.json"),
+                    json::serialize(manifest_of("issuers", "keys/txn"))));
+    must(write_file(stack.file("issuers/keys/txn/data.json"),
+                    json::serialize(json::object{{"issuer", kIssuer}, {"keys", keys}})));
+    REQUIRE(stack.published(stack.file("issuers"), kIssuers) == ++keys_version);
+    if (!embedded) return;
+    for (Agent* agent : {embedded, fed})
+      REQUIRE(stack.becomes_active(*agent, kIssuers, keys_version));
+  }
+  static json::object input(const std::string& token, const std::string& action = "pay") {
+    return {{"txn_token", token}, {"action", action}};
+  }
+  // The one answer of the embedded PDP, of the OPA, and of the OPA through its agent.
+  json::value of_all(const std::string& path, const json::object& input) {
+    const auto own = embedded->decide(path, input);
+    CHECK(own == opa.decide(path, input));
+    CHECK(own == fed->decide(path, input));
+    return own.value_or(nullptr);
+  }
+  bool allows(const std::string& token, const std::string& action = "pay") {
+    return at(of_all("gate/decision", input(token, action)), "allow") == true;
+  }
+
+  Stack stack;
+  Opa opa{stack, free_port()};
+  Signer first{"first"}, second{"second"};
+  Agent *embedded = nullptr, *fed = nullptr;
+  int64_t keys_version = 0;
+};
+
+int64_t count_of(const Agent& agent, const std::string& outcome) {
+  const auto answer = must(http::call_blocking({.url = agent.url() + "/metrics"}));
+  const std::string series = fmt::format("notp_agent_txn_tokens_total{{outcome=\"{}\"}} ", outcome);
+  const size_t begin = answer.body.find(series);
+  return begin == std::string::npos ? -1 : std::stoll(answer.body.substr(begin + series.size()));
+}
+
+TEST_CASE("a rotated and removed key, and a token that is presented twice") {
+  Scene scene;
+  const std::string old = scene.first.token("t-1"), next = scene.second.token("t-2");
+  CHECK(scene.allows(old));
+  CHECK_FALSE(scene.allows(old, "delete"));
+  CHECK_FALSE(scene.allows(scene.first.token("t-3", "at+jwt")));
+  CHECK_FALSE(scene.allows(next));
+  CHECK(scene.of_all("gate/state", Scene::input(next)) == "unknown_key");
+
+  // Both keys; then the new one alone.
+  scene.publish_keys({&scene.first, &scene.second});
+  CHECK(scene.allows(old));
+  CHECK(scene.allows(next));
+  scene.publish_keys({&scene.second});
+  CHECK_FALSE(scene.allows(old));
+  CHECK_FALSE(scene.allows(scene.first.token("t-4")));
+  CHECK(scene.of_all("gate/state", Scene::input(old)) == "unknown_key");
+  CHECK(scene.allows(next));
+  CHECK(count_of(*scene.embedded, "unknown_key") >= 3);
+  CHECK(count_of(*scene.fed, "unknown_key") >= 3);
+  CHECK(count_of(*scene.embedded, "refused") >= 1);
+
+  // Single use: at this path of the embedded PDP, whatever was asked of others; an OPA cannot tell.
+  const json::object fresh = Scene::input(scene.second.token("t-5"));
+  CHECK(scene.embedded->decide("gate/once", Scene::input(scene.first.token("t-5"))) ==
+        std::nullopt);
+  CHECK(scene.embedded->decide("gate/decision", fresh));
+  CHECK(scene.embedded->decide("gate/once", fresh) == json::value(true));
+  CHECK(scene.embedded->decide("gate/once", fresh) == std::nullopt);
+  CHECK(scene.embedded->decide("gate/once", Scene::input(scene.second.token("t-5"))) ==
+        std::nullopt);
+  CHECK(scene.embedded->decide("gate/once", Scene::input(scene.second.token("t-6"))) ==
+        json::value(true));
+  CHECK(scene.opa.decide("gate/once", fresh) == std::nullopt);
+  CHECK(scene.fed->decide("gate/once", fresh) == std::nullopt);
+}
+
+TEST_CASE("of many questions at once with one token, one is the first") {
+  Scene scene;
+  const json::object input = Scene::input(scene.first.token("race"));
+  std::atomic<int> firsts = 0, asked = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i)
+    threads.emplace_back([&] {
+      for (int j = 0; j < 25; ++j) {
+        firsts += scene.embedded->decide("gate/once", input) == json::value(true) ? 1 : 0;
+        ++asked;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(asked == 200);
+  CHECK(firsts == 1);
+}
+
+}  // namespace
+}  // namespace notp
