@@ -80,6 +80,42 @@ record::Failure failure_of(const Error& error) {
   return out;
 }
 
+// What the engine says of the lane that the evaluation asked; a node without one is nothing to say.
+std::optional<record::Lane> lane_of(std::optional<ByteView> text) {
+  if (!text || text->size() > limits::kRecordedExtraBytesMax) return std::nullopt;
+  const auto seen = parse_json(*text);
+  const json::object* const lane = seen ? seen->if_object() : nullptr;
+  if (!lane) return std::nullopt;
+  const auto text_at = [&](std::string_view name) {
+    const json::value* const value = lane->if_contains(name);
+    return value && value->is_string() ? std::string(value->get_string()) : std::string();
+  };
+  record::Lane out{.name = text_at("name"), .state = text_at("state")};
+  if (out.name.empty()) return std::nullopt;
+  const json::value* const revision = lane->if_contains("revision");
+  if (revision && revision->is_uint64()) out.revision = revision->get_uint64();
+  if (revision && revision->is_int64() && revision->get_int64() >= 0)
+    out.revision = static_cast<uint64_t>(revision->get_int64());
+  return out;
+}
+
+bool is_at_or_above(std::string_view upper, std::string_view pointer) {
+  return pointer.starts_with(upper) &&
+         (pointer.size() == upper.size() || pointer[upper.size()] == '/');
+}
+
+// Whether somebody wants the value at a pointer out of records. That the token itself is replaced,
+// as always, says nothing about its subject.
+bool is_hidden(std::string_view pointer, const record::DecisionContent& content) {
+  if (content.withheld) return true;
+  const auto covers = [pointer](const std::string& each) { return is_at_or_above(each, pointer); };
+  return std::ranges::any_of(content.erased, covers) ||
+         std::ranges::any_of(content.commitments, covers, &record::Commitment::pointer) ||
+         std::ranges::any_of(content.masked, [&](const std::string& each) {
+           return each != pointer && covers(each);
+         });
+}
+
 size_t bytes_of(const record::DecisionContent& content) {
   size_t bytes = kFrameBytes + content.path.size() + content.nd_builtin_cache.size() +
                  content.rule_labels.size() + content.times.all.size();
@@ -231,6 +267,7 @@ record::DecisionContent DecisionRecorder::content_of(const Subject& subject,
   content.rule_labels = masked_extra(subject.extra("rule_labels"));
   if ((request.question.flags & rego::kMetrics) != 0)
     content.times.all = masked_extra(subject.extra("metrics"));
+  content.lane = lane_of(subject.extra("lane"));
   add_payload(subject, content);
   return content;
 }

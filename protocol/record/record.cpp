@@ -44,6 +44,12 @@ void put(FieldWriter& out, const Times& times) {
   out.bytes(v1::Times::kAllFieldNumber, times.all);
 }
 
+void put(FieldWriter& out, const Lane& lane) {
+  out.text(v1::Lane::kNameFieldNumber, lane.name);
+  out.number(v1::Lane::kRevisionFieldNumber, lane.revision);
+  out.text(v1::Lane::kStateFieldNumber, lane.state);
+}
+
 void put(FieldWriter& out, const ActiveRelease& release) {
   out.number(v1::ActiveRelease::kZoneFieldNumber, release.ref.ledger.zone);
   out.text(v1::ActiveRelease::kLedgerFieldNumber, release.ref.ledger.name);
@@ -104,6 +110,7 @@ void put(FieldWriter& out, const DecisionContent& content) {
   put_identifiers(out, content);
   if (content.pep != Pep()) put_message(out, v1::Record::kPepFieldNumber, content.pep);
   if (content.times != Times()) put_message(out, v1::Record::kTimesFieldNumber, content.times);
+  if (content.lane) put_message(out, v1::Record::kLaneFieldNumber, *content.lane);
 }
 
 void put(FieldWriter& out, const ActiveSet& active) {

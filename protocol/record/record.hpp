@@ -82,6 +82,13 @@ struct Times {
   bool operator==(const Times&) const = default;
 };
 
+struct Lane {
+  std::string name;
+  uint64_t revision = 0;
+  std::string state;
+  bool operator==(const Lane&) const = default;
+};
+
 // The content of a decision. Members are described in schemas/record.proto.
 struct DecisionContent {
   int64_t eval_time_ns = 0;
@@ -101,6 +108,7 @@ struct DecisionContent {
   std::string requested_by;
   Pep pep;
   Times times;
+  std::optional<Lane> lane;
   bool operator==(const DecisionContent&) const = default;
 };
 

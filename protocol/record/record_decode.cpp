@@ -96,6 +96,7 @@ void read_identifiers(const v1::Record& m, DecisionContent& out) {
   out.requested_by = m.requested_by();
   if (m.has_pep()) out.pep = read(m.pep());
   if (m.has_times()) out.times = read(m.times());
+  if (m.has_lane()) out.lane = Lane{m.lane().name(), m.lane().revision(), m.lane().state()};
 }
 
 Result<Content> read_decision(v1::Record& m) {

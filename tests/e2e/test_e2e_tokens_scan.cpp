@@ -166,6 +166,20 @@ TEST_CASE("a scan finds no token and no attribute off the list, and what was pla
     return lines(records) >= 3 * kDecisions;
   }));
 
+  // A record of the embedded engine says of which revision of the lane its decision was.
+  const int64_t revision = number_at(scene.lane_row(), "revision");
+  size_t of_embedded = 0;
+  std::istringstream each(records);
+  for (std::string line; std::getline(each, line);) {
+    const json::value record = must(parse_json(line));
+    if (text_at(record, "path") != kInvoicesDecision) continue;
+    const bool is_embedded = text_at(record, "notp.engine") == "embedded";
+    of_embedded += is_embedded ? 1 : 0;
+    CHECK(text_at(record, "notp.lane.name") == (is_embedded ? kLaneName : ""));
+    CHECK(number_at(record, "notp.lane.revision") == (is_embedded ? revision : -1));
+  }
+  CHECK(of_embedded == kDecisions);
+
   Scan scan;
   const HeardLane heard = scene.hear();
   REQUIRE(heard.revision > 0);

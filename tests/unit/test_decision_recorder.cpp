@@ -98,6 +98,22 @@ bool is_withheld(const record::DecisionContent& content, record::WithheldReason 
 
 }  // namespace
 
+TEST_CASE("a record says which revision of the token lane its decision saw") {
+  Recording recording;
+  const auto lane_of = [&](const std::string& extras) {
+    const DecisionRequest request = recording.request("shop/desk/open", {"1"});
+    REQUIRE(recording.record(request, recording.decision("true", Bytes(extras))));
+    return recording.log.last().lane;
+  };
+  CHECK(lane_of(R"({"lane":{"name":"sessions","revision":18446744073709551615,"state":"live"}})") ==
+        record::Lane{"sessions", UINT64_MAX, "live"});
+  CHECK(lane_of(R"({"lane":{"name":"sessions","revision":7,"state":"stale"}})") ==
+        record::Lane{"sessions", 7, "stale"});
+  for (const char* none : {R"({"metrics":{}})", R"({"lane":{"name":"","revision":0,"state":""}})",
+                           R"({"lane":[1]})", R"({"lane":{"name":7}})"})
+    CHECK_FALSE(lane_of(none));
+}
+
 TEST_CASE("a record says who asked what, and who decided it with what") {
   Recording recording;
   DecisionRequest request = recording.request("shop/desk/open", {R"({"user" : "ada"})"});

@@ -38,6 +38,7 @@ DecisionContent full_decision() {
   out.requested_by = "127.0.0.1:9";
   out.pep = {0, 1, UINT32_MAX, "spiffe://a.b/pep", "token", "192.0.2.1"};
   out.times = {1, 2, R"({"timer_rego_query_eval_ns":1})"};
+  out.lane = Lane{"sessions", UINT64_MAX, "lagging"};
   return out;
 }
 
@@ -117,6 +118,9 @@ Bytes by_protobuf(const Record& record) {
   m.mutable_times()->set_evaluation_us(c.times.evaluation_us);
   m.mutable_times()->set_handler_us(c.times.handler_us);
   m.mutable_times()->set_all(c.times.all);
+  m.mutable_lane()->set_name(c.lane->name);
+  m.mutable_lane()->set_revision(c.lane->revision);
+  m.mutable_lane()->set_state(c.lane->state);
   return m.SerializeAsString();
 }
 

@@ -137,6 +137,12 @@ void put_content(JsonObject& out, const AuditRecord& record,
   if (content.eval_time_ns != 0) out.signed_number("eval_time_ns", content.eval_time_ns);
   out.text("api", api_name(content.api)).json_if("pep", pep_json(content.pep));
   if (record.active) out.text_if("engine", record.active->engine);
+  if (content.lane)
+    out.json("lane", JsonObject()
+                         .text("name", content.lane->name)
+                         .number("revision", content.lane->revision)
+                         .text("state", content.lane->state)
+                         .done());
   if (content.withheld) out.json("withheld", withheld_json(*content.withheld));
   if (!content.commitments.empty()) out.json("commitments", commitments_json(content.commitments));
 }

@@ -101,6 +101,11 @@ Facts facts_of(const AuditRecord& record, const record::DecisionContent& content
   add_if(facts, "path", content.path);
   add_if(facts, "query", content.query);
   add_active(facts, record, content);
+  if (content.lane)
+    facts.emplace_back("token lane", fmt::format("{} at revision {}, {}",
+                                                 printable(content.lane->name),
+                                                 content.lane->revision,
+                                                 printable(content.lane->state)));
   facts.emplace_back("asked by", pep_text(content));
   facts.emplace_back("asked through", api_name(content.api));
   add_if(facts, "batch", content.batch_decision_id);
