@@ -258,7 +258,8 @@ TEST_CASE(
   caller.pdp.confirm(shop().active_set);
   std::vector<std::vector<feed::TokenId>> asked;
   caller.service.set_token_ask(
-      {{"/token", "/context/bearer"}, [&](std::vector<feed::TokenId> ids) -> asio::awaitable<void> {
+      {{"/token", "/context/bearer"},
+       [&](std::vector<feed::TokenId> ids, const std::string& /*caller*/) -> asio::awaitable<void> {
          CHECK(caller.pdp.asked == 0);
          asked.push_back(std::move(ids));
          co_return;
