@@ -99,23 +99,6 @@ std::optional<record::Lane> lane_of(std::optional<ByteView> text) {
   return out;
 }
 
-bool is_at_or_above(std::string_view upper, std::string_view pointer) {
-  return pointer.starts_with(upper) &&
-         (pointer.size() == upper.size() || pointer[upper.size()] == '/');
-}
-
-// Whether somebody wants the value at a pointer out of records. That the token itself is replaced,
-// as always, says nothing about its subject.
-bool is_hidden(std::string_view pointer, const record::DecisionContent& content) {
-  if (content.withheld) return true;
-  const auto covers = [pointer](const std::string& each) { return is_at_or_above(each, pointer); };
-  return std::ranges::any_of(content.erased, covers) ||
-         std::ranges::any_of(content.commitments, covers, &record::Commitment::pointer) ||
-         std::ranges::any_of(content.masked, [&](const std::string& each) {
-           return each != pointer && covers(each);
-         });
-}
-
 size_t bytes_of(const record::DecisionContent& content) {
   size_t bytes = kFrameBytes + content.path.size() + content.nd_builtin_cache.size() +
                  content.rule_labels.size() + content.times.all.size();
