@@ -343,6 +343,15 @@ TEST_CASE("a registry without lanes, without a right, and a root without a key a
     node.settle();
     CHECK(node.state() == "live");
   }
+  SUBCASE("not this lane") {
+    registry.refuses = static_cast<uint32_t>(ErrorCode::kNotFound);
+    node.boot();
+    node.connect();
+    node.settle();
+    CHECK(node.state() == "unsupported");
+    REQUIRE(node.alarms.size() == 1);
+    CHECK(node.alarms[0].topic == LaneTopic::kRefused);
+  }
   SUBCASE("no right") {
     registry.refuses = static_cast<uint32_t>(ErrorCode::kDenied);
     node.boot();
@@ -385,6 +394,34 @@ TEST_CASE("a statement under another key than the newest root's is refused") {
   REQUIRE(node.refused.size() == 1);
   CHECK(node.refused[0].code == ErrorCode::kSignature);
   CHECK(node.is_accepted(4));
+  // It says so, once, until the registry has the key or the root has the registry's.
+  CHECK(node.state() == "denied");
+  node.settle();
+  node.cut();
+  node.connect();
+  node.settle();
+  CHECK(node.state() == "denied");
+  REQUIRE(node.alarms.size() == 1);
+  CHECK(node.alarms[0].topic == LaneTopic::kKey);
+  CHECK(node.alarms[0].error.message.contains("notp root set-lane-key"));
+  node.core->on_root(world.registry.key.public_key(), node.now);
+  node.run();
+  node.settle();
+  CHECK(node.state() == "live");
+  CHECK_FALSE(node.is_accepted(4));
+  CHECK(node.over == std::vector{LaneTopic::kKey});
+}
+
+TEST_CASE("a damaged statement is not one of another key") {
+  Following world;
+  Node& node = world.node;
+  world.registry.add(dead(4));
+  auto statement = world.registry.batch(11, node.now.wall_ms);
+  statement.signature[0] ^= 1;
+  node.give(statement);
+  CHECK(node.state() == "live");
+  REQUIRE(node.alarms.size() == 1);
+  CHECK(node.alarms[0].topic == LaneTopic::kStatement);
 }
 
 TEST_CASE(

@@ -108,7 +108,10 @@ TimeMs LaneCore::tick(Now now) {
 
 void LaneCore::on_root(const std::optional<PublicKey>& lane_key, Now now) {
   tick(now);
-  if (key_ != lane_key && lane_key) link_.again(now.boot_ms);
+  if (key_ != lane_key) {
+    if (lane_key) link_.begin_again(now.boot_ms);
+    key_use_ = KeyUse::kUnknown;
+  }
   key_ = lane_key;
   if (key_)
     clear(LaneTopic::kKey);
@@ -126,6 +129,7 @@ void LaneCore::on_root(const std::optional<PublicKey>& lane_key, Now now) {
 void LaneCore::on_connected(Now now) {
   tick(now);
   link_.on_connected(now.boot_ms);
+  if (key_use_ == KeyUse::kSame) key_use_ = KeyUse::kUnknown;  // it may be configured anew
   acks_.begin_session();
   settle();
 }
@@ -173,16 +177,33 @@ void LaneCore::on_statement(const feed::SealedStatement& statement, Now now) {
     return settle();
   }
   if (const auto taken = take(statement); !taken) {
-    const bool is_history = taken.error().code == ErrorCode::kRollback;
-    raise(is_history ? LaneTopic::kHistory : LaneTopic::kStatement, taken.error());
+    raise_refused(taken.error());
     effects_.push_back(effect::Refused{taken.error()});
     if (statement.type != feed::StatementType::kAnswer) follow_again("a statement was refused");
   }
   settle();
 }
 
+// A signature that is wrong before one was right is that of another key, not a damaged statement.
+void LaneCore::raise_refused(const Error& error) {
+  if (error.code == ErrorCode::kRollback) return raise(LaneTopic::kHistory, error);
+  if (error.code != ErrorCode::kSignature || key_use_ == KeyUse::kSame)
+    return raise(LaneTopic::kStatement, error);
+  key_use_ = KeyUse::kOther;
+  raise(LaneTopic::kKey,
+        {ErrorCode::kSignature,
+         fmt::format("the registry signs the lane {} with another key than the lane key of the "
+                     "newest root of {}, so nothing that it says is believed: give the registry "
+                     "the root's key (lanes.key), or the root the registry's key "
+                     "(`notp root set-lane-key`)",
+                     options_.lane, options_.trust_domain),
+         {}});
+}
+
 Result<void> LaneCore::take(const feed::SealedStatement& statement) {
   NOTP_ASSIGN(const Bytes body, feed::open(statement, *key_));
+  key_use_ = KeyUse::kSame;
+  clear(LaneTopic::kKey);
   switch (statement.type) {
     case feed::StatementType::kBatch: {
       NOTP_ASSIGN(feed::Batch batch, feed::Batch::decode(body));
@@ -445,9 +466,11 @@ LaneReadout LaneCore::readout() const {
   readout.serves = known_.terms.serves;
   readout.trusted_ms = clock_.high_water_ms();
   readout.boot_ms = ticked_at_.boot_ms;
-  if (!key_ || link_.refusal())
+  const auto& refusal = link_.refusal();
+  const bool has_no_lane = refusal && refusal->code == ErrorCode::kNotFound;
+  if (!key_ || key_use_ == KeyUse::kOther || (refusal && !has_no_lane))
     readout.contact = LaneContact::kDenied;
-  else if (link_.is_unsupported())
+  else if (link_.is_unsupported() || has_no_lane)
     readout.contact = LaneContact::kUnsupported;
   else if (known_.heard_ms != 0)
     readout.contact = LaneContact::kHeard;

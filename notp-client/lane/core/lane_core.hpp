@@ -90,6 +90,7 @@ class LaneCore {
   void push(Change change);
   void follow_again(std::string why);
   void raise(LaneTopic topic, Error error);
+  void raise_refused(const Error& error);
   void clear(LaneTopic topic);
   LaneMarks marks() const;
 
@@ -97,6 +98,8 @@ class LaneCore {
   trust::TrustedClock clock_;
   Now ticked_at_;
   std::optional<PublicKey> key_;
+  // Whether the registry signs with it, as far as this session has shown.
+  enum class KeyUse : uint8_t { kUnknown, kSame, kOther } key_use_ = KeyUse::kUnknown;
   LaneLink link_;
   LaneStream stream_;
   LaneAcks acks_;

@@ -61,7 +61,7 @@ enum class AskOutcome : uint8_t {
 
 // Conditions that raise one alarm while they last.
 enum class LaneTopic : uint8_t {
-  kKey,        // the root has no lane key
+  kKey,        // the root has no lane key, or another than the registry
   kRefused,    // the registry does not let this node follow the lane
   kStatement,  // a statement failed its checks
   kHistory,    // the registry's history is behind this node's

@@ -40,7 +40,7 @@ bool LaneLink::on_state(const wire::LaneState& state, TimeMs boot_ms) {
   granted_.reset();
   snapshot_ms_ = kNever;
   refusal_ = Error{error_code_from_wire(state.code),
-                   fmt::format("the registry does not let this node follow the lane {}: {}",
+                   fmt::format("this node cannot follow the lane {}, says the registry: {}",
                                state.lane, state.message),
                    {}};
   if (error_traits(refusal_->code).action == ErrorAction::kRetry)
@@ -55,6 +55,12 @@ bool LaneLink::again(TimeMs boot_ms) {
   snapshot_ms_ = kNever;
   pause_ms_ = std::clamp(pause_ms_ * 2, limits::kLaneAgainFirstMs, limits::kLaneAgainMaxMs);
   return true;
+}
+
+void LaneLink::begin_again(TimeMs boot_ms) {
+  again(boot_ms);
+  pause_ms_ = 0;
+  if (is_connected_) subscribe_ms_ = boot_ms;
 }
 
 void LaneLink::on_current(TimeMs boot_ms) {

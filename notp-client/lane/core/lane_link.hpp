@@ -21,6 +21,8 @@ class LaneLink {
   // on_current() some time later. False: that is planned already.
   bool again(TimeMs boot_ms);
   void on_current(TimeMs boot_ms);
+  // The same at once: the reason for pauses is gone.
+  void begin_again(TimeMs boot_ms);
   // A part of a snapshot should come until then; kNever: none is awaited.
   void await_snapshot(TimeMs until_ms) { snapshot_ms_ = until_ms; }
   // Statements are dropped until resume(): the node is too slow.
