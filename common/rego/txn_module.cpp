@@ -9,7 +9,7 @@ namespace notp::rego {
 namespace {
 
 // The order matters: what costs little refuses first, and a key that the set lacks meets io.jwt
-// with the whole set, so that the engine notes it (worker/README.md, "Unknown keys"). io.jwt looks
+// with the whole set, so that the engine notes it (common/rego/worker/README.md, "Unknown keys"). io.jwt looks
 // neither at typ nor at an alg beside the key's, takes nested tokens, and of two members with one
 // name the last.
 constexpr std::string_view kStart = R"rego(# Made by notp-client: transaction tokens.
@@ -120,8 +120,8 @@ _verified(token, set) := claims if {
 	is_string(claims.sub)
 	is_string(claims.scope)
 	is_string(claims.req_wl)
-	not "" in [claims.txn, claims.sub, claims.scope, claims.req_wl]
-	is_string(object.get(claims, "iss", ""))
+	is_string(object.get(claims, "iss", "-"))
+	not "" in [claims.txn, claims.sub, claims.scope, claims.req_wl, object.get(claims, "iss", "-")]
 	is_string(object.get(claims, "jti", ""))
 	is_object(object.get(claims, "tctx", {}))
 	is_object(object.get(claims, "rctx", {}))

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "common/json/json.hpp"
-#include "notp-client/pdp/data_path.hpp"
 
 namespace notp::decision {
 namespace {
