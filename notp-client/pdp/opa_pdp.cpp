@@ -49,9 +49,12 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
         engine_(engine),
         poll_(agent_),
         job_(pool) {
+    lane_.token_inputs = options_.hidden_inputs;
     if (!options_.tokens) return;
     tokens_ = std::make_shared<OpaTokenLink>(agent_, options_.url, *options_.tokens);
-    lane_ = {authz_module(options_.tokens->secret), options_.tokens->inputs, tokens_->proof()};
+    lane_.authz = authz_module(options_.tokens->secret);
+    lane_.token_inputs.append_range(options_.tokens->inputs);
+    lane_.tokens_proof = tokens_->proof();
   }
 
   const OpaOptions options_;

@@ -30,6 +30,8 @@ struct OpaOptions {
   // Called on the agent's executor with each set before OPA gets it; may be empty.
   std::function<void(const ActiveSetPtr&)> on_offered = {};
   std::optional<OpaTokensOptions> tokens = {};  // needs `url`
+  // RFC 6901, into an input: OPA's log lacks what is there, beside OpaTokensOptions::inputs.
+  std::vector<std::string> hidden_inputs = {};
 };
 
 // start(), activate() and everything about tokens on the agent's executor, which must be one thread
