@@ -53,7 +53,8 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
     if (!options_.tokens) return;
     tokens_ = std::make_shared<OpaTokenLink>(agent_, options_.url, *options_.tokens);
     lane_.authz = authz_module(options_.tokens->secret);
-    lane_.token_inputs.append_range(options_.tokens->inputs);
+    lane_.token_inputs.insert(lane_.token_inputs.end(), options_.tokens->inputs.begin(),
+                              options_.tokens->inputs.end());
     lane_.tokens_proof = tokens_->proof();
   }
 
