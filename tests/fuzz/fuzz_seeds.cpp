@@ -1,6 +1,7 @@
-// fuzz_seeds FOLDER: writes FOLDER/fuzz_frame, FOLDER/fuzz_record, FOLDER/fuzz_feed and
-// FOLDER/fuzz_proof, which are a part of every run of these, and the first seeds of
-// corpus/fuzz_envelope, corpus/fuzz_trust, corpus/fuzz_artifact and corpus/fuzz_inventory.
+// fuzz_seeds FOLDER: writes FOLDER/fuzz_frame, FOLDER/fuzz_record, FOLDER/fuzz_feed,
+// FOLDER/fuzz_token_table and FOLDER/fuzz_proof, which are a part of every run of these, and the
+// first seeds of corpus/fuzz_envelope, corpus/fuzz_trust, corpus/fuzz_artifact and
+// corpus/fuzz_inventory.
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -148,6 +149,7 @@ int main(int argc, char** argv) {
       write_frames(folder / "fuzz_frame") &&
       write_all(folder / "fuzz_record", fuzz::record_seeds()) &&
       write_all(folder / "fuzz_feed", fuzz::feed_seeds()) &&
+      write_all(folder / "fuzz_token_table", fuzz::token_table_seeds()) &&
       write_all(folder / "fuzz_proof", fuzz::proof_seeds());
   return written ? 0 : 1;
 }
