@@ -9,7 +9,7 @@ import (
 // Bounds of what is remembered of verified tokens.
 const (
 	memoEntriesMax = 4096
-	memoBytesMax   = 4 << 20 // of their texts; their claims take some fifteen times as much
+	memoBytesMax   = 1 << 20 // of their texts; their claims take some fifteen times as much
 )
 
 // TxnMemo remembers transaction tokens that the module system.notp.txn has verified with one snapshot.

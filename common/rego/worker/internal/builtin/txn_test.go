@@ -2,8 +2,11 @@ package builtin
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 func TestPlainTokens(t *testing.T) {
@@ -55,4 +58,39 @@ func TestPlainTokens(t *testing.T) {
 func FuzzPlainJSON(f *testing.F) {
 	f.Add([]byte(`{"a":[1e3,"\u0061",{"b":null}]}`))
 	f.Fuzz(func(t *testing.T, content []byte) { isPlainJSON(content) })
+}
+
+func TestTheMemoIsBounded(t *testing.T) {
+	var memo TxnMemo
+	use := memo.Of(3)
+	claims := ast.NewTerm(ast.NewObject())
+	long := strings.Repeat("x", txnTokenMax-8)
+	for i := range 20_000 {
+		token := fmt.Sprint(i)
+		if i >= 10_000 {
+			token += long
+		}
+		use.keep(token, verified{claims: claims, exp: 10})
+		if len(memo.entries) > memoEntriesMax || memo.bytes > memoBytesMax {
+			t.Fatalf("%d tokens of %d bytes are remembered", len(memo.entries), memo.bytes)
+		}
+		if use.recall(token, 5) == nil {
+			t.Fatal("the newest is forgotten")
+		}
+	}
+	bytes := 0
+	for token := range memo.entries {
+		bytes += len(token)
+	}
+	if bytes != memo.bytes {
+		t.Errorf("%d bytes are counted, want %d", memo.bytes, bytes)
+	}
+	memo.Of(2).keep("old", verified{claims: claims, exp: 10})
+	if memo.Of(2).recall("old", 5) != nil || memo.Of(4).recall("19999"+long, 5) != nil {
+		t.Error("another snapshot's tokens are recalled")
+	}
+	memo.Of(4).keep("new", verified{claims: claims, exp: 10})
+	if memo.Len() != 1 || memo.Of(4).recall("new", 10) != nil || memo.Of(4).recall("new", 9) == nil {
+		t.Error("a newer snapshot begins anew, and exp ends a token")
+	}
 }
