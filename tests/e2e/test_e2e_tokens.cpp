@@ -131,6 +131,63 @@ TEST_CASE("without a registry revocations hold over a restart, and reference tok
   CHECK_FALSE(lets_in(agent, deleted));
 }
 
+TEST_CASE(
+    "with persist: all reference tokens live over a restart without a registry, until they end") {
+  Scene scene;
+  const auto key = scene.stack.file("lane-seal.key");
+  must(write_file(key, std::string(64, '7'), 0600));
+  Agent& agent = scene.start({{"persist", "all"}, {"key", key.string()}});
+  scene.add("reference-1");
+  scene.add("reference-2");
+  scene.add("reference-3", {.sub = "bob", .iat_s = seconds_now() - 10});
+  scene.send({LaneSite::add_event("brief", {.exp_s = seconds_now() + 20})});
+  REQUIRE(becomes(agent, "brief", true));
+  scene.del("reference-2");
+  scene.revoke_subject("bob", seconds_now());
+  REQUIRE(becomes(agent, "reference-3", false));
+  REQUIRE(wait_until([&] {
+    const json::value status = agent.status();
+    return number_at(status, "lane.acknowledged") == number_at(status, "lane.revision");
+  }));
+
+  scene.stack.kill_registry();
+  agent.kill();
+  agent.start();
+  REQUIRE(wait_until([&] { return agent.has_active(kInvoices, 1); }));
+  REQUIRE(becomes(agent, "reference-1", true));
+  CHECK(Scene::reason(agent, "reference-1", "PATCH") == "no scope allows PATCH");
+  CHECK_FALSE(lets_in(agent, "reference-2"));
+  CHECK_FALSE(lets_in(agent, "reference-3"));
+  CHECK(becomes(agent, "brief", false));
+  CHECK(lets_in(agent, "reference-1"));
+
+  scene.start_registry();
+  REQUIRE(wait_until([&] { return lane_state(agent) == "live"; }));
+  scene.del("reference-1");
+  REQUIRE(becomes(agent, "reference-1", false));
+}
+
+TEST_CASE("a registry that has the lane no longer: what is here goes on, and the state says so") {
+  Scene scene;
+  const Agent& agent = scene.start();
+  const std::string jwt = scene.jwt();
+  scene.add("reference-1");
+  REQUIRE(becomes(agent, "reference-1", true));
+  scene.stack.kill_registry();
+  scene.stack.registry_more.erase("lanes");
+  scene.stack.write_registry_config();
+  scene.stack.start_registry();
+  REQUIRE(wait_until([&] { return lane_state(agent) == "unsupported"; }));
+  CHECK(text_at(agent.status(), "lane.alarms.refused").contains("has no lanes"));
+  CHECK(lets_in(agent, "reference-1"));
+  CHECK(lets_in(agent, jwt));
+  scene.start_registry();
+  REQUIRE(wait_until([&] { return lane_state(agent) == "live"; }));
+  CHECK(text_at(agent.status(), "lane.alarms.refused").empty());
+  scene.del("reference-1");
+  REQUIRE(becomes(agent, "reference-1", false));
+}
+
 // An old lane vouches for nothing, or it serves with its age in sight.
 void goes_stale(std::string_view on_hard, bool serves) {
   Scene scene({{"hard_s", 30}, {"on_hard", on_hard}});
