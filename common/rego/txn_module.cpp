@@ -111,7 +111,11 @@ _verified(token, set) := claims if {
 	header := _header(token)
 	[valid, _, claims] := io.jwt.decode_verify(token, {"cert": json.marshal(set), "aud": @AUDIENCE@})
 	valid
-	_fits(_key(set, header.kid), header.alg)
+	key := _key(set, header.kid)
+	object.subset(key, _algorithms[header.alg])
+	object.get(key, "alg", header.alg) == header.alg
+	object.get(key, "use", "sig") == "sig"
+	"verify" in object.get(key, "key_ops", ["verify"])
 	count({"crit", "b64", "enc", "zip", "cty"} & object.keys(header)) == 0
 	claims.aud == @AUDIENCE@
 	is_number(claims.iat)
@@ -152,13 +156,6 @@ _algorithms := {
 }
 
 _key(set, kid) := key if [key] := [each | some each in set.keys; each.kid == kid]
-
-_fits(key, alg) if {
-	object.subset(key, _algorithms[alg])
-	object.get(key, "alg", alg) == alg
-	object.get(key, "use", "sig") == "sig"
-	"verify" in object.get(key, "key_ops", ["verify"])
-}
 )rego";
 
 // It reads nothing.
