@@ -46,8 +46,16 @@ struct Run {
   }
 
   void patch(const Program& program) {
+    const auto before = pdp.status();
     if (!activate(program, "patched", ProgramState::kPatched)) return;
-    if (program.padded) ++patches;
+    if (program.padded) {
+      // The changes were sent instead of the document, to each worker that has the one before.
+      const auto after = pdp.status();
+      const uint64_t sent = after.documents_patched - before.documents_patched;
+      CHECK(sent >= 1);
+      CHECK(after.patch_bytes - before.patch_bytes < sent * limits::kPatchedDocumentBytesMin);
+      patches += sent;
+    }
     ask(program, "patched", ProgramState::kPatched);
   }
   // The oldest worker has decided so far; for every second program the other one is killed, too.

@@ -17,7 +17,7 @@ Result<ContentFrame> content_frame(const ContentNeed& need, const ContentLoader&
       if (auto changes = find_json_changes(**before, *text)) {
         auto shared = std::make_shared<const Bytes>(std::move(*changes));
         return ContentFrame{encode_stage_patch(0, need.hash, *need.before, std::move(shared)),
-                            text->size()};
+                            text->size(), /*is_patch=*/true};
       }
     }
   }

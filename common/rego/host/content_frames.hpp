@@ -12,6 +12,7 @@ namespace notp::rego {
 struct ContentFrame {
   OutgoingFrame frame;
   uint64_t bytes = 0;
+  bool is_patch = false;  // of the changes alone
 };
 Result<ContentFrame> content_frame(const ContentNeed& need, const ContentLoader& load,
                                    const ContentLoader* load_before);

@@ -190,6 +190,8 @@ EngineStatus Engine::State::status() const {
   EngineStatus status = core_.status();
   status.opa_version = opa_version_;
   status.units_compiled = units_compiled_;
+  status.documents_patched = documents_patched_;
+  status.patch_bytes = patch_bytes_;
   return status;
 }
 

@@ -56,6 +56,10 @@ Result<void> Engine::State::stage(Provision& provision, const ContentNeed& need)
   provision.contents[need.hash] = {content.bytes, need.is_module};
   if (need.is_module) provision.module_bytes += limits::kWorkerModuleOwnBytes + content.bytes;
   set_budget(provision);
+  if (content.is_patch) {
+    ++documents_patched_;
+    patch_bytes_ += content.frame.size();
+  }
   provision.link->queue(std::move(content.frame));
   if (!provision.link->wait_for_space(limits::kWorkerSendBytesMax))
     return fail(ErrorCode::kUnavailable, "the policy worker has ended");

@@ -137,6 +137,7 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
   const std::function<void(QuarantineNotice)> on_quarantine_;
 
   std::atomic<uint64_t> units_compiled_ = 0;
+  std::atomic<uint64_t> documents_patched_ = 0, patch_bytes_ = 0;
 
   mutable Mutex mutex_;
   bool is_stopped_ NOTP_GUARDED_BY(mutex_) = false;

@@ -140,6 +140,8 @@ struct EngineStatus {
   std::string opa_version;
   uint64_t starts = 0, kills = 0, deaths = 0, takeovers = 0, repeats = 0;
   uint64_t units_compiled = 0;  // for activated snapshots, by all workers
+  // Large documents of which a worker was sent the changes alone, and how much that was.
+  uint64_t documents_patched = 0, patch_bytes = 0;
   uint64_t in_flight = 0, waiting = 0, suspects = 0, quarantined = 0;
   std::string last_error;
 };
