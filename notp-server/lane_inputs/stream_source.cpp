@@ -120,19 +120,27 @@ void StreamSource::look() {
   core_.looked(std::move(page), read_clock());
 }
 
+// Each of them may run to its end at once, and needs the mutex for it.
 void StreamSource::start_effects() {
-  const MutexLock lock(mutex_);
   const Now now = read_clock();
-  if (core_.begin_connect(now)) asio::co_spawn(thread_.context(), listen(), asio::detached);
-  while (!idle_.empty()) {
-    auto order = core_.next_resolve(now);
-    if (!order) break;
-    Introspector* by = idle_.back();
-    idle_.pop_back();
-    asio::co_spawn(thread_.context(), resolve(*std::move(order), by), asio::detached);
+  bool is_to_connect = false;
+  std::vector<std::pair<ResolveOrder, Introspector*>> orders;
+  std::optional<std::vector<lane::IncomingEvent>> events;
+  {
+    const MutexLock lock(mutex_);
+    is_to_connect = core_.begin_connect(now);
+    while (!idle_.empty()) {
+      auto order = core_.next_resolve(now);
+      if (!order) break;
+      orders.emplace_back(*std::move(order), idle_.back());
+      idle_.pop_back();
+    }
+    events = core_.next_take(now);
   }
-  if (auto events = core_.next_take(now))
-    asio::co_spawn(thread_.context(), hand_over(*std::move(events)), asio::detached);
+  if (is_to_connect) asio::co_spawn(thread_.context(), listen(), asio::detached);
+  for (auto& [order, by] : orders)
+    asio::co_spawn(thread_.context(), resolve(std::move(order), by), asio::detached);
+  if (events) asio::co_spawn(thread_.context(), hand_over(*std::move(events)), asio::detached);
 }
 
 asio::awaitable<void> StreamSource::listen() {
