@@ -1,6 +1,7 @@
 // The token lane from a source to decisions: real registry, real agents with the embedded engine.
 #include <doctest/doctest.h>
 
+#include "tests/support/process/command.hpp"
 #include "tests/support/process/lane_site.hpp"
 #include "tests/support/results.hpp"
 
@@ -232,6 +233,73 @@ TEST_CASE("registry and node are killed while tokens change, and agree in the en
   REQUIRE(becomes(agent, name(kTokens - 2), true));
   for (int number = 0; number < kTokens; ++number)
     CHECK_MESSAGE(lets_in(agent, name(number)) == (number % 3 != 0), number);
+}
+
+TEST_CASE("a restored lane has what the backup had, and nodes keep what was revoked after it") {
+  Scene scene;
+  const Agent& agent = scene.start();
+  Stack& stack = scene.stack;
+  const auto server = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(),
+                     {stack.program("notp-server"), "--config", stack.file("registry.yaml")});
+    const CommandResult ran = run_command(arguments, {{"PATH", "/usr/bin:/bin"}});
+    REQUIRE_MESSAGE(ran.status == 0, ran.output);
+  };
+  scene.add("reference-1");
+  scene.add("reference-2");
+  scene.add("reference-3");
+  scene.del("reference-3");
+  server({"backup", stack.file("backup")});
+  scene.add("reference-4");
+  scene.del("reference-2");
+  REQUIRE(becomes(agent, "reference-4", true));
+  REQUIRE(becomes(agent, "reference-2", false));
+  const auto lane = [&] {
+    const CliResult stats = stack.notp("eve", {"tokens", "stats"});
+    REQUIRE_MESSAGE(stats.status == 0, stats.error);
+    return at(stats.document, "lanes").as_array().at(0);
+  };
+
+  REQUIRE(stack.stop_registry() == 0);
+  std::filesystem::rename(stack.file("registry.data"), stack.file("registry.old"));
+  server({"restore", stack.file("backup")});
+  scene.start_registry();
+  CHECK(number_at(lane(), "tokens") == 2);
+  CHECK(number_at(lane(), "deleted") == 1);
+  // Its revisions are another history's: the node takes a snapshot.
+  REQUIRE(becomes(agent, "reference-4", false));
+  CHECK(lets_in(agent, "reference-1"));
+  CHECK_FALSE(lets_in(agent, "reference-2"));
+  CHECK_FALSE(lets_in(agent, "reference-3"));
+}
+
+TEST_CASE("a folder that was put back by hand is noticed, and its lane is followed from there") {
+  Scene scene;
+  const Agent& agent = scene.start();
+  Stack& stack = scene.stack;
+  const auto lanes = stack.file("registry.data/lanes"), kept = stack.file("lanes.kept");
+  scene.add("reference-1");
+  REQUIRE(becomes(agent, "reference-1", true));
+  REQUIRE(stack.stop_registry() == 0);
+  std::filesystem::copy(lanes, kept);
+  scene.start_registry();
+  scene.add("reference-2");
+  scene.add("reference-3");
+  scene.del("reference-1");
+  REQUIRE(becomes(agent, "reference-3", true));
+  REQUIRE(becomes(agent, "reference-1", false));
+
+  REQUIRE(stack.stop_registry() == 0);
+  std::filesystem::remove_all(lanes);
+  std::filesystem::copy(kept, lanes);
+  scene.start_registry();
+  REQUIRE(wait_until([&] { return stack.count_events("lane_rolled_back") == 1; }));
+  REQUIRE(becomes(agent, "reference-3", false));
+  // The registry has lost that it was revoked, the node has not.
+  CHECK_FALSE(lets_in(agent, "reference-1"));
+  scene.add("reference-4");
+  REQUIRE(becomes(agent, "reference-4", true));
+  CHECK(stack.count_events("lane_rolled_back") == 1);
 }
 
 TEST_CASE("notp tokens: stats, show, revoke and its wait; only with the right") {

@@ -195,9 +195,10 @@ void declare_revoke(CLI::App& command, RevokeOptions& options) {
   command.add_option("--issuer", options.issuer, "iss of what is revoked, byte for byte")
       ->type_name("URL");
   command
-      .add_option("--before", options.before,
-                  "What was issued up to this time: 2026-07-01T12:00:00Z, or 2h ago as 2h; absent: "
-                  "for a subject up to now, else whenever it was issued")
+      .add_option(
+          "--before", options.before,
+          "What was issued up to this time: 2026-07-01T12:00:00Z, or 2h ago as 2h; absent: "
+          "for a subject up to 5 s from now, since clocks differ, else whenever it was issued")
       ->type_name("TIME");
   command.add_flag("--wait", options.wait, "Wait until every connected node has applied it");
   command.add_option("--wait-for", options.wait_s, "At most so long")
