@@ -12,7 +12,7 @@ namespace notp::authz {
 // One rule grants `actions` on `ledgers` to the identities that match. Rules only add rights.
 struct RightsRule {
   session::IdentityPattern identity;
-  bool may_be_node = false;          // whether a node could match
+  bool may_be_node = false;  // whether a node could match
   // Patterns of ledger_matches(). They do not limit "fleet", "trust", "enroll" and "revoke", which
   // are about the whole registry.
   std::vector<std::string> ledgers;
