@@ -10,6 +10,7 @@
 
 #include "tests/support/process/audit_site.hpp"
 #include "tests/support/process/command.hpp"
+#include "tests/support/process/lane_site.hpp"
 #include "tests/support/process/prometheus.hpp"
 #include "tests/support/process/shop_model.hpp"
 
@@ -86,6 +87,8 @@ class Watched {
     stack.registry_more["health_listen"] = fmt::format("127.0.0.1:{}", health_port);
     stack.registry_more["sources"] = silent_source();
     stack.registry_more["deny_list"] = kDenyList;
+    stack.registry_more["lanes"] = lanes();
+    stack.grant("admin", "revoke");
     stack.registry_more["validation"] = must(parse_json(
         fmt::format(R"({{"allow": [{{"ledgers": ["{}"], "builtins": ["http.send"]}}]}})", kShop)));
     stack.grant("admin", "audit");
@@ -93,7 +96,8 @@ class Watched {
     stack.write_registry_config();
     stack.start_registry();
     opa = std::make_unique<Opa>(stack, free_port());
-    edge = &stack.start_agent({.name = "edge-1", .ledgers = {kShop}});
+    edge =
+        &stack.start_agent({.name = "edge-1", .ledgers = {kShop}, .more = LaneSite::agent_lane()});
     fed = &stack.start_agent(
         {.name = "edge-2", .ledgers = {kShop}, .pdp = "opa", .opa_port = opa->port()});
     opa->start(*fed);
@@ -135,6 +139,21 @@ class Watched {
                                       {"ledger", "100000000000/login"},
                                       {"insecure_loopback", true}}}}};
   }
+  // One lane, with a source that does not answer.
+  json::object lanes() {
+    set_lane_key(stack);
+    json::object lane{{"name", kLaneName}};
+    lane["attributes"] = json::array{"iss", "sub"};
+    lane["grants"] = json::array{json::object{{"nodes", json::array{"node/*"}}}};
+    lane["sources"] =
+        json::array{json::object{{"name", "jans"},
+                                 {"kind", "redis"},
+                                 {"address", fmt::format("127.0.0.1:{}", free_port())},
+                                 {"tls", false},
+                                 {"insecure_loopback", true},
+                                 {"ids", "sha256"}}};
+    return {{"key", stack.file("lane.key").string()}, {"lanes", json::array{std::move(lane)}}};
+  }
   static std::string host(const std::string& url) { return url.substr(url.find("//") + 2); }
   std::string registry_page() const {
     return fmt::format("http://127.0.0.1:{}/metrics", health_port);
@@ -154,6 +173,9 @@ class Watched {
       "partitions": {"/": {"runtime": "rego"}},
       "decisions": {"drop": ["shop/echo"]}, "roots": ["shop"]})"));
     REQUIRE(stack.published(model, kShop) == 1);
+    const CliResult revoked = stack.notp(
+        "eve", {"tokens", "revoke", "--lane", kLaneName.data(), "--id", std::string(64, 'a')});
+    REQUIRE_MESSAGE(revoked.status == 0, revoked.error);
     for (const Agent* agent : {edge, fed}) REQUIRE(stack.becomes_active(*agent, kShop, 1));
     for (int i = 0; i < 20; ++i) {
       CHECK(edge->decide("shop/allow", {{"user", "u-1"}}) == json::value(true));
@@ -187,8 +209,8 @@ std::string metrics_at(const std::string& url) {
 // Names by the rules; no series tells nodes, paths or people apart.
 void check_page(const std::string& text, const std::string& prefix) {
   static const std::set<std::string> kLabels = {
-      "ledger", "version", "state", "reason",  "listener", "status", "phase",
-      "event",  "kind",    "code",  "outcome", "le",       "source", "mirror"};
+      "ledger", "version", "state",   "reason", "listener", "status", "phase", "event",
+      "kind",   "code",    "outcome", "le",     "source",   "mirror", "lane"};
   static const std::regex kType("# TYPE (\\S+) (\\S+)"), kLabel("([a-z_]+)=\"([^\"]*)\"");
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
@@ -229,6 +251,10 @@ TEST_CASE(
   prometheus.check_value("notp_activation_seconds_count", 3);
   prometheus.check_value(R"(notp_mirror_state{state="failing"})", 1);
   prometheus.check_value(R"(notp_source_state{state="late"})", 1);
+  prometheus.check_value(R"(notp_lane_source_state{state="ok"})", 0);
+  prometheus.check_value(R"(notp_lane_rows{kind="deleted"})", 1);
+  prometheus.check_value(R"(notp_lane_nodes{state="live"})", 1);
+  prometheus.check_value("notp_agent_lane_state", 1);
   prometheus.check_value("notp_publishes_total", 2);
   prometheus.check_value("notp_publishes_refused_total", 1);
   prometheus.check_value(R"(sum(notp_agent_decisions_dropped_total{reason="manifest"}))", 1);
