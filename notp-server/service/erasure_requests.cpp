@@ -9,10 +9,6 @@ Result<audit::Erasure*> RequestHandler::erasure() const {
               "takes no writes");
 }
 
-audit::MaySee RequestHandler::erased_by(const Caller& caller) const {
-  return ledgers_of(caller, wire::Action::kErase);
-}
-
 Result<wire::HoldsPage> RequestHandler::on(const wire::HoldsRequest& query, const Caller& caller,
                                            Effects&) {
   NOTP_ASSIGN(auto* const erasure, this->erasure());
@@ -22,13 +18,13 @@ Result<wire::HoldsPage> RequestHandler::on(const wire::HoldsRequest& query, cons
 Result<wire::HoldsPage> RequestHandler::on(const wire::PutHold& order, const Caller& caller,
                                            Effects&) {
   NOTP_ASSIGN(auto* const erasure, this->erasure());
-  return erasure->put_hold(order, caller.identity.text(), erased_by(caller));
+  return erasure->put_hold(order, caller.identity.text(), ledgers_of(caller, wire::Action::kErase));
 }
 
 Result<wire::Erased> RequestHandler::on(const wire::EraseRequest& order, const Caller& caller,
                                         Effects&) {
   NOTP_ASSIGN(auto* const erasure, this->erasure());
-  return erasure->erase(order, caller.identity.text(), erased_by(caller));
+  return erasure->erase(order, caller.identity.text(), ledgers_of(caller, wire::Action::kErase));
 }
 
 }  // namespace notp::service

@@ -127,8 +127,6 @@ class RequestHandler {
   Result<const audit::AuditSearch*> audit() const;
   // The ledgers whose decisions the caller may read.
   audit::MaySee audited_by(const Caller& caller) const;
-  // The ledgers whose decisions the caller may erase.
-  audit::MaySee erased_by(const Caller& caller) const;
   audit::MaySee ledgers_of(const Caller& caller, wire::Action action) const;
   // kConfig: nothing is written here.
   Result<audit::Erasure*> erasure() const;

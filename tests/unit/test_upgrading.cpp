@@ -35,6 +35,7 @@ const Format kFormats[] = {
     {"fleet.db", "notp-server/fleet/fleet.cpp", "kSchemaVersion", "fleet_db"},
     {"join-tokens.db", "notp-server/enroll/join_tokens.cpp", "kSchemaVersion", "join_tokens_db"},
     {"[`spool.db`]", "notp-client/spool/segment_table.cpp", "kSchemaVersion"},
+    {"keys/keys.json", "notp-client/txn/keys/ring_state.cpp", "kFormat"},
     {"decisions.ring", "notp-client/spool/ring_file.cpp", "kFormat"},
     {"audit/logs.db", "notp-server/audit/log_table.cpp", "kFormat"},
     {"audit/<day>.db", "notp-server/audit/day_rows.hpp", "kFormat"},

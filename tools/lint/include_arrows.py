@@ -219,6 +219,10 @@ RULES: Rules = {
         ["common/", "protocol/model/decision_terms.hpp", "notp-client/txn/verify/"],
         "what a token is follows from its text, keys and time alone",
     ),
+    "notp-client/txn/keys/": (
+        ["common/", *CORES, "notp-client/txn/txn_limits.hpp", "protocol/wire/"],
+        "a key's life follows from releases, what nodes acknowledge and time; files and a clock are its shell's",
+    ),
     "notp-client/txn/http/": (
         ["common/", "protocol/", "notp-client/txn/", "notp-client/decision/", "notp-client/pdp/pdp.hpp"],
         "routes put the parts of one request together; a PDP is asked as for any decision",
@@ -233,7 +237,7 @@ RULES: Rules = {
     "tests/": ([""], "tests drive all the parts"),
 }
 
-PURE_CORES = [*CORES, *(f"common/rego/host/{part}" for part in REGO_CORE), "notp-client/agent/core/", "notp-client/lane/core/", "notp-client/txn/issue/", "notp-client/identity/certificate_renewal"]
+PURE_CORES = [*CORES, *(f"common/rego/host/{part}" for part in REGO_CORE), "notp-client/agent/core/", "notp-client/lane/core/", "notp-client/txn/issue/", "notp-client/txn/keys/ring_", "notp-client/txn/keys/documents", "notp-client/identity/certificate_renewal"]
 
 # What no core may include, and why.
 FORBIDDEN_IN_CORES: list[tuple[str, str]] = [

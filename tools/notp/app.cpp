@@ -190,6 +190,7 @@ App::App() : tree_(kDescription, "notp"), commands_(tree_) {
   add_registry(commands_);
   add_sources(commands_);
   add_tokens(commands_);
+  add_txn(commands_);
   add_keygen(commands_);
   add_root(commands_);
   add_pki(commands_);

@@ -77,6 +77,7 @@ void add_node(Commands& commands);
 void add_registry(Commands& commands);
 void add_sources(Commands& commands);
 void add_tokens(Commands& commands);
+void add_txn(Commands& commands);
 void add_pending(Commands& commands);
 void add_sign(Commands& commands);
 void add_withdraw(Commands& commands);
