@@ -69,7 +69,7 @@ inline Parameters with(Parameters parameters, const std::string& name, const std
   parameters.emplace_back(name, value);
   return parameters;
 }
-inline Parameters without(Parameters parameters, std::string_view name) {
+inline Parameters leave_out(Parameters parameters, std::string_view name) {
   std::erase_if(parameters, [name](const auto& parameter) { return parameter.first == name; });
   return parameters;
 }
