@@ -9,9 +9,9 @@ namespace notp::rego {
 namespace {
 
 // The order matters: what costs little refuses first, and a key that the set lacks meets io.jwt
-// with the whole set, so that the engine notes it (common/rego/worker/README.md, "Unknown keys"). io.jwt looks
-// neither at typ nor at an alg beside the key's, takes nested tokens, and of two members with one
-// name the last.
+// with the whole set, so that the engine notes it (common/rego/worker/README.md, "Unknown keys").
+// io.jwt looks neither at typ nor at an alg beside the key's, takes nested tokens, and of two
+// members with one name the last.
 constexpr std::string_view kStart = R"rego(# Made by notp-client: transaction tokens.
 package system.notp.txn
 

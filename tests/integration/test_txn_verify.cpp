@@ -162,12 +162,12 @@ TEST_CASE("planted: a module without one of its rules takes hostile tokens") {
     const CommandResult answer =
         run_command({opa_binary(), "eval", "--format", "raw", "--data", folder.path() / "txn.rego",
                      "--data", folder.path() / "ask.rego", "--data", folder.path() / "data.json",
-                     "--input", folder.path() / "input.json", "data.gate.verdicts"});
+                     "--input", folder.path() / "input.json", "data.gate.states"});
     REQUIRE_MESSAGE(answer.status == 0, answer.output);
-    const json::value verdicts = parse_json(answer.output).value();
+    const json::value states = parse_json(answer.output).value();
     std::vector<std::string> out;
     for (size_t i = 0; i < names.size(); ++i)
-      if (verdicts.at(i) != "refused") out.push_back(names[i]);
+      if (states.at(i) == "verified") out.push_back(names[i]);
     return out;
   };
   const auto has = [](const std::vector<std::string>& all_taken, std::string_view name) {
