@@ -112,6 +112,7 @@ api::ApiParts ApiHost::api_parts() {
     follow(log_lines_dropped_, log::dropped_lines());
     if (engine_metrics_) engine_metrics_->update(parts_.engine_status());
     if (parts_.records) parts_.records->refresh_metrics();
+    if (parts_.refresh_txn_metrics) parts_.refresh_txn_metrics();
   };
   if (parts_.opa)
     parts.opa = {.bundle = [this](const http::Request& r) { return parts_.opa->bundle_request(r); },
@@ -146,6 +147,7 @@ ApiStatus ApiHost::api_status() const {
           .is_volatile = parts_.is_volatile,
           .decisions = parts_.records ? parts_.records->status() : json::object(),
           .lane = parts_.lane ? parts_.lane->document(read_clock()) : json::object(),
+          .txn = parts_.txn_status ? parts_.txn_status() : json::object(),
           .refusal = parts_.records ? parts_.records->refusal() : std::string()};
 }
 

@@ -32,6 +32,9 @@ struct ApiHostParts {
   bool is_volatile = false;                           // what the node stores ends with the process
   std::string route;                                  // to the registry
   std::shared_ptr<prometheus::Registry> metrics;
+  // Of the Txn-Token Service, from any thread: its status, and what precedes a scrape.
+  std::function<json::object()> txn_status = {};
+  std::function<void()> refresh_txn_metrics = {};
 };
 
 struct ApiHostOptions {
@@ -55,6 +58,9 @@ class ApiHost {
   void watch();
   // As in ApiListeners. After open().
   void stop(std::function<void()> ended);
+
+  // The way of every decision here. Thread-safe.
+  decision::DecisionService& decisions() { return decisions_; }
 
   // As in ApiListeners.
   std::string loopback_address() const { return listeners_->loopback_address(); }

@@ -31,6 +31,7 @@
 #include "notp-client/app/lane_parts.hpp"
 #include "notp-client/app/setup_check.hpp"
 #include "notp-client/app/status_line.hpp"
+#include "notp-client/app/txn_parts.hpp"
 #include "notp-client/identity/certificate_rotator.hpp"
 #include "notp-client/pdp/authz_module.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
@@ -90,6 +91,8 @@ class Client {
   void on_opa_tokens(const pdp::OpaTokensStatus& status);
   std::string engine_version() const;
   Result<void> start_api();
+  Result<void> start_txn();
+  TimeMs trusted_ms() const;
   void on_status(const agent::AgentStatus& status);
   void begin();
   void start_heartbeat();
@@ -133,6 +136,7 @@ class Client {
   std::unique_ptr<identity::CertificateRotator> rotator_;
   std::optional<ClockWatch> clock_;
   std::optional<ApiHost> api_;
+  std::unique_ptr<TxnParts> txn_;  // null: this agent issues no transaction tokens
   asio::steady_timer begin_late_{context_};
   StatusLine status_line_;
   std::optional<systemd::Heartbeat> heartbeat_;
@@ -151,6 +155,7 @@ std::unique_ptr<pdp::Pdp> Client::make_pdp() {
     options.on_offered = [opa = records_->opa()](const pdp::ActiveSetPtr& set) {
       opa->offered(set);
     };
+  if (config_.txn_verify) options.hidden_inputs = config_.txn_verify->tokens;
   if (config_.lane)
     options.tokens = pdp::OpaTokensOptions{
         .secret = pdp::opa_tokens_secret(opa_secret_),
@@ -233,7 +238,10 @@ Result<void> Client::open() {
   NOTP_ASSIGN(lane_, LaneParts::open(config_, lane_place()));
   gate_ = std::make_unique<agent::ReplayGate>(gate_parts(config_, records_.get(), *registry_));
   agent::AgentHostOptions options = config_.host;
-  options.on_answer = [this](wire::Response response) { rotator_->on_answer(std::move(response)); };
+  options.on_answer = [this](wire::Response response) {
+    if (txn_) txn_->on_answer(response);
+    rotator_->on_answer(std::move(response));
+  };
   options.on_status = [this](const agent::AgentStatus& status) { on_status(status); };
   host_ = std::make_unique<agent::AgentHost>(
       context_.get_executor(), std::move(options), config_.agent,
@@ -277,11 +285,18 @@ Result<void> Client::start_api() {
                      .route = config_.host.route.text(),
                      .metrics = registry_};
   if (embedded_) parts.engine_status = [this] { return embedded_->engine_status(); };
+  if (config_.txn_service) {
+    parts.txn_status = [this] { return txn_ ? txn_->document() : json::object(); };
+    parts.refresh_txn_metrics = [this] {
+      if (txn_) txn_->refresh_metrics();
+    };
+  }
   api_.emplace(ApiHostOptions{.trust_domain = config_.agent.trust_domain,
                               .logs_decisions = config_.log.level == log::Level::kDebug,
                               .opa_secret = config_.opa_secret()},
                std::move(parts));
   NOTP_TRY(api_->open(config_.api, std::move(sockets_)));
+  NOTP_TRY(start_txn());
   if (!config_.port_file.empty())
     NOTP_TRY(write_file(config_.port_file, api_->loopback_address() + "\n"));
   log::info("serving", {{"listen", fmt::format("{}", fmt::join(api_->addresses(), " "))},
@@ -292,6 +307,32 @@ Result<void> Client::start_api() {
                         {"program_version", NOTP_VERSION}});
   for (int i = http_threads(); i > 0; --i)
     http_threads_.emplace_back([this] { http_context_.run(); });
+  return {};
+}
+
+// The store's, so that a clock that is set back makes nothing valid again.
+TimeMs Client::trusted_ms() const {
+  const Now now = read_clock();
+  const auto status = host_->status();
+  return std::max(now.wall_ms,
+                  status->as_of_ms + std::max<TimeMs>(0, now.boot_ms - status->as_of_boot_ms));
+}
+
+Result<void> Client::start_txn() {
+  if (!config_.txn_service) return {};
+  TxnPlace place{.agent = context_.get_executor(),
+                 .http = http_context_.get_executor(),
+                 .pool = api_pool_,
+                 .pdp = *pdp_,
+                 .decisions = api_->decisions(),
+                 .records = records_.get(),
+                 .lane = lane_.get(),
+                 .load = host_->stored_contents(),
+                 .trusted_ms = [this] { return trusted_ms(); },
+                 .metrics = registry_,
+                 .ask = [this](const wire::Request& request) { return host_->ask(request); },
+                 .missing_key = [this](const wire::UnknownKey& key) { host_->unknown_keys({key}); }};
+  NOTP_ASSIGN(txn_, TxnParts::open(*config_.txn_service, std::move(place)));
   return {};
 }
 
@@ -324,6 +365,7 @@ Result<void> Client::run() {
 
 void Client::on_status(const agent::AgentStatus& status) {
   metrics_.update(status);
+  if (txn_) txn_->on_status();
   if (heartbeat_) heartbeat_->changed();
   // Questions in passed sockets waited for this: a restart answers none with "no policy is active".
   if (heartbeat_ && !awaits_activation(status)) begin();
@@ -378,6 +420,7 @@ void Client::await_signal() {
     }
     notifier_.reloading();
     rotator_->look();
+    if (txn_) txn_->look();
     reload();
     notifier_.reloaded();
     await_signal();
@@ -392,10 +435,18 @@ asio::awaitable<void> Client::stop() {
   clock_->stop();
   // What was asked is still answered.
   const auto drained = std::make_shared<asio::steady_timer>(context_, kDrainWait);
-  api_->stop([this, drained] { asio::post(context_, [drained] { drained->cancel(); }); });
+  {
+    // The last owner to let go ends the wait.
+    const std::shared_ptr<void> last(nullptr, [this, drained](void*) {
+      asio::post(context_, [drained] { drained->cancel(); });
+    });
+    api_->stop([last] {});
+    if (txn_) txn_->stop([last] {});
+  }
   co_await drained->async_wait(asio::as_tuple(asio::use_awaitable));
   heartbeat_->stop();
   co_await host_->stop();
+  if (txn_) txn_->stop_stores();
   if (records_) records_->stop();
   // PDPs load through the store's thread, which ends after them.
   pdp_pool_.join();

@@ -38,6 +38,7 @@ Result<ClientConfig> ClientConfig::load(const std::filesystem::path& file,
   NOTP_ASSIGN(out.api, api::ApiConfig::load(root, out.agent.trust_domain));
   NOTP_ASSIGN(out.pdp, pdp::load_pdp(root.section("pdp")));
   NOTP_ASSIGN(out.lane, lane::load_lane(root));
+  NOTP_ASSIGN(out.txn_service, txn::load_service(root));
   out.decisions = spool::load_recording(root.section("decisions"), out.data_dir);
   NOTP_ASSIGN(out.log, load_log(root.section("log")));
   return out;

@@ -13,6 +13,7 @@
 #include "notp-client/lane/lane_config.hpp"
 #include "notp-client/pdp/pdp_config.hpp"
 #include "notp-client/spool/spool_config.hpp"
+#include "notp-client/txn/service_config.hpp"
 #include "protocol/transport/tls_context.hpp"
 
 namespace notp::client {
@@ -27,7 +28,8 @@ struct ClientConfig {
   std::filesystem::path port_file;  // empty: none
   api::ApiConfig api;
   pdp::PdpConfig pdp;
-  std::optional<lane::LaneConfig> lane;  // nullopt: no lane is followed
+  std::optional<lane::LaneConfig> lane;           // nullopt: no lane is followed
+  std::optional<txn::ServiceConfig> txn_service;  // nullopt: this agent issues no tokens
   spool::RecordingConfig decisions;
   LogConfig log;
   // The settings that SIGHUP does not change, as read, by top-level key.

@@ -125,6 +125,7 @@ json::object status_document(const agent::AgentStatus& status, const ApiStatus& 
   if (api.is_volatile) document["volatile"] = true;
   if (!api.decisions.empty()) document["decisions"] = api.decisions;
   if (!api.lane.empty()) document["lane"] = api.lane;
+  if (!api.txn.empty()) document["txn"] = api.txn;
   if (!status.sources.empty()) document["sources"] = sources_json(status.sources);
   if (!status.log_refused.empty()) document["log_refused"] = status.log_refused;
   if (!status.tree_refused.empty()) document["tree_refused"] = status.tree_refused;

@@ -16,6 +16,7 @@ struct ApiStatus {
   bool is_volatile = false;  // the disk takes no writes: stored state ends with the process
   json::object decisions;    // the state of their records; empty: none are kept
   json::object lane;         // the state of the token lane; empty: none is followed
+  json::object txn;          // the state of the Txn-Token Service; empty: this agent is none
   std::string refusal;  // why no decision is given, as they cannot be recorded; empty: they are
 };
 

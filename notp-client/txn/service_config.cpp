@@ -60,14 +60,21 @@ std::vector<jose::Algorithm> algorithms_of(const std::vector<std::string>& names
   return out;
 }
 
+// The defaults of the schema do not reach members of arrays.
+std::vector<std::string> texts_or(const config::Section& section, std::string_view key,
+                                  std::vector<std::string> otherwise) {
+  return section.has(key) ? section.texts(key) : std::move(otherwise);
+}
+
 Result<std::vector<SubjectIssuer>> load_subjects(const config::Section& service) {
   std::vector<SubjectIssuer> out;
   for (const config::Section& one : service.sections("subjects")) {
-    SubjectIssuer subject{.issuer = one.text("issuer"),
-                          .keys = one.text("keys"),
-                          .audience = one.text("audience"),
-                          .types = one.texts("types"),
-                          .algorithms = algorithms_of(one.texts("algorithms"))};
+    SubjectIssuer subject{
+        .issuer = one.text("issuer"),
+        .keys = one.text("keys"),
+        .audience = one.text("audience"),
+        .types = texts_or(one, "types", {"access_token"}),
+        .algorithms = algorithms_of(texts_or(one, "algorithms", {"ES256", "RS256"}))};
     if (std::ranges::find(out, subject.issuer, &SubjectIssuer::issuer) != out.end())
       return fail(ErrorCode::kConfig,
                   fmt::format("txn.service.subjects has {} twice", subject.issuer));
@@ -92,9 +99,9 @@ Result<std::optional<ServiceConfig>> load_service(const config::Section& root) {
   out.keys.name = service.text("keys.name");
   NOTP_ASSIGN(out.keys.ledger, own_ledger(root, "txn.service.keys.ledger"));
   out.keys.rotate_ms = service.integer("keys.rotate_s") * kMsPerSecond;
-  out.keys.folder = service.has("keys.folder")
-                        ? std::filesystem::path(service.text("keys.folder"))
-                        : std::filesystem::path(root.text("data_dir")) / "txn";
+  out.folder = service.has("keys.folder") ? std::filesystem::path(service.text("keys.folder"))
+                                          : std::filesystem::path(root.text("data_dir")) / "txn";
+  out.keys.folder = out.folder / "keys";
   out.keys.algorithm = jose::algorithm_of(service.text("algorithm")).value_or(out.keys.algorithm);
   out.policy = segments_of(service.text("policy"));
   NOTP_ASSIGN(out.subjects, load_subjects(service));

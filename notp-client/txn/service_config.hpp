@@ -31,10 +31,10 @@ struct ListenConfig {
 };
 
 struct KeysConfig {
+  std::filesystem::path folder;  // of the key ring alone: it removes what is not its own
   std::string name;              // of the issuer at the registry
   model::LedgerId ledger;        // to which the registry publishes them
   TimeMs rotate_ms = 0;          // the life of a key as the one that signs
-  std::filesystem::path folder;  // of private keys
   jose::Algorithm algorithm = jose::Algorithm::kEs256;
 };
 
@@ -49,6 +49,7 @@ struct ServiceConfig {
   ListenConfig listen;
   std::string issuer;
   std::string audience;
+  std::filesystem::path folder;  // of the service alone: grants
   KeysConfig keys;
   std::vector<std::string> policy;  // segments below data
   std::vector<SubjectIssuer> subjects;

@@ -224,7 +224,15 @@ RULES: Rules = {
         "a key's life follows from releases, what nodes acknowledge and time; files and a clock are its shell's",
     ),
     "notp-client/txn/http/": (
-        ["common/", "protocol/", "notp-client/txn/", "notp-client/decision/", "notp-client/pdp/pdp.hpp"],
+        [
+            "common/",
+            "protocol/",
+            "notp-client/txn/",
+            "notp-client/api/access.hpp",
+            "notp-client/api/asked_decision.hpp",
+            "notp-client/decision/",
+            "notp-client/pdp/pdp.hpp",
+        ],
         "routes put the parts of one request together; a PDP is asked as for any decision",
     ),
     "notp-client/api/": (

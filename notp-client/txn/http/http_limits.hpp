@@ -7,11 +7,11 @@
 namespace notp::limits {
 
 inline constexpr uint16_t kTxnPort = 7446;
-inline constexpr size_t kTxnBodyBytesMax = 64 << 10;
 // Clients whose requests are counted; of more, those that ask seldom are forgotten.
 inline constexpr size_t kTxnClientsMax = 65'536;
-// How long to stay away (Retry-After): of a client that asks too much, and while no model decides.
-inline constexpr int64_t kTxnBusyRetryS = 1, kTxnUnavailableRetryS = 5;
+// How long to stay away (Retry-After): of a client that has too much under way, and while nothing
+// can be decided.
+inline constexpr int64_t kTxnBusyRetryMs = 1'000, kTxnUnavailableRetryMs = 5'000;
 // Between two log lines about the same refusal of the same client.
 inline constexpr int64_t kTxnRefusalLogMs = 3'600'000;
 
