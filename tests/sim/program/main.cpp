@@ -11,8 +11,10 @@
 #include <thread>
 
 #include "tests/sim/audit_verify.hpp"
-#include "tests/sim/program/lane_campaign.hpp"
+#include "tests/sim/delegation_world.hpp"
+#include "tests/sim/lane_world.hpp"
 #include "tests/sim/program/report.hpp"
+#include "tests/sim/program/world_campaign.hpp"
 
 namespace {
 
@@ -81,6 +83,7 @@ int print(const Campaign& campaign, uint64_t first, uint64_t seeds, bool as_json
 int main(int argc, char** argv) {
   notp::sim::CampaignOptions options{.world = {}, .seeds = 1, .jobs = 1};
   bool trace = false, calm = false, as_json = false, lanes = false;
+  uint64_t delegations = 0;
   int64_t outage_days = 0;
   CLI::App app("Simulates fleets of agents under faults; checks the invariants.");
   app.add_option("--seed", options.world.seed, "first seed")->capture_default_str();
@@ -98,6 +101,8 @@ int main(int argc, char** argv) {
   app.add_flag("--restores", options.world.restores,
                "the registry is restored from a copy of before, and recovered from its nodes");
   app.add_flag("--lanes", lanes, "token lanes instead: sources, a registry and five nodes");
+  app.add_option("--delegations", delegations,
+                 "transaction tokens instead: so many delegations in a world");
   std::vector<std::string> attacks;
   for (size_t attack = 1; attack < notp::sim::kTreeAttacks; ++attack)
     attacks.emplace_back(tree_attack_name(static_cast<notp::sim::TreeAttack>(attack)));
@@ -126,11 +131,21 @@ int main(int argc, char** argv) {
 
   const Interruption interruption;
   const uint64_t first = options.world.seed;
+  const auto run = [&](auto& world, const auto& world_options) {
+    return print(
+        run_worlds(world, world_options, options.seeds, options.jobs, interruption.token()), first,
+        options.seeds, as_json);
+  };
   if (lanes)
-    return print(notp::sim::run_lane_campaign(
-                     {.seed = first, .faults = options.world.faults, .trace = options.world.trace},
-                     options.seeds, options.jobs, interruption.token()),
-                 first, options.seeds, as_json);
+    return run(notp::sim::run_lane_world,
+               notp::sim::LaneWorldOptions{
+                   .seed = first, .faults = options.world.faults, .trace = options.world.trace});
+  if (delegations > 0)
+    return run(notp::sim::run_delegation_world,
+               notp::sim::DelegationWorldOptions{.seed = first,
+                                                 .delegations = delegations,
+                                                 .faults = options.world.faults,
+                                                 .trace = options.world.trace});
   Progress progress(options.seeds);
   const notp::sim::Campaign campaign =
       run_campaign(options, interruption.token(),

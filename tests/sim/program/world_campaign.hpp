@@ -1,26 +1,44 @@
-#include "tests/sim/program/lane_campaign.hpp"
+// Many worlds of one kind, on several threads. A verdict has violations, a trace hash, events,
+// counts, kills() and +=.
+#pragma once
 
 #include <fmt/format.h>
 
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <mutex>
+#include <stop_token>
+#include <string>
 #include <thread>
+#include <vector>
+
+#include "common/json/json.hpp"
 
 namespace notp::sim {
 
-LaneCampaign run_lane_campaign(const LaneWorldOptions& world, uint64_t seeds, unsigned jobs,
-                               const std::stop_token& stop) {
+template <typename Verdict>
+struct WorldCampaign {
+  Verdict total;  // counts only; for one seed its trace hash, too
+  uint64_t done = 0;
+  double seconds = 0;
+  std::map<uint64_t, std::vector<std::string>> red;  // violations by seed
+};
+
+// Runs `seeds` worlds, the first one with the seed of `world`, on `jobs` threads.
+template <typename Verdict, typename Options>
+WorldCampaign<Verdict> run_worlds(Verdict (&run)(const Options&), const Options& world,
+                                  uint64_t seeds, unsigned jobs, const std::stop_token& stop) {
   using std::chrono::steady_clock;
   const auto began = steady_clock::now();
-  LaneCampaign campaign;
+  WorldCampaign<Verdict> campaign;
   std::mutex mutex;
   std::atomic<uint64_t> next = 0;
   const auto take_seeds = [&] {
     for (uint64_t index = next++; index < seeds && !stop.stop_requested(); index = next++) {
-      LaneWorldOptions options = world;
+      Options options = world;
       options.seed += index;
-      LaneVerdict verdict = run_lane_world(options);
+      Verdict verdict = run(options);
       const std::scoped_lock lock(mutex);
       campaign.total += verdict;
       if (seeds == 1) campaign.total.trace_hash = verdict.trace_hash;
@@ -38,7 +56,8 @@ LaneCampaign run_lane_campaign(const LaneWorldOptions& world, uint64_t seeds, un
   return campaign;
 }
 
-std::string report_text(const LaneCampaign& campaign, uint64_t first, uint64_t seeds) {
+template <typename Verdict>
+std::string report_text(const WorldCampaign<Verdict>& campaign, uint64_t first, uint64_t seeds) {
   std::string text;
   for (const auto& [seed, violations] : campaign.red)
     for (const std::string& violation : violations) text += violation + "\n";
@@ -52,7 +71,8 @@ std::string report_text(const LaneCampaign& campaign, uint64_t first, uint64_t s
   return text + fmt::format("  {:.1f} s\n", campaign.seconds);
 }
 
-json::object report_json(const LaneCampaign& campaign, uint64_t first, uint64_t seeds) {
+template <typename Verdict>
+json::object report_json(const WorldCampaign<Verdict>& campaign, uint64_t first, uint64_t seeds) {
   json::object red, counts;
   for (const auto& [seed, violations] : campaign.red)
     red[std::to_string(seed)] = json::array(violations.begin(), violations.end());
