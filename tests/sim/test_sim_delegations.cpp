@@ -23,13 +23,26 @@ TEST_CASE("delegations: a world has faults and meets what they cause: it would n
   }
   CHECK(total.count("kills of the service") > 20);
   CHECK(total.count("uses of grants") > 500);
-  for (const char* what :
-       {"kills of workloads", "clock jumps", "lost answers", "repeated", "thefts",
-        "careless answers", "revoked transactions", "revoked users", "refused: grant_used",
-        "refused: grant_digest", "refused: grant_not_for_client", "refused: grant_scope",
-        "refused: bad_delegate", "refused: grant_unknown", "refused: subject_typ",
-        "refused: subject_revoked", "refused: lane_stale", "refused: policy_broken",
-        "refused: subject_time", "refused: subject_expired"})
+  for (const char* what : {"kills of workloads",
+                           "clock jumps",
+                           "lost answers",
+                           "repeated",
+                           "thefts",
+                           "careless answers",
+                           "revoked transactions",
+                           "revoked users",
+                           "refused: grant_used",
+                           "refused: grant_digest",
+                           "refused: grant_not_for_client",
+                           "refused: grant_scope",
+                           "refused: bad_delegate",
+                           "refused: grant_unknown",
+                           "refused: subject_typ",
+                           "refused: subject_revoked",
+                           "refused: lane_stale",
+                           "refused: policy_broken",
+                           "refused: subject_time",
+                           "refused: subject_expired"})
     CHECK_MESSAGE(total.count(what) > 0, std::string(what));
 }
 
