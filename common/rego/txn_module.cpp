@@ -9,7 +9,7 @@ namespace notp::rego {
 namespace {
 
 // The order matters: what costs little refuses first, and a key that the set lacks meets io.jwt
-// with the whole set, so that the engine notes it (common/rego/worker/README.md, "Unknown keys").
+// with the whole set, so that the engine notes it as an unknown key.
 // io.jwt looks neither at typ nor at an alg beside the key's, takes nested tokens, and of two
 // members with one name the last.
 constexpr std::string_view kStart = R"rego(# Made by notp-client: transaction tokens.

@@ -25,6 +25,7 @@
 
 #include "common/rego/check.hpp"
 #include "common/rego/snapshot.hpp"
+#include "common/rego/txn_rules.hpp"
 
 namespace notp::rego {
 
@@ -39,14 +40,6 @@ inline constexpr int64_t kTxnLifeS = 600;             // exp - iat
 inline constexpr int64_t kTxnAheadS = 30;             // iat, of clocks that differ
 // A number with more digits in its exponent refuses the token: readers differ in what it is.
 inline constexpr size_t kTxnExponentDigitsMax = 3;
-
-// How a node verifies.
-struct TxnRules {
-  std::string keys;       // name: the set is at data.keys.<keys>
-  std::string audience;   // the trust domain
-  bool has_lane = false;  // of the node: what it revokes is refused
-  bool operator==(const TxnRules&) const = default;
-};
 
 // The module for the worker: it calls built-in functions that exist for it alone. They remember the
 // tokens that were verified, and are strict about JSON; what is verified is the same text.

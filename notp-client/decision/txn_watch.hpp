@@ -9,7 +9,7 @@
 #include <functional>
 #include <memory>
 
-#include "common/rego/txn_module.hpp"
+#include "common/rego/txn_rules.hpp"
 #include "notp-client/decision/decision_request.hpp"
 #include "notp-client/decision/input_pointers.hpp"
 #include "notp-client/txn/verify/presentations.hpp"

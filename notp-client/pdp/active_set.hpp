@@ -7,16 +7,13 @@
 #include <vector>
 
 #include "common/json/json.hpp"
+#include "common/rego/txn_rules.hpp"
 #include "protocol/model/decision_terms.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/model/tree.hpp"
 #include "protocol/trust/age.hpp"
 #include "protocol/trust/release_ref.hpp"
 #include "protocol/wire/messages/sources.hpp"
-
-namespace notp::rego {
-struct TxnRules;
-}
 
 namespace notp::pdp {
 

@@ -13,10 +13,10 @@ struct EmbeddedSnapshot final : rego::Snapshot {
 using EmbeddedSnapshotPtr = std::shared_ptr<const EmbeddedSnapshot>;
 
 // The policies of all ledgers without their tests, their data, data.system.notp, and the packages
-// system.notp.tokens (rego/tokens_module.hpp) and system.notp.txn (rego/txn_module.hpp). The policies
-// of a denied ledger are included as withheld, without data. Reads only manifests, except those of
-// releases that `previous` (null: none) already has; blocking. Errors of `load`; kPdpRejected for a
-// manifest that this agent cannot read.
+// system.notp.tokens (rego/tokens_module.hpp) and system.notp.txn (rego/txn_module.hpp). The
+// policies of a denied ledger are included as withheld, without data. Reads only manifests, except
+// those of releases that `previous` (null: none) already has; blocking. Errors of `load`;
+// kPdpRejected for a manifest that this agent cannot read.
 Result<EmbeddedSnapshotPtr> embedded_snapshot(ActiveSetPtr active, const model::BlobLoader& load,
                                               const model::BuiltinGrants& builtins,
                                               const EmbeddedSnapshot* previous);

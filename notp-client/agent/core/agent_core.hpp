@@ -21,6 +21,7 @@
 
 #include "common/limits.hpp"
 #include "common/random.hpp"
+#include "common/rego/txn_rules.hpp"
 #include "notp-client/agent/core/activation.hpp"
 #include "notp-client/agent/core/agent_effect.hpp"
 #include "notp-client/agent/core/agent_status.hpp"
@@ -33,10 +34,6 @@
 #include "notp-client/agent/core/repair.hpp"
 #include "notp-client/agent/core/staging.hpp"
 #include "notp-client/agent/core/trust_updates.hpp"
-
-namespace notp::rego {
-struct TxnRules;
-}
 
 namespace notp::agent {
 

@@ -80,7 +80,7 @@ class Activator {
   AtomicShared<pdp::ActiveSet> confirmed_{nullptr};
   const GateUse gate_;
   const std::shared_ptr<const rego::TxnRules> txn_;  // of every set
-  uint64_t last_ = 0;  // number of the newest activate()
+  uint64_t last_ = 0;                                // number of the newest activate()
   bool stopping_ = false;
 };
 

@@ -20,19 +20,20 @@ AgentHost::AgentHost(asio::any_io_executor executor, AgentHostOptions options, A
       staging_writer_(executor, parts_.staging, parts_.staging_worker,
                       {.next = [this] { return core_->next_staging(); },
                        .failed = [this] { core_->stop_staging(); }}),
-      activator_(executor, parts_.pdp, parts_.store, parts_.store_worker,
-                 [this](const DesiredState& state, const std::optional<Error>& rejected) {
-                   if (parts_.traces) parts_.traces->activation_ended(state, rejected);
-                   core_->on_pdp(state, rejected, read_clock());
-                   drive();
-                 },
-                 {.judge = parts_.gate,
-                  .failed =
-                      [this](const Error& error) {
-                        core_->on_gate_failed(error, read_clock());
-                        drive();
-                      }},
-                 agent_options_.txn),
+      activator_(
+          executor, parts_.pdp, parts_.store, parts_.store_worker,
+          [this](const DesiredState& state, const std::optional<Error>& rejected) {
+            if (parts_.traces) parts_.traces->activation_ended(state, rejected);
+            core_->on_pdp(state, rejected, read_clock());
+            drive();
+          },
+          {.judge = parts_.gate,
+           .failed =
+               [this](const Error& error) {
+                 core_->on_gate_failed(error, read_clock());
+                 drive();
+               }},
+          agent_options_.txn),
       returner_(executor, parts_.store, parts_.store_worker, activator_.stored_contents()),
       status_(std::make_shared<const AgentStatus>()) {
   if (parts_.log)

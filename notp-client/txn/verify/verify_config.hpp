@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "common/config_section.hpp"
-#include "common/rego/txn_module.hpp"
+#include "common/rego/txn_rules.hpp"
 
 namespace notp::txn {
 
