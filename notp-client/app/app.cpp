@@ -32,6 +32,7 @@
 #include "notp-client/app/setup_check.hpp"
 #include "notp-client/app/status_line.hpp"
 #include "notp-client/app/txn_parts.hpp"
+#include "notp-client/app/txn_verify_parts.hpp"
 #include "notp-client/identity/certificate_rotator.hpp"
 #include "notp-client/pdp/authz_module.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
@@ -91,6 +92,7 @@ class Client {
   void on_opa_tokens(const pdp::OpaTokensStatus& status);
   std::string engine_version() const;
   Result<void> start_api();
+  void watch_txn_tokens();
   Result<void> start_txn();
   TimeMs trusted_ms() const;
   void on_status(const agent::AgentStatus& status);
@@ -295,6 +297,7 @@ Result<void> Client::start_api() {
                               .logs_decisions = config_.log.level == log::Level::kDebug,
                               .opa_secret = config_.opa_secret()},
                std::move(parts));
+  watch_txn_tokens();
   NOTP_TRY(api_->open(config_.api, std::move(sockets_)));
   NOTP_TRY(start_txn());
   if (!config_.port_file.empty())
@@ -310,6 +313,22 @@ Result<void> Client::start_api() {
   return {};
 }
 
+// The embedded engine itself tells of keys that the set lacks.
+void Client::watch_txn_tokens() {
+  std::function<void(const std::vector<wire::UnknownKey>&)> unknown_keys;
+  if (!embedded_)
+    unknown_keys = [queue = std::make_shared<pdp::UnknownKeyQueue>(
+                        context_.get_executor(), [this](const std::vector<wire::UnknownKey>& keys) {
+                          host_->unknown_keys(keys);
+                        })](const std::vector<wire::UnknownKey>& keys) { queue->add(keys); };
+  if (auto watch = open_txn_watch(config_, {.pdp = *pdp_,
+                                            .pool = api_pool_,
+                                            .load = host_->stored_contents(),
+                                            .unknown_keys = std::move(unknown_keys),
+                                            .metrics = *registry_}))
+    api_->decisions().set_txn_watch(*std::move(watch));
+}
+
 // The store's, so that a clock that is set back makes nothing valid again.
 TimeMs Client::trusted_ms() const {
   const Now now = read_clock();
@@ -320,18 +339,19 @@ TimeMs Client::trusted_ms() const {
 
 Result<void> Client::start_txn() {
   if (!config_.txn_service) return {};
-  TxnPlace place{.agent = context_.get_executor(),
-                 .http = http_context_.get_executor(),
-                 .pool = api_pool_,
-                 .pdp = *pdp_,
-                 .decisions = api_->decisions(),
-                 .records = records_.get(),
-                 .lane = lane_.get(),
-                 .load = host_->stored_contents(),
-                 .trusted_ms = [this] { return trusted_ms(); },
-                 .metrics = registry_,
-                 .ask = [this](const wire::Request& request) { return host_->ask(request); },
-                 .missing_key = [this](const wire::UnknownKey& key) { host_->unknown_keys({key}); }};
+  TxnPlace place{
+      .agent = context_.get_executor(),
+      .http = http_context_.get_executor(),
+      .pool = api_pool_,
+      .pdp = *pdp_,
+      .decisions = api_->decisions(),
+      .records = records_.get(),
+      .lane = lane_.get(),
+      .load = host_->stored_contents(),
+      .trusted_ms = [this] { return trusted_ms(); },
+      .metrics = registry_,
+      .ask = [this](const wire::Request& request) { return host_->ask(request); },
+      .missing_key = [this](const wire::UnknownKey& key) { host_->unknown_keys({key}); }};
   NOTP_ASSIGN(txn_, TxnParts::open(*config_.txn_service, std::move(place)));
   return {};
 }

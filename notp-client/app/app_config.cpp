@@ -39,6 +39,8 @@ Result<ClientConfig> ClientConfig::load(const std::filesystem::path& file,
   NOTP_ASSIGN(out.pdp, pdp::load_pdp(root.section("pdp")));
   NOTP_ASSIGN(out.lane, lane::load_lane(root));
   NOTP_ASSIGN(out.txn_service, txn::load_service(root));
+  NOTP_ASSIGN(out.txn_verify, txn::load_verify(root));
+  if (out.txn_verify) out.agent.txn = std::make_shared<const rego::TxnRules>(out.txn_verify->rules);
   out.decisions = spool::load_recording(root.section("decisions"), out.data_dir);
   NOTP_ASSIGN(out.log, load_log(root.section("log")));
   return out;

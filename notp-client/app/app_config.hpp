@@ -14,6 +14,7 @@
 #include "notp-client/pdp/pdp_config.hpp"
 #include "notp-client/spool/spool_config.hpp"
 #include "notp-client/txn/service_config.hpp"
+#include "notp-client/txn/verify/verify_config.hpp"
 #include "protocol/transport/tls_context.hpp"
 
 namespace notp::client {
@@ -30,6 +31,7 @@ struct ClientConfig {
   pdp::PdpConfig pdp;
   std::optional<lane::LaneConfig> lane;           // nullopt: no lane is followed
   std::optional<txn::ServiceConfig> txn_service;  // nullopt: this agent issues no tokens
+  std::optional<txn::VerifyConfig> txn_verify;    // nullopt: policies verify no such tokens
   spool::RecordingConfig decisions;
   LogConfig log;
   // The settings that SIGHUP does not change, as read, by top-level key.

@@ -1,5 +1,6 @@
 #include "notp-client/app/opa_records.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include "common/assert.hpp"
@@ -16,9 +17,14 @@ constexpr const char* kNotStarted = "OPA's decisions wait until the spool is ope
 }  // namespace
 
 std::shared_ptr<const decision::MaskRules> tokens_of(const ClientConfig& config) {
-  if (!config.lane) return nullptr;
-  auto rules = decision::MaskRules::for_tokens(config.lane->all_tokens());
-  NOTP_ASSERT(rules, "load_lane() has checked them");
+  std::vector<std::string> pointers;
+  if (config.lane) pointers = config.lane->all_tokens();
+  if (config.txn_verify)
+    for (const std::string& pointer : config.txn_verify->tokens)
+      if (std::ranges::find(pointers, pointer) == pointers.end()) pointers.push_back(pointer);
+  if (pointers.empty()) return nullptr;
+  auto rules = decision::MaskRules::for_tokens(pointers);
+  NOTP_ASSERT(rules, "the configuration was checked");
   return std::make_shared<const decision::MaskRules>(*std::move(rules));
 }
 
