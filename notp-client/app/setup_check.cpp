@@ -85,6 +85,33 @@ void check_lane(const ClientConfig& config, SetupReport& report) {
       report.add(Kind::kRefused, seal.error());
 }
 
+// The service works without what is a warning here, and rarely as it is meant.
+void check_txn_service(const ClientConfig& config, TimeMs wall_ms, SetupReport& report) {
+  const txn::ServiceConfig& service = *config.txn_service;
+  const http::TlsEndpoint& listen = service.listen.endpoint;
+  transport::check_key_pair(listen.certificate, listen.private_key, wall_ms, report);
+  transport::check_authorities(listen.client_authorities, report);
+  const fs::path& folder = service.folder;
+  std::error_code ignored;
+  if (fs::exists(folder, ignored) && !may(folder, W_OK | X_OK))
+    report.add(Kind::kRefused, "txn.service.keys.folder",
+               fmt::format("{} cannot be written by this user", folder.string()),
+               "give the folder to the user of the agent");
+  if (service.subjects.empty())
+    report.add(Kind::kWarning, "txn.service.subjects",
+               "no issuer's tokens are taken: workloads get tokens for themselves alone",
+               "name the issuers whose tokens may be subject tokens");
+  if (!config.decisions.records)
+    report.add(Kind::kWarning, "decisions.record",
+               "it is false: nothing says later which tokens were issued, and why",
+               "let decisions be recorded");
+  if (!config.lane)
+    report.add(Kind::kWarning, "lane",
+               "no token lane is followed: tokens of a subject that was revoked are taken until "
+               "they expire",
+               "follow the registry's token lane");
+}
+
 // Starts and stops the worker.
 void check_pdp(const ClientConfig& config, SetupReport& report) {
   const std::string program = rego::worker_program(config.pdp.embedded.engine.worker);
@@ -126,12 +153,15 @@ SetupReport check_setup(const ClientConfig& config, TimeMs wall_ms) {
   check_data_folder(config.data_dir.string(), report);
   check_pdp(config, report);
   check_api(config, wall_ms, report);
+  if (config.txn_service) check_txn_service(config, wall_ms, report);
   return report;
 }
 
 json::object setup_document(const ClientConfig& config, const SetupReport& report) {
   json::array keys{config.tls.private_key.string()};
   if (config.api.listen_tls) keys.emplace_back(config.api.listen_tls->private_key.string());
+  if (config.txn_service)
+    keys.emplace_back(config.txn_service->listen.endpoint.private_key.string());
   json::array folders{json::object{{"name", "data_dir"}, {"path", config.data_dir.string()}}};
   if (config.decisions.records)
     folders.push_back(

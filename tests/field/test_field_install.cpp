@@ -50,6 +50,8 @@ TEST_CASE("an installation has everything where Debian expects it") {
                            "share/doc/notp/examples/mirror/mirror.yaml",
                            "share/doc/notp/tools/notp/mirror/README.md",
                            "lib/systemd/system/notp-mirror.service",
+                           "lib/systemd/system/notp-txn.service",
+                           "share/doc/notp/examples/txn.yaml",
                            "share/doc/notp/examples/payments/manifest.json",
                            "lib/sysusers.d/notp.conf",
                            "share/bash-completion/completions/notp",

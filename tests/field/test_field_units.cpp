@@ -56,11 +56,11 @@ TEST_CASE("systemd accepts every unit, and no daemon is much exposed") {
   }
   const Units installed;
   for (const std::string unit :
-       {"notp-server.service", "notp-client.service", "notp-mirror.service", "notp-client.socket",
-        "notp-client-unix.socket"})
+       {"notp-server.service", "notp-client.service", "notp-txn.service", "notp-mirror.service",
+        "notp-client.socket", "notp-client-unix.socket"})
     CHECK(installed.verdict_on(unit) == "");
   for (const std::string unit :
-       {"notp-server.service", "notp-client.service", "notp-mirror.service"}) {
+       {"notp-server.service", "notp-client.service", "notp-txn.service", "notp-mirror.service"}) {
     const CommandResult analyzed =
         run_command({"systemd-analyze", "security", "--offline=true", "--no-pager",
                      fmt::format("--threshold={}", kExposureMax), installed.units / unit});
@@ -120,7 +120,7 @@ TEST_CASE("the documentation that the services name is installed") {
 TEST_CASE("the services are notified, watched and reloaded, and sockets go by their listeners") {
   const Units installed;
   for (const std::string unit :
-       {"notp-server.service", "notp-client.service", "notp-mirror.service"}) {
+       {"notp-server.service", "notp-client.service", "notp-txn.service", "notp-mirror.service"}) {
     const std::string text = read_text(installed.units / unit);
     for (const char* line : {"\nType=notify\n", "\nWatchdogSec=", "\nTimeoutStartSec=",
                              "\nExecReload=", "\nConditionPathExists=/etc/notp/"})
