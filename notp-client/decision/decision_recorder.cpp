@@ -99,6 +99,23 @@ std::optional<record::Lane> lane_of(std::optional<ByteView> text) {
   return out;
 }
 
+bool is_at_or_above(std::string_view upper, std::string_view pointer) {
+  return pointer.starts_with(upper) &&
+         (pointer.size() == upper.size() || pointer[upper.size()] == '/');
+}
+
+// Whether somebody wants the value at a pointer out of records. That the token itself is replaced,
+// as always, says nothing about its subject.
+bool is_hidden(std::string_view pointer, const record::DecisionContent& content) {
+  if (content.withheld) return true;
+  const auto covers = [pointer](const std::string& each) { return is_at_or_above(each, pointer); };
+  return std::ranges::any_of(content.erased, covers) ||
+         std::ranges::any_of(content.commitments, covers, &record::Commitment::pointer) ||
+         std::ranges::any_of(content.masked, [&](const std::string& each) {
+           return each != pointer && covers(each);
+         });
+}
+
 size_t bytes_of(const record::DecisionContent& content) {
   size_t bytes = kFrameBytes + content.path.size() + content.nd_builtin_cache.size() +
                  content.rule_labels.size() + content.times.all.size();
@@ -252,7 +269,23 @@ record::DecisionContent DecisionRecorder::content_of(const Subject& subject,
     content.times.all = masked_extra(subject.extra("metrics"));
   content.lane = lane_of(subject.extra("lane"));
   add_payload(subject, content);
+  add_txn_tokens(subject, content);
   return content;
+}
+
+void DecisionRecorder::add_txn_tokens(const Subject& subject, record::DecisionContent& content) {
+  const auto& txns = subject.request.txns;
+  if (subject.index >= txns.size()) return;
+  for (const SeenTxn& seen : txns[subject.index]) {
+    if (content.txn_tokens.size() == record::kTxnTokensMax) break;
+    record::TxnToken token{.pointer = seen.pointer, .hash = seen.token};
+    if (seen.txn.size() <= limits::kRecordedTxnBytesMax) token.txn = seen.txn;
+    if (!token.txn.empty() && !is_hidden(seen.pointer, content)) {
+      token.sub = utf8_cut(seen.sub, limits::kRecordedTxnBytesMax);
+      token.req_wl = utf8_cut(seen.req_wl, limits::kRecordedTxnBytesMax);
+    }
+    content.txn_tokens.push_back(std::move(token));
+  }
 }
 
 // Adds what a mask may reach.

@@ -61,6 +61,8 @@ class DecisionRecorder {
                                                    std::string_view batch_id, bool& is_strict);
   record::DecisionContent content_of(const Subject& subject, const RecordedLedger* owner);
   void add_payload(const Subject& subject, record::DecisionContent& content);
+  // What the agent found in the input, as far as the masks leave it; last.
+  static void add_txn_tokens(const Subject& subject, record::DecisionContent& content);
   static Result<void> find_rules(const Subject& subject, AppliedRules& applied);
   Result<void> add_masked(const Subject& subject, std::optional<ByteView> input,
                           record::DecisionContent& content);

@@ -50,6 +50,14 @@ void put(FieldWriter& out, const Lane& lane) {
   out.text(v1::Lane::kStateFieldNumber, lane.state);
 }
 
+void put(FieldWriter& out, const TxnToken& token) {
+  out.text(v1::TxnToken::kPointerFieldNumber, token.pointer);
+  out.bytes(v1::TxnToken::kSha256FieldNumber, token.hash.view());
+  out.text(v1::TxnToken::kTxnFieldNumber, token.txn);
+  out.text(v1::TxnToken::kSubFieldNumber, token.sub);
+  out.text(v1::TxnToken::kReqWlFieldNumber, token.req_wl);
+}
+
 void put(FieldWriter& out, const ActiveRelease& release) {
   out.number(v1::ActiveRelease::kZoneFieldNumber, release.ref.ledger.zone);
   out.text(v1::ActiveRelease::kLedgerFieldNumber, release.ref.ledger.name);
@@ -111,6 +119,8 @@ void put(FieldWriter& out, const DecisionContent& content) {
   if (content.pep != Pep()) put_message(out, v1::Record::kPepFieldNumber, content.pep);
   if (content.times != Times()) put_message(out, v1::Record::kTimesFieldNumber, content.times);
   if (content.lane) put_message(out, v1::Record::kLaneFieldNumber, *content.lane);
+  for (const TxnToken& token : content.txn_tokens)
+    put_message(out, v1::Record::kTxnTokensFieldNumber, token);
 }
 
 void put(FieldWriter& out, const ActiveSet& active) {

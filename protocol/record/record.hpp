@@ -89,6 +89,14 @@ struct Lane {
   bool operator==(const Lane&) const = default;
 };
 
+struct TxnToken {
+  std::string pointer;
+  Hash hash;
+  std::string txn, sub, req_wl;
+  bool operator==(const TxnToken&) const = default;
+};
+inline constexpr size_t kTxnTokensMax = 16;
+
 // The content of a decision. Members are described in schemas/record.proto.
 struct DecisionContent {
   int64_t eval_time_ns = 0;
@@ -109,6 +117,7 @@ struct DecisionContent {
   Pep pep;
   Times times;
   std::optional<Lane> lane;
+  std::vector<TxnToken> txn_tokens;  // at most kTxnTokensMax
   bool operator==(const DecisionContent&) const = default;
 };
 

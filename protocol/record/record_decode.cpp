@@ -99,6 +99,18 @@ void read_identifiers(const v1::Record& m, DecisionContent& out) {
   if (m.has_lane()) out.lane = Lane{m.lane().name(), m.lane().revision(), m.lane().state()};
 }
 
+Result<void> read_txn_tokens(const v1::Record& m, DecisionContent& out) {
+  if (static_cast<size_t>(m.txn_tokens_size()) > kTxnTokensMax)
+    return refuse(fmt::format("it has {} transaction tokens, at most {} are named",
+                              m.txn_tokens_size(), kTxnTokensMax));
+  for (const v1::TxnToken& each : m.txn_tokens()) {
+    const auto hash = Hash::from_bytes(each.sha256());
+    if (!hash) return refuse("sha256 of a transaction token is not 32 bytes");
+    out.txn_tokens.push_back({each.pointer(), *hash, each.txn(), each.sub(), each.req_wl()});
+  }
+  return {};
+}
+
 Result<Content> read_decision(v1::Record& m) {
   DecisionContent out;
   out.eval_time_ns = m.eval_time_ns();
@@ -117,6 +129,7 @@ Result<Content> read_decision(v1::Record& m) {
   out.rule_labels = m.rule_labels();
   out.custom = m.custom();
   read_identifiers(m, out);
+  NOTP_TRY(read_txn_tokens(m, out));
   return out;
 }
 

@@ -469,4 +469,37 @@ TEST_CASE("a mask that matched nothing for a whole day is reported") {
   CHECK(recording.unmatched() == 2);
 }
 
+TEST_CASE("a record names transaction tokens, and no more of them than masks leave") {
+  Recording recording;
+  const auto tokens_of = [&](std::string_view path, Bytes input, const std::string& pointer) {
+    DecisionRequest request = recording.request(path, {std::move(input)});
+    request.txns = {{{pointer, sha256("t"), "txn-1", "ana", "spiffe://a.b/shop"},
+                     {"/input/other", sha256("u"), {}, {}, {}}}};
+    REQUIRE(recording.record(request, recording.decision("true")));
+    return recording.log.last().txn_tokens;
+  };
+  const std::string jws = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl";
+  const auto shown =
+      tokens_of("shop/desk/open", R"({"txn_token":")" + jws + "\"}", "/input/txn_token");
+  REQUIRE(shown.size() == 2);
+  CHECK(shown[0] ==
+        record::TxnToken{"/input/txn_token", sha256("t"), "txn-1", "ana", "spiffe://a.b/shop"});
+  CHECK(shown[1] == record::TxnToken{"/input/other", sha256("u"), {}, {}, {}});
+  const Bytes& input = *recording.log.last().input;
+  CHECK_MESSAGE(!input.contains("c2lnbmF0dXJl"), input);
+  // The publisher removes or commits to the token, or what is around it.
+  for (const auto& [text, pointer] : {std::pair(R"({"password":"x"})", "/input/password"),
+                                      {R"({"iban":"x"})", "/input/iban"},
+                                      {R"({"password":{"token":"x"}})", "/input/password/token"}}) {
+    const auto hidden = tokens_of("shop/desk/open", text, pointer);
+    REQUIRE(hidden.size() == 2);
+    CHECK(hidden[0] == record::TxnToken{pointer, sha256("t"), "txn-1", {}, {}});
+  }
+  CHECK(tokens_of("shop/desk/open", R"({"passwords":"x"})", "/input/passwords")[0].sub == "ana");
+  // What is withheld says nothing, either.
+  const auto withheld = tokens_of("shop/desk/open", "{", "/input/txn_token");
+  REQUIRE(recording.log.last().withheld);
+  CHECK(withheld[0].sub.empty());
+}
+
 }  // namespace notp::decision

@@ -39,6 +39,8 @@ DecisionContent full_decision() {
   out.pep = {0, 1, UINT32_MAX, "spiffe://a.b/pep", "token", "192.0.2.1"};
   out.times = {1, 2, R"({"timer_rego_query_eval_ns":1})"};
   out.lane = Lane{"sessions", UINT64_MAX, "lagging"};
+  out.txn_tokens = {{"/input/txn_token", sha256("t"), "txn", "sub", "req_wl"},
+                    {"/input/x", sha256("u"), {}, {}, {}}};
   return out;
 }
 
@@ -121,6 +123,14 @@ Bytes by_protobuf(const Record& record) {
   m.mutable_lane()->set_name(c.lane->name);
   m.mutable_lane()->set_revision(c.lane->revision);
   m.mutable_lane()->set_state(c.lane->state);
+  for (const TxnToken& token : c.txn_tokens) {
+    v1::TxnToken& added = *m.add_txn_tokens();
+    added.set_pointer(token.pointer);
+    added.set_sha256(std::string(token.hash.view()));
+    added.set_txn(token.txn);
+    added.set_sub(token.sub);
+    added.set_req_wl(token.req_wl);
+  }
   return m.SerializeAsString();
 }
 

@@ -108,6 +108,19 @@ Bytes commitments_json(const std::vector<record::Commitment>& commitments) {
   return out.done();
 }
 
+Bytes txn_tokens_json(const std::vector<record::TxnToken>& tokens) {
+  JsonArray out;
+  for (const record::TxnToken& each : tokens)
+    out.json(JsonObject()
+                 .text("pointer", each.pointer)
+                 .text("sha256", each.hash.hex())
+                 .text_if("txn", each.txn)
+                 .text_if("sub", each.sub)
+                 .text_if("req_wl", each.req_wl)
+                 .done());
+  return out.done();
+}
+
 Bytes release_json(const record::ActiveRelease& release) {
   return JsonObject()
       .text("ledger", release.ref.ledger.text())
@@ -143,6 +156,7 @@ void put_content(JsonObject& out, const AuditRecord& record,
                          .number("revision", content.lane->revision)
                          .text("state", content.lane->state)
                          .done());
+  if (!content.txn_tokens.empty()) out.json("txn_tokens", txn_tokens_json(content.txn_tokens));
   if (content.withheld) out.json("withheld", withheld_json(*content.withheld));
   if (!content.commitments.empty()) out.json("commitments", commitments_json(content.commitments));
 }

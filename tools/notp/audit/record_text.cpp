@@ -102,10 +102,16 @@ Facts facts_of(const AuditRecord& record, const record::DecisionContent& content
   add_if(facts, "query", content.query);
   add_active(facts, record, content);
   if (content.lane)
-    facts.emplace_back("token lane", fmt::format("{} at revision {}, {}",
-                                                 printable(content.lane->name),
-                                                 content.lane->revision,
-                                                 printable(content.lane->state)));
+    facts.emplace_back("token lane",
+                       fmt::format("{} at revision {}, {}", printable(content.lane->name),
+                                   content.lane->revision, printable(content.lane->state)));
+  for (const record::TxnToken& token : content.txn_tokens)
+    facts.emplace_back(
+        "txn token",
+        fmt::format("{} at {}{}{}{}{}", token.hash.brief(), printable(token.pointer),
+                    token.txn.empty() ? ", not verified" : ": txn ", printable(token.txn),
+                    token.sub.empty() ? "" : " of ", printable(token.sub)) +
+            (token.req_wl.empty() ? "" : " for " + printable(token.req_wl)));
   facts.emplace_back("asked by", pep_text(content));
   facts.emplace_back("asked through", api_name(content.api));
   add_if(facts, "batch", content.batch_decision_id);
