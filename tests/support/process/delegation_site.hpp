@@ -21,7 +21,8 @@ inline const std::string kIssuance = "100000000000/issuance", kActors = "1000000
                          kRefunds = "100000000000/refunds", kLoginKeys = "200000000000/login",
                          kTxnKeys = "200000000000/txn";
 inline const std::string kShop = "spiffe://core-platform.internal/workload/shop",
-                         kPayer = "spiffe://core-platform.internal/workload/refunds";
+                         kPayer = "spiffe://core-platform.internal/workload/refunds",
+                         kTokenService = "spiffe://core-platform.internal/workload/txn-tokens";
 
 inline int64_t now_s() { return read_clock().wall_ms / 1000; }
 
@@ -133,9 +134,10 @@ class DelegationSite {
     stack.grant("admin", "publish");
     issue_certificates();
     configure_registry();
+    // First, so that the registry finds its keys when it starts.
+    service = &stack.start_agent(service_setup());
     stack.start_registry();
     publish_models();
-    start_service();
     start_nodes();
     wait_for_keys();
   }
@@ -255,11 +257,12 @@ class DelegationSite {
   }
   AgentSetup service_setup() const {
     json::object subject{{"issuer", provider.issuer()}, {"keys", "login"}, {"audience", "orders"}};
+    subject["types"] = json::array{"access_token"};
     subject["algorithms"] = json::array{"RS256"};
     json::object section{{"listen",
                           {{"address", fmt::format("127.0.0.1:{}", service_port_)},
-                           {"certificate", stack.file("pki/tts.crt").string()},
-                           {"key", stack.file("pki/tts.key").string()},
+                           {"certificate", stack.file("pki/txn-tokens.crt").string()},
+                           {"key", stack.file("pki/txn-tokens.key").string()},
                            {"client_ca", stack.authority_file().string()}}},
                          {"issuer", issuer()},
                          {"keys", {{"name", "txn"}, {"ledger", kTxnKeys}}},
@@ -338,7 +341,7 @@ class DelegationSite {
       stack.issue(name, stack.authority(), leaf);
     };
     server("main", test_uri("registry", "main", kStackDomain), false);
-    server("tts", "spiffe://core-platform.internal/workload/tts", false);
+    server("txn-tokens", kTokenService, false);
     stack.issue("gateway", stack.authority(), stack.leaf("source", "gateway"));
     shop = std::make_unique<TxnWorkload>(workload("workload/shop"));
     payer = std::make_unique<TxnWorkload>(workload("workload/refunds"));
@@ -377,7 +380,6 @@ class DelegationSite {
          {std::pair{"txn/issuance", kIssuance}, {"txn/refunds", kRefunds}})
       REQUIRE(stack.published(stack.copy_example(model), ledger) == 1);
   }
-  void start_service() { service = &stack.start_agent(service_setup()); }
   void start_nodes() {
     const std::vector<std::string> ledgers{kRefunds, kActors, kTxnKeys};
     edge = &stack.start_agent({.name = "edge", .ledgers = ledgers, .more = verify()});
@@ -392,24 +394,23 @@ class DelegationSite {
   }
   void write_config(const char* name, const TxnWorkload& who, const std::string& pdp) const {
     must(write_file(stack.file(name),
-                    json::serialize(json::object{
-                        {"trust_domain", kStackDomain},
-                        {"certificate", who.stem() + ".crt"},
-                        {"key", who.stem() + ".key"},
-                        {"ca", stack.authority_file().string()},
-                        {"service",
-                         {{"issuer", issuer()},
-                          {"endpoint", issuer() + "/token"},
-                          {"identity", "spiffe://core-platform.internal/workload/tts"}}},
-                        {"decision", pdp + "/v1/data/refunds/decision"},
-                        {"broker", broker.url()},
-                        {"shop", kShop},
-                        {"refunds", kPayer},
-                        {"login",
-                         {{"endpoint", provider.issuer() + "/token"},
-                          {"client", "ana"},
-                          {"secret", "ana-secret"}}},
-                        {"paid", stack.file("paid").string()}})));
+                    json::serialize(json::object{{"trust_domain", kStackDomain},
+                                                 {"certificate", who.stem() + ".crt"},
+                                                 {"key", who.stem() + ".key"},
+                                                 {"ca", stack.authority_file().string()},
+                                                 {"service",
+                                                  {{"issuer", issuer()},
+                                                   {"endpoint", issuer() + "/token"},
+                                                   {"identity", kTokenService}}},
+                                                 {"decision", pdp + "/v1/data/refunds/decision"},
+                                                 {"broker", broker.url()},
+                                                 {"shop", kShop},
+                                                 {"refunds", kPayer},
+                                                 {"login",
+                                                  {{"endpoint", provider.issuer() + "/token"},
+                                                   {"client", "ana"},
+                                                   {"secret", "ana-secret"}}},
+                                                 {"paid", stack.file("paid").string()}})));
   }
   // The service signs with a key once every node has it.
   void wait_for_keys() {

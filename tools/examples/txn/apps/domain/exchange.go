@@ -98,6 +98,9 @@ func (w *Workload) LogIn(ctx context.Context) (string, error) {
 	return answer.Token, nil
 }
 
+// The service wants aud as one text.
+func init() { jwt.MarshalSingleStringAsArray = false }
+
 // OwnToken is a token of the workload about itself. The service takes a number once, but for the same grant.
 func (w *Workload) OwnToken(number string) (string, error) {
 	now := time.Now()
