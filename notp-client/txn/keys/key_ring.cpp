@@ -138,7 +138,12 @@ void KeyRing::on_answer(const wire::Response& response) {
   auto copy = response;
   const auto status = wire::take_response<wire::ReleaseStatusRequest>(std::move(copy));
   // An older registry, or one that does not let this node read the ledger: the time decides.
-  if (!status) return log::write(log::Level::kWarn, "txn_release_status_unknown", status.error());
+  if (!status) {
+    if (!std::exchange(asks_in_vain_, true))
+      log::write(log::Level::kWarn, "txn_release_status_unknown", status.error());
+    return;
+  }
+  asks_in_vain_ = false;
   const Now now = read_clock();
   core_->on_status(version, *status, now);
   static_cast<void>(drive(now));
