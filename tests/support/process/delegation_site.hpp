@@ -367,7 +367,8 @@ class DelegationSite {
                      {"issuer", issuer()},
                      {"ledger", kTxnKeys},
                      {"ca", stack.authority_file().string()}};
-    json::object sources{{"key", stack.file("source.key").string()}};
+    // A node that is away holds a new key up for twice as long.
+    json::object sources{{"key", stack.file("source.key").string()}, {"stale_after_s", 5}};
     sources["issuers"] = json::array{std::move(login), std::move(txn)};
     stack.registry_more["sources"] = std::move(sources);
     stack.registry_more["deny_list"] = kDenyList;

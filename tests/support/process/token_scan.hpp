@@ -21,7 +21,7 @@ class TokenScan {
     bytes_ += text.size();
     // {"…: the beginning of a header.
     for (size_t at = 0; (at = text.find("eyJ", at)) != std::string_view::npos; ++at)
-      look(place, text.substr(at, text.find_first_not_of(kBase64Url, at) - at), text.substr(at));
+      look(place, text.substr(at));
   }
   // Every file in it.
   void folder(const std::filesystem::path& folder) {
@@ -43,23 +43,31 @@ class TokenScan {
   static constexpr std::string_view kBase64Url =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-  void look(const std::string& place, std::string_view header, std::string_view rest) {
-    if (rest.size() <= header.size() || rest[header.size()] != '.') return;
-    const auto bytes = from_base64url(header);
-    if (!bytes) return;
-    const auto document = parse_json(*bytes);
-    if (!document || !document->is_object()) return;
-    const json::value* typ = document->as_object().if_contains("typ");
-    if (typ == nullptr || !typ->is_string()) return;
-    const std::string_view name = typ->get_string();
+  // The base64url text at the beginning.
+  static std::string_view part(std::string_view text) {
+    return text.substr(0, text.find_first_not_of(kBase64Url));
+  }
+  void look(const std::string& place, std::string_view text) {
+    const std::string_view header = part(text);
+    text.remove_prefix(header.size());
+    if (!text.starts_with('.')) return;
+    const std::string_view payload = part(text.substr(1));
+    text.remove_prefix(1 + payload.size());
+    // Without its signature it says something, and is worth nothing: decision records keep it so.
+    if (!text.starts_with('.') || part(text.substr(1)).empty()) return;
+    const std::string name = typ_of(header);
     if (name == "txntoken+jwt" || name == "at+jwt" || name == "JWT") findings_.push_back(place);
     if (name != "refund-job+jws") return;
     ++messages_;
     // A token inside of it.
-    const size_t begin = header.size() + 1;
-    const size_t end = rest.find_first_not_of(kBase64Url, begin);
-    const auto payload = from_base64url(rest.substr(begin, end - begin));
-    if (payload) text(place, *payload);
+    if (const auto inner = from_base64url(payload)) this->text(place, *inner);
+  }
+  static std::string typ_of(std::string_view header) {
+    const auto bytes = from_base64url(header);
+    const auto document = bytes ? parse_json(*bytes) : fail(ErrorCode::kMessage, "");
+    if (!document || !document->is_object()) return {};
+    const json::value* typ = document->as_object().if_contains("typ");
+    return typ != nullptr && typ->is_string() ? std::string(typ->get_string()) : std::string();
   }
 
   std::vector<std::string> findings_;
