@@ -120,9 +120,9 @@ TEST_CASE("an issuance model that has expired, and workloads that were evicted")
   const std::filesystem::path model = stack.copy_example("txn/issuance");
   must(write_file(model / "txn/covered_by/data.yaml",
                   "refund.request: orders\nrefund.pay: orders\nrefund.cancel: orders\n"));
-  const CliResult published =
-      stack.notp("alice", {"publish", model, "--ledger", kIssuance, "-m", "short terms",
-                           "--stale-after", "2s", "--expire-after", "4s", "--on-expired", "deny"});
+  const CliResult published = stack.notp(
+      "alice", {"publish", model, "--base", "v1", "--ledger", kIssuance, "-m", "short terms",
+                "--stale-after", "2s", "--expire-after", "4s", "--on-expired", "deny"});
   REQUIRE_MESSAGE(published.status == 0, published.error);
   REQUIRE(stack.becomes_active(*site.service, kIssuance, 2));
   REQUIRE(site.first(kDigest).status == 200);

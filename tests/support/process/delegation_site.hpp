@@ -56,8 +56,9 @@ class TxnWorkload {
   TokenAnswer ask(std::vector<std::pair<std::string, std::string>> more) const {
     std::string body =
         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange"
-        "&requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Atxn_token"
-        "&audience=core-platform.internal";
+        "&requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Atxn_token";
+    if (std::ranges::none_of(more, [](const auto& one) { return one.first == "audience"; }))
+      body += fmt::format("&audience={}", kStackDomain);
     for (const auto& [name, value] : more) body += fmt::format("&{}={}", name, encoded(value));
     auto answer =
         client_.call_blocking({.method = "POST",
