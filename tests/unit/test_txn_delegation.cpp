@@ -191,6 +191,7 @@ TEST_CASE("the policy narrows a delegation, and cannot widen it") {
   CHECK(made({{"uses", 3}}) == "policy_broken");
   CHECK(made({{"uses", 0}}) == "policy_broken");
   CHECK(made({{"not_after", kStartS + 3'601}}) == "policy_broken");
+  CHECK(made({{"not_after", kStartS}}) == "grant_expired");
   // What the token may not do is not delegated.
   world.service.policy = generous({{"scope", {"order:read"}}});
   const auto given =

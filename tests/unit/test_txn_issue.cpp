@@ -159,6 +159,14 @@ TEST_CASE("a policy is asked with what was verified, and never with a token") {
       {"txn", "txn-1"},
       {"now", kStartS}};
   CHECK(asked->input == expected);
+  // Aggregated claims are tokens.
+  const json::object sources = {{"src1", {{"JWT", id_token(kStartMs)}}}};
+  const auto other = world.service.ask(
+      client("a"),
+      encode(with(form, "subject_token", access_token(kStartMs, {{"_claim_sources", sources}}))),
+      kStartMs);
+  REQUIRE(other);
+  CHECK(other->input.at("subject") == expected.at("subject"));
   CHECK_FALSE(holds_token(asked->input));
 }
 

@@ -135,6 +135,9 @@ TokenResult<Grant> make_grant(const PolicyAsk& ask, const PolicyAnswer& answer, 
                               TimeMs now_ms) {
   const CheckedRequest& request = ask.request;
   const DelegateWish& wish = *answer.delegate;
+  if (wish.not_after_ms <= now_ms)
+    return token_refused(Refusal::kGrantExpired,
+                         "request_details.delegate: the grant would have ended already");
   Grant grant;
   if (request.grant) {  // passed on
     grant.root_txn = request.grant->root_txn;

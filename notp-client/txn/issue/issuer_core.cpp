@@ -133,6 +133,17 @@ TokenResult<> check_finding(const LaneFinding& finding) {
   return {};
 }
 
+// Claims may have tokens in them (OpenID Connect Core 1.0 §5.6.2). Neither a policy nor a record of
+// its decision gets them.
+json::object leave_tokens_out(json::object claims) {
+  std::vector<std::string> names;
+  for (const json::key_value_pair& member : claims)
+    if (holds_token(member.value()) || holds_token(json::value(member.key())))
+      names.emplace_back(member.key());
+  for (const std::string& name : names) claims.stable_erase(name);
+  return claims;
+}
+
 json::value object_or_null(const std::optional<json::object>& members) {
   return members ? json::value(*members) : json::value();
 }
@@ -257,6 +268,7 @@ TokenResult<PolicyAsk> IssuerCore::ask(CheckedRequest request, std::string txn,
   if (request.subject.type == SubjectType::kTxnToken)
     ask.txn = text_in(request.subject.claims, "txn");
   ask.asked_ms = now_ms;
+  request.subject.claims = leave_tokens_out(std::move(request.subject.claims));
   ask.input = {
       {"client", request.client},
       {"subject",

@@ -282,6 +282,8 @@ TokenResult<std::vector<std::string>> read_scopes(std::string_view text) {
       return token_refused(Refusal::kBadScope,
                            fmt::format("scope may have {} names of {} bytes", limits::kTxnScopesMax,
                                        limits::kTxnScopeBytesMax));
+    if (text_holds_token(scope, {}))
+      return token_refused(Refusal::kBadScope, "a name in scope is a token");
     if (std::ranges::find(out, scope) != out.end())
       return token_refused(Refusal::kBadScope, "a name is twice in scope");
     out.emplace_back(scope);
