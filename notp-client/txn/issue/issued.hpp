@@ -11,8 +11,9 @@ namespace notp::txn {
 TokenResult<json::object> make_claims(const SubjectRules& rules, const PolicyAsk& ask,
                                       const PolicyAnswer& answer, TimeMs now_ms);
 
-// The grant for PolicyAnswer::delegate. `number`: kTxnGrantIdBytes, random. kSubjectClaims: what
-// has to be kept of the subject token is larger than kTxnGrantSubjectBytesMax.
+// The grant for PolicyAnswer::delegate. `number`: kTxnGrantIdBytes, random. kGrantExpired: it would
+// have ended already; kSubjectClaims: what has to be kept of the subject token is larger than
+// kTxnGrantSubjectBytesMax.
 TokenResult<Grant> make_grant(const PolicyAsk& ask, const PolicyAnswer& answer, ByteView number,
                               TimeMs now_ms);
 
