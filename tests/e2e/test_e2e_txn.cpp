@@ -1,0 +1,312 @@
+// Transaction tokens with real daemons: a registry that publishes the service's keys, the service,
+// workloads with certificates, and a lane that revokes.
+#include <doctest/doctest.h>
+
+#include "tests/support/process/health.hpp"
+#include "tests/support/process/txn_site.hpp"
+
+namespace notp {
+namespace {
+
+// A token verifies under the keys that the registry publishes, as it reaches nodes.
+void verifies(TxnSite& site, const std::string& token) {
+  const auto keys = site.service().decide("keys/txn", json::object{});
+  REQUIRE(keys);
+  const auto read = jose::read_token(token);
+  REQUIRE(read);
+  CHECK(read->typ == "txntoken+jwt");
+  const auto set = jose::KeySet::parse(*keys);
+  REQUIRE_MESSAGE(set, set.error().message);
+  const auto checked = jose::check_token(*read, *set,
+                                         {.algorithms = {jose::Algorithm::kEs256},
+                                          .typ = "txntoken+jwt",
+                                          .issuer = site.url(),
+                                          .audience = std::string(kStackDomain),
+                                          .now_ms = read_clock().wall_ms});
+  CHECK_MESSAGE(checked, checked.error().message);
+}
+
+struct Scene : TxnSite {
+  explicit Scene(json::object lane_more = {}) : TxnSite(std::move(lane_more)) {}
+
+  std::string delegate_to(std::string_view path, std::string_view more = "") const {
+    return fmt::format(
+        R"({{"invoice": "i-1", "delegate": {{"to": "spiffe://{}/{}", "scope": ["invoice.pay"], "not_after": {}{}}}}})",
+        kStackDomain, path, seconds_now() + 600, more);
+  }
+  TokenRequest redeem(const Workload& worker, const std::string& grant,
+                      const std::string& jti) const {
+    TokenRequest request = TxnSite::request(worker.self_signed(url(), jti));
+    request = with(std::move(request), "subject_token_type",
+                   "urn:ietf:params:oauth:token-type:self_signed");
+    return with(std::move(request), "request_details",
+                fmt::format(R"({{"invoice": "i-1", "grant": "{}"}})", grant));
+  }
+};
+
+TEST_CASE("a workload gets a token that verifies, and every refusal has its code") {
+  Scene site;
+  site.service_more["limits"] = json::object{{"at_once", 64}, {"per_second", 100'000}};
+  site.start();
+  const Workload shop = site.workload(std::string(TxnSite::kShop));
+  const Workload worker = site.workload(std::string(TxnSite::kWorker));
+  const Workload other = site.workload("ns/other/sa/app");
+  const std::string subject = site.lane.jwt();
+  const TokenRequest good = site.request(subject);
+
+  const TokenAnswer answer = shop.ask(good);
+  REQUIRE_MESSAGE(answer.status == 200, json::serialize(answer.body));
+  CHECK(answer.cache_control == "no-store");
+  CHECK(text_at(answer.body, "token_type") == "N_A");
+  CHECK(text_at(answer.body, "issued_token_type") == "urn:ietf:params:oauth:token-type:txn_token");
+  CHECK_FALSE(answer.body.contains("refresh_token"));
+  const json::object claims = answer.claims();
+  CHECK(text_at(claims, "sub") == "ana");
+  CHECK(text_at(claims, "scope") == "invoice.pay");
+  CHECK(text_at(claims, "req_wl") == shop.identity());
+  CHECK(text_at(claims, "aud") == kStackDomain);
+  CHECK(text_at(claims, "tctx.invoice") == "i-1");
+  verifies(site, answer.token());
+
+  // For itself, by a token of its own.
+  const auto self = [&](const std::string& jti, json::object more = {}) {
+    return TxnSite::with(
+        TxnSite::with(good, "subject_token", worker.self_signed(site.url(), jti, std::move(more))),
+        "subject_token_type", "urn:ietf:params:oauth:token-type:self_signed");
+  };
+  const TokenAnswer own = worker.ask(self("own-1"));
+  REQUIRE_MESSAGE(own.status == 200, json::serialize(own.body));
+  CHECK(text_at(own.claims(), "sub") == worker.identity());
+
+  struct Refused {
+    const Workload& who;
+    TokenRequest request;
+    unsigned status;
+    std::string_view error, reason;
+  };
+  const auto changed = [&](const char* name, std::string value) {
+    return TxnSite::with(good, name, std::move(value));
+  };
+  TokenRequest doubled = good;
+  doubled.emplace_back("scope", "invoice.pay");
+  TokenRequest missing = good;
+  std::erase_if(missing, [](const auto& each) { return each.first == "subject_token"; });
+  const int64_t now_s = seconds_now();
+  const std::vector<Refused> all{
+      {shop, changed("client_id", "spiffe://core-platform.internal/ns/x"), 401, "invalid_client",
+       "other_client"},
+      {other, good, 400, "unauthorized_client", ""},
+      {shop, doubled, 400, "invalid_request", "duplicate_parameter"},
+      {shop, missing, 400, "invalid_request", "missing_parameter"},
+      {shop, changed("request_details", "{"), 400, "invalid_request", "bad_details"},
+      {shop, changed("subject_token", subject.substr(0, subject.size() - 8) + "AAAAAAAA"), 400,
+       "invalid_request", "subject_signature"},
+      {shop, changed("subject_token", site.lane.jwt({.exp_s = now_s - 100})), 400,
+       "invalid_request", "subject_expired"},
+      {shop, changed("subject_token", site.lane.jwt({}, {{"iss", "https://other.example"}})), 400,
+       "invalid_request", "subject_issuer"},
+      {shop, changed("subject_token_type", "urn:ietf:params:oauth:token-type:refresh_token"), 400,
+       "invalid_request", "subject_type"},
+      {shop, changed("audience", "other.internal"), 400, "invalid_target", "audience"},
+      {shop, changed("scope", ""), 400, "invalid_scope", "bad_scope"},
+      {shop, changed("grant_type", "client_credentials"), 400, "unsupported_grant_type",
+       "grant_type"},
+      {shop, changed("request_details", R"({"invoice": "broken"})"), 500, "server_error",
+       "policy_broken"},
+      {shop, changed("subject_token", site.lane.jwt({.scope = "invoices.read"})), 500,
+       "server_error", "policy_broken"},
+      {worker, self("own-1"), 400, "invalid_request", "subject_used"},
+      {worker, self("own-2", {{"aud", "https://other.example"}}), 400, "invalid_request",
+       "subject_audience"},
+      {shop, self("own-3"), 400, "invalid_request", ""},
+      {shop,
+       changed("request_details",
+               fmt::format(R"({{"invoice": "i-1", "grant": "{}"}})", "AAAAAAAAAAAAAAAAAAAAAA")),
+       400, "invalid_request", "grant_subject"},
+  };
+  for (const Refused& each : all) {
+    const TokenAnswer refused = each.who.ask(each.request);
+    CAPTURE(each.reason);
+    CAPTURE(json::serialize(refused.body));
+    CHECK(refused.status == each.status);
+    CHECK(refused.error() == each.error);
+    CHECK_FALSE(json::serialize(refused.body).contains(subject.substr(0, 20)));
+    if (!each.reason.empty()) CHECK(site.stack.source().empty() == false);
+  }
+  // Each of them is counted and logged under its name.
+  for (const Refused& each : all)
+    if (!each.reason.empty()) {
+      const bool is_logged =
+          std::ranges::any_of(log_lines(site.service().log_file()), [&](const json::value& line) {
+            return text_at(line, "event") == "txn_refused" &&
+                   text_at(line, "reason") == each.reason;
+          });
+      CHECK_MESSAGE(is_logged, each.reason);
+    }
+}
+
+TEST_CASE("a grant is used once, by whom it is for, also over a restart of the service") {
+  Scene site;
+  site.start();
+  const Workload shop = site.workload(std::string(TxnSite::kShop));
+  const Workload worker = site.workload(std::string(TxnSite::kWorker));
+  const TokenAnswer first = shop.ask(TxnSite::with(site.request(site.lane.jwt()), "request_details",
+                                                   site.delegate_to(TxnSite::kWorker)));
+  REQUIRE_MESSAGE(first.status == 200, json::serialize(first.body));
+  const std::string grant = text_at(first.body, "grant");
+  REQUIRE_FALSE(grant.empty());
+
+  const TokenRequest redeemed = site.redeem(worker, grant, "job-1");
+  TokenRequest stolen = site.redeem(shop, grant, "job-1");
+  CHECK(shop.ask(stolen).error() == "invalid_request");
+  const TokenAnswer second = worker.ask(redeemed);
+  REQUIRE_MESSAGE(second.status == 200, json::serialize(second.body));
+  const json::object claims = second.claims();
+  CHECK(text_at(claims, "sub") == "ana");
+  CHECK(text_at(claims, "req_wl") == worker.identity());
+  CHECK(text_at(claims, "txn") != text_at(first.claims(), "txn"));
+  CHECK(text_at(claims, "tctx.parent_txn") == text_at(first.claims(), "txn"));
+  CHECK(text_at(claims, "tctx.origin") == shop.identity());
+  verifies(site, second.token());
+
+  // A lost answer is given again; another request of the same grant is not.
+  CHECK(worker.ask(redeemed).claims() == claims);
+  CHECK(worker.ask(site.redeem(worker, grant, "job-2")).error() == "invalid_request");
+
+  site.service().kill();
+  site.service().start();
+  site.issues();
+  CHECK(worker.ask(redeemed).claims() == claims);
+  const TokenAnswer used = worker.ask(site.redeem(worker, grant, "job-3"));
+  CHECK(used.error() == "invalid_request");
+  CHECK(text_at(used.body, "error_description").contains("used"));
+}
+
+TEST_CASE("a revoked subject, a denied workload and an expired model get no token") {
+  Scene site;
+  Agent& service = site.start();
+  Stack& stack = site.stack;
+  const Workload shop = site.workload(std::string(TxnSite::kShop));
+  const Workload worker = site.workload(std::string(TxnSite::kWorker));
+  const TokenRequest request = site.request(site.lane.jwt({.iat_s = seconds_now() - 10}));
+  const TokenAnswer first =
+      shop.ask(TxnSite::with(request, "request_details", site.delegate_to(TxnSite::kWorker)));
+  REQUIRE_MESSAGE(first.status == 200, json::serialize(first.body));
+  const TokenRequest redeemed = site.redeem(worker, text_at(first.body, "grant"), "job-1");
+
+  site.lane.revoke_subject("ana");
+  REQUIRE(wait_until([&] { return shop.ask(request).status == 400; }));
+  CHECK(text_at(shop.ask(request).body, "error_description").contains("revoked"));
+  CHECK(text_at(worker.ask(redeemed).body, "error_description").contains("revoked"));
+  const TokenRequest of_bob = site.request(site.lane.jwt({.sub = "bob"}));
+  CHECK(shop.ask(of_bob).status == 200);
+
+  const int64_t version = stack.published(stack.write_deny_list({shop.identity()}), kDenyList);
+  REQUIRE(wait_until([&] { return service.has_active(kDenyList, version); }));
+  const TokenAnswer denied = shop.ask(of_bob);
+  CHECK(denied.status == 401);
+  CHECK(denied.error() == "invalid_client");
+  // Each of these is a record, with the name of the reason.
+  REQUIRE(wait_until([&] {
+    const CliResult found = stack.notp("eve", {"decisions", "search", "--all"});
+    return found.status == 0 && found.output.contains("client_denied") &&
+           found.output.contains("subject_revoked");
+  }));
+
+  stack.published(stack.write_deny_list({}), kDenyList);
+  REQUIRE(wait_until([&] { return shop.ask(of_bob).status == 200; }));
+  REQUIRE(
+      stack
+          .notp("alice", {"publish", stack.file("models/issuance").string(), "--ledger", kIssuance,
+                          "-m", "short terms", "--stale-after", "2s", "--expire-after", "4s"})
+          .status == 0);
+  REQUIRE(wait_until([&] { return service.has_active(kIssuance, 2); }));
+  stack.kill_registry();
+  REQUIRE(wait_until([&] { return shop.ask(of_bob).status == 503; }));
+  const TokenAnswer expired = shop.ask(of_bob);
+  CHECK(expired.error() == "temporarily_unavailable");
+  CHECK(expired.retry_after == "5");
+  CHECK(text_at(expired.body, "error_description").contains("expired"));
+  CHECK(at(service.status(), "txn.issues") == json::value(false));
+}
+
+TEST_CASE("administrators list and revoke, others do not; what anyone may read is open") {
+  Scene site;
+  Agent& service = site.start();
+  const Workload shop = site.workload(std::string(TxnSite::kShop));
+  const Workload admin = site.workload("admin/ops");
+  CHECK(shop.call("GET", "/admin/keys").status == 403);
+  const auto keys = parse_json(admin.call("GET", "/admin/keys").body);
+  REQUIRE(keys);
+  CHECK_FALSE(at(*keys, "keys").as_array().empty());
+  const std::string kid = text_at(service.status(), "txn.kid");
+  CHECK(json::serialize(*keys).contains(kid));
+
+  const TokenAnswer first = shop.ask(TxnSite::with(site.request(site.lane.jwt()), "request_details",
+                                                   site.delegate_to(TxnSite::kWorker)));
+  REQUIRE_MESSAGE(first.status == 200, json::serialize(first.body));
+  const auto grants = parse_json(admin.call("GET", "/admin/grants?client=" + shop.identity()).body);
+  REQUIRE(grants);
+  REQUIRE(at(*grants, "grants").as_array().size() == 1);
+  const std::string txn = text_at(first.claims(), "txn");
+  CHECK(admin.call("POST", "/admin/grants/revoke", R"({"txn": 1})").status == 400);
+  const auto revoked = parse_json(
+      admin.call("POST", "/admin/grants/revoke", fmt::format(R"({{"txn": "{}"}})", txn)).body);
+  REQUIRE(revoked);
+  CHECK(number_at(*revoked, "grants") == 1);
+
+  CHECK(admin.call("POST", "/admin/keys/unknown/revoke").status == 404);
+  CHECK(admin.call("POST", fmt::format("/admin/keys/{}/revoke", kid)).status == 200);
+  REQUIRE(wait_until([&] {
+    const std::string now = text_at(service.status(), "txn.kid");
+    return !now.empty() && now != kid;
+  }));
+  const TokenAnswer second = shop.ask(site.request(site.lane.jwt()));
+  REQUIRE(second.status == 200);
+
+  // Without a certificate the keys and the metadata are there, and tokens are not.
+  const auto anyone = std::make_unique<http::Client>(
+      must(http::Client::open({.tls = {.authorities = site.stack.authority_file()},
+                               .proxy = {.url = "none"},
+                               .environment = {}})));
+  const auto get = [&](const std::string& method, const std::string& path) {
+    return must(
+        anyone->call_blocking({.method = method, .url = site.url() + path, .deadline_ms = 30'000}));
+  };
+  const auto metadata = parse_json(get("GET", "/.well-known/oauth-authorization-server").body);
+  REQUIRE(metadata);
+  CHECK(text_at(*metadata, "token_endpoint") == site.url() + "/token");
+  CHECK(get("GET", "/jwks").status == 200);
+  const http::Response nobody = get("POST", "/token");
+  CHECK(nobody.status == 401);
+  CHECK(nobody.body.contains("invalid_client"));
+  CHECK(get("GET", "/admin/grants").status == 401);
+
+  const std::string metrics =
+      must(anyone->call_blocking(
+               {.method = "GET", .url = service.url() + "/metrics", .deadline_ms = 30'000}))
+          .body;
+  CHECK(metrics.contains("notp_txn_issued_total{subject=\"access_token\"} 2"));
+  CHECK(metrics.contains("notp_txn_refused_total{reason=\"no_certificate\"} 1"));
+  CHECK(metrics.contains("notp_txn_can_issue 1"));
+}
+
+TEST_CASE("a client that asks too much waits") {
+  Scene site;
+  site.service_more["limits"] = json::object{{"per_second", 2}};
+  site.start();
+  const Workload shop = site.workload(std::string(TxnSite::kShop));
+  const Workload other = site.workload("ns/other/sa/app");
+  const TokenRequest request = site.request(site.lane.jwt());
+  TokenAnswer busy;
+  REQUIRE(wait_until([&] {
+    busy = shop.ask(request);
+    return busy.status == 429;
+  }));
+  CHECK(busy.retry_after == "1");
+  CHECK(busy.error() == "temporarily_unavailable");
+  CHECK(other.ask(request).error() == "unauthorized_client");
+}
+
+}  // namespace
+}  // namespace notp
