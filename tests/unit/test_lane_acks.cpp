@@ -9,16 +9,8 @@ namespace {
 using namespace lane_world;
 
 // A node that has acknowledged revision 11, and was cut off.
-struct Following {
-  Registry registry;
-  Node node{registry};
-
-  Following() {
-    for (int number = 0; number < 10; ++number) registry.add(alive(number));
-    registry.add(dead(3));
-    node.boot();
-    node.connect();
-    node.settle();
+struct CutOff : Following {
+  CutOff() {
     node.advance(2'000);
     REQUIRE(node.reported() == 11);
     node.cut();
@@ -29,7 +21,7 @@ struct Following {
 }  // namespace
 
 TEST_CASE("a part of the history acknowledges nothing: a later part may have what it lacks") {
-  Following world;
+  CutOff world;
   Registry& registry = world.registry;
   Node& node = world.node;
   registry.add(dead(4));
@@ -55,7 +47,7 @@ TEST_CASE("a part of the history acknowledges nothing: a later part may have wha
 }
 
 TEST_CASE("a node tells a registry nothing of another one's history, and does not spin meanwhile") {
-  Following world;
+  CutOff world;
   Node& node = world.node;
   world.registry.instance = history(2);  // as after a restore
   world.registry.add(dead(4));

@@ -13,21 +13,6 @@ using lane::AskOutcome;
 using lane::LaneMode;
 using lane::LaneTopic;
 
-// A node that follows a lane with some tokens, one of them deleted.
-struct Following {
-  Registry registry;
-  Node node{registry};
-
-  explicit Following(LaneMode mode = LaneMode::kPush) {
-    node.options.mode = mode;
-    for (int number = 0; number < 10; ++number) registry.add(alive(number));
-    registry.add(dead(3));
-    node.boot();
-    node.connect();
-    node.settle();
-  }
-};
-
 template <typename Change>
 feed::SealedStatement changed(const Registry& registry, TimeMs now_ms, uint64_t from,
                               Change change) {
@@ -523,85 +508,6 @@ TEST_CASE("behind a snapshot, which has no tokens in ask mode, a token is asked 
   REQUIRE(node.resolved.size() == 1);
   CHECK(node.resolved[0].second == AskOutcome::kKnown);
   CHECK(node.is_accepted(1));
-}
-
-TEST_CASE("an answer is not given before decisions use it") {
-  Following world(LaneMode::kAsk);
-  Node& node = world.node;
-  node.decides = false;
-  node.core->ask(token_id(1), node.now);
-  node.run();
-  node.settle();
-  CHECK(node.resolved.empty());
-  node.core->ask(token_id(1), node.now);
-  node.run();
-  CHECK(node.resolved.empty());
-  node.decides = true;
-  node.run();
-  CHECK(node.resolved.size() == 1);
-}
-
-TEST_CASE("a negative answer counts for 5 s, an expired token is unknown, a deleted one is known") {
-  Following world(LaneMode::kAsk);
-  Node& node = world.node;
-  const auto ask = [&](int number) {
-    node.resolved.clear();
-    node.advance(1);
-    node.core->ask(token_id(number), node.now);
-    node.run();
-    node.settle();
-    REQUIRE(node.resolved.size() == 1);
-    return node.resolved[0].second;
-  };
-  CHECK(ask(77) == AskOutcome::kUnknown);
-  world.registry.add(alive(77));
-  node.settle();
-  CHECK(ask(77) == AskOutcome::kUnknown);
-  CHECK(node.asked.size() == 1);
-  node.advance(limits::kLaneUnknownMs - 2);
-  CHECK(ask(77) == AskOutcome::kKnown);
-  CHECK(ask(3) == AskOutcome::kKnown);
-  CHECK_FALSE(node.is_accepted(3));
-  world.registry.add(alive(78, kStartS + 1));
-  node.advance(2'000);
-  CHECK(ask(78) == AskOutcome::kUnknown);
-}
-
-TEST_CASE("asks are gathered, bounded, and do not wait for a registry that is not there") {
-  Following world(LaneMode::kAsk);
-  Node& node = world.node;
-  node.heartbeats = false;
-  for (int i = 0; i < 2'000; ++i) node.core->ask(token_id(10'000 + i), node.now);
-  node.core->take_effects();
-  CHECK(node.core->asks().open() == limits::kLaneAsksOpenMax / 2);
-  node.advance(20);
-  for (const size_t ids : node.asked) CHECK(ids <= limits::kLaneAskIdsMax);
-  node.feed->out.clear();
-  node.resolved.clear();
-
-  node.core->ask(token_id(99), node.now);
-  node.run();
-  node.cut();
-  CHECK(node.core->asks().open() == 0);
-  node.resolved.clear();
-  node.core->ask(token_id(98), node.now);
-  node.run();
-  REQUIRE(node.resolved.size() == 1);
-  CHECK(node.resolved[0].second == AskOutcome::kNotAsked);
-}
-
-TEST_CASE("an unanswered ask ends, and may be made again") {
-  Following world(LaneMode::kAsk);
-  Node& node = world.node;
-  node.feed.reset();  // the frames go nowhere
-  node.core->ask(token_id(1), node.now);
-  node.run();
-  node.advance(limits::kLaneUnansweredMs);
-  REQUIRE(node.resolved.size() == 1);
-  CHECK(node.resolved[0].second == AskOutcome::kNotAsked);
-  node.core->ask(token_id(1), node.now);
-  node.run();
-  CHECK(node.asked.size() == 2);
 }
 
 }  // namespace notp

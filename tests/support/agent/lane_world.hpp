@@ -388,4 +388,19 @@ struct Node {
   uint64_t reported() const { return reports.empty() ? 0 : reports.back().revision; }
 };
 
+// A node that follows a lane with some tokens, one of them deleted.
+struct Following {
+  Registry registry;
+  Node node{registry};
+
+  explicit Following(lane::LaneMode mode = lane::LaneMode::kPush) {
+    node.options.mode = mode;
+    for (int number = 0; number < 10; ++number) registry.add(alive(number));
+    registry.add(dead(3));
+    node.boot();
+    node.connect();
+    node.settle();
+  }
+};
+
 }  // namespace notp::lane_world
