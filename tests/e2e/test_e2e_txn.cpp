@@ -31,7 +31,7 @@ struct Scene : TxnSite {
 
   std::string delegate_to(std::string_view path, std::string_view more = "") const {
     return fmt::format(
-        R"({{"invoice": "i-1", "delegate": {{"to": "spiffe://{}/{}", "scope": ["invoice.pay"], "not_after": {}{}}}}})",
+        R"({{"invoice": "i-1", "delegate": {{"to": "spiffe://{}/{}", "scope": "invoice.pay", "not_after": {}{}}}}})",
         kStackDomain, path, seconds_now() + 600, more);
   }
   TokenRequest redeem(const Workload& worker, const std::string& grant,
@@ -96,7 +96,7 @@ TEST_CASE("a workload gets a token that verifies, and every refusal has its code
       {shop, changed("client_id", "spiffe://core-platform.internal/ns/x"), 401, "invalid_client",
        "other_client"},
       {other, good, 400, "unauthorized_client", ""},
-      {shop, doubled, 400, "invalid_request", "duplicate_parameter"},
+      {shop, doubled, 400, "invalid_request", "repeated_parameter"},
       {shop, missing, 400, "invalid_request", "missing_parameter"},
       {shop, changed("request_details", "{"), 400, "invalid_request", "bad_details"},
       {shop, changed("subject_token", subject.substr(0, subject.size() - 8) + "AAAAAAAA"), 400,
