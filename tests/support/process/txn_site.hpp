@@ -101,6 +101,8 @@ class TxnSite {
     run({"keygen", "--out", stack.file("source")});
     delegate_keys();
     stack.grant("admin", "publish");
+    stack.grant("admin", "audit");
+    stack.registry_more["audit"] = json::object{{"seal_ms", 200}};
     pki::LeafOptions leaf = stack.leaf("node", "tts");
     leaf.addresses = {"127.0.0.1"};
     leaf.server_auth = true;
