@@ -228,7 +228,8 @@ TEST_CASE("a revoked subject, a denied workload and an expired model get no toke
   const TokenAnswer expired = shop.ask(of_bob);
   CHECK(expired.error() == "temporarily_unavailable");
   CHECK(expired.retry_after == "5");
-  CHECK(text_at(expired.body, "error_description").contains("expired"));
+  CHECK_MESSAGE(text_at(expired.body, "error_description").contains("expired"),
+                json::serialize(expired.body));
   CHECK(at(service.status(), "txn.issues") == json::value(false));
 }
 

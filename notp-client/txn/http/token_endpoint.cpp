@@ -238,10 +238,12 @@ std::optional<TokenError> TokenEndpoint::policy_trouble() const {
   const pdp::DecisionBasisPtr basis = parts_.pdp.basis();
   if (!basis->active)
     return unavailable(Refusal::kPolicyUnavailable, "no model decides here yet; try again later");
-  if (basis->withheld.cover(policy_))
+  // What is still to be dropped, and what the set that decides has dropped.
+  if (basis->withheld.cover(policy_) ||
+      pdp::WithheldRoots(nullptr, basis->active.get()).cover(policy_))
     return unavailable(Refusal::kPolicyUnavailable,
-                       "the issuance model has expired here: its registry has not been heard for "
-                       "too long; try again later");
+                       "the issuance model was withdrawn, or has expired here because its registry "
+                       "has not been heard for too long; try again later");
   return std::nullopt;
 }
 
