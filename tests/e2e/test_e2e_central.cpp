@@ -306,8 +306,8 @@ TEST_CASE("the example's configuration runs, and the front page's commands ask i
   const std::string health = fmt::format("http://127.0.0.1:{}", host.health_port);
   const auto is_ready = [&] { return curl({health + "/health/ready"}).status == 200; };
   REQUIRE(wait_until(is_ready));
-  const auto commands = page_commands("## Asking for a decision", "## Setting up",
-                                      {"curl", "printf 'Authorization", "notp-client t"});
+  const auto commands = page_commands("## Asking for a decision", "## Live trust data",
+                                      {"curl", "printf", "notp-client t"});
   const auto ask = [&](const std::string& command) {
     const auto answer = parse_json(host.run(command));
     INFO(command);
