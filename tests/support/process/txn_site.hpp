@@ -121,6 +121,10 @@ class TxnSite {
     start_registry();
     service_ = &stack.start_agent(setup());
     REQUIRE(stack.becomes_active(*service_, kIssuance, 1));
+    // It was not there when the registry looked for its keys.
+    REQUIRE(wait_until([&] {
+      return stack.notp("eve", {"sources", "refresh", "txn"}).error_code() != "overloaded";
+    }));
     issues();
     return *service_;
   }
