@@ -132,16 +132,22 @@ def commands_text(program: str, tree: dict) -> str:
     """Every subcommand with its arguments and options."""
     out = ""
     for child in tree["children"]:
-        out += f"## {escaped(child['path'].split(' ', 1)[-1] if program == 'notp' else child['path'])}\n\n"
-        for leaf in [child, *child["children"]]:
-            if leaf is child and leaf.get("needs_command"):
-                out += f"{sentence(leaf['about'])}\n\n"
-                out += options_text(leaf, heading=False)
+        # A group of one of notp's commands says what it is about; each of its members has a heading.
+        is_inner_group = program == "notp" and child.get("needs_command")
+        for group in [child, *child["children"]] if is_inner_group else [child]:
+            out += f"## {escaped(group['path'].split(' ', 1)[-1] if program == 'notp' else group['path'])}\n\n"
+            if is_inner_group and group is child:
+                out += f"{bold('notp ' + group['path'])}: {sentence(group['about'])}\n\n"
                 continue
-            out += f"{synopsis(program, leaf)}\n\n{sentence(leaf['about'])}\n\n"
-            out += "".join(option_entry(option) + "\n" for option in arguments(leaf))
-            out += options_text(leaf, heading=True)
-            out += "".join(text + "\n\n" for text in footer(leaf))
+            for leaf in [group, *group["children"]]:
+                if leaf is group and leaf.get("needs_command"):
+                    out += f"{sentence(leaf['about'])}\n\n"
+                    out += options_text(leaf, heading=False)
+                    continue
+                out += f"{synopsis(program, leaf)}\n\n{sentence(leaf['about'])}\n\n"
+                out += "".join(option_entry(option) + "\n" for option in arguments(leaf))
+                out += options_text(leaf, heading=True)
+                out += "".join(text + "\n\n" for text in footer(leaf))
     return out
 
 
