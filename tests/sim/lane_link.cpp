@@ -122,6 +122,7 @@ void LaneLink::read() {
       node_.on_state(state->state);
     else if (auto* statement = std::get_if<session::client_event::LaneStatementArrived>(&event)) {
       handlers_.on_statement();
+      if (!node_.is_up()) return;  // killed just before it
       node_.on_statement(statement->statement);
     } else if (const auto* closed = std::get_if<session::client_event::Closed>(&event))
       port_.note("node closes", node_.index(), closed->error.message);
