@@ -3,6 +3,7 @@
 #include "common/spawn.hpp"
 #include "notp-client/txn/grants/sqlite_grants.hpp"
 #include "notp-client/txn/keys/documents.hpp"
+#include "protocol/feed/record_document.hpp"
 
 namespace notp::client {
 namespace {
@@ -37,37 +38,11 @@ txn::LaneFinding finding_of(const lane::TokenVerdict& verdict) {
       out.state = State::kStale;
       break;
   }
-  if (verdict.record) out.record = record_document(*verdict.record);
+  if (verdict.record) out.record = feed::record_document(*verdict.record);
   return out;
 }
 
 }  // namespace
-
-json::object record_document(const feed::TokenRecord& record) {
-  json::object out;
-  const auto put = [&](std::string_view name, const std::string& text) {
-    if (!text.empty()) out[name] = text;
-  };
-  const auto put_list = [&](std::string_view name, const std::vector<std::string>& list) {
-    if (!list.empty()) out[name] = json::array(list.begin(), list.end());
-  };
-  const auto put_time = [&](std::string_view name, int64_t seconds) {
-    if (seconds != 0) out[name] = seconds;
-  };
-  put("iss", record.iss);
-  put("sub", record.sub);
-  put("client", record.client);
-  put("scope", record.scope);
-  put_list("aud", record.aud);
-  put_time("exp", record.exp_s);
-  put_time("iat", record.iat_s);
-  put("acr", record.acr);
-  put_list("amr", record.amr);
-  put_time("auth_time", record.auth_time_s);
-  put("sid", record.sid);
-  if (const auto cnf = parse_json(record.cnf); cnf && cnf->is_object()) out["cnf"] = *cnf;
-  return out;
-}
 
 Result<std::unique_ptr<TxnParts>> TxnParts::open(const txn::ServiceConfig& config, TxnPlace place) {
   Stores stores;

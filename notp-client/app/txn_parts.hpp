@@ -85,7 +85,4 @@ class TxnParts {
   pdp::ActiveSetPtr told_;  // to the keys
 };
 
-// A record of a lane as policies have it: data.system.notp.tokens.lookup().
-json::object record_document(const feed::TokenRecord& record);
-
 }  // namespace notp::client

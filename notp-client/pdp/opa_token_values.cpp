@@ -3,41 +3,12 @@
 #include <fmt/format.h>
 
 #include "protocol/feed/feed_limits.hpp"
+#include "protocol/feed/record_document.hpp"
 
 namespace notp::pdp {
 namespace {
 
 using feed::EventKind;
-
-void put_text(json::object& out, std::string_view name, const std::string& text) {
-  if (!text.empty()) out.emplace(name, text);
-}
-
-void put_time(json::object& out, std::string_view name, int64_t time_s) {
-  if (time_s != 0) out.emplace(name, time_s);
-}
-
-void put_texts(json::object& out, std::string_view name, const std::vector<std::string>& texts) {
-  if (!texts.empty()) out.emplace(name, json::array(texts.begin(), texts.end()));
-}
-
-Bytes record_json(const feed::TokenRecord& record) {
-  json::object out;
-  put_text(out, "iss", record.iss);
-  put_text(out, "sub", record.sub);
-  put_text(out, "client", record.client);
-  put_text(out, "scope", record.scope);
-  put_texts(out, "aud", record.aud);
-  put_time(out, "exp", record.exp_s);
-  put_time(out, "iat", record.iat_s);
-  put_text(out, "acr", record.acr);
-  put_texts(out, "amr", record.amr);
-  put_time(out, "auth_time", record.auth_time_s);
-  put_text(out, "sid", record.sid);
-  if (!record.cnf.empty())
-    if (auto cnf = parse_json(record.cnf)) out.emplace("cnf", *std::move(cnf));
-  return json::serialize(out);
-}
 
 // Statuses begin at the lowest bit of a byte (draft-ietf-oauth-status-list §4.1).
 Result<TokenValue> list_json(const feed::Event& event) {
@@ -102,7 +73,7 @@ Result<TokenValue> token_value(const feed::Event& event) {
     case EventKind::kToken:
       break;
   }
-  return TokenValue{.json = record_json(event.record), .cost = 1};
+  return TokenValue{.json = json::serialize(feed::record_document(event.record)), .cost = 1};
 }
 
 std::string token_pointer(const feed::EventKey& key) {

@@ -4,43 +4,12 @@
 
 #include <algorithm>
 
-#include "common/host_port.hpp"
 #include "notp-client/txn/http/http_limits.hpp"
 
 namespace notp::txn {
 namespace {
 
 constexpr TimeMs kMsPerSecond = 1'000;
-
-std::vector<std::string> segments_of(std::string_view path) {
-  std::vector<std::string> out;
-  while (!path.empty()) {
-    const std::string_view segment = path.substr(0, path.find('/'));
-    path.remove_prefix(std::min(path.size(), segment.size() + 1));
-    if (!segment.empty()) out.emplace_back(segment);
-  }
-  return out;
-}
-
-Result<ListenConfig> load_listen(const config::Section& section) {
-  const std::string address = section.text("address");
-  const bool has_port = !address.ends_with(']') && address.contains(':');
-  NOTP_ASSIGN(
-      const HostPort at,
-      HostPort::parse(has_port ? address : fmt::format("{}:{}", address, limits::kTxnPort)));
-  ListenConfig out;
-  out.endpoint = {.address = at.host,
-                  .port = at.port,
-                  .certificate = section.text("certificate"),
-                  .private_key = section.text("key"),
-                  .client_authorities = section.text("client_ca"),
-                  .client_certificate = http::ClientCertificate::kOptional,
-                  .allow_p384 = section.flag("allow_p384"),
-                  .tls13_only = true};
-  out.hosts = section.texts("hosts");
-  out.port_file = section.text_or_empty("port_file");
-  return out;
-}
 
 // A ledger that decides here, so that what is in it is known.
 Result<model::LedgerId> own_ledger(const config::Section& root, std::string_view key) {
@@ -93,7 +62,8 @@ Result<std::optional<ServiceConfig>> load_service(const config::Section& root) {
                 "txn.service: the policy about tokens is asked here: use pdp.kind embedded");
   ServiceConfig out;
   out.trust_domain = root.text("trust_domain");
-  NOTP_ASSIGN(out.listen, load_listen(service.section("listen")));
+  NOTP_ASSIGN(out.listen, http::load_listen(service.section("listen"), limits::kTxnPort));
+  out.listen.endpoint.tls13_only = true;
   out.issuer = service.text("issuer");
   out.audience = service.has("audience") ? service.text("audience") : out.trust_domain;
   out.keys.name = service.text("keys.name");
@@ -103,7 +73,7 @@ Result<std::optional<ServiceConfig>> load_service(const config::Section& root) {
                                           : std::filesystem::path(root.text("data_dir")) / "txn";
   out.keys.folder = out.folder / "keys";
   out.keys.algorithm = jose::algorithm_of(service.text("algorithm")).value_or(out.keys.algorithm);
-  out.policy = segments_of(service.text("policy"));
+  out.policy = service.text("policy");
   NOTP_ASSIGN(out.subjects, load_subjects(service));
   if (service.has("deny_list")) {
     NOTP_ASSIGN(out.deny_list, own_ledger(root, "txn.service.deny_list"));

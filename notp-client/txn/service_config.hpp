@@ -8,7 +8,7 @@
 
 #include "common/clock.hpp"
 #include "common/config_section.hpp"
-#include "common/http/endpoint.hpp"
+#include "common/http/listen_config.hpp"
 #include "common/jose/algorithm.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/model/spiffe_id.hpp"
@@ -22,12 +22,6 @@ struct SubjectIssuer {
   std::string audience;            // one of aud
   std::vector<std::string> types;  // "access_token", "id_token", "jwt"
   std::vector<jose::Algorithm> algorithms;
-};
-
-struct ListenConfig {
-  http::TlsEndpoint endpoint;
-  std::vector<std::string> hosts;   // that requests may ask for; empty: any
-  std::filesystem::path port_file;  // empty: none
 };
 
 struct KeysConfig {
@@ -46,12 +40,12 @@ struct ServiceLimits {
 
 struct ServiceConfig {
   std::string trust_domain;
-  ListenConfig listen;
+  http::ListenConfig listen;
   std::string issuer;
   std::string audience;
   std::filesystem::path folder;  // of the service alone: grants
   KeysConfig keys;
-  std::vector<std::string> policy;  // segments below data
+  std::string policy;  // data path, as in txn/issue
   std::vector<SubjectIssuer> subjects;
   std::optional<model::LedgerId> deny_list;
   std::vector<model::SpiffePattern> admins;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "notp-server/lane_inputs/lane_input_limits.hpp"
+
 namespace notp::server {
 
 Result<LaneInputsConfig> load_lane_inputs(const config::Section& root,
@@ -13,7 +15,7 @@ Result<LaneInputsConfig> load_lane_inputs(const config::Section& root,
   if (!root.has("lanes")) return out;
   const config::Section section = root.section("lanes");
   if (section.has("listen")) {
-    NOTP_ASSIGN(out.listen, lane_inputs::load_listen(section.section("listen")));
+    NOTP_ASSIGN(out.listen, http::load_listen(section.section("listen"), lane_inputs::kListenPort));
   }
   for (const config::Section& lane : section.sections("lanes")) {
     const std::string name = lane.text("name");

@@ -8,13 +8,13 @@
 #include <vector>
 
 #include "common/config_section.hpp"
-#include "notp-server/lane_inputs/lane_listener.hpp"
+#include "common/http/listen_config.hpp"
 #include "notp-server/lane_inputs/source_config.hpp"
 
 namespace notp::server {
 
 struct LaneInputsConfig {
-  std::optional<lane_inputs::ListenConfig> listen;
+  std::optional<http::ListenConfig> listen;
   std::map<std::string, std::vector<lane_inputs::SourceConfig>> sources;  // by lane
 
   // That the listener reads, for a watch.

@@ -54,7 +54,7 @@ class OpenLanes {
   Result<void> add_sources(const LaneInputsConfig& config);
 
   const OpenLanesParts parts_;
-  const std::optional<lane_inputs::ListenConfig> listen_;
+  const std::optional<http::ListenConfig> listen_;
   lane::FanOutMetrics fan_out_{*parts_.metrics.families()};
   lane_inputs::IssuerKeySets keys_;
   lane_inputs::PushRoutes routes_;

@@ -121,32 +121,6 @@ Result<feed::TokenRecord> read_record(const json::object& attributes, const Attr
   return allowed.project(std::move(out));
 }
 
-json::object record_document(const feed::TokenRecord& record) {
-  json::object out;
-  const auto put = [&](std::string_view name, const std::string& value) {
-    if (!value.empty()) out[name] = value;
-  };
-  const auto put_time = [&](std::string_view name, int64_t value) {
-    if (value != 0) out[name] = value;
-  };
-  const auto put_list = [&](std::string_view name, const std::vector<std::string>& values) {
-    if (!values.empty()) out[name] = json::array(values.begin(), values.end());
-  };
-  put("iss", record.iss);
-  put("sub", record.sub);
-  put("client", record.client);
-  put("scope", record.scope);
-  put_list("aud", record.aud);
-  put_time("exp", record.exp_s);
-  put_time("iat", record.iat_s);
-  put("acr", record.acr);
-  put_list("amr", record.amr);
-  put_time("auth_time", record.auth_time_s);
-  put("sid", record.sid);
-  if (const auto cnf = parse_json(record.cnf); cnf && cnf->is_object()) out["cnf"] = *cnf;
-  return out;
-}
-
 Result<Ruling> IntakeRules::apply(const std::string& source, const IncomingEvent& event,
                                   int64_t now_s, EventStore& store) const {
   if (event.key.size() > kSourceKeyBytesMax)

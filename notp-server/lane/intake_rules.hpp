@@ -46,7 +46,4 @@ class IntakeRules {
 // out. Without `exp`, it is `default_exp_s`; 0: kMessage. kMessage names a member of another type.
 Result<feed::TokenRecord> read_record(const json::object& attributes, const Attributes& allowed,
                                       int64_t default_exp_s);
-// The members that are present, named as in RFC 9068; times are Unix seconds.
-json::object record_document(const feed::TokenRecord& record);
-
 }  // namespace notp::lane

@@ -11,6 +11,7 @@
 #include "notp-server/lane/intake_rules.hpp"
 #include "notp-server/lane/lane_limits.hpp"
 #include "notp-server/lane/sqlite_event_store.hpp"
+#include "protocol/feed/record_document.hpp"
 
 namespace notp::lane {
 namespace {
@@ -177,7 +178,7 @@ Result<wire::TokenRow> Lanes::show(const wire::ShowToken& query) const {
       .until_s = found->event.end_s(),
       .attributes = is_deleted
                         ? std::string()
-                        : json::serialize(record_document(
+                        : json::serialize(feed::record_document(
                               host->config().rules.attributes.project(found->event.record)))};
 }
 

@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "common/host_port.hpp"
 #include "common/log.hpp"
 #include "common/storage/files.hpp"
 #include "notp-server/lane_inputs/lane_input_limits.hpp"
@@ -14,7 +13,7 @@ namespace {
 
 constexpr int64_t kGraceMs = 1'000;
 
-http::ServerOptions options_of(const ListenConfig& config, const MetricsRegistry* metrics) {
+http::ServerOptions options_of(const http::ListenConfig& config, const MetricsRegistry* metrics) {
   http::ServerOptions out{.name = "lanes", .hosts = config.hosts};
   out.body_bytes_max = kEventsBodyBytesMax;
   out.gzip_body_bytes_max = kEventsBodyBytesMax;
@@ -26,25 +25,7 @@ http::ServerOptions options_of(const ListenConfig& config, const MetricsRegistry
 
 }  // namespace
 
-Result<ListenConfig> load_listen(const config::Section& section) {
-  const std::string address = section.text("address");
-  const bool has_port = !address.ends_with(']') && address.contains(':');
-  NOTP_ASSIGN(const HostPort at,
-              HostPort::parse(has_port ? address : fmt::format("{}:{}", address, kListenPort)));
-  ListenConfig out;
-  out.endpoint = {.address = at.host,
-                  .port = at.port,
-                  .certificate = section.text("certificate"),
-                  .private_key = section.text("key"),
-                  .client_authorities = section.text("client_ca"),
-                  .client_certificate = http::ClientCertificate::kOptional,
-                  .allow_p384 = section.has("allow_p384") && section.flag("allow_p384")};
-  out.hosts = section.texts("hosts");
-  out.port_file = section.text_or_empty("port_file");
-  return out;
-}
-
-Result<std::unique_ptr<LaneListener>> LaneListener::open(ListenConfig config,
+Result<std::unique_ptr<LaneListener>> LaneListener::open(http::ListenConfig config,
                                                          const PushRoutes& routes,
                                                          const MetricsRegistry* metrics) {
   std::unique_ptr<LaneListener> out(new LaneListener(std::move(config)));

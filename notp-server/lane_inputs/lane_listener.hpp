@@ -9,28 +9,20 @@
 #include <thread>
 #include <vector>
 
-#include "common/config_section.hpp"
+#include "common/http/listen_config.hpp"
 #include "common/http/server.hpp"
 #include "common/telemetry/metrics_registry.hpp"
 #include "notp-server/lane_inputs/push_routes.hpp"
 
 namespace notp::lane_inputs {
 
-struct ListenConfig {
-  http::TlsEndpoint endpoint;
-  std::vector<std::string> hosts;   // that requests may ask for; empty: any
-  std::filesystem::path port_file;  // empty: none
-};
-
-// `section` is one that schemas/config/lane_listen.schema.json describes. kConfig.
-Result<ListenConfig> load_listen(const config::Section& section);
-
 // A thread of its own; thread-safe.
 class LaneListener {
  public:
   // Listens, and answers from `routes`, which outlives it. kConfig: the files or the address are
   // not usable; kIo: the port is in use. `metrics` may be null.
-  static Result<std::unique_ptr<LaneListener>> open(ListenConfig config, const PushRoutes& routes,
+  static Result<std::unique_ptr<LaneListener>> open(http::ListenConfig config,
+                                                    const PushRoutes& routes,
                                                     const MetricsRegistry* metrics);
   ~LaneListener() { stop(); }
   LaneListener(const LaneListener&) = delete;
@@ -46,9 +38,9 @@ class LaneListener {
   void stop();
 
  private:
-  explicit LaneListener(ListenConfig config) : config_(std::move(config)) {}
+  explicit LaneListener(http::ListenConfig config) : config_(std::move(config)) {}
 
-  const ListenConfig config_;
+  const http::ListenConfig config_;
   boost::asio::io_context context_{1};
   std::unique_ptr<http::Server> server_;
   std::thread thread_;

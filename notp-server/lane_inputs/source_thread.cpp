@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -12,6 +10,7 @@
 #include <utility>
 
 #include "common/mutex.hpp"
+#include "common/spawn.hpp"
 
 namespace notp::lane_inputs {
 
@@ -55,7 +54,7 @@ void SourceThread::start(const std::function<asio::awaitable<void>()>& main) {
   stop();
   context_.emplace(1);
   mailbox_ = std::make_shared<Mailbox>(*context_);
-  asio::co_spawn(*context_, main(), asio::detached);
+  spawn(context_->get_executor(), main());
   thread_ = std::thread([this] {
     const auto work = asio::make_work_guard(*context_);
     context_->run();

@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <utility>
 
 #include "common/mutex.hpp"
+#include "common/spawn.hpp"
 #include "notp-server/lane_inputs/pull_limits.hpp"
 #include "notp-server/lane_inputs/pull_log.hpp"
 #include "notp-server/lane_inputs/source_thread.hpp"
@@ -137,10 +136,10 @@ void StreamSource::start_effects() {
     }
     events = core_.next_take(now);
   }
-  if (is_to_connect) asio::co_spawn(thread_.context(), listen(), asio::detached);
+  if (is_to_connect) spawn(thread_.context().get_executor(), listen());
   for (auto& [order, by] : orders)
-    asio::co_spawn(thread_.context(), resolve(std::move(order), by), asio::detached);
-  if (events) asio::co_spawn(thread_.context(), hand_over(*std::move(events)), asio::detached);
+    spawn(thread_.context().get_executor(), resolve(std::move(order), by));
+  if (events) spawn(thread_.context().get_executor(), hand_over(*std::move(events)));
 }
 
 asio::awaitable<void> StreamSource::listen() {

@@ -7,7 +7,6 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -15,6 +14,7 @@
 #include <boost/beast/websocket.hpp>
 
 #include "common/http/deadline.hpp"
+#include "common/spawn.hpp"
 #include "common/storage/private_files.hpp"
 #include "notp-server/lane_inputs/pull_limits.hpp"
 
@@ -209,7 +209,7 @@ asio::awaitable<Error> WebsocketFeed::listen(const std::shared_ptr<Connection>& 
       is_dead = true;
       return at->stream->close();
     }
-    if (quiet_ms >= kStreamQuietMs) asio::co_spawn(executor, ping(at), asio::detached);
+    if (quiet_ms >= kStreamQuietMs) spawn(executor, ping(at));
     // Replaced outside of its own call.
     asio::post(executor, [&, weak = std::weak_ptr(here)] {
       if (weak.lock() && !is_dead)

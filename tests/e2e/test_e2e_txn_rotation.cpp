@@ -232,16 +232,14 @@ TEST_CASE("a key that is used at once is not known everywhere, and the measureme
   REQUIRE(checks.failed.load() == 0);
   for (size_t change = 0; change < size.changes; ++change) {
     const auto next = rotate();
-    std::jthread publish([&] { static_cast<void>(stack.publish(stack.file("issuers"), ledger)); });
     checks.check(nodes.verifying, token_of(next));
-    publish.join();
-    ++version;
+    REQUIRE(stack.published(stack.file("issuers"), ledger) == ++version);
     for (Agent* agent : nodes.verifying) REQUIRE(stack.becomes_active(*agent, ledger, version));
     checks.check(nodes.verifying, token_of(next));
   }
   MESSAGE(fmt::format("{} changes, verified {}, failed {}{}", size.changes, checks.verified.load(),
                       checks.failed.load(), checks.text()));
-  CHECK(checks.failed.load() > 0);
+  CHECK(checks.failed.load() == size.changes * nodes.verifying.size());
   CHECK(checks.text().contains("unknown_key"));
   CHECK(checks.verified.load() >= (size.changes + 1) * nodes.verifying.size());
 }

@@ -2,7 +2,6 @@
 // a position never claims what is not.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -10,6 +9,7 @@
 #include "common/random.hpp"
 #include "notp-client/lane/store/lane_store.hpp"
 #include "tests/support/agent/lane_world.hpp"
+#include "tests/support/process/command.hpp"
 #include "tests/support/results.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -52,28 +52,12 @@ void write_until_killed(const std::filesystem::path& folder) {
 
 // Runs such a process; returns the last revision that it reported.
 uint64_t run_child(const std::filesystem::path& folder, const std::string& failpoint) {
-  int ends[2];
-  REQUIRE(::pipe(ends) == 0);
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    ::dup2(ends[1], STDOUT_FILENO);
-    ::close(ends[0]);
-    ::setenv(kFolderVariable, folder.c_str(), 1);
-    ::setenv("NOTP_FAILPOINT", failpoint.c_str(), 1);
-    ::execl("/proc/self/exe", "test_fault_lane", "--test-case=the process that is killed",
-            "--no-skip", "--quiet", static_cast<char*>(nullptr));
-    ::_exit(1);
-  }
-  ::close(ends[1]);
-  std::string text;
-  char buffer[4096];
-  for (ssize_t got = 0; (got = ::read(ends[0], buffer, sizeof buffer)) > 0;)
-    text.append(buffer, static_cast<size_t>(got));
-  ::close(ends[0]);
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  CHECK(WEXITSTATUS(status) == 137);
+  const CommandResult child =
+      run_command({std::filesystem::read_symlink("/proc/self/exe").string(), "--no-skip", "--quiet",
+                   "--test-case=the process that is killed"},
+                  {{kFolderVariable, folder.string()}, {"NOTP_FAILPOINT", failpoint}});
+  CHECK(child.status == 137);
+  const std::string& text = child.output;
   uint64_t last = 0;
   for (size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
     last = std::strtoull(text.c_str() + at, nullptr, 10);

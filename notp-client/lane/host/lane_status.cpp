@@ -6,9 +6,11 @@
 
 namespace notp::lane {
 
-TimeMs LaneStatus::trusted_ms(TimeMs boot_ms) const {
+TimeMs trusted_ms(const LaneReadout& readout, TimeMs boot_ms) {
   return readout.trusted_ms + std::max<TimeMs>(0, boot_ms - readout.boot_ms);
 }
+
+TimeMs LaneStatus::trusted_ms(TimeMs boot_ms) const { return lane::trusted_ms(readout, boot_ms); }
 
 std::string_view LaneStatus::state(TimeMs boot_ms) const {
   return lane_state_name(readout, trusted_ms(boot_ms));

@@ -8,6 +8,9 @@
 
 namespace notp::lane {
 
+// Trusted time at the boot clock `boot_ms`, as of what the lane last showed.
+TimeMs trusted_ms(const LaneReadout& readout, TimeMs boot_ms);
+
 struct LaneStatus {
   LaneReadout readout;  // as of its trusted_ms
   bool is_in_snapshot = false;

@@ -154,10 +154,8 @@ void LaneWorker::ask(const feed::TokenId& id, const std::string& caller,
 
 TokenVerdict LaneWorker::judge(const TokenQuestion& question) const {
   const Now now = read_clock();
-  const LaneReadout& lane = table_->readout();
-  return lane::judge(
-      *table_, question,
-      std::max(now.wall_ms, lane.trusted_ms + std::max<TimeMs>(0, now.boot_ms - lane.boot_ms)));
+  return lane::judge(*table_, question,
+                     std::max(now.wall_ms, trusted_ms(table_->readout(), now.boot_ms)));
 }
 
 // What was resolved is not there any more, even if its time had passed before.

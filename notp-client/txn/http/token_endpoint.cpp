@@ -134,7 +134,7 @@ struct TokenEndpoint::Attempt {
 
 TokenEndpoint::TokenEndpoint(const ServiceConfig& config, EndpointParts parts)
     : trust_domain_(config.trust_domain),
-      policy_(config.policy),
+      policy_(pdp::path_segments(config.policy)),
       subjects_(config.subjects),
       parts_(std::move(parts)),
       core_(rules_of(config)),
