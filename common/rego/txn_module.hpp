@@ -29,7 +29,6 @@
 
 namespace notp::rego {
 
-inline constexpr std::string_view kTxnPackage = "system.notp.txn";
 // In a snapshot and in a bundle. No model owns data.system.notp.
 inline constexpr std::string_view kTxnModulePath = "system/notp/txn.rego";
 // In a check: no model has such a path (model::is_used_path).

@@ -51,8 +51,4 @@ inline constexpr size_t kTxnGrantsSweptMax = 1'000;          // in one transacti
 inline constexpr size_t kTxnGrantChangesMax = 256;           // in one transaction
 inline constexpr TimeMs kTxnGrantSweepMs = 10'000;           // between two sweeps
 
-// --- service (the host's)
-inline constexpr unsigned kTxnIssuesPerSecond = 200;  // of one client
-inline constexpr size_t kTxnOpenPerClientMax = 64;    // requests under way
-
 }  // namespace notp::limits

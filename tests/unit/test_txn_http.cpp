@@ -101,6 +101,17 @@ TEST_CASE("keys and the deny list are those of the releases that decide") {
   CHECK(mended.denied_fault.empty());
   CHECK(mended.find("login"));
 
+  // As at the registry, whichever documents of the model it is in.
+  const auto divided =
+      read(mended, compose({{.name = "denied",
+                             .roots = {"notp/denied"},
+                             .files = {{"notp/denied/data.json", list},
+                                       {"notp/denied/identities/data.yaml",
+                                        "'spiffe://td/workload/second': {reason: lost}\n"}}}}));
+  CHECK(divided.denied_fault.empty());
+  CHECK(divided.denied.identities.contains("spiffe://td/workload/stolen"));
+  CHECK(divided.denied.identities.contains("spiffe://td/workload/second"));
+
   // Keys of a ledger that its terms deny are gone; who was denied stays so.
   auto expired = with(key_set("https://login", key, "k-2"), list);
   auto set = std::make_shared<pdp::ActiveSet>(*expired.active_set);

@@ -57,9 +57,4 @@ void ClientLimits::forget() {
   std::erase_if(clients_, [](const auto& each) { return each.second.at_once == 0; });
 }
 
-size_t ClientLimits::clients() const {
-  const MutexLock lock(mutex_);
-  return clients_.size();
-}
-
 }  // namespace notp::txn

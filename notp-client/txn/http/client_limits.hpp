@@ -37,7 +37,6 @@ class ClientLimits {
   // kBusy, with the time to wait; kOverloaded: too many clients ask at once. `now_ms`: of the boot
   // clock.
   TokenResult<Place> enter(const std::string& client, TimeMs now_ms);
-  size_t clients() const;
 
  private:
   struct Client {
@@ -49,7 +48,7 @@ class ClientLimits {
   void forget() NOTP_REQUIRES(mutex_);
 
   const size_t per_second_, at_once_;
-  mutable Mutex mutex_;
+  Mutex mutex_;
   std::unordered_map<std::string, Client> clients_ NOTP_GUARDED_BY(mutex_);
 };
 

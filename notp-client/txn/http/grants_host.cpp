@@ -26,7 +26,10 @@ void GrantsHost::start() {
 }
 
 void GrantsHost::stop() {
-  asio::post(thread_, [this] { sweep_timer_.cancel(); });
+  asio::post(thread_, [this] {
+    is_stopping_ = true;  // a wait may have ended, and its handler be queued
+    sweep_timer_.cancel();
+  });
   thread_.join();
 }
 
@@ -39,7 +42,7 @@ void GrantsHost::sweep() {
   sweep_timer_.expires_after(
       std::chrono::milliseconds(more && *more ? 1 : limits::kTxnGrantSweepMs));
   sweep_timer_.async_wait([this](boost::system::error_code error) {
-    if (!error) sweep();
+    if (!error && !is_stopping_) sweep();
   });
 }
 

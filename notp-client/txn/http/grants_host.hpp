@@ -60,6 +60,7 @@ class GrantsHost {
   std::vector<Done> waiting_ NOTP_GUARDED_BY(mutex_);  // one for each change
   boost::asio::thread_pool thread_{1};
   boost::asio::steady_timer sweep_timer_;
+  bool is_stopping_ = false;  // on the thread
 };
 
 }  // namespace notp::txn

@@ -12,7 +12,5 @@ inline constexpr size_t kTxnClientsMax = 65'536;
 // How long to stay away (Retry-After): of a client that has too much under way, and while nothing
 // can be decided.
 inline constexpr int64_t kTxnBusyRetryMs = 1'000, kTxnUnavailableRetryMs = 5'000;
-// Between two log lines about the same refusal of the same client.
-inline constexpr int64_t kTxnRefusalLogMs = 3'600'000;
 
 }  // namespace notp::limits

@@ -7,11 +7,10 @@
 
 #include "common/json/json.hpp"
 #include "common/log.hpp"
+#include "protocol/model/validate.hpp"
 
 namespace notp::txn {
 namespace {
-
-constexpr std::string_view kDeniedFile = "notp/denied/data.json";
 
 std::string file_of(std::string_view name) { return fmt::format("keys/{}/data.json", name); }
 
@@ -39,15 +38,18 @@ IssuerKeys read_keys(const Hash& hash, const model::BlobLoader& load) {
   return out;
 }
 
-// The registry has checked that the list is one (protocol/session, "Revocation").
-Result<DeniedIdentities> read_denied(const Hash& hash, const model::BlobLoader& load) {
-  NOTP_ASSIGN(const json::value document, load_document(hash, load));
-  const json::object* const object = document.if_object();
-  const json::value* const listed = object ? object->if_contains("identities") : nullptr;
+// As the registry reads it, whose check of the list came before (protocol/session, "Revocation"):
+// from whichever documents of the model.
+Result<DeniedIdentities> read_denied(const model::Tree& tree, const model::BlobLoader& load) {
+  NOTP_ASSIGN(const json::value data, model::merge_data(tree, load));
+  const json::value* listed = &data;
+  for (const char* name : {"notp", "denied", "identities"}) {
+    const json::object* const object = listed ? listed->if_object() : nullptr;
+    listed = object ? object->if_contains(name) : nullptr;
+  }
   if (!listed || !listed->is_object())
-    return fail(ErrorCode::kInvalidModel,
-                fmt::format("{} has no object 'identities'", kDeniedFile));
-  DeniedIdentities out{.document = hash, .identities = {}};
+    return fail(ErrorCode::kInvalidModel, "there is no object notp.denied.identities");
+  DeniedIdentities out{.content_root = tree.content_root(), .identities = {}};
   for (const auto& [identity, entry] : listed->get_object()) out.identities.emplace(identity);
   return out;
 }
@@ -72,23 +74,17 @@ void add_keys(const std::string& name, const ReleaseFacts& before, const model::
 void add_denied(const model::LedgerId& ledger, const ReleaseFacts& before,
                 const model::BlobLoader& load, ReleaseFacts& out) {
   const auto found = out.active->ledgers.find(ledger);
-  const model::FileEntry* const file = found != out.active->ledgers.end() && found->second.tree
-                                           ? found->second.tree->find(kDeniedFile)
-                                           : nullptr;
   out.denied = before.denied;
-  // No release: as at the registry, no identity is denied.
-  if (file == nullptr) {
-    if (found != out.active->ledgers.end())
-      out.denied_fault = fmt::format("{} has no {}", ledger.text(), kDeniedFile);
-    return;
-  }
-  if (before.denied_fault.empty() && before.denied.document == file->hash) return;
-  auto denied = read_denied(file->hash, load);
+  // No release yet: no identity is denied, or those that were before.
+  if (found == out.active->ledgers.end() || !found->second.tree) return;
+  const model::Tree& tree = *found->second.tree;
+  if (before.denied_fault.empty() && before.denied.content_root == tree.content_root()) return;
+  auto denied = read_denied(tree, load);
   if (denied) {
     out.denied = *std::move(denied);
     return;
   }
-  out.denied_fault = denied.error().message;
+  out.denied_fault = fmt::format("{}: {}", ledger.text(), denied.error().message);
   log::warn("txn_deny_list_unreadable", {{"ledger", ledger.text()}, {"message", out.denied_fault}});
 }
 
@@ -121,16 +117,17 @@ boost::asio::awaitable<ReleaseFactsPtr> CurrentFacts::get() {
   const pdp::ActiveSetPtr active = pdp_.basis()->active;
   ReleaseFactsPtr facts = facts_.get();
   if (facts->active == active) co_return facts;
-  const auto read = [this](pdp::ActiveSetPtr set) -> boost::asio::awaitable<ReleaseFactsPtr> {
-    // Who waits here finds the facts of the one before.
+  const auto read = [this]() -> boost::asio::awaitable<ReleaseFactsPtr> {
+    // Who waits here finds the facts of the one before; nobody puts back those of an older set.
     const MutexLock lock(reading_);
+    const pdp::ActiveSetPtr set = pdp_.basis()->active;
     ReleaseFactsPtr known = facts_.get();
     if (known->active == set) co_return known;
     auto made = std::make_shared<const ReleaseFacts>(read_facts(options_, *known, set, load_));
     facts_.set(made);
     co_return made;
   };
-  co_return co_await boost::asio::co_spawn(pool_, read(active), boost::asio::use_awaitable);
+  co_return co_await boost::asio::co_spawn(pool_, read(), boost::asio::use_awaitable);
 }
 
 }  // namespace notp::txn

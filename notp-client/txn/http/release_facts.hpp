@@ -28,7 +28,7 @@ struct IssuerKeys {
 };
 
 struct DeniedIdentities {
-  Hash document;
+  Hash content_root;  // of the release that lists them
   std::set<std::string, std::less<>> identities;
 };
 

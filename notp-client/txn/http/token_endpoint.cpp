@@ -167,7 +167,10 @@ TokenEndpoint::Awaited<json::object> TokenEndpoint::issue(Attempt& attempt) {
   }
   auto issued = co_await decide(attempt, *std::move(request));
   if (!issued) co_return std::unexpected(std::move(issued).error());
-  co_return co_await keep_and_sign(type, *std::move(issued));
+  auto token = co_await keep_and_sign(type, *std::move(issued));
+  // The policy's decision says that one may be issued, and not that none was.
+  if (!token) attempt.is_decided = false;
+  co_return token;
 }
 
 TokenResult<ClientLimits::Place> TokenEndpoint::admit(Attempt& attempt) {

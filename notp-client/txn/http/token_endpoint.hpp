@@ -57,7 +57,6 @@ class TokenEndpoint {
 
   // Whether a token could be issued now, as far as that depends on this node; else why not.
   std::optional<TokenError> trouble() const;
-  size_t clients() const { return limits_.clients(); }
 
  private:
   struct Attempt;

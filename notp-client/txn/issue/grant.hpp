@@ -26,7 +26,7 @@ struct Grant {
   TimeMs made_ms = 0, not_after_ms = 0;  // trusted time
   unsigned uses = 1, used = 0;
   std::optional<Hash> digest;  // of the message that carries its number
-  // Of the first subject token, for the lane: iss, sub, sid, jti, iat, exp, status. Never a token.
+  // Of the first subject token, for the lane: iss, sub, sid, jti, iat, status. Never a token.
   json::object subject;
   std::string subject_id;  // feed::token_id() of that token in hexadecimal; empty: none
 

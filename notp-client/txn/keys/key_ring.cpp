@@ -229,8 +229,11 @@ Result<void> KeyRing::run(const ring_effect::Delete& effect, Now) {
   return sync_folder(options_.folder);
 }
 
-Result<void> KeyRing::run(const ring_effect::Ask& effect, Now) {
+Result<void> KeyRing::run(const ring_effect::Ask& effect, Now now) {
+  // A slow answer counts, too; one that was lost with its session does not come.
+  if (asked_version_ != 0 && now.boot_ms < asked_boot_ms_ + limits::kRingAnswerMs) return {};
   asked_version_ = effect.version;
+  asked_boot_ms_ = now.boot_ms;
   const wire::Request request{++request_,
                               wire::ReleaseStatusRequest{options_.ledger, effect.version}};
   asio::post(executor_, [self = shared_from_this(), request] {

@@ -114,7 +114,8 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   std::map<std::string, RingKeyPtr> keys_ NOTP_GUARDED_BY(mutex_);  // by kid
   // The last question: its number, and the version that it is about.
   uint64_t request_ NOTP_GUARDED_BY(mutex_);
-  uint64_t asked_version_ NOTP_GUARDED_BY(mutex_) = 0;
+  uint64_t asked_version_ NOTP_GUARDED_BY(mutex_) = 0;  // 0: no answer is waited for
+  TimeMs asked_boot_ms_ NOTP_GUARDED_BY(mutex_) = 0;
   bool asks_in_vain_ NOTP_GUARDED_BY(mutex_) = false;  // logged once while it lasts
   AtomicShared<View> view_;
   boost::asio::steady_timer timer_;  // on the executor

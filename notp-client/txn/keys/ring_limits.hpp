@@ -21,6 +21,8 @@ inline constexpr TimeMs kRingPublishMs = 60'000;
 inline constexpr TimeMs kRingHintMs = 30'000;
 // Between two questions of how far a release has come.
 inline constexpr TimeMs kRingAskMs = 1'000;
+// An answer that takes longer was lost with its session.
+inline constexpr TimeMs kRingAnswerMs = 10'000;
 // How long a release without terms of freshness waits for nodes that do not acknowledge it. Others
 // wait for kRingFreshTimes times their fresh_s.
 inline constexpr TimeMs kRingUnackedMs = 3600LL * 1000;

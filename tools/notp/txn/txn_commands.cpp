@@ -155,7 +155,10 @@ void add_txn(Commands& commands) {
   commands.add<ListGrantsOptions>(
       *grants, "list", "The grants, by their ids",
       [](CLI::App& command, ListGrantsOptions& options) {
-        command.add_option("--client", options.client, "Made by this workload")->type_name("ID");
+        command
+            .add_option("--client", options.client,
+                        "That this workload made, passed on, or may redeem")
+            ->type_name("ID");
         command.add_option("--txn", options.txn, "Of this transaction")->type_name("TXN");
         command.add_option("--from", options.from, "From this one on: of the page before")
             ->type_name("ID");
