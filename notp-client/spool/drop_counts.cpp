@@ -31,15 +31,18 @@ bool DropCounts::add(std::string path, record::Outcome outcome, std::string rule
   return is_first;
 }
 
-std::optional<record::Dropped> DropCounts::take() {
-  const MutexLock lock(mutex_);
-  return take_all();
+bool DropCounts::write(const Writer& writer) {
+  const MutexLock writing(writing_);
+  return write_all(writer);
 }
 
-std::optional<record::Dropped> DropCounts::close() {
-  const MutexLock lock(mutex_);
-  is_closed_ = true;
-  return take_all();
+bool DropCounts::close(const Writer& writer) {
+  const MutexLock writing(writing_);
+  {
+    const MutexLock lock(mutex_);
+    is_closed_ = true;
+  }
+  return write_all(writer);
 }
 
 bool DropCounts::has_counts() const {
@@ -47,19 +50,19 @@ bool DropCounts::has_counts() const {
   return !counts_.empty();
 }
 
-std::optional<record::Dropped> DropCounts::take_all() {
-  if (counts_.empty()) return std::nullopt;
-  record::Dropped out;
-  for (const auto& [key, count] : counts_)
-    out.counts.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), count});
-  counts_.clear();
-  return out;
-}
-
-void DropCounts::give_back(const record::Dropped& counts) {
+bool DropCounts::write_all(const Writer& writer) {
+  record::Dropped record;
+  {
+    const MutexLock lock(mutex_);
+    for (const auto& [key, count] : counts_)
+      record.counts.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), count});
+    counts_.clear();
+  }
+  if (record.counts.empty() || writer(record)) return true;
   const MutexLock lock(mutex_);
-  for (const record::DroppedCount& row : counts.counts)
+  for (const record::DroppedCount& row : record.counts)
     count({row.path, row.outcome, row.rule}, row.count);
+  return false;
 }
 
 uint64_t DropCounts::total() const {

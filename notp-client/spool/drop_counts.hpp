@@ -1,6 +1,7 @@
 // Counts decisions that are left out of the log on purpose, until a record says how many.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -23,15 +24,17 @@ inline constexpr size_t kDroppedRulesMax = 64;
 // Thread-safe.
 class DropCounts {
  public:
-  // Returns whether these are the first since take().
+  // Puts the counts into a record; false: they are kept for the next one.
+  using Writer = std::function<bool(const record::Dropped&)>;
+
+  // Returns whether these are the first since the last record.
   bool add(std::string path, record::Outcome outcome, std::string rule);
-  // Returns what was counted, and begins anew. nullopt: nothing.
-  std::optional<record::Dropped> take();
-  // Returns what was counted; add() counts nothing any more.
-  std::optional<record::Dropped> close();
+  // Has a record written of what was counted, and begins anew. False: it could not be written.
+  bool write(const Writer& writer);
+  // write() for the last time: add() counts nothing any more. Waits for a write() in another
+  // thread, so that no counts follow the end of the log.
+  bool close(const Writer& writer);
   bool has_counts() const;
-  // Returns what take() gave: it could not be written.
-  void give_back(const record::Dropped& counts);
 
   // Since the start of the process.
   uint64_t total() const;
@@ -39,10 +42,11 @@ class DropCounts {
 
  private:
   using Key = std::tuple<std::string, record::Outcome, std::string>;
-  std::optional<record::Dropped> take_all() NOTP_REQUIRES(mutex_);
+  bool write_all(const Writer& writer) NOTP_REQUIRES(writing_);
   void count(Key key, uint64_t count) NOTP_REQUIRES(mutex_);
 
-  mutable Mutex mutex_;
+  Mutex writing_;        // held while a record is written
+  mutable Mutex mutex_;  // after writing_
   std::map<Key, uint64_t> counts_ NOTP_GUARDED_BY(mutex_);
   std::map<std::string, uint64_t> rules_ NOTP_GUARDED_BY(mutex_);
   bool is_closed_ NOTP_GUARDED_BY(mutex_) = false;

@@ -105,8 +105,8 @@ Result<std::optional<record::Position>> LogTail::append(const Entry& entry) {
                 "and result: its path or its metadata are too large");
   const bool is_strict = entry.durability == Durability::kStrict;
   const MutexLock lock(mutex_);
-  if (stage_ == Stage::kEnded) return fail(ErrorCode::kState, "the log has ended");
-  if (stage_ == Stage::kClosed) return not_recorded(entry, kClosed);
+  if (life_.stage == Stage::kEnded) return fail(ErrorCode::kState, "the log has ended");
+  if (life_.stage == Stage::kClosed) return not_recorded(entry, kClosed);
   Bytes active;
   if (entry.active && !is_active_written(entry.active))
     active = encode_within_limit(entry.time_ns, *entry.active);
@@ -131,7 +131,7 @@ Result<record::Position> LogTail::write_entry(const Entry& entry, const Bytes& c
 
 Result<std::optional<record::Position>> LogTail::not_recorded(const Entry& entry,
                                                               std::string_view why) {
-  if (must_be_recorded(entry, options_.when_full) || stage_ == Stage::kClosed) {
+  if (must_be_recorded(entry, options_.when_full) || life_.stage == Stage::kClosed) {
     ++status_.refused;
     return not_recorded_because(why);
   }
@@ -156,6 +156,7 @@ Result<record::Position> LogTail::append_own(const record::Content& content) {
   const int64_t now_ns = wall_ns();
   const Bytes encoded = encode_within_limit(now_ns, content);
   const MutexLock lock(mutex_);
+  if (life_.is_over) return fail(ErrorCode::kState, "the log has ended");
   const uint64_t bytes =
       encoded.size() + kGapBytesMax + 2 * (kFrameHeadBytes + record::kPlaceBytesMax);
   if (const auto why = no_room(bytes, false, /*for_log_itself=*/true); !why.empty())
@@ -163,7 +164,10 @@ Result<record::Position> LogTail::append_own(const record::Content& content) {
   NOTP_TRY(write_gap());
   if (const auto* gap = std::get_if<record::Gap>(&content))
     ++status_.gaps[static_cast<size_t>(gap->reason) % kGapReasons];
-  return write(static_cast<record::Kind>(content.index()), now_ns, 0, encoded);
+  NOTP_ASSIGN(const record::Position position,
+              write(static_cast<record::Kind>(content.index()), now_ns, 0, encoded));
+  life_.is_over = std::holds_alternative<record::RunEnd>(content);
+  return position;
 }
 
 // The count in the ring belongs to this position: once a record has it, the count is void.
@@ -183,7 +187,7 @@ void LogTail::record_unrecorded() {
   const MutexLock lock(mutex_);
   const uint64_t bytes = kGapBytesMax + kFrameHeadBytes + record::kPlaceBytesMax;
   // A full spool takes it, too: it is small, and what it says is the reason for the rest.
-  if (unrecorded_ != 0 && no_room(bytes, false, true).empty()) (void)write_gap();
+  if (unrecorded_ != 0 && !life_.is_over && no_room(bytes, false, true).empty()) (void)write_gap();
 }
 
 bool LogTail::has_unrecorded() const {
@@ -208,17 +212,17 @@ Result<record::Position> LogTail::active_position(const Entry& entry, const Byte
 
 bool LogTail::close() {
   const MutexLock lock(mutex_);
-  return std::exchange(stage_, Stage::kClosed) != Stage::kClosed;
+  return std::exchange(life_.stage, Stage::kClosed) != Stage::kClosed;
 }
 
 void LogTail::end() {
   const MutexLock lock(mutex_);
-  stage_ = Stage::kEnded;
+  life_.stage = Stage::kEnded;
 }
 
 void LogTail::resume() {
   const MutexLock lock(mutex_);
-  stage_ = Stage::kOpen;
+  life_.stage = Stage::kOpen;
 }
 
 bool LogTail::has_segment() const {
@@ -283,7 +287,7 @@ std::optional<SyncGoal> LogTail::begin_sync() {
   header.synced = synced_.position;
   header.written = ring_.end.position;
   // After the last record of the run, none can be missing.
-  header.lease = ring_.end.position + (stage_ == Stage::kClosed ? 0 : limits::kRingLease);
+  header.lease = ring_.end.position + (life_.stage == Stage::kClosed ? 0 : limits::kRingLease);
   return SyncGoal{ring_.file, std::move(header)};
 }
 

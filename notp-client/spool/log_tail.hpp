@@ -68,7 +68,8 @@ class LogTail {
 
   // As DecisionLog::append(), and kState. Returns the position.
   Result<std::optional<record::Position>> append(const Entry& entry);
-  // Writes a record of the log itself. kAuditUnavailable: there is no room in the ring.
+  // Writes a record of the log itself. kAuditUnavailable: there is no room in the ring. kState: a
+  // RunEnd was written, which is the last one.
   Result<record::Position> append_own(const record::Content& content);
   // Writes the gap record that counts what was given unrecorded, if there is room.
   void record_unrecorded();
@@ -157,7 +158,11 @@ class LogTail {
   std::deque<std::pair<ActiveSetPtr, record::Position>> active_ NOTP_GUARDED_BY(mutex_);
   uint64_t unrecorded_ NOTP_GUARDED_BY(mutex_) = 0;
   enum class Stage : uint8_t { kOpen, kEnded, kClosed };
-  Stage stage_ NOTP_GUARDED_BY(mutex_) = Stage::kOpen;
+  struct Life {
+    Stage stage = Stage::kOpen;
+    bool is_over = false;  // its last record, a RunEnd, is written
+  };
+  Life life_ NOTP_GUARDED_BY(mutex_);
   TailStatus status_ NOTP_GUARDED_BY(mutex_);  // counters and trouble
 };
 

@@ -239,8 +239,7 @@ void Sealer::set_used() {
 
 void Sealer::write_drops() {
   timing_.next_drops = steady_clock::now() + kDropsInterval;
-  const auto counts = drops_.take();
-  if (counts && !tail_.append_own(*counts)) drops_.give_back(*counts);
+  drops_.write([&](const record::Dropped& counts) { return tail_.append_own(counts).has_value(); });
 }
 
 // Without a certificate yet, the next seal tries again.

@@ -181,7 +181,9 @@ void DecisionSpool::State::close(std::string reason) {
   }
   LogTail& tail = log_->tail;
   if (!tail.close()) return;
-  if (const auto drops = drops_.close()) (void)tail.append_own(*drops);
+  if (!drops_.close(
+          [&](const record::Dropped& counts) { return tail.append_own(counts).has_value(); }))
+    log::warn("spool_drops_not_recorded", {{"log", log_->log.hex()}});
   const auto ended = tail.append_own(record::RunEnd{std::move(reason)});
   if (!ended) log::write(log::Level::kWarn, "spool_end_not_recorded", ended.error());
   // What cannot be sealed stays in the ring.

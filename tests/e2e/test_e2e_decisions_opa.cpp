@@ -49,9 +49,7 @@ std::vector<std::string> files_with_marker(const std::filesystem::path& folder) 
   std::vector<std::string> out;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     if (!entry.is_regular_file()) continue;
-    std::ifstream file(entry.path(), std::ios::binary);
-    const std::string content{std::istreambuf_iterator<char>(file), {}};
-    if (content.contains(kMarker)) out.push_back(entry.path().string());
+    if (read_text(entry.path()).contains(kMarker)) out.push_back(entry.path().string());
   }
   return out;
 }

@@ -41,9 +41,7 @@ class Scan {
   void folder(const std::filesystem::path& folder) {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
       if (!entry.is_regular_file()) continue;
-      std::ifstream file(entry.path(), std::ios::binary);
-      const std::string content{std::istreambuf_iterator<char>(file), {}};
-      text(entry.path().string(), content);
+      text(entry.path().string(), read_text(entry.path()));
     }
   }
   // The places where a marker is.

@@ -208,6 +208,37 @@ TEST_CASE("a record that is too large keeps hashes of its input and result") {
   CHECK(found.outcome == content.outcome);
 }
 
+TEST_CASE("counts that are being written while the log closes come before its end") {
+  spool::DropCounts drops;
+  drops.add("a/path", record::Outcome::kDeny, "rule 1");
+  std::promise<void> begun, go_on;
+  std::vector<std::string> order;
+  std::jthread sealer([&] {
+    drops.write([&](const record::Dropped&) {
+      begun.set_value();
+      go_on.get_future().wait();
+      order.emplace_back("counts");
+      return false;
+    });
+  });
+  begun.get_future().wait();
+  drops.add("b/path", record::Outcome::kAllow, "rule 2");
+  std::jthread closer([&] {
+    drops.close([&](const record::Dropped& last) {
+      order.emplace_back("last counts");
+      CHECK(last.counts.size() == 2);  // what could not be written before, too
+      return true;
+    });
+    order.emplace_back("closed");
+  });
+  go_on.set_value();
+  sealer.join();
+  closer.join();
+  CHECK(order == std::vector<std::string>{"counts", "last counts", "closed"});
+  CHECK_FALSE(drops.add("c/path", record::Outcome::kAllow, "rule 3"));
+  CHECK_FALSE(drops.has_counts());
+}
+
 TEST_CASE("what is left out on purpose is counted in one record, in order") {
   const SpoolSite site;
   const auto log = site.open();

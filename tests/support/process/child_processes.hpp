@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -51,7 +50,8 @@ inline bool stop_process(pid_t process) {
 // Processor time used so far, in milliseconds; 0 when it has ended.
 inline int64_t cpu_ms_of(pid_t process) {
   std::ifstream file("/proc/" + std::to_string(process) + "/stat");
-  std::string text((std::istreambuf_iterator<char>(file)), {});
+  std::string text;
+  std::getline(file, text, '\0');  // empty when the process ends while it is read
   // The name before the last ')' may contain anything; user and system time are fields 12 and 13
   // after it (proc(5)).
   std::istringstream fields(text.substr(std::min(text.size(), text.rfind(')') + 1)));

@@ -77,8 +77,7 @@ struct ProcessTexts {
 
 inline std::vector<ProcessTexts> processes_for(const std::filesystem::path& folder) {
   const auto read = [](const std::filesystem::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    std::string text((std::istreambuf_iterator<char>(in)), {});
+    std::string text = read_text(file);
     std::ranges::replace(text, '\0', '\n');
     return text;
   };

@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 
@@ -149,7 +150,9 @@ bool wait_until(const std::function<bool()>& condition, milliseconds patience) {
 
 std::string read_text(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::ostringstream text;
+  text << in.rdbuf();  // an error of reading ends it: a process of /proc may just have ended
+  return std::move(text).str();
 }
 
 int free_port() {

@@ -3,14 +3,13 @@
 #pragma once
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/base64url.hpp"
 #include "common/json/json.hpp"
+#include "tests/support/process/process.hpp"
 
 namespace notp {
 
@@ -27,9 +26,7 @@ class TokenScan {
   void folder(const std::filesystem::path& folder) {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
       if (!entry.is_regular_file()) continue;
-      std::ifstream file(entry.path(), std::ios::binary);
-      const std::string content{std::istreambuf_iterator<char>(file), {}};
-      text(entry.path().string(), content);
+      text(entry.path().string(), read_text(entry.path()));
     }
   }
   // The places of tokens, a place once for each.
