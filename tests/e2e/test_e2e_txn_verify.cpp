@@ -4,17 +4,12 @@
 #include <fmt/format.h>
 
 #include "common/http/client.hpp"
-#include "common/jose/signing_key.hpp"
-#include "common/jose/token.hpp"
-#include "common/storage/files.hpp"
-#include "tests/support/process/stack.hpp"
-#include "tests/support/wire/test_pki.hpp"
+#include "tests/support/process/txn_keys.hpp"
 
 namespace notp {
 namespace {
 
-const std::string kGate = "100000000000/gate", kIssuers = "100000000000/issuers";
-const std::string kIssuer = "https://tts.core-platform.internal";
+const std::string kGate = "100000000000/gate";
 
 constexpr const char* kGatePolicy = R"(package gate
 
@@ -30,36 +25,15 @@ once if data.system.notp.txn.presented(data.system.notp.txn.verify(input.txn_tok
 state := data.system.notp.txn.state(input.txn_token)
 )";
 
-struct Signer {
-  explicit Signer(std::string name)
-      : kid(std::move(name)), key(must(jose::SigningKey::generate(jose::Algorithm::kEs256))) {}
-  std::string kid;
-  jose::SigningKey key;
-
-  std::string token(const std::string& txn, const std::string& typ = "txntoken+jwt") const {
-    const int64_t now_s = read_clock().wall_ms / 1000;
-    return must(jose::sign_token({{"typ", typ}, {"kid", kid}},
-                                 {{"iss", kIssuer},
-                                  {"iat", now_s},
-                                  {"exp", now_s + 300},
-                                  {"aud", kStackDomain},
-                                  {"txn", txn},
-                                  {"sub", "ana"},
-                                  {"scope", "read pay"},
-                                  {"req_wl", "spiffe://core-platform.internal/workload/shop"}},
-                                 key));
-  }
-};
-
 struct Scene {
   Scene() {
     stack.grant("admin", "publish");
     stack.write_registry_config();
     stack.start_registry();
     publish_keys({&first});
-    json::object manifest = manifest_of("gate", "gate");
     must(make_folders(stack.file("gate/gate")));
-    must(write_file(stack.file("gate/manifest.json"), json::serialize(manifest)));
+    must(
+        write_file(stack.file("gate/manifest.json"), json::serialize(manifest_of("gate", "gate"))));
     must(write_file(stack.file("gate/gate/gate.rego"), kGatePolicy));
     REQUIRE(stack.published(stack.file("gate"), kGate) == 1);
     embedded =
@@ -75,14 +49,6 @@ struct Scene {
       REQUIRE(stack.becomes_active(*agent, kIssuers, 1));
     }
   }
-  static json::object manifest_of(const std::string& name, const std::string& root) {
-    json::object manifest{
-        {"metadata", {{"name", name}}},
-        {"runtimes", {{"rego", {{"language", {{"name", "rego"}, {"version", "1"}}}}}}},
-        {"partitions", {{"/", {{"runtime", "rego"}}}}}};
-    manifest["roots"] = json::array{root};
-    return manifest;
-  }
   static json::object verify() {
     json::object verify{{"keys", "txn"}};
     verify["tokens"] = json::array{"/txn_token"};
@@ -90,18 +56,10 @@ struct Scene {
   }
   // The ledger of keys has these alone from now on.
   void publish_keys(const std::vector<const Signer*>& signers) {
-    json::array keys;
-    for (const Signer* signer : signers)
-      keys.push_back(signer->key.public_jwk(signer->kid).canonical());
-    must(make_folders(stack.file("issuers/keys/txn")));
-    must(write_file(stack.file("issuers/manifest.json"),
-                    json::serialize(manifest_of("issuers", "keys/txn"))));
-    must(write_file(stack.file("issuers/keys/txn/data.json"),
-                    json::serialize(json::object{{"issuer", kIssuer}, {"keys", keys}})));
-    REQUIRE(stack.published(stack.file("issuers"), kIssuers) == ++keys_version);
+    keys.publish(signers);
     if (!embedded) return;
     for (Agent* agent : {embedded, fed})
-      REQUIRE(stack.becomes_active(*agent, kIssuers, keys_version));
+      REQUIRE(stack.becomes_active(*agent, kIssuers, keys.version()));
   }
   static json::object input(const std::string& token, const std::string& action = "pay") {
     return {{"txn_token", token}, {"action", action}};
@@ -119,9 +77,9 @@ struct Scene {
 
   Stack stack;
   Opa opa{stack, free_port()};
+  KeyLedger keys{stack};
   Signer first{"first"}, second{"second"};
   Agent *embedded = nullptr, *fed = nullptr;
-  int64_t keys_version = 0;
 };
 
 int64_t count_of(const Agent& agent, const std::string& outcome) {
