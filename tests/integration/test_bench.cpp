@@ -427,6 +427,26 @@ TEST_CASE("every event of a lane reaches every session, and a node holds every t
   CHECK(report.at("targets").as_array().empty());
 }
 
+TEST_CASE("a token service issues to every connection, and its tokens verify") {
+  const TemporaryFolder folder;
+  const json::value report =
+      report_of(folder.path(), {"txn", "--connections", "2,4", "--seconds", "0.3"});
+  INFO(json::serialize(report));
+  CHECK(report.at("suite") == "txn");
+  CHECK(number_in(report, "rules") == 20);
+  const json::array& rows = report.at("issues").as_array();
+  REQUIRE(rows.size() == 5);
+  for (const json::value& row : rows) {
+    CHECK(number_in(row, "n") > 0);
+    CHECK(number_in(row, "verified") > 0);
+    CHECK(row.at("cpu_us_each").to_number<double>() > 0);
+  }
+  CHECK(number_in(rows.at(1), "connections") == 4);
+  CHECK(report.at("openssl").at("signs_per_s").to_number<double>() > 0);
+  CHECK_FALSE(report.as_object().contains("keycloak"));
+  CHECK(report.at("targets").as_array().empty());
+}
+
 TEST_CASE("every record of a spool is in a segment, and is cheaper than OPA's event") {
   const TemporaryFolder folder;
   const json::value report =

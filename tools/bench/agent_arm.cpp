@@ -35,6 +35,8 @@ Result<AgentArm> AgentArm::make(std::filesystem::path programs, std::filesystem:
                                 AgentSetup setup) {
   AgentArm arm(std::move(programs), std::move(folder), std::move(setup));
   const AgentSetup& s = arm.setup_;
+  std::string ledgers = s.ledger;
+  for (const std::string& one : s.more_ledgers) ledgers += fmt::format("', '{}", one);
   NOTP_TRY(
       write_file(arm.folder_ / (s.node + ".yaml"),
                  fmt::format("trust_domain: {}\n"
@@ -46,7 +48,7 @@ Result<AgentArm> AgentArm::make(std::filesystem::path programs, std::filesystem:
                              "tls: {{certificate: pki/{}.crt, key: pki/{}.key, ca: pki/ca.crt}}\n"
                              "ledgers: ['{}']\n"
                              "pdp: {}\n{}",
-                             s.trust_domain, s.registry, s.node, s.node, s.node, s.node, s.ledger,
+                             s.trust_domain, s.registry, s.node, s.node, s.node, s.node, ledgers,
                              pdp_text(s), s.more)));
   return arm;
 }

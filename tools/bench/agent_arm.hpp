@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/json/json.hpp"
 #include "tools/bench/child.hpp"
@@ -24,6 +25,7 @@ struct AgentSetup {
   std::string trust_domain, ledger;
   AgentPdp pdp = AgentPdp::kEmbedded;
   std::string more;  // lines appended to the configuration
+  std::vector<std::string> more_ledgers = {};
 };
 
 class AgentArm {

@@ -18,6 +18,7 @@
 #include "tools/bench/latency_suite.hpp"
 #include "tools/bench/opa_arm.hpp"
 #include "tools/bench/spool_suite.hpp"
+#include "tools/bench/txn_suite.hpp"
 #include "tools/bench/wire_report.hpp"
 
 namespace {
@@ -381,6 +382,41 @@ int run_lane_suite(const LaneArguments& arguments) {
   return write_json(arguments.json_file, lane_json(*result, arguments.labels));
 }
 
+struct TxnArguments : SuiteArguments {
+  std::string keycloak;
+  std::vector<size_t> connections = {8, 32};
+  double seconds = 10;
+};
+
+void add_txn(CLI::App& app, TxnArguments& arguments) {
+  CLI::App* txn = app.add_subcommand(
+      "txn", "Transaction tokens a second and core, beside signatures alone and Keycloak");
+  add_suite_options(*txn, arguments);
+  txn->add_option("--connections", arguments.connections, "Open at once, one run each")
+      ->delimiter(',')
+      ->check(CLI::Range(size_t{1}, kTxnConnectionsMax))
+      ->capture_default_str();
+  txn->add_option("--seconds", arguments.seconds, "For each row")
+      ->check(CLI::Range(0.1, kTxnSecondsMax))
+      ->capture_default_str();
+  txn->add_option("--keycloak", arguments.keycloak,
+                  "What tools/build-openid --keycloak prints; without it this control is left out")
+      ->type_name("DIR");
+}
+
+int run_txn_suite(const TxnArguments& arguments) {
+  TxnOptions options;
+  options.programs = arguments.programs_folder();
+  if (!arguments.keycloak.empty()) options.keycloak = std::filesystem::absolute(arguments.keycloak);
+  options.connections = arguments.connections;
+  options.seconds = arguments.seconds;
+  options.progress = say;
+  const auto result = run_txn(options);
+  if (!result) return failed(result.error());
+  fmt::print("{}", txn_table(*result));
+  return write_json(arguments.json_file, txn_json(*result, arguments.labels));
+}
+
 struct CodecArguments {
   std::string corpus, json_file;
 };
@@ -419,6 +455,7 @@ int main(int argc, char** argv) {
   AuditArguments audit;
   CorpusArguments corpus;
   SpoolArguments spool;
+  TxnArguments txn;
   WireArguments wire;
   CodecArguments codec;
   LatencyArguments latency;
@@ -435,6 +472,7 @@ int main(int argc, char** argv) {
   add_lane(app, lane);
   add_latency(app, latency);
   add_spool(app, spool);
+  add_txn(app, txn);
   add_wire(app, wire);
   try {
     app.parse(argc, argv);
@@ -449,5 +487,6 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("lane")) return run_lane_suite(lane);
   if (app.got_subcommand("latency")) return run_latency_suite(latency);
   if (app.got_subcommand("spool")) return run_spool_suite(spool);
+  if (app.got_subcommand("txn")) return run_txn_suite(txn);
   return app.got_subcommand("corpus") ? run_corpus(corpus) : run_wire_suite(wire);
 }
