@@ -4,7 +4,8 @@
 // Usage: node provider.mjs MODULES CONFIG
 //   MODULES   the node_modules folder of tools/build-openid
 //   CONFIG    a JSON file:
-//     port          0: any; the provider listens on 127.0.0.1 only
+//     port          0: any
+//     listen        an address, that the provider listens on alone; default: 127.0.0.1
 //     port_file     written when it answers: {"issuer", "port", "control"}
 //     host          in the issuer; default: 127.0.0.1
 //     path          of the issuer, such as "/tenant"; default: none
@@ -35,7 +36,7 @@ const { Provider } = await import(pathToFileURL(`${modules}/oidc-provider/lib/in
 const jose = await import(pathToFileURL(resolve('jose')));
 
 const config = {
-  port: 0, host: '127.0.0.1', path: '', algorithm: 'RS256', audience: 'orders', token_format: 'jwt', token_life_s: 600,
+  port: 0, listen: '127.0.0.1', host: '127.0.0.1', path: '', algorithm: 'RS256', audience: 'orders', token_format: 'jwt', token_life_s: 600,
   clients: [{ client_id: 'app', client_secret: 'app-secret', token_endpoint_auth_method: 'client_secret_basic' }],
   ...JSON.parse(readFileSync(configFile, 'utf8')),
 };
@@ -162,10 +163,10 @@ async function answer(request, response, issuer) {
   await handler(request, response);
 }
 
-function listen(server, port) {
+function listen(server, port, address = '127.0.0.1') {
   return new Promise((done, failed) => {
     server.once('error', failed);
-    server.listen(port, '127.0.0.1', () => done(server.address().port));
+    server.listen(port, address, () => done(server.address().port));
   });
 }
 
@@ -178,7 +179,7 @@ const tls = config.tls && {
 let issuer;
 const take = (request, response) => answer(request, response, issuer);
 const server = tls ? createHttps(tls, take) : createHttp(take);
-const port = await listen(server, config.port);
+const port = await listen(server, config.port, config.listen);
 issuer = `${scheme}://${config.host}:${port}${config.path}`;
 install(issuer);
 

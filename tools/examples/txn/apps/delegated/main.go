@@ -1,6 +1,8 @@
 // The payer: takes jobs from the broker, long after the token of the request has ended. Usage: delegated -config FILE
+// [-subscribe]
 //
-// A job is paid once, refused for good (a note on refunds.refused says why), or tried again until its time is over.
+// A job is paid once, refused for good (a note on refunds.refused says why), or tried again until its time is over. If the
+// configuration names a bank, refunds hands the job on to it with a narrower grant, and the bank pays.
 package main
 
 import (
@@ -15,8 +17,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"notp.core-platform.internal/tools/examples/txn/apps/domain"
 )
 
@@ -28,25 +28,51 @@ type refused struct{ code, detail string }
 
 func (r refused) Error() string { return r.code + ": " + r.detail }
 
+// role is what this workload does with a job.
+type role struct {
+	queue, sender      string // whence jobs come, and whose signature they have
+	actor, action      string // as whom it acts, and what it asks its PDP
+	redeems, decides   string // names of its steps
+	token              string
+	to, onward, handed string // to whom it hands the job on, by which queue, in which step; empty: it pays itself
+}
+
+func roleOf(w *domain.Workload) role {
+	if w.ID == w.Bank {
+		return role{queue: domain.Transfers, sender: w.Refunds, actor: "transferrer", action: "transfer",
+			redeems: "step 7", token: "T3", decides: "step 8"}
+	}
+	r := role{queue: domain.Jobs, sender: w.Shop, actor: "payer", action: "pay",
+		redeems: "step 4", token: "T2", decides: "step 5"}
+	if w.Bank != "" {
+		r.action, r.to, r.onward, r.handed = "hand_on", w.Bank, domain.Transfers, "step 6"
+	}
+	return r
+}
+
 type payer struct {
 	*domain.Workload
-	paid map[string]bool   // by the id of the job
-	kept map[string]*token // by the number of the grant: a grant gives a token once
+	role
+	broker domain.Queue
+	paid   map[string]bool   // by the id of the job; or handed on
+	kept   map[string]*token // by the number of the grant: a grant gives a token once
 }
 
 type token struct {
-	text string
-	ends time.Time
+	text, grant string // grant: for the one that it is handed on to
+	ends        time.Time
 }
 
 func main() {
 	config := flag.String("config", "delegated.json", "configuration")
+	subscribe := flag.Bool("subscribe", false, "let the broker keep jobs from now on, and end")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	workload, err := domain.Load(*config)
 	if err == nil {
-		err = (&payer{workload, map[string]bool{}, map[string]*token{}}).run(ctx)
+		p := &payer{Workload: workload, role: roleOf(workload), paid: map[string]bool{}, kept: map[string]*token{}}
+		err = p.run(ctx, *subscribe)
 	}
 	if err != nil && ctx.Err() == nil {
 		slog.Error("ended", "why", err.Error())
@@ -54,70 +80,56 @@ func main() {
 	}
 }
 
-func (p *payer) run(ctx context.Context) error {
+func (p *payer) run(ctx context.Context, subscribe bool) error {
 	if err := p.readPaid(); err != nil {
 		return err
 	}
-	connection, stream, err := p.Connect(ctx)
-	if err != nil {
+	var err error
+	if p.broker, err = p.Connect(ctx); err != nil {
 		return err
 	}
-	defer connection.Close()
-	// Durable: what was not acknowledged comes again, also to another process.
-	jobs, err := stream.CreateOrUpdateConsumer(ctx, domain.Stream, jetstream.ConsumerConfig{
-		Durable: "payer", FilterSubject: domain.Jobs, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: -1})
-	if err != nil {
+	defer p.broker.Close()
+	jobs, err := p.broker.Receive(ctx, p.queue)
+	if err != nil || subscribe {
 		return err
 	}
-	messages, err := jobs.Messages(jetstream.PullMaxMessages(1))
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(ctx, messages.Stop)
 	slog.Info("waiting for jobs", "as", p.ID)
 	for {
-		message, err := messages.Next()
-		if errors.Is(err, jetstream.ErrMsgIteratorClosed) {
+		select {
+		case <-ctx.Done():
 			return nil
-		}
-		if err != nil {
-			slog.Warn("the broker does not answer", "why", err.Error())
-			continue
-		}
-		if err := p.take(ctx, stream, message); err != nil {
-			slog.Warn("the broker did not take an acknowledgement", "why", err.Error())
+		case job := <-jobs:
+			if err := p.take(ctx, job); err != nil {
+				slog.Warn("the broker did not take an acknowledgement", "why", err.Error())
+			}
 		}
 	}
 }
 
 // take does one job, and tells the broker what became of it.
-func (p *payer) take(ctx context.Context, stream jetstream.JetStream, message jetstream.Msg) error {
-	err := p.pay(ctx, message.Data())
+func (p *payer) take(ctx context.Context, delivery domain.Delivery) error {
+	err := p.do(ctx, delivery.Message())
 	if err == nil {
-		return message.DoubleAck(ctx)
-	}
-	about, unknown := message.Metadata()
-	if unknown != nil {
-		return unknown
+		return delivery.Done(ctx)
 	}
 	var final refused
 	if errors.As(err, &final) {
-		slog.Warn("refused", "code", final.code, "detail", final.detail, "sequence", about.Sequence.Stream)
-		// The message itself may hold what it should not: the note has its place in the stream instead.
-		note, _ := json.Marshal(map[string]any{"code": final.code, "detail": final.detail, "sequence": about.Sequence.Stream})
-		if _, err := stream.Publish(ctx, domain.Refused, note); err != nil {
+		slog.Warn("refused", "code", final.code, "detail", final.detail, "place", delivery.Place())
+		// The message itself may hold what it should not: the note has its place instead.
+		note, _ := json.Marshal(map[string]any{"code": final.code, "detail": final.detail, "place": delivery.Place()})
+		if _, err := p.broker.Send(ctx, domain.Refused, delivery.Place(), note); err != nil {
 			return err
 		}
-		return message.Term()
+		return delivery.Done(ctx)
 	}
-	wait := min(250*time.Millisecond<<min(about.NumDelivered, 10), patience)
-	slog.Info("later", "why", err.Error(), "delivered", about.NumDelivered, "wait", wait)
-	return message.NakWithDelay(wait)
+	wait := min(250*time.Millisecond<<min(delivery.Count(), 10), patience)
+	slog.Info("later", "why", err.Error(), "delivered", delivery.Count(), "wait", wait)
+	return delivery.Later(wait)
 }
 
-func (p *payer) pay(ctx context.Context, jws []byte) error {
-	// Step 3 was the shop's: is this what it signed?
-	message, job, err := p.Open(jws, p.Shop)
+func (p *payer) do(ctx context.Context, jws []byte) error {
+	// The message is the sender's: is this what it signed?
+	message, job, err := p.Open(jws, p.sender)
 	if err != nil {
 		return refused{"message", err.Error()}
 	}
@@ -135,28 +147,49 @@ func (p *payer) pay(ctx context.Context, jws []byte) error {
 		return refused{"no_token", err.Error()}
 	}
 	if err != nil {
-		return fmt.Errorf("step 4: %w", err)
+		return fmt.Errorf("%s: %w", p.redeems, err)
 	}
 
 	// Step 5: may it be paid?
-	decision, err := p.Decide(ctx, "pay", held.text, message.Job)
+	decision, err := p.Decide(ctx, p.action, held.text, message.Job)
 	if err != nil {
-		return fmt.Errorf("step 5: %w", err)
+		return fmt.Errorf("%s: %w", p.decides, err)
 	}
 	if decision.Token == "unknown_key" { // a new key of the service, which this PDP will have soon
-		return fmt.Errorf("step 5: the PDP denies it for now: %q", decision.Reasons)
+		return fmt.Errorf("%s: the PDP denies it for now: %q", p.decides, decision.Reasons)
 	}
 	if !decision.Allow {
 		return refused{"denied", fmt.Sprintf("%q", decision.Reasons)}
 	}
 	transaction := decision.Transaction
-	slog.Info("step 5: the payer's PDP allows it with T2", "txn", transaction.Txn, "sub", transaction.Sub, "actor", transaction.Actor,
-		"by", transaction.By, "chain", transaction.Chain, "root", transaction.Root)
+	slog.Info(fmt.Sprintf("%s: the payer's PDP allows it with %s", p.decides, p.token), "txn", transaction.Txn,
+		"sub", transaction.Sub, "actor", transaction.Actor, "by", transaction.By, "chain", transaction.Chain, "root", transaction.Root)
+	if p.to != "" {
+		if err := p.handOn(ctx, message.Job, job, held, transaction.Txn); err != nil {
+			return fmt.Errorf("%s: %w", p.handed, err)
+		}
+	}
 	if err := p.write(job, decision); err != nil {
 		return err
 	}
 	delete(p.kept, message.Grant)
-	slog.Info("paid", "job", job.ID, "order", job.Order, "amount", job.Amount)
+	if p.to == "" {
+		slog.Info("paid", "job", job.ID, "order", job.Order, "amount", job.Amount)
+	}
+	return nil
+}
+
+// handOn sends the job as it came, signed by this workload, with the grant that came with this workload's token.
+func (p *payer) handOn(ctx context.Context, text json.RawMessage, job *domain.Job, held *token, txn string) error {
+	message, err := p.Sign(domain.Message{Job: text, Grant: held.grant, Txn: txn})
+	if err != nil {
+		return err
+	}
+	place, err := p.broker.Send(ctx, p.onward, job.ID, []byte(message))
+	if err != nil {
+		return err
+	}
+	slog.Info(p.handed+": the broker has the job for the next one, and no token", "job", job.ID, "place", place)
 	return nil
 }
 
@@ -169,23 +202,28 @@ func (p *payer) redeem(ctx context.Context, message *domain.Message, job *domain
 	if err != nil {
 		return nil, err
 	}
+	details := map[string]any{
+		"actor":  p.actor,
+		"order":  job.Order,
+		"amount": job.Amount,
+		"grant":  message.Grant,
+		"digest": domain.Digest(message.Job), // of the job as it arrived
+	}
+	if p.to != "" { // the same again for the next one: never more than this workload has itself
+		details["delegate"] = domain.Delegate{To: p.to, Scope: "refund.pay", NotAfter: job.NotAfter, Digest: domain.Digest(message.Job)}
+	}
 	issued, err := p.Exchange(ctx, domain.Wish{
 		Scope:            []string{"refund.pay"},
 		SubjectToken:     own,
 		SubjectTokenType: domain.SelfSigned,
-		Details: map[string]any{
-			"actor":  "payer",
-			"order":  job.Order,
-			"amount": job.Amount,
-			"grant":  message.Grant,
-			"digest": domain.Digest(message.Job), // of the job as it arrived
-		},
+		Details:          details,
 	})
 	if err != nil {
 		return nil, err
 	}
-	slog.Info("step 4: the service issued T2 for the grant", "scope", issued.Scope, "expires_in", issued.ExpiresIn, "grant", message.Grant)
-	held := &token{issued.Token, time.Now().Add(time.Duration(issued.ExpiresIn) * time.Second)}
+	slog.Info(fmt.Sprintf("%s: the service issued %s for the grant", p.redeems, p.token), "scope", issued.Scope,
+		"expires_in", issued.ExpiresIn, "grant", message.Grant)
+	held := &token{issued.Token, issued.Grant, time.Now().Add(time.Duration(issued.ExpiresIn) * time.Second)}
 	p.kept[message.Grant] = held
 	return held, nil
 }

@@ -30,6 +30,14 @@ type Wish struct {
 	Context, Details any
 }
 
+// Delegate asks for a grant beside the token: for this workload, not for more, and for the message of this digest alone.
+type Delegate struct {
+	To       string `json:"to"`
+	Scope    string `json:"scope"`
+	NotAfter int64  `json:"not_after"`
+	Digest   string `json:"digest"`
+}
+
 // Issued is a transaction token, and the number of the grant that was made with it.
 type Issued struct {
 	Token     string `json:"access_token"`

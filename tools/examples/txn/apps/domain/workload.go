@@ -4,7 +4,6 @@ package domain
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -16,8 +15,6 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Config is the configuration of an application, a JSON file.
@@ -32,9 +29,10 @@ type Config struct {
 		Identity string `json:"identity"` // its SPIFFE id
 	} `json:"service"`
 	Decision string `json:"decision"` // URL of refunds/decision at the PDP beside this application
-	Broker   string `json:"broker"`
-	Shop     string `json:"shop"`    // SPIFFE ids of the two applications
-	Refunds  string `json:"refunds"` //
+	Broker   string `json:"broker"`   // nats://… or mqtt://…
+	Shop     string `json:"shop"`     // SPIFFE ids of the applications
+	Refunds  string `json:"refunds"`
+	Bank     string `json:"bank"` // when the job is handed on to it; not set: refunds pays
 	Login    struct {
 		Endpoint string `json:"endpoint"` // token endpoint of the OpenID provider
 		Client   string `json:"client"`
@@ -126,31 +124,6 @@ func (w *Workload) sign(typ string, claims jwt.Claims, header map[string]any) (s
 		token.Header[name] = value
 	}
 	return token.SignedString(w.key)
-}
-
-// Stream has the jobs, and what became of those that nobody can do.
-const (
-	Stream  = "REFUNDS"
-	Jobs    = "refunds.jobs"
-	Refused = "refunds.refused"
-)
-
-// Connect connects to the broker, which may be away now and later, and makes the stream if it is not there.
-func (w *Workload) Connect(ctx context.Context) (*nats.Conn, jetstream.JetStream, error) {
-	connection, err := nats.Connect(w.Broker, nats.MaxReconnects(-1), nats.ReconnectWait(200*time.Millisecond))
-	if err != nil {
-		return nil, nil, err
-	}
-	stream, err := jetstream.New(connection)
-	if err == nil {
-		_, err = stream.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-			Name: Stream, Subjects: []string{Jobs, Refused}, MaxAge: 7 * 24 * time.Hour, Duplicates: 2 * time.Minute})
-	}
-	if err != nil {
-		connection.Close()
-		return nil, nil, err
-	}
-	return connection, stream, nil
 }
 
 // strictly reads one JSON value without members that are not expected.

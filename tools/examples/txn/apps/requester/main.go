@@ -12,8 +12,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"notp.core-platform.internal/tools/examples/txn/apps/domain"
 )
 
@@ -66,12 +64,8 @@ func run(ctx context.Context, shop *domain.Workload, r request) error {
 			"actor":  "clerk",
 			"order":  job.Order,
 			"amount": job.Amount,
-			"delegate": map[string]any{
-				"to":        shop.Refunds,
-				"scope":     "refund.pay",
-				"not_after": job.NotAfter,
-				"digest":    domain.Digest(text),
-			},
+			"delegate": domain.Delegate{
+				To: shop.Refunds, Scope: "refund.pay", NotAfter: job.NotAfter, Digest: domain.Digest(text)},
 		},
 	})
 	if err != nil {
@@ -95,15 +89,15 @@ func run(ctx context.Context, shop *domain.Workload, r request) error {
 	if err != nil {
 		return err
 	}
-	connection, stream, err := shop.Connect(ctx)
+	broker, err := shop.Connect(ctx)
 	if err != nil {
 		return fmt.Errorf("step 3: %w", err)
 	}
-	defer connection.Close()
-	stored, err := stream.Publish(ctx, domain.Jobs, []byte(message), jetstream.WithMsgID(job.ID))
+	defer broker.Close()
+	place, err := broker.Send(ctx, domain.Jobs, job.ID, []byte(message))
 	if err != nil {
 		return fmt.Errorf("step 3: %w", err)
 	}
-	slog.Info("step 3: the broker has the job, and no token", "job", job.ID, "sequence", stored.Sequence, "bytes", len(message))
+	slog.Info("step 3: the broker has the job, and no token", "job", job.ID, "place", place, "bytes", len(message))
 	return nil
 }

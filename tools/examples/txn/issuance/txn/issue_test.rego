@@ -6,6 +6,8 @@ shop := "spiffe://core-platform.internal/workload/shop"
 
 payer := "spiffe://core-platform.internal/workload/refunds"
 
+bank := "spiffe://core-platform.internal/workload/bank"
+
 actors := {
 	"clerk": {
 		"type": "role-based-actor",
@@ -23,6 +25,13 @@ actors := {
 		"twin_of": "clerk",
 		"workloads": [payer],
 		"policies": {"refund.pay": {"amount_max": 200, "channels": ["queue"]}},
+	},
+	"transferrer": {
+		"type": "digital-twin-actor",
+		"assumed_by": "strictly-trusted",
+		"twin_of": "clerk",
+		"workloads": [bank],
+		"policies": {"refund.pay": {"amount_max": 150, "channels": ["queue"]}},
 	},
 }
 
@@ -87,6 +96,24 @@ test_a_token_for_the_grant if {
 	answer.scope == ["refund.pay"]
 	answer.tctx == {"actor": "payer", "order": "o-1", "amount": 120}
 	answer.rctx == {"channel": "queue"}
+}
+
+# B hands it on, and C redeems: for ana still, who is whom the first token was about.
+test_a_grant_that_is_passed_on if {
+	delegate := {"to": bank, "scope": "refund.pay", "not_after": 4000000000}
+	issue(changed(second, "request/details/delegate", delegate)).delegate
+	third := object.union(second, {
+		"client": bank,
+		"request": object.union(second.request, {"details": {"actor": "transferrer", "order": "o-1", "amount": 120, "grant": "x"}}),
+		"grant": object.union(second.grant, {"chain": [shop, payer], "depth": 2}),
+	})
+	answer := issue(third)
+	answer.sub == "ana"
+	answer.scope == ["refund.pay"]
+	answer.tctx.actor == "transferrer"
+	not issue(changed(third, "request/details/actor", "payer")).allow
+	not issue(changed(third, "request/details/amount", 151)).allow
+	not issue(changed(third, "request/details/delegate", delegate)).allow
 }
 
 test_refused[note] if {

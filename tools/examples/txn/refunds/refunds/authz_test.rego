@@ -6,6 +6,8 @@ shop := "spiffe://core-platform.internal/workload/shop"
 
 payer := "spiffe://core-platform.internal/workload/refunds"
 
+bank := "spiffe://core-platform.internal/workload/bank"
+
 first := {
 	"aud": "core-platform.internal",
 	"txn": "t-1",
@@ -42,6 +44,7 @@ once(_) := 1
 actors := {
 	"clerk": {"policies": {"refund.request": {"amount_max": 500}, "refund.pay": {"amount_max": 500}}},
 	"payer": {"policies": {"refund.pay": {"amount_max": 200}}},
+	"transferrer": {"policies": {"refund.pay": {"amount_max": 150}}},
 }
 
 job := {"id": "j-1", "order": "o-1", "amount": 120, "not_after": 4000000000}
@@ -79,6 +82,24 @@ test_a_missing_scope if {
 	answer := decide(ask("pay", object.union(second, {"scope": "refund.request"})))
 	answer.reasons == {"the scope refund.pay is missing"}
 	not answer.allow
+}
+
+# Handed on by refunds with a grant of its own: it came by both, and only the bank may transfer.
+test_the_bank_transfers if {
+	third := object.union(second, {"txn": "t-3", "req_wl": bank, "tctx": object.union(second.tctx, {
+		"actor": "transferrer",
+		"parent_txn": "t-2",
+		"chain": [shop, payer],
+	})})
+	answer := decide(ask("transfer", third))
+	answer.reasons == set()
+	answer.allow
+	answer.transaction.root == "t-1"
+	decide(ask("hand_on", second)).allow
+	not decide(ask("transfer", second)).allow
+	not decide(ask("pay", third)).allow
+	decide(ask("transfer", object.union(third, {"tctx": object.union(third.tctx, {"chain": [shop]})}))).reasons ==
+		{"it came by other workloads"}
 }
 
 # What came without a grant cannot pay, and what came with one cannot request.
