@@ -12,11 +12,13 @@
 #include "common/jose/jose_limits.hpp"
 #include "common/jose/openssl_keys.hpp"
 #include "common/jose/private_members.hpp"
+#include "common/jose/verified_signatures.hpp"
 
 namespace notp::jose {
 
 struct PublicJwk::Data {
   std::shared_ptr<EVP_PKEY> key;
+  std::shared_ptr<VerifiedSignatures> verified = std::make_shared<VerifiedSignatures>();  // by it
   std::string kty, crv, kid, alg, use;
   std::vector<std::string> key_ops;  // sorted
   json::object numbers;              // the public members that make the key
@@ -180,9 +182,12 @@ Result<void> PublicJwk::verify(Algorithm algorithm, ByteView signing_input,
   if (!fits(algorithm))
     return fail(ErrorCode::kSignature,
                 fmt::format("the key is not one for {}", algorithm_name(algorithm)));
+  const Hash id = VerifiedSignatures::id_of(algorithm, signing_input, signature);
+  if (data_->verified->has(id)) return {};
   if (!verify_signature(data_->key.get(), algorithm, signing_input, signature))
     return fail(ErrorCode::kSignature,
                 fmt::format("the {} signature is not one of this key", algorithm_name(algorithm)));
+  data_->verified->add(id);
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include "common/base64url.hpp"
 #include "common/jose/signing_key.hpp"
 #include "common/jose/token.hpp"
+#include "common/jose/verified_signatures.hpp"
 #include "common/storage/files.hpp"
 #include "tests/support/jose/signed_examples.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -298,6 +299,49 @@ TEST_CASE("a token without a kid is tried with a few keys, not with many") {
       check_token(token, KeySet::parse(json::object{{"keys", keys}}).value(), rules());
   REQUIRE_FALSE(many);
   CHECK(many.error().context.at(0).second == "token.key");
+}
+
+TEST_CASE("what a key remembers of good signatures lets no other one in") {
+  const SigningKey key = SigningKey::generate(Algorithm::kEs256).value();
+  const Bytes input = "header.claims";
+  const Bytes signature = key.sign(input).value();
+  const PublicJwk& jwk = key.public_jwk();
+  for (int again = 0; again < 2; ++again) {
+    CHECK(jwk.verify(Algorithm::kEs256, input, signature));
+    CHECK(jwk.with_kid("other").verify(Algorithm::kEs256, input, signature));
+    for (size_t i = 0; i < signature.size(); ++i) {
+      Bytes changed = signature;
+      changed[i] = static_cast<char>(changed[i] ^ 1);
+      CHECK_FALSE(jwk.verify(Algorithm::kEs256, input, changed));
+    }
+    // The same bytes, cut elsewhere.
+    const Bytes all = input + signature;
+    for (const size_t cut : {input.size() - 1, input.size() + 1})
+      CHECK_FALSE(jwk.verify(Algorithm::kEs256, all.substr(0, cut), all.substr(cut)));
+    CHECK_FALSE(jwk.verify(Algorithm::kEs384, input, signature));
+    CHECK_FALSE(SigningKey::generate(Algorithm::kEs256)
+                    .value()
+                    .public_jwk()
+                    .verify(Algorithm::kEs256, input, signature));
+  }
+}
+
+TEST_CASE("a key remembers so many good signatures, and forgets the oldest") {
+  VerifiedSignatures verified;
+  const auto id = [](size_t number) {
+    return VerifiedSignatures::id_of(Algorithm::kEs256, std::to_string(number), "signature");
+  };
+  for (size_t i = 0; i < 2 * kSignaturesRemembered; ++i) {
+    CHECK_FALSE(verified.has(id(i)));
+    verified.add(id(i));
+  }
+  CHECK(verified.has(id(0)));
+  CHECK(verified.has(id(2 * kSignaturesRemembered - 1)));
+  verified.add(id(2 * kSignaturesRemembered));
+  CHECK_FALSE(verified.has(id(0)));
+  CHECK_FALSE(verified.has(id(kSignaturesRemembered - 1)));
+  CHECK(verified.has(id(kSignaturesRemembered)));
+  CHECK(verified.has(id(2 * kSignaturesRemembered)));
 }
 
 TEST_CASE("base64url has one form for one value") {
