@@ -1,5 +1,10 @@
 #include "notp-client/app/txn_parts.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
 #include "common/spawn.hpp"
 #include "notp-client/txn/grants/sqlite_grants.hpp"
 #include "notp-client/txn/keys/documents.hpp"
@@ -42,6 +47,20 @@ txn::LaneFinding finding_of(const lane::TokenVerdict& verdict) {
   return out;
 }
 
+// One for each issuer; null: it is not asked.
+Result<Introspectors> open_introspectors(const std::vector<txn::SubjectIssuer>& subjects) {
+  Introspectors out(subjects.size());
+  for (size_t i = 0; i < subjects.size(); ++i) {
+    if (!subjects[i].introspection) continue;
+    auto opened = txn::Introspector::open(*subjects[i].introspection, process_environment());
+    if (!opened)
+      return std::unexpected(std::move(opened).error().in(
+          fmt::format("txn.service.subjects: {}", subjects[i].issuer)));
+    out[i] = *std::move(opened);
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<TxnParts>> TxnParts::open(const txn::ServiceConfig& config, TxnPlace place) {
@@ -57,10 +76,11 @@ Result<std::unique_ptr<TxnParts>> TxnParts::open(const txn::ServiceConfig& confi
                                {.ask = place.ask,
                                 .hint = [missing = place.missing_key, issuer = config.issuer](
                                             const std::string& kid) { missing({issuer, kid}); }}));
+  NOTP_ASSIGN(stores.introspectors, open_introspectors(config.subjects));
   std::unique_ptr<TxnParts> parts(new TxnParts(config, std::move(place), std::move(stores)));
   parts->grants_.start();
   NOTP_TRY(parts->api_.listen(parts->place_.http, config, parts->place_.metrics));
-  parts->files_.watch(parts->api_.files());
+  parts->files_.watch(parts->files());
   parts->keys_->start();
   return parts;
 }
@@ -69,6 +89,7 @@ TxnParts::TxnParts(const txn::ServiceConfig& config, TxnPlace place, Stores stor
     : config_(config),
       place_(std::move(place)),
       metrics_(*place_.metrics),
+      introspectors_(std::move(stores.introspectors)),
       keys_(std::move(stores.keys)),
       facts_(facts_of(config_), place_.pdp, place_.pool, place_.load),
       grants_(std::move(stores.grants), place_.trusted_ms),
@@ -88,6 +109,7 @@ txn::EndpointParts TxnParts::endpoint_parts() {
                            .lane = {},
                            .trusted_ms = place_.trusted_ms};
   if (place_.lane)
+  for (const auto& introspector : introspectors_) parts.introspectors.push_back(introspector.get());
     parts.lane = [this](std::vector<txn::LaneQuestion> questions, std::string client) {
       return ask_lane(std::move(questions), std::move(client));
     };
@@ -108,6 +130,19 @@ boost::asio::awaitable<std::vector<txn::LaneFinding>> TxnParts::ask_lane(
 }
 
 txn::KeyAdmin TxnParts::key_admin() {
+std::vector<std::filesystem::path> TxnParts::files() const {
+  std::vector<std::filesystem::path> out = api_.files();
+  for (const auto& introspector : introspectors_)
+    if (introspector) std::ranges::copy(introspector->files(), std::back_inserter(out));
+  return out;
+}
+
+void TxnParts::look() {
+  api_.look();
+  for (const auto& introspector : introspectors_)
+    if (introspector) introspector->look();
+}
+
   return {.list = [this] { return keys_->list(); },
           .revoke = [this](const std::string& kid) { return keys_->revoke(kid); }};
 }

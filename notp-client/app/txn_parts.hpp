@@ -34,6 +34,8 @@ struct TxnPlace {
   std::function<void(wire::UnknownKey)> missing_key;
 };
 
+using Introspectors = std::vector<std::unique_ptr<txn::Introspector>>;
+
 // On the agent's thread, unless stated otherwise.
 class TxnParts {
  public:
@@ -46,8 +48,8 @@ class TxnParts {
   void on_status();
   // An answer of the registry, maybe to another's request.
   void on_answer(const wire::Response& response) { keys_->on_answer(response); }
-  // Reads the files of the listener again.
-  void look() { api_.look(); }
+  // Reads the files of the listener again, and those with which issuers are asked.
+  void look();
   // Requests under way are still answered. `ended` is called from any thread, once no connection is
   // left.
   void stop(std::function<void()> ended);
@@ -63,10 +65,12 @@ class TxnParts {
   struct Stores {
     std::unique_ptr<txn::Grants> grants;
     std::shared_ptr<txn::KeyRing> keys;
+    Introspectors introspectors;
   };
   TxnParts(const txn::ServiceConfig& config, TxnPlace place, Stores stores);
   txn::EndpointParts endpoint_parts();
   txn::KeyAdmin key_admin();
+  std::vector<std::filesystem::path> files() const;
   txn::TxnDocuments documents();
   boost::asio::awaitable<void> tell_keys();
   boost::asio::awaitable<std::vector<txn::LaneFinding>> ask_lane(
@@ -75,6 +79,7 @@ class TxnParts {
   const txn::ServiceConfig config_;
   const TxnPlace place_;
   txn::TxnMetrics metrics_;
+  const Introspectors introspectors_;
   const std::shared_ptr<txn::KeyRing> keys_;
   txn::CurrentFacts facts_;
   txn::GrantsHost grants_;

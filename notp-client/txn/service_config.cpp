@@ -35,7 +35,41 @@ std::vector<std::string> texts_or(const config::Section& section, std::string_vi
   return section.has(key) ? section.texts(key) : std::move(otherwise);
 }
 
-Result<std::vector<SubjectIssuer>> load_subjects(const config::Section& service) {
+bool has(const std::vector<std::string>& texts, std::string_view text) {
+  return std::ranges::find(texts, text) != texts.end();
+}
+
+// Where typ does not tell access tokens from ID tokens, the audience has to (RFC 8725 §3.12).
+Result<void> check_subject(const SubjectIssuer& subject, const std::vector<SubjectIssuer>& before) {
+  for (const SubjectIssuer& other : before)
+    if (other.issuer == subject.issuer && other.audience == subject.audience)
+      return fail(ErrorCode::kConfig,
+                  fmt::format("txn.service.subjects has {} twice for the audience {}",
+                              subject.issuer, subject.audience));
+  if (!has(subject.types, "access_token") || !has(subject.types, "id_token") ||
+      !has(subject.access_typ, "JWT"))
+    return {};
+  return fail(ErrorCode::kConfig,
+              fmt::format("txn.service.subjects: with access_typ JWT an ID token of {} could pass "
+                          "as an access token: give id_token an entry of its own, with the "
+                          "audience of ID tokens",
+                          subject.issuer));
+}
+
+// An opaque token does not say whose it is, and no issuer may see those of another.
+Result<void> check_opaque(const std::vector<SubjectIssuer>& subjects) {
+  const auto count = std::ranges::count_if(subjects, [](const SubjectIssuer& subject) {
+    return subject.introspection && subject.introspection->is_for_opaque;
+  });
+  if (count <= 1) return {};
+  return fail(ErrorCode::kConfig,
+              "txn.service.subjects: opaque tokens can be those of one issuer: have "
+              "introspection.opaque once");
+}
+
+Result<std::vector<SubjectIssuer>> load_subjects(const config::Section& root,
+                                                 const config::Section& service) {
+  NOTP_ASSIGN(const http::ProxyConfig proxy, http::load_proxy(root));
   std::vector<SubjectIssuer> out;
   for (const config::Section& one : service.sections("subjects")) {
     SubjectIssuer subject{
@@ -43,12 +77,22 @@ Result<std::vector<SubjectIssuer>> load_subjects(const config::Section& service)
         .keys = one.text("keys"),
         .audience = one.text("audience"),
         .types = texts_or(one, "types", {"access_token"}),
-        .algorithms = algorithms_of(texts_or(one, "algorithms", {"ES256", "RS256"}))};
-    if (std::ranges::find(out, subject.issuer, &SubjectIssuer::issuer) != out.end())
-      return fail(ErrorCode::kConfig,
-                  fmt::format("txn.service.subjects has {} twice", subject.issuer));
+        .access_typ = texts_or(one, "access_typ", {"at+jwt"}),
+        .algorithms = algorithms_of(texts_or(one, "algorithms", {"ES256", "RS256"})),
+        .introspection = std::nullopt};
+    if (one.has("introspection")) {
+      auto introspection = load_introspection(one.section("introspection"), subject.issuer, proxy);
+      if (!introspection)
+        return std::unexpected(
+            std::move(introspection)
+                .error()
+                .in(fmt::format("txn.service.subjects: {}: introspection", subject.issuer)));
+      subject.introspection = *std::move(introspection);
+    }
+    NOTP_TRY(check_subject(subject, out));
     out.push_back(std::move(subject));
   }
+  NOTP_TRY(check_opaque(out));
   return out;
 }
 
@@ -74,7 +118,7 @@ Result<std::optional<ServiceConfig>> load_service(const config::Section& root) {
   out.keys.folder = out.folder / "keys";
   out.keys.algorithm = jose::algorithm_of(service.text("algorithm")).value_or(out.keys.algorithm);
   out.policy = service.text("policy");
-  NOTP_ASSIGN(out.subjects, load_subjects(service));
+  NOTP_ASSIGN(out.subjects, load_subjects(root, service));
   if (service.has("deny_list")) {
     NOTP_ASSIGN(out.deny_list, own_ledger(root, "txn.service.deny_list"));
   }

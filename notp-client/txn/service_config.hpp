@@ -10,6 +10,7 @@
 #include "common/config_section.hpp"
 #include "common/http/listen_config.hpp"
 #include "common/jose/algorithm.hpp"
+#include "notp-client/txn/introspection_config.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/model/spiffe_id.hpp"
 
@@ -17,11 +18,13 @@ namespace notp::txn {
 
 // An issuer whose tokens may be subject tokens.
 struct SubjectIssuer {
-  std::string issuer;              // iss, byte for byte
-  std::string keys;                // data.keys.<keys> has its keys
-  std::string audience;            // one of aud
-  std::vector<std::string> types;  // "access_token", "id_token", "jwt"
+  std::string issuer;                   // iss, byte for byte
+  std::string keys;                     // data.keys.<keys> has its keys
+  std::string audience;                 // one of aud
+  std::vector<std::string> types;       // "access_token", "id_token", "jwt"
+  std::vector<std::string> access_typ;  // "at+jwt", "JWT"
   std::vector<jose::Algorithm> algorithms;
+  std::optional<IntrospectionConfig> introspection;  // nullopt: it is not asked
 };
 
 struct KeysConfig {

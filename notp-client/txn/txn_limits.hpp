@@ -22,6 +22,11 @@ inline constexpr size_t kTxnSubjectScopesMax = 256;
 inline constexpr size_t kTxnSubjectScopeBytesMax = 512;
 inline constexpr size_t kTxnIdentifierBytesMax = 256;  // audience, client_id, jti, sub, txn
 
+// --- introspection of subject tokens
+inline constexpr size_t kTxnIntrospectionBytesMax = 64 << 10;  // of an answer
+inline constexpr size_t kTxnIntrospectedBytesMax = 8 << 10;    // of it that counts, and is kept
+inline constexpr size_t kTxnIntrospectedMax = 4'096;           // answers kept, of one issuer
+
 // --- a token
 inline constexpr size_t kTxnTokenBytesMax = 8 << 10;  // a header field's size at most servers
 // Claims as JSON: with header and signature (RSA of 4,096 bits) they fit kTxnTokenBytesMax.
@@ -32,6 +37,8 @@ inline constexpr TimeMs kTxnSkewMs = 30'000;      // how far clocks may differ
 inline constexpr TimeMs kTxnSelfSignedLifeMsMax = 60'000;
 inline constexpr size_t kTxnReasonBytesMax = 256;  // of a policy's refusal
 inline constexpr size_t kTxnJtisMax = 100'000;     // remembered, of self-signed tokens
+// Of one client: as many as it may send by the default rate, within their lives and the skew.
+inline constexpr size_t kTxnJtisPerClientMax = 20'000;
 
 // --- replacement
 inline constexpr unsigned kTxnReplacementsMax = 3;

@@ -279,7 +279,8 @@ TEST_CASE("self-signed tokens") {
   refuse("the trust domain as aud", {{"aud", kDomain}}, "subject_audience");
   refuse("no aud", {{"aud", nullptr}}, "subject_audience");
   refuse("more than one aud", {{"aud", {kService, "https://other.internal"}}}, "subject_audience");
-  refuse("one aud in a list", {{"aud", {kService}}}, "subject_audience");
+  refuse("one aud in a list twice", {{"aud", {kService, kService}}}, "subject_audience");
+  refuse("another aud in a list", {{"aud", {kDomain}}}, "subject_audience");
   refuse("no exp", {{"exp", nullptr}}, "subject_expired");
   refuse("no iat", {{"iat", nullptr}}, "subject_time");
   refuse("expired", {{"iat", kStartS - 80}, {"exp", kStartS - 30}}, "subject_expired");
@@ -312,7 +313,7 @@ TEST_CASE("self-signed tokens") {
               to_base64url(R"({"alg":"none"})") + "." + to_base64url(json::serialize(claims)) + ".",
               "order:pay"),
       "subject_malformed");
-  CHECK(world.refused == 29);
+  CHECK(world.refused == 30);
 }
 
 TEST_CASE("unsigned JSON") {

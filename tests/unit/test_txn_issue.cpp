@@ -194,6 +194,12 @@ TEST_CASE("subject tokens of every type are taken") {
   }
 }
 
+TEST_CASE("a self-signed token may have its one audience in a list") {
+  World world;
+  world.must("a", form_of("self_signed", self_signed("a", "j1", kStartMs, {{"aud", {kService}}}),
+                          "order:pay"));
+}
+
 TEST_CASE("an opaque token is what the lane knows of it") {
   World world;
   const Parameters form = form_of("access_token", "2YotnFZFEjr1zCsicMWpAA", "order:pay");
@@ -202,7 +208,6 @@ TEST_CASE("an opaque token is what the lane knows of it") {
       {"iss", kLogin}, {"sub", "ada"}, {"aud", {kShop}}, {"scope", "x y"}, {"exp", kStartS + 9}};
   LaneFinding finding{LaneFinding::State::kGood, record};
   world.service.lane = [&finding](const LaneQuestion& question) {
-    CHECK(question.needs_record);
     CHECK(question.token_id == "6c96130f130ab0d6d158397e24d2bcc1");
     return finding;
   };
@@ -262,15 +267,36 @@ TEST_CASE("a self-signed token counts once") {
   CHECK(world.refused("a", form, kStartMs + 60'000) == "subject_expired");
 }
 
-TEST_CASE("the table of used numbers is bounded") {
+TEST_CASE("the table of used numbers is bounded, and no client takes the room of all") {
   JtiTable table;
-  for (size_t i = 0; i < limits::kTxnJtisMax; ++i)
-    REQUIRE(table.take({"p", std::to_string(i), "", kStartMs + 1}, kStartMs));
-  const auto full = table.take({"p", "more", "", kStartMs + 1}, kStartMs);
+  const auto use = [](const std::string& peer, size_t number, TimeMs until_ms = kStartMs + 1'500) {
+    return JtiUse{peer, std::to_string(number), "", until_ms};
+  };
+  // Another's share is not touched by one who uses all of its own.
+  for (size_t i = 0; i < limits::kTxnJtisPerClientMax; ++i)
+    REQUIRE(table.take(use("p", i), kStartMs));
+  const auto refused = table.take(use("p", limits::kTxnJtisPerClientMax), kStartMs);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().reason() == "jtis_per_client");
+  CHECK(refused.error().status() == 429);
+  CHECK(refused.error().retry_after_ms == 1'500);
+  const auto again = table.take(use("p", 0), kStartMs);
+  REQUIRE_FALSE(again);
+  CHECK(again.error().reason() == "subject_used");
+  const size_t clients = limits::kTxnJtisMax / limits::kTxnJtisPerClientMax;
+  static_assert(limits::kTxnJtisMax % limits::kTxnJtisPerClientMax == 0);
+  for (size_t client = 1; client < clients; ++client)
+    for (size_t i = 0; i < limits::kTxnJtisPerClientMax; ++i)
+      REQUIRE(table.take(use(std::to_string(client), i), kStartMs));
+  const auto full = table.take(use("other", 0), kStartMs);
   REQUIRE_FALSE(full);
   CHECK(full.error().status() == 503);
-  CHECK(table.take({"p", "more", "", kStartMs + 2}, kStartMs + 1));
+  // What has ended makes room, in the table and in the share.
+  CHECK(table.take(use("p", limits::kTxnJtisPerClientMax, kStartMs + 2'000), kStartMs + 1'500));
   CHECK(table.size() == 1);
+  for (size_t i = 1; i < limits::kTxnJtisPerClientMax; ++i)
+    REQUIRE(table.take(use("p", i, kStartMs + 2'000), kStartMs + 1'500));
+  CHECK_FALSE(table.take(use("p", 0, kStartMs + 2'000), kStartMs + 1'500));
 }
 
 // --- what a policy cannot break

@@ -21,6 +21,7 @@
 // Commands are HTTP requests to http://127.0.0.1:<control>:
 //   POST /rotate   a new signing key, used at once; the earlier ones stay published
 //   POST /retire   publishes nothing but the signing key
+//   POST /login    {"access_token"} of the client "app" for the account "ada", as after a login
 //   GET  /state    {"kid", "kids", "requests": {"<path>": <count>}}
 import { createHash, generateKeyPair, randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -44,6 +45,7 @@ const scheme = config.tls ? 'https' : 'http';
 const requests = {};
 const nonces = new Set();
 let keys = [];
+let provider;
 let handler;
 
 async function newKey() {
@@ -66,6 +68,20 @@ function certificateSubjectMatches(ctx, property, expected) {
     default:
       return false;
   }
+}
+
+function resourceServer() {
+  return {
+    scope: 'keys orders', audience: config.audience, accessTokenFormat: config.token_format, accessTokenTTL: config.token_life_s,
+    jwt: { sign: { alg: config.algorithm } },
+  };
+}
+
+async function login() {
+  const client = await provider.Client.find('app');
+  const token = new provider.AccessToken({ client, accountId: 'ada', scope: 'orders', gty: 'authorization_code' });
+  token.resourceServer = new provider.ResourceServer(`urn:${config.audience}`, resourceServer());
+  return { access_token: await token.save() };
 }
 
 function settings() {
@@ -99,10 +115,7 @@ function settings() {
       resourceIndicators: {
         enabled: true,
         defaultResource: () => `urn:${config.audience}`,
-        getResourceServerInfo: () => ({
-          scope: 'keys orders', audience: config.audience, accessTokenFormat: config.token_format, accessTokenTTL: config.token_life_s,
-          jwt: { sign: { alg: config.algorithm } },
-        }),
+        getResourceServerInfo: () => resourceServer(),
       },
     },
   };
@@ -110,7 +123,7 @@ function settings() {
 
 // The library takes its keys when it is made: a rotation makes a new one behind the same listener.
 function install(issuer) {
-  const provider = new Provider(issuer, settings());
+  provider = new Provider(issuer, settings());
   handler = provider.callback();
 }
 
@@ -190,6 +203,7 @@ const commands = {
     install(issuer);
   },
   'POST /retire': () => { keys = keys.slice(0, 1); install(issuer); },
+  'POST /login': login,
   'GET /state': () => {},
 };
 const control = await listen(createHttp(async (request, response) => {
@@ -198,9 +212,9 @@ const control = await listen(createHttp(async (request, response) => {
     response.writeHead(404).end();
     return;
   }
-  await command();
+  const answer = await command();
   response.writeHead(200, { 'Content-Type': 'application/json' })
-    .end(JSON.stringify({ kid: keys[0].kid, kids: keys.map(({ kid }) => kid), requests }));
+    .end(JSON.stringify({ ...answer, kid: keys[0].kid, kids: keys.map(({ kid }) => kid), requests }));
 }), 0);
 writeFileSync(`${config.port_file}.new`, JSON.stringify({ issuer, port, control }));
 renameSync(`${config.port_file}.new`, config.port_file);

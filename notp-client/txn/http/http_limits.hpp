@@ -12,5 +12,7 @@ inline constexpr size_t kTxnClientsMax = 65'536;
 // How long to stay away (Retry-After): of a client that has too much under way, and while nothing
 // can be decided.
 inline constexpr int64_t kTxnBusyRetryMs = 1'000, kTxnUnavailableRetryMs = 5'000;
+// Between two log lines about an issuer that does not answer.
+inline constexpr int64_t kTxnIntrospectionLogMs = 10'000;
 
 }  // namespace notp::limits

@@ -28,7 +28,10 @@ SubjectSource source_of(const SubjectIssuer& issuer) {
                     .keys = issuer.keys,
                     .audience = issuer.audience,
                     .types = {},
-                    .algorithms = issuer.algorithms};
+                    .algorithms = issuer.algorithms,
+                    .access_typ = issuer.access_typ,
+                    .is_introspected = issuer.introspection.has_value(),
+                    .has_opaque = issuer.introspection && issuer.introspection->is_for_opaque};
   for (const std::string& name : issuer.types)
     if (const auto type = subject_type_of(name)) out.types.push_back(*type);
   return out;
@@ -214,7 +217,31 @@ TokenResult<> TokenEndpoint::take_jti(const CheckedRequest& request, TimeMs now_
   return jtis_.take(*request.jti_use, now_ms);
 }
 
-// What the store of grants and the lane know.
+TokenEndpoint::Awaited<void> TokenEndpoint::attach_lane(CheckedRequest& request) {
+  std::vector<LaneQuestion> questions = core_.lane_questions(request);
+  std::vector<LaneFinding> findings(questions.size());
+  if (parts_.lane && !questions.empty())
+    findings = co_await parts_.lane(std::move(questions), request.client);
+  co_return core_.attach_lane(request, std::move(findings));
+}
+
+// What the issuer of the subject token says of it.
+TokenEndpoint::Awaited<void> TokenEndpoint::attach_introspection(CheckedRequest& request) {
+  const auto question = core_.introspection_question(request);
+  if (!question) co_return TokenResult<>();
+  Introspector* const introspector = parts_.introspectors.at(question->source);
+  auto answer = co_await introspector->ask({.token = request.form.subject_token,
+                                            .token_id = question->token_id,
+                                            .client = request.client});
+  if (!answer) co_return std::unexpected(std::move(answer).error());
+  if (auto attached = core_.attach_introspection(request, *answer, parts_.trusted_ms()); !attached)
+    co_return attached;
+  // The lane knew no token of that number; now it is known whose it is, who may be revoked.
+  if (question->is_unknown) co_return co_await attach_lane(request);
+  co_return TokenResult<>();
+}
+
+// What the store of grants, the lane and issuers know.
 TokenEndpoint::Awaited<CheckedRequest> TokenEndpoint::attach(CheckedRequest request) {
   if (request.redeem) {
     auto found =
@@ -228,11 +255,9 @@ TokenEndpoint::Awaited<CheckedRequest> TokenEndpoint::attach(CheckedRequest requ
         !attached)
       co_return std::unexpected(std::move(attached).error());
   }
-  std::vector<LaneQuestion> questions = core_.lane_questions(request);
-  std::vector<LaneFinding> findings(questions.size());
-  if (parts_.lane && !questions.empty())
-    findings = co_await parts_.lane(std::move(questions), request.client);
-  if (auto attached = core_.attach_lane(request, std::move(findings)); !attached)
+  if (auto attached = co_await attach_lane(request); !attached)
+    co_return std::unexpected(std::move(attached).error());
+  if (auto attached = co_await attach_introspection(request); !attached)
     co_return std::unexpected(std::move(attached).error());
   co_return request;
 }

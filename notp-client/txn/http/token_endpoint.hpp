@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/http/message.hpp"
 #include "common/mutex.hpp"
@@ -14,6 +15,7 @@
 #include "notp-client/decision/decision_service.hpp"
 #include "notp-client/txn/http/client_limits.hpp"
 #include "notp-client/txn/http/grants_host.hpp"
+#include "notp-client/txn/http/introspector.hpp"
 #include "notp-client/txn/http/release_facts.hpp"
 #include "notp-client/txn/http/txn_metrics.hpp"
 #include "notp-client/txn/issue/issuer_core.hpp"
@@ -37,6 +39,8 @@ struct EndpointParts {
                                                                  std::string client)>
       lane = {};
   std::function<TimeMs()> trusted_ms;  // trusted wall time
+  // For each of ServiceConfig::subjects; null: it is not asked.
+  std::vector<Introspector*> introspectors = {};
 };
 
 // The workload whose certificate a request came with: good, within its validity, with one SPIFFE id
@@ -68,6 +72,8 @@ class TokenEndpoint {
   TokenResult<> take_jti(const CheckedRequest& request, TimeMs now_ms);
   Awaited<json::object> issue(Attempt& attempt);
   Awaited<CheckedRequest> attach(CheckedRequest request);
+  Awaited<void> attach_lane(CheckedRequest& request);
+  Awaited<void> attach_introspection(CheckedRequest& request);
   Awaited<Issued> decide(Attempt& attempt, CheckedRequest request);
   Awaited<json::object> keep_and_sign(SubjectType subject, Issued issued);
   TokenResult<std::string> sign(const json::object& claims) const;

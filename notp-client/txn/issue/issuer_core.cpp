@@ -101,19 +101,32 @@ TokenResult<> check_grant(const CheckedRequest& request, const Grant& grant,
   return request.delegate ? check_depth(*request.delegate, grant) : TokenResult<>();
 }
 
-// An opaque token is what the lane knows of it.
+bool takes(const SubjectSource& source, SubjectType type) {
+  return std::ranges::find(source.types, type) != source.types.end();
+}
+
+// An opaque token is what the lane knows of it, or its issuer.
 TokenResult<> take_record(VerifiedSubject& subject, const SubjectRules& rules,
                           const LaneFinding& finding) {
-  if (!finding.record)
-    return token_refused(Refusal::kSubjectUnknown,
-                         "subject_token is not a JWT, and nothing is known of it here");
+  const auto begin = rules.sources.begin(), end = rules.sources.end();
+  if (!finding.record) {
+    const auto source = std::ranges::find_if(rules.sources, [&](const SubjectSource& each) {
+      return each.has_opaque && takes(each, subject.type);
+    });
+    if (source == end)
+      return token_refused(Refusal::kSubjectUnknown,
+                           "subject_token is not a JWT, and nothing is known of it here");
+    subject.asks = static_cast<size_t>(source - begin);
+    return {};
+  }
   subject.claims = *finding.record;
   const std::string_view issuer = text_in(subject.claims, "iss");
-  const bool is_taken = std::ranges::any_of(rules.sources, [&](const SubjectSource& source) {
-    return source.issuer == issuer && has_audience(subject.claims, source.audience) &&
-           std::ranges::find(source.types, subject.type) != source.types.end();
+  const auto source = std::ranges::find_if(rules.sources, [&](const SubjectSource& each) {
+    return each.issuer == issuer && has_audience(subject.claims, each.audience) &&
+           takes(each, subject.type);
   });
-  if (!is_taken)
+  if (source != end && source->is_introspected) subject.asks = static_cast<size_t>(source - begin);
+  if (source == end)
     return token_refused(Refusal::kSubjectIssuer,
                          "subject_token: the iss and aud that are known of it are not those of an "
                          "issuer whose access tokens are taken here");
@@ -243,7 +256,7 @@ TokenResult<> IssuerCore::attach_lane(CheckedRequest& request,
   VerifiedSubject& subject = request.subject;
   if (request.grant || findings.empty()) return {};
   const LaneFinding& finding = findings.front();
-  if (subject.is_opaque) NOTP_TRY(take_record(subject, rules_, finding));
+  if (subject.is_opaque && subject.claims.empty()) NOTP_TRY(take_record(subject, rules_, finding));
   if (!finding.record) return {};
   subject.record = *finding.record;
   // What the issuer told the lane is another trusted source, when the token does not say it.
@@ -259,8 +272,10 @@ TokenResult<> IssuerCore::attach_lane(CheckedRequest& request,
 
 TokenResult<PolicyAsk> IssuerCore::ask(CheckedRequest request, std::string txn,
                                        TimeMs now_ms) const {
-  if (request.subject.is_opaque && request.subject.claims.empty())
+  if (request.subject.is_opaque && request.subject.claims.empty() && !request.subject.asks)
     return token_refused(Refusal::kSubjectUnknown,
+  if (request.subject.asks)
+    return token_refused(Refusal::kInternal, "the issuer of the subject token was not asked");
                          "subject_token is not a JWT, and nothing is known of it here");
   NOTP_TRY(check_scope_known(request));
   PolicyAsk ask;

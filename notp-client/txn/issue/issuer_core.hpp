@@ -5,7 +5,9 @@
 //   IssuerCore::check()               client, audience, subject token, wishes
 //   JtiTable::take()                  if CheckedRequest::jti_use is set: a self-signed token once
 //   Grants::find(), attach_grant()    if CheckedRequest::redeem is set
-//   lane_questions(), attach_lane()   when this node follows a lane
+//   lane_questions(), attach_lane()   without a lane, too
+//   introspection_question(), attach_introspection(), and then again those of the lane if nothing
+//                                     was known of the token before
 //   CheckedRequest::repeated          is set: sign these claims, nothing else is asked or stored
 //   ask()                             the policy's input
 //   (the policy decides)
@@ -20,6 +22,7 @@
 #include <vector>
 
 #include "notp-client/txn/issue/grant.hpp"
+#include "notp-client/txn/issue/introspection.hpp"
 #include "notp-client/txn/issue/subject.hpp"
 #include "notp-client/txn/issue/token_error.hpp"
 #include "notp-client/txn/issue/token_form.hpp"
@@ -50,6 +53,13 @@ struct CheckedRequest {
   // By attach_grant():
   std::optional<Grant> grant;
   std::optional<GrantedToken> repeated;  // the token given before, to be given again
+};
+
+// What the issuer of the subject token is asked.
+struct IntrospectionQuestion {
+  size_t source = 0;        // of SubjectRules
+  std::string token_id;     // of the subject token of the form
+  bool is_unknown = false;  // nothing is known of it before
 };
 
 struct PolicyAsk {
@@ -89,6 +99,13 @@ class IssuerCore {
   std::vector<LaneQuestion> lane_questions(const CheckedRequest& request) const;
   // `findings`: one for each question, in their order. Without a lane: all kNoLane.
   TokenResult<> attach_lane(CheckedRequest& request, std::vector<LaneFinding> findings) const;
+  // Whom to ask about the subject token, after attach_lane(). nullopt: nobody.
+  std::optional<IntrospectionQuestion> introspection_question(const CheckedRequest& request) const;
+  // kSubjectInactive; what contradicts the token or its rules; kIntrospectionUnavailable for an
+  // answer that cannot be followed. The scope is what both allow.
+  TokenResult<> attach_introspection(CheckedRequest& request, const Introspected& answer,
+                                     TimeMs now_ms) const;
+
 
   // The policy's input {client, subject {type, claims, record}, request {scope, context, details},
   // grant, txn, now}. `txn`: a new unique id, which a replacement does not use: see PolicyAsk::txn.

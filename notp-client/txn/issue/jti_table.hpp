@@ -13,15 +13,22 @@ namespace notp::txn {
 class JtiTable {
  public:
   // kSubjectUsed: the peer used this jti before, unless it was for the same grant, which decides by
-  // itself. kOverloaded: kTxnJtisMax are remembered.
+  // itself. kJtisPerClient: kTxnJtisPerClientMax of this peer are remembered, so that none takes
+  // the room of all. kOverloaded: kTxnJtisMax are remembered. Both say how long to wait.
   TokenResult<> take(const JtiUse& use, TimeMs now_ms);
   size_t size() const { return uses_.size(); }
 
  private:
+  struct Use {
+    TimeMs until_ms;
+    std::string peer, key;
+  };
   void forget(TimeMs now_ms);
+  TokenResult<> check_room(const std::string& peer, TimeMs now_ms) const;
 
   std::unordered_map<std::string, std::string> uses_;  // "peer\njti" → purpose
-  std::deque<std::pair<TimeMs, std::string>> order_;   // by until_ms, nearly
+  std::unordered_map<std::string, size_t> of_peers_;   // how many are remembered
+  std::deque<Use> order_;                              // by until_ms, nearly
 };
 
 }  // namespace notp::txn

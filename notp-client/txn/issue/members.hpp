@@ -32,6 +32,14 @@ inline bool has_audience(const json::object& claims, std::string_view audience) 
   return aud->is_array() ? std::ranges::any_of(aud->get_array(), is_it) : is_it(*aud);
 }
 
+// Of ASCII letters.
+inline bool equal_ignoring_case(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  };
+  return std::ranges::equal(a, b, {}, lower, lower);
+}
+
 inline bool is_within(const std::vector<std::string>& inner,
                       const std::vector<std::string>& outer) {
   return std::ranges::all_of(inner, [&outer](const std::string& one) {

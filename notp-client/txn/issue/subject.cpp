@@ -9,11 +9,14 @@
 #include "common/jose/openssl_keys.hpp"
 #include "notp-client/txn/issue/members.hpp"
 #include "notp-client/txn/issue/token_answer.hpp"
+#include "notp-client/txn/issue/token_kind.hpp"
 #include "notp-client/txn/txn_limits.hpp"
 #include "protocol/feed/token_id.hpp"
 
 namespace notp::txn {
 namespace {
+
+constexpr std::string_view kPlainTyp = "JWT", kAccessTyp = "at+jwt";
 
 // What common/jose says of a token that it refuses.
 Refusal refusal_of(const Error& error) {
@@ -108,6 +111,24 @@ TokenResult<const SubjectSource*> find_source(const SubjectRules& rules, Subject
                        "subject_token: its aud is not one that is configured for this issuer");
 }
 
+// typ that a token must have; empty: JWT or none. Where an issuer has both, the token's own says
+// which it claims to be.
+std::string typ_of(const SubjectSource& source, SubjectType type, const jose::Token& token) {
+  if (type != SubjectType::kAccessToken) return {};
+  const bool may_be_plain =
+      std::ranges::find(source.access_typ, kPlainTyp) != source.access_typ.end();
+  if (may_be_plain && (source.access_typ.size() == 1 || token.typ.empty() ||
+                       equal_ignoring_case(token.typ, kPlainTyp)))
+    return {};
+  return std::string(kAccessTyp);
+}
+
+TokenResult<> check_kind(SubjectType type, bool says_typ, const json::object& claims) {
+  if (type == SubjectType::kIdToken) return check_is_id_token(claims);
+  return type == SubjectType::kAccessToken && !says_typ ? check_is_access_token(claims)
+                                                        : TokenResult<>();
+}
+
 TokenResult<VerifiedSubject> check_issued(const TokenForm& form, const SubjectRules& rules,
                                           const KeyLookup& keys, TimeMs now_ms) {
   NOTP_ASSIGN(jose::Token token, read_subject_token(form));
@@ -119,16 +140,19 @@ TokenResult<VerifiedSubject> check_issued(const TokenForm& form, const SubjectRu
         fmt::format("the keys of this issuer (data.keys.{}) are not here yet", source->keys));
   jose::TokenRules expected;
   expected.algorithms = source->algorithms;
-  if (form.subject_type == SubjectType::kAccessToken && source->access_typ != "JWT")
-    expected.typ = source->access_typ;
+  expected.typ = typ_of(*source, form.subject_type, token);
   expected.issuer = source->issuer;
   expected.audience = source->audience;
   expected.now_ms = now_ms;
   expected.leeway_ms = limits::kTxnSkewMs;
   if (auto checked = jose::check_token(token, *set, expected); !checked)
     return subject_refused(checked.error());
+  NOTP_TRY(check_kind(form.subject_type, !expected.typ.empty(), token.claims));
   NOTP_TRY(check_identifier(token.claims, "sub"));
   VerifiedSubject subject = subject_of(form, std::move(token.claims));
+  // Also a jwt: else a token that was revoked would be taken under that name.
+  if (source->is_introspected && form.subject_type != SubjectType::kIdToken)
+    subject.asks = static_cast<size_t>(source - rules.sources.data());
   if (form.subject_type != SubjectType::kIdToken) {
     if (auto scopes = scopes_of(subject.claims)) {
       subject.has_scope = true;
@@ -167,10 +191,12 @@ TokenResult<VerifiedSubject> check_self_signed(const TokenForm& form, const Clie
   expected.age_ms_max = limits::kTxnSelfSignedLifeMsMax;
   if (auto checked = jose::check_token(token, keys, expected); !checked)
     return subject_refused(checked.error());
-  if (text_in(token.claims, "aud") != rules.issuer)
+  // RFC 7519 §4.1.3: "aud" of one is a string or an array.
+  const json::value& aud = token.claims.at("aud");
+  if (aud.is_array() && aud.get_array().size() != 1)
     return token_refused(Refusal::kSubjectAudience,
                          "subject_token: a self-signed token is for this service alone: aud must "
-                         "be its issuer, and no array");
+                         "be its issuer, and no other");
   const TimeMs life =
       date_of(token.claims, "exp", kNever) - date_of(token.claims, "iat", /*missing=*/0);
   if (life <= 0 || life > limits::kTxnSelfSignedLifeMsMax)

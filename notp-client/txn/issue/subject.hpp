@@ -31,8 +31,13 @@ struct SubjectSource {
   std::string audience;            // must be aud, or one of its array
   std::vector<SubjectType> types;  // of kAccessToken, kIdToken, kJwt
   std::vector<jose::Algorithm> algorithms;
-  // typ of its access tokens (RFC 9068 §2.1). "JWT": as for the others, typ is absent or JWT.
-  std::string access_typ = "at+jwt";
+  // typ that its access tokens may have: "at+jwt" (RFC 9068 §2.1), and "JWT", as for the others:
+  // typ is absent or JWT. Those are told from ID tokens by their claims: check_is_access_token().
+  std::vector<std::string> access_typ = {"at+jwt"};
+  // Its introspection endpoint is asked about each access token and jwt.
+  bool is_introspected = false;
+  // Opaque tokens of which the lane knows nothing are its own: it alone may see them.
+  bool has_opaque = false;
 };
 
 struct SubjectRules {
@@ -57,7 +62,9 @@ struct VerifiedSubject {
   std::vector<std::string> scopes;  // empty with has_scope: it may do nothing
   TimeMs expires_ms = kNever;
   std::string jti;     // of self_signed, which must have one
-  json::value record;  // of the lane; null: none
+  json::value record;  // of the lane, else of introspection; null: none
+  // The source (of SubjectRules) whose introspection endpoint has to be asked.
+  std::optional<size_t> asks;
 };
 
 // Verifies everything but what a lane knows: form, algorithm, key, signature, typ, iss, aud, exp,

@@ -50,8 +50,12 @@ namespace notp::txn {
   X(kSubjectTime, "subject_time", 400, "invalid_request") /* in the future, or lives too long */ \
   X(kSubjectClaims, "subject_claims", 400, "invalid_request")                                    \
   X(kSubjectUsed, "subject_used", 400, "invalid_request") /* its jti */                          \
+  X(kJtisPerClient, "jtis_per_client", 429, "temporarily_unavailable")                           \
   X(kSubjectRevoked, "subject_revoked", 400, "invalid_request")                                  \
-  X(kSubjectUnknown, "subject_unknown", 400, "invalid_request") /* opaque, without a record */   \
+  X(kSubjectUnknown, "subject_unknown", 400, "invalid_request")   /* opaque, without a record */ \
+  X(kSubjectInactive, "subject_inactive", 400, "invalid_request") /* by introspection */         \
+  X(kIntrospectionUnavailable, "introspection_unavailable", 503, "temporarily_unavailable")      \
+  X(kIntrospectionBusy, "introspection_busy", 503, "temporarily_unavailable")                    \
   X(kLaneStale, "lane_stale", 400, "invalid_request") /* nobody knows whether it is revoked */   \
   X(kNoSubjectKeys, "no_subject_keys", 503, "temporarily_unavailable")                           \
   X(kSubjectScope, "subject_scope", 400, "invalid_scope") /* its scope is unknown */             \

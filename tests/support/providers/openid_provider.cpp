@@ -133,6 +133,21 @@ json::value DrivenProvider::command(const std::string& method, const std::string
   return must(parse_json(answer.body));
 }
 
+std::string DrivenProvider::login() const {
+  return text_at(command("POST", "/login"), "access_token");
+}
+
+void DrivenProvider::revoke(const std::string& token) const {
+  const http::Response answer =
+      call({.method = "POST",
+            .url = issuer_ + "/token/revocation",
+            .headers = {{"Authorization", std::string(kBasic)},
+                        {"Content-Type", "application/x-www-form-urlencoded"}},
+            .body = "token=" + token});
+  if (answer.status != kHttpOk)
+    throw std::runtime_error(fmt::format("revocation answers {}: {}", answer.status, answer.body));
+}
+
 int64_t DrivenProvider::requests(std::string_view end) const {
   int64_t count = 0;
   const json::value state = command("GET", "/state");

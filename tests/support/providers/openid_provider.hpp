@@ -85,6 +85,9 @@ class DrivenProvider : public OpenIdProvider {
   int64_t requests(std::string_view end) const;
   // Of its key set.
   int64_t key_set_requests() const;
+  // Of oidc-provider: an access token of the account "ada", and its end (RFC 7009).
+  std::string login() const;
+  void revoke(const std::string& token) const;
 
  private:
   json::value command(const std::string& method, const std::string& path) const;

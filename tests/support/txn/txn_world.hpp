@@ -222,6 +222,8 @@ class Service {
   Policy policy = generous();
   // What the lane says to each question; unset: there is no lane.
   std::function<LaneFinding(const LaneQuestion&)> lane;
+  // What issuers say of their tokens; unset: they are not asked, as if that was forgotten.
+  std::function<TokenResult<Introspected>(const IntrospectionQuestion&)> introspect;
 
   void forget_keys(const std::string& name) { keys_.erase(name); }
   void restart(Grants& grants) {
@@ -274,11 +276,20 @@ class Service {
       if (!found) return token_refused(Refusal::kStoreUnavailable, found.error().message);
       NOTP_TRY(core_.attach_grant(request, *found, now_ms));
     }
+    NOTP_TRY(ask_lane(request));
+    const auto question = core_.introspection_question(request);
+    if (!question || !introspect) return request;
+    NOTP_ASSIGN(const Introspected answer, introspect(*question));
+    NOTP_TRY(core_.attach_introspection(request, answer, now_ms));
+    if (question->is_unknown) NOTP_TRY(ask_lane(request));
+    return request;
+  }
+
+  TokenResult<> ask_lane(CheckedRequest& request) {
     std::vector<LaneFinding> findings;
     for (const LaneQuestion& question : core_.lane_questions(request))
       findings.push_back(lane ? lane(question) : LaneFinding{});
-    NOTP_TRY(core_.attach_lane(request, std::move(findings)));
-    return request;
+    return core_.attach_lane(request, std::move(findings));
   }
 
   TokenResult<Given> give(const GrantedToken& token, bool is_repeat) {
