@@ -24,9 +24,7 @@ prometheus::Gauge& gauge(prometheus::Registry& registry, const char* name, const
 }  // namespace
 
 TxnMetrics::TxnMetrics(prometheus::Registry& registry)
-    : issued_(counters(registry, "notp_txn_issued_total",
-                       "Transaction tokens that were issued, by the type of subject token.")),
-      refused_(counters(registry, "notp_txn_refused_total",
+    : refused_(counters(registry, "notp_txn_refused_total",
                         "Requests for transaction tokens that were refused, by reason.")),
       grant_events_(counters(registry, "notp_txn_grant_events_total",
                              "What became of grants: made, used, repeated, passed_on, revoked.")),
@@ -41,8 +39,11 @@ TxnMetrics::TxnMetrics(prometheus::Registry& registry)
       can_issue_(gauge(registry, "notp_txn_can_issue",
                        "1: a model decides and a key signs; 0: requests are answered 503.")) {
   // A rate sees no first increase of a series that did not exist.
+  auto& issued = counters(registry, "notp_txn_issued_total",
+                          "Transaction tokens that were issued, by the type of subject token.");
   for (const SubjectType type : kSubjectTypes)
-    issued_.Add({{"subject", std::string(subject_type_name(type))}});
+    issued_.at(static_cast<size_t>(type)) =
+        &issued.Add({{"subject", std::string(subject_type_name(type))}});
   for (const std::string_view event : kGrantEvents)
     grant_events_.Add({{"event", std::string(event)}});
 #define NOTP_TXN_ADD_SERIES(name, text, status, code) refused_.Add({{"reason", text}});
@@ -50,9 +51,7 @@ TxnMetrics::TxnMetrics(prometheus::Registry& registry)
 #undef NOTP_TXN_ADD_SERIES
 }
 
-void TxnMetrics::issued(SubjectType type) {
-  issued_.Add({{"subject", std::string(subject_type_name(type))}}).Increment();
-}
+void TxnMetrics::issued(SubjectType type) { issued_.at(static_cast<size_t>(type))->Increment(); }
 
 void TxnMetrics::refused(Refusal refusal) {
   refused_.Add({{"reason", std::string(refusal_traits(refusal).name)}}).Increment();

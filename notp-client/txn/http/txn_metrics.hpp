@@ -6,6 +6,7 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include <array>
 #include <string_view>
 
 #include "notp-client/txn/issue/issuer_core.hpp"
@@ -28,7 +29,8 @@ class TxnMetrics {
   void set_can_issue(bool can) { can_issue_.Set(can ? 1 : 0); }
 
  private:
-  prometheus::Family<prometheus::Counter>&issued_, &refused_, &grant_events_;
+  std::array<prometheus::Counter*, 6> issued_{};  // by SubjectType: looked up once
+  prometheus::Family<prometheus::Counter>&refused_, &grant_events_;
   prometheus::Histogram& seconds_;
   prometheus::Gauge &grants_, &can_issue_;
 };
