@@ -22,15 +22,18 @@ import rego.v1
 constexpr std::string_view kWorkerVerify = R"rego(verify(token) := claims if {
 	claims := notp.txn.recall(token)
 @LANE@} else := claims if {
-	claims := _verified(token, data.keys[@KEYS@])
+	claims := _verified(token)
 	notp.txn.keep(token, claims)
 @LANE@}
 
 presented(claims) := notp.txn.presented(claims)
+
+# What the worker needs to know to verify most tokens without the rules below.
+_rules := {"keys": @KEYS@, "audience": @AUDIENCE@, "lane": @HAS_LANE@}
 )rego";
 
 constexpr std::string_view kOpaVerify = R"rego(verify(token) := claims if {
-	claims := _verified(token, data.keys[@KEYS@])
+	claims := _verified(token)
 @LANE@}
 
 presented(claims) := claims if false
@@ -107,8 +110,9 @@ keys := object.union(
 	]
 } else := {"name": @KEYS@, "ledger": "", "version": 0, "state": "unknown"}
 
-_verified(token, set) := claims if {
+_verified(token) := claims if {
 	header := _header(token)
+	set := data.keys[@KEYS@]
 	[valid, _, claims] := io.jwt.decode_verify(token, {"cert": json.marshal(set), "aud": @AUDIENCE@})
 	valid
 	key := _key(set, header.kid)
@@ -187,6 +191,7 @@ Bytes module_of(std::string_view verify, std::string_view plain, const TxnRules&
   Bytes text = fmt::format("{}{}{}", kStart, verify, kRest);
   replace_all(text, "@LANE@",
               rules.has_lane ? "\tdata.system.notp.tokens.revoked(claims) == false\n" : "");
+  replace_all(text, "@HAS_LANE@", rules.has_lane ? "true" : "false");
   replace_all(text, "@PLAIN@", plain);
   replace_all(text, "@PATH@", json_string(fmt::format("keys/{}/", rules.keys)));
   replace_all(text, "@BYTES@", fmt::to_string(kTxnTokenBytesMax));

@@ -41,7 +41,8 @@ inline constexpr int64_t kTxnAheadS = 30;             // iat, of clocks that dif
 inline constexpr size_t kTxnExponentDigitsMax = 3;
 
 // The module for the worker: it calls built-in functions that exist for it alone. They remember the
-// tokens that were verified, and are strict about JSON; what is verified is the same text.
+// tokens that were verified, and are strict about JSON; what is verified is the same text. Tokens
+// of the form that the service issues the worker takes without evaluating it (worker/README.md).
 Bytes worker_txn_module(const TxnRules& rules);
 Bytes opa_txn_module(const TxnRules& rules);
 // Of a node that verifies none, and of a check of a model: all is undefined, or "off".

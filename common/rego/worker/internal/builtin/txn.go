@@ -2,10 +2,8 @@ package builtin
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -31,7 +29,7 @@ const (
 //	presented(claims)   what the agent has counted for their txn; undefined: it has not
 //
 // An evaluation whose unit replaces rules, data or functions by `with` has no memo: what it verifies is
-// not what others do.
+// not what others do. Others find most results without the module: txn_results.go.
 var (
 	txnRecall = &ast.Builtin{
 		Name: "notp.txn.recall",
@@ -97,18 +95,11 @@ func recallTxn(meter *Meter, bctx topdown.BuiltinContext, operands []*ast.Term) 
 func keepTxn(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
 	meter, ok := bctx.Cancel.(*Meter)
 	token, isText := operands[0].Value.(ast.String)
-	claims, isObject := operands[1].Value.(ast.Object)
-	if ok && isText && isObject {
-		entry := verified{claims: operands[1], iat: numberIn(claims, "iat"), exp: numberIn(claims, "exp")}
-		if entry.nbf = numberIn(claims, "nbf"); math.IsNaN(entry.nbf) {
-			entry.nbf = 0
-		}
-		if !math.IsNaN(entry.iat) && !math.IsNaN(entry.exp) {
-			meter.Memo.keep(string(token), entry)
-		}
+	if ok && isText && meter.Memo.memo != nil {
+		meter.Memo.keep(string(token), operands[1])
 		// A replay may lack the token, and takes this in place of all that verified it.
-		if bctx.NDBuiltinCache != nil && meter.Memo.memo != nil {
-			bctx.NDBuiltinCache.Put(txnRecall.Name, ast.NewArray(operands[0]), claims)
+		if bctx.NDBuiltinCache != nil {
+			bctx.NDBuiltinCache.Put(txnRecall.Name, ast.NewArray(operands[0]), operands[1].Value)
 		}
 	}
 	return iter(ast.InternedTerm(true))
@@ -160,11 +151,8 @@ func isPlainToken(token string) bool {
 		return false
 	}
 	for i, part := range parts {
-		content, err := base64.RawURLEncoding.Strict().DecodeString(part)
-		if err != nil || strings.ContainsAny(part, "\r\n") { // which the decoder skips
-			return false
-		}
-		if i < 2 && !isPlainJSON(content) {
+		content, ok := plainPart(part)
+		if !ok || i < 2 && !isPlainJSON(content) {
 			return false
 		}
 	}
@@ -172,49 +160,131 @@ func isPlainToken(token string) bool {
 }
 
 func isPlainJSON(content []byte) bool {
+	_, ok := readPlainJSON(content)
+	return ok
+}
+
+// readPlainJSON returns what json.unmarshal gives for such a text; false: it is another one.
+func readPlainJSON(content []byte) (ast.Value, bool) {
 	if !utf8.Valid(content) || !json.Valid(content) || bytes.Contains(content, replacement) {
-		return false
+		return nil, false
 	}
-	var names [txnLevelsMax][]string // of the objects that are open
-	level := 0
-	for at := 0; at < len(content); {
-		switch c := content[at]; {
-		case c == '{' || c == '[':
-			if level == txnLevelsMax {
-				return false
-			}
-			names[level] = names[level][:0]
-			level++
-			at++
-		case c == '}' || c == ']':
-			level--
-			at++
-		case c == '"':
-			end := textEnd(content, at)
-			value, ok := plainText(content[at:end])
-			if !ok {
-				return false
-			}
-			if at = end; isName(content[end:]) {
-				if slices.Contains(names[level-1], value) {
-					return false
-				}
-				names[level-1] = append(names[level-1], value)
-			}
-		case c == '-' || c >= '0' && c <= '9':
-			end := at + 1
-			for end < len(content) && strings.IndexByte("0123456789+-.eE", content[end]) >= 0 {
-				end++
-			}
-			if !isPlainNumber(string(content[at:end])) {
-				return false
-			}
-			at = end
+	reader := plainReader{content: content}
+	return reader.value()
+}
+
+// plainReader reads JSON that is known to be valid. Its functions give false for what is not plain.
+type plainReader struct {
+	content []byte
+	at      int
+	level   int // of the objects and arrays that are open
+}
+
+// next returns the byte that is next, after white space.
+func (r *plainReader) next() byte {
+	for {
+		switch c := r.content[r.at]; c {
+		case ' ', '\t', '\r', '\n':
+			r.at++
 		default:
-			at++
+			return c
 		}
 	}
+}
+
+func (r *plainReader) value() (ast.Value, bool) {
+	switch r.next() {
+	case '{':
+		return r.object()
+	case '[':
+		return r.array()
+	case '"':
+		value, ok := r.text()
+		return ast.String(value), ok
+	case 't':
+		r.at += len("true")
+		return ast.Boolean(true), true
+	case 'f':
+		r.at += len("false")
+		return ast.Boolean(false), true
+	case 'n':
+		r.at += len("null")
+		return ast.NullValue, true
+	}
+	return r.number()
+}
+
+// members calls a function for each member of an object or an array, up to its closing byte.
+func (r *plainReader) members(last byte, read func() bool) bool {
+	if r.level == txnLevelsMax {
+		return false
+	}
+	r.level++
+	for r.at++; r.next() != last; {
+		if r.content[r.at] == ',' {
+			r.at++
+			r.next()
+		}
+		if !read() {
+			return false
+		}
+	}
+	r.at++
+	r.level--
 	return true
+}
+
+func (r *plainReader) object() (ast.Value, bool) {
+	pairs := make([][2]*ast.Term, 0, 8)
+	ok := r.members('}', func() bool {
+		name, ok := r.text()
+		if !ok {
+			return false
+		}
+		r.next()
+		r.at++ // the colon
+		value, ok := r.value()
+		pairs = append(pairs, [2]*ast.Term{ast.InternedTerm(name), ast.NewTerm(value)})
+		return ok
+	})
+	if !ok {
+		return nil, false
+	}
+	object := ast.NewObject(pairs...)
+	for _, pair := range pairs {
+		if object.Get(pair[0]) != pair[1] {
+			return nil, false // the name is there twice
+		}
+	}
+	return object, true
+}
+
+func (r *plainReader) array() (ast.Value, bool) {
+	var elements []*ast.Term
+	ok := r.members(']', func() bool {
+		value, ok := r.value()
+		elements = append(elements, ast.NewTerm(value))
+		return ok
+	})
+	if !ok {
+		return nil, false
+	}
+	return ast.NewArray(elements...), true
+}
+
+func (r *plainReader) text() (string, bool) {
+	begin := r.at
+	r.at = textEnd(r.content, begin)
+	return plainText(r.content[begin:r.at])
+}
+
+func (r *plainReader) number() (ast.Value, bool) {
+	begin := r.at
+	for r.at < len(r.content) && strings.IndexByte("0123456789+-.eE", r.content[r.at]) >= 0 {
+		r.at++
+	}
+	text := string(r.content[begin:r.at])
+	return ast.Number(text), isPlainNumber(text)
 }
 
 // replacement is what readers put in the place of what is not text.
@@ -240,12 +310,6 @@ func plainText(quoted []byte) (string, bool) {
 	var value string
 	err := json.Unmarshal(quoted, &value)
 	return value, err == nil && !strings.Contains(value, string(replacement))
-}
-
-// isName reports whether what follows a string makes it the name of a member.
-func isName(rest []byte) bool {
-	rest = bytes.TrimLeft(rest, " \t\r\n")
-	return len(rest) > 0 && rest[0] == ':'
 }
 
 func isPlainNumber(text string) bool {

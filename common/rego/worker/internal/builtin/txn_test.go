@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/util"
 )
 
 func TestPlainTokens(t *testing.T) {
@@ -36,6 +37,7 @@ func TestPlainTokens(t *testing.T) {
 		{`{"\ud800":1}`, false},
 		{"{\"a\":\"\xff\"}", false},
 		{`{"a":"\ufffd"}`, false},
+		{"{\"a\":\"\uFFFD\"}", false},
 		{`{"a":1} {}`, false},
 		{`{"a":1`, false},
 	} {
@@ -57,20 +59,33 @@ func TestPlainTokens(t *testing.T) {
 
 func FuzzPlainJSON(f *testing.F) {
 	f.Add([]byte(`{"a":[1e3,"\u0061",{"b":null}]}`))
-	f.Fuzz(func(t *testing.T, content []byte) { isPlainJSON(content) })
+	f.Add([]byte(`{"a":{"b":[{},[],true,false,-0.0,"\n"]},"c" : 1e-3 }`))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		value, ok := readPlainJSON(content)
+		if !ok {
+			return
+		}
+		var plain any
+		if err := util.UnmarshalJSON(content, &plain); err != nil {
+			t.Fatal(err)
+		}
+		if want := ast.MustInterfaceToValue(plain); value.Compare(want) != 0 || value.String() != want.String() {
+			t.Fatalf("%s, want %s", value, want)
+		}
+	})
 }
 
 func TestTheMemoIsBounded(t *testing.T) {
 	var memo TxnMemo
-	use := memo.Of(3)
-	claims := ast.NewTerm(ast.NewObject())
+	use := memo.Of(3, nil)
+	claims := ast.MustParseTerm(`{"iat": 0, "exp": 10}`)
 	long := strings.Repeat("x", txnTokenMax-8)
 	for i := range 20_000 {
 		token := fmt.Sprint(i)
 		if i >= 10_000 {
 			token += long
 		}
-		use.keep(token, verified{claims: claims, exp: 10})
+		use.keep(token, claims)
 		if len(memo.entries) > memoEntriesMax || memo.bytes > memoBytesMax {
 			t.Fatalf("%d tokens of %d bytes are remembered", len(memo.entries), memo.bytes)
 		}
@@ -85,12 +100,12 @@ func TestTheMemoIsBounded(t *testing.T) {
 	if bytes != memo.bytes {
 		t.Errorf("%d bytes are counted, want %d", memo.bytes, bytes)
 	}
-	memo.Of(2).keep("old", verified{claims: claims, exp: 10})
-	if memo.Of(2).recall("old", 5) != nil || memo.Of(4).recall("19999"+long, 5) != nil {
+	memo.Of(2, nil).keep("old", claims)
+	if memo.Of(2, nil).recall("old", 5) != nil || memo.Of(4, nil).recall("19999"+long, 5) != nil {
 		t.Error("another snapshot's tokens are recalled")
 	}
-	memo.Of(4).keep("new", verified{claims: claims, exp: 10})
-	if memo.Len() != 1 || memo.Of(4).recall("new", 10) != nil || memo.Of(4).recall("new", 9) == nil {
+	memo.Of(4, nil).keep("new", claims)
+	if len(memo.entries) != 1 || memo.Of(4, nil).recall("new", 10) != nil || memo.Of(4, nil).recall("new", 9) == nil {
 		t.Error("a newer snapshot begins anew, and exp ends a token")
 	}
 }

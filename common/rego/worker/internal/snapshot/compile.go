@@ -143,7 +143,7 @@ func (s *snapshot) compileUnit(keys []string, kept *trees) (*compiled, error) {
 	unit.CallDirectly(compiler)
 	compiler.Graph = nil // only a compile needs it
 	return &compiled{
-		compiler: compiler, replaces: unit.Replaces(compiler),
+		compiler: compiler, replaces: unit.Replaces(compiler), txn: s.txnRulesOf(modules),
 		bytes: unitBytesOwn + bytes, queries: newRecent[*query](queriesMax),
 	}, nil
 }

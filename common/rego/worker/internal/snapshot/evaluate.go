@@ -288,12 +288,14 @@ func (r *evaluation) run(seen *asked) (ast.Value, error) {
 		r.meter.Unknown = &seen.unknown
 		defer func() { r.meter.Unknown = nil }() // the rules for the log are not looked at
 	}
+	q = seen.attach(q, r.request.Flags, r.request.Explain)
 	r.meter.Memo = builtin.MemoUse{}
-	if r.meter.Recorded == nil && !r.ask.unit.replaces {
-		r.meter.Memo = r.engine.memo.Of(r.active.number)
+	if r.meter.Recorded == nil && !r.ask.unit.replaces && r.ask.unit.txn != nil {
+		r.meter.Memo = r.engine.memo.Of(r.active.number, r.active.data.root)
+		q = q.WithVirtualCache(r.meter.TxnResults(r.ask.unit.txn, r.time, seen.cache))
 	}
 	r.meter.Tokens.TakeAsked()
-	value, err := r.valueOfQuery(seen.attach(q, r.request.Flags, r.request.Explain))
+	value, err := r.valueOfQuery(q)
 	if r.meter.Tokens.TakeAsked() && r.request.Flags&frame.FlagNonDeterministic != 0 {
 		lane := r.meter.Tokens.Read()
 		seen.lane = &lane

@@ -8,6 +8,7 @@ import (
 	"notp.core-platform.internal/notp-pdp/internal/builtin"
 	"notp.core-platform.internal/notp-pdp/internal/frame"
 	"notp.core-platform.internal/notp-pdp/internal/tokens"
+	"notp.core-platform.internal/notp-pdp/internal/tokens/tokenstest"
 )
 
 const txnPolicy = "package gate\n\nsub := data.system.notp.txn.verify(input.token).sub\n\n" +
@@ -26,7 +27,7 @@ func TestVerifiedTokensAreRememberedForOneSnapshot(t *testing.T) {
 			t.Fatal(got)
 		}
 	}
-	if got := w.engine.memo.Len(); got != 1 {
+	if got := w.remembered().Len(); got != 1 {
 		t.Errorf("%d tokens are remembered, want 1", got)
 	}
 	// What is refused is not remembered, however often.
@@ -39,7 +40,7 @@ func TestVerifiedTokensAreRememberedForOneSnapshot(t *testing.T) {
 			t.Errorf("taken: %s", got)
 		}
 	}
-	if got := w.engine.memo.Len(); got != 1 {
+	if got := w.remembered().Len(); got != 1 {
 		t.Errorf("%d tokens are remembered, want 1", got)
 	}
 	// The key goes: so does what it verified.
@@ -89,7 +90,7 @@ func TestReplacedRulesAndFunctionsRememberNothing(t *testing.T) {
 			t.Errorf("after data.%s another policy takes a token of a foreign key: %s", path, got)
 		}
 	}
-	if got := w.engine.memo.Len(); got != 0 {
+	if got := w.remembered().Len(); got != 0 {
 		t.Errorf("%d tokens are remembered, want 0", got)
 	}
 	// And not the other way round.
@@ -124,6 +125,45 @@ func TestVerifiedTokensAreRecordedAndReplayed(t *testing.T) {
 	recorded := memberOf(t, w.evaluate("gate/sub", tokenInput(bad), frame.FlagNonDeterministic).Extras, "nd_builtin_cache")
 	if again := w.replay("gate/sub", tokenInput(bad), recorded, 1); again.Defined || again.Failure != nil {
 		t.Errorf("a refused token is replayed as %s (%v)", again.Value, again.Failure)
+	}
+}
+
+// The lane is asked for each decision, and is in its record.
+func TestWhatTheLaneRevokesIsNotRemembered(t *testing.T) {
+	key := newTxnKey("k")
+	module := txnModuleOf(t, "\tdata.system.notp.tokens.revoked(claims) == false\n", "true")
+	w := txnWorldOf(t, module, txnSet(key), map[string]string{"gate.rego": txnPolicy,
+		"tokens.rego": "package system.notp.tokens\n\nrevoked(of) := notp.tokens.revoked(of)\n"})
+	now := time.Now().UnixMilli()
+	holder := &tokens.Holder{Clock: func() (int64, int64) { return now, 0 }}
+	apply := func(transaction string) {
+		id := tokenstest.MarkID("txn", "https://tts.example", transaction)
+		update := frame.Tokens{
+			Lane: frame.Lane{Name: "main", Revision: 9, Contact: 1, Complete: true, Heard: now, HardSeconds: 9},
+			Shards: []frame.TokenShard{{Index: id[0] >> 2, Base: frame.BaseStays,
+				Delta: tokenstest.Segment(nil, []tokenstest.Mark{{ID: id, NotBefore: now}}, nil)}},
+		}
+		if err := holder.Apply(update, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	token := key.token(nil)
+	if got := w.sub(token); got != "" {
+		t.Errorf("without a lane a token is taken: %s", got)
+	}
+	apply("another")
+	for _, what := range []string{"verified", "remembered"} {
+		value, recorded, lane := w.inLane(holder, "gate/sub", tokenInput(token))
+		if value != `"d084sdrt234fsaw34tr23t"` || lane != `{"name":"main","revision":9,"state":"live"}` {
+			t.Errorf("%s: %s, with the lane %s", what, value, lane)
+		}
+		if again := w.replay("gate/sub", tokenInput(token), recorded, now*1e6); string(again.Value) != value {
+			t.Errorf("%s: replayed as %s (%v)", what, again.Value, again.Failure)
+		}
+	}
+	apply("97053963-771d-49cc-a4e3-20aad399c312")
+	if value, _, _ := w.inLane(holder, "gate/sub", tokenInput(token)); value != "" || w.remembered().Len() != 1 {
+		t.Errorf("a revoked token that is remembered is taken: %s", value)
 	}
 }
 
@@ -165,7 +205,7 @@ func BenchmarkTxnVerify(b *testing.B) {
 			b.ReportAllocs()
 			for range b.N {
 				if each.forgets {
-					w.engine.memo.Clear()
+					w.remembered().Clear()
 				}
 				if outcome := w.engine.Evaluate(question, &builtin.Meter{}).Outcomes[0]; string(outcome.Value) != "true" {
 					b.Fatal(outcome)

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -18,8 +19,10 @@ import (
 	"notp.core-platform.internal/notp-pdp/internal/unit"
 )
 
-// txnModule returns the module that the agent makes for a worker, out of its source.
-func txnModule(t testing.TB) string {
+// txnModule returns the module that the agent makes for a worker, out of its source; of a node without a lane.
+func txnModule(t testing.TB) string { return txnModuleOf(t, "", "false") }
+
+func txnModuleOf(t testing.TB, lane, hasLane string) string {
 	t.Helper()
 	source, err := os.ReadFile("../../../txn_module.cpp")
 	if err != nil {
@@ -33,7 +36,7 @@ func txnModule(t testing.TB) string {
 		}
 		text += string(found[1])
 	}
-	return strings.NewReplacer("@KEYS@", `"txn"`, "@AUDIENCE@", `"domain.example"`, "@PATH@", `"keys/txn/"`, "@LANE@", "", "@PLAIN@", "notp.txn.plain(token)",
+	return strings.NewReplacer("@KEYS@", `"txn"`, "@AUDIENCE@", `"domain.example"`, "@HAS_LANE@", hasLane, "@PATH@", `"keys/txn/"`, "@LANE@", lane, "@PLAIN@", "notp.txn.plain(token)",
 		"@BYTES@", "8192", "@LIFE@", "600", "@AHEAD@", "30", "@EXPONENT@", "3", "@LATEST@", "253402300799").Replace(text)
 }
 
@@ -98,9 +101,13 @@ func (k txnKey) token(change func(header, claims map[string]any)) string {
 
 // txnWorld decides with the module and these policies.
 func txnWorld(t testing.TB, set string, policies map[string]string) *world {
+	return txnWorldOf(t, txnModule(t), set, policies)
+}
+
+func txnWorldOf(t testing.TB, module, set string, policies map[string]string) *world {
 	w := newWorld(&testing.T{})
 	w.ledgers = []frame.Ledger{{Name: "main"}, {Name: "own", Capabilities: []byte(`{"allow": ["` + strings.Join(unit.Internal, `","`) + `"]}`)}}
-	r := release{modules: map[string]string{"txn.rego": txnModule(t)}, ledgerOf: map[string]uint16{"txn.rego": 1},
+	r := release{modules: map[string]string{"txn.rego": module}, ledgerOf: map[string]uint16{"txn.rego": 1, "tokens.rego": 1},
 		documents: map[string]string{"keys/txn": set}}
 	for name, text := range policies {
 		r.modules[name] = text
@@ -109,6 +116,12 @@ func txnWorld(t testing.TB, set string, policies map[string]string) *world {
 		t.Fatal(failure)
 	}
 	return w
+}
+
+// remembered are the tokens in the memo: a map.
+func (w *world) remembered() reflect.Value {
+	entries := reflect.ValueOf(&w.engine.memo).Elem().FieldByName("entries")
+	return reflect.NewAt(entries.Type(), entries.Addr().UnsafePointer()).Elem()
 }
 
 func tokenInput(token string) string {

@@ -7,13 +7,16 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
+
+	"notp.core-platform.internal/notp-pdp/internal/builtin"
 )
 
 // compiled is a unit that is ready to be asked. Thread-safe.
 type compiled struct {
 	compiler *ast.Compiler
-	replaces bool // as unit.Replaces
-	bytes    int  // of its modules' texts, and its own
+	replaces bool              // as unit.Replaces
+	txn      *builtin.TxnRules // of verifying transaction tokens; nil: it does not
+	bytes    int               // of its modules' texts, and its own
 
 	mutex   sync.Mutex
 	queries *recent[*query] // by path
