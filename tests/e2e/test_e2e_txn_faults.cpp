@@ -24,9 +24,9 @@ bool allows(const json::value& decision) { return at(decision, "allow") == json:
 TEST_CASE("a subject that is revoked between the request and the job") {
   DelegationSite site;
   const TokenAnswer t1 = site.first(kDigest), other = site.first(kDigest);
-  REQUIRE_MESSAGE(other.status == 200, json::serialize(other.document));
+  REQUIRE_MESSAGE(other.status == 200, json::serialize(other.body));
   const TokenAnswer t2 = site.payer->redeem(other.grant(), kDigest, "n-1");
-  REQUIRE_MESSAGE(t2.status == 200, json::serialize(t2.document));
+  REQUIRE_MESSAGE(t2.status == 200, json::serialize(t2.body));
   REQUIRE(wait_until([&] { return allows(pays(site.opa, t2.token())); }));
 
   // Ana is logged out: her grants are worth nothing, and no new token is issued for her old one.
@@ -56,7 +56,7 @@ TEST_CASE("a signing key that is removed at once, and a PDP that was offline mea
   DelegationSite site;
   const TokenAnswer t1 = site.first(kDigest);
   const TokenAnswer t2 = site.payer->redeem(t1.grant(), kDigest, "n-1");
-  REQUIRE_MESSAGE(t2.status == 200, json::serialize(t2.document));
+  REQUIRE_MESSAGE(t2.status == 200, json::serialize(t2.body));
   REQUIRE(wait_until([&] { return allows(pays(site.opa, t2.token())); }));
 
   // The payer's agent is away; its OPA goes on with what it has.
@@ -96,7 +96,7 @@ TEST_CASE("an issuance model that has expired, and workloads that were evicted")
   DelegationSite site;
   Stack& stack = site.stack;
   const TokenAnswer t1 = site.first(kDigest);
-  REQUIRE_MESSAGE(t1.status == 200, json::serialize(t1.document));
+  REQUIRE_MESSAGE(t1.status == 200, json::serialize(t1.body));
 
   // Evicted B, then A: whatever they hold, the service does not know them any more. Back again.
   const auto deny = [&](const std::vector<std::string>& identities, const TxnWorkload& who,
@@ -129,13 +129,13 @@ TEST_CASE("an issuance model that has expired, and workloads that were evicted")
   stack.kill_registry();
   TokenAnswer refused;
   REQUIRE(wait_until([&] { return (refused = site.first(kDigest)).status != 200; }));
-  CHECK_MESSAGE(refused.status == 503, json::serialize(refused.document));
+  CHECK_MESSAGE(refused.status == 503, json::serialize(refused.body));
   CHECK(refused.error() == "temporarily_unavailable");
   // The payer waits for it: nothing is refused for good.
   stack.start_registry();
   REQUIRE(wait_until([&] { return site.first(kDigest).status == 200; }));
   const TokenAnswer t2 = site.payer->redeem(t1.grant(), kDigest, "n-2");
-  CHECK_MESSAGE(t2.status == 200, json::serialize(t2.document));
+  CHECK_MESSAGE(t2.status == 200, json::serialize(t2.body));
 }
 
 }  // namespace

@@ -8,67 +8,37 @@
 
 #include "common/base64url.hpp"
 #include "common/http/client.hpp"
-#include "common/jose/signing_key.hpp"
 #include "tests/support/process/lane_opa.hpp"
+#include "tests/support/process/mosquitto_server.hpp"
 #include "tests/support/process/nats_server.hpp"
 #include "tests/support/process/stack.hpp"
+#include "tests/support/process/txn_workload.hpp"
 #include "tests/support/providers/openid_provider.hpp"
 #include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 
-inline const std::string kIssuance = "100000000000/issuance", kActors = "100000000000/actors",
-                         kRefunds = "100000000000/refunds", kLoginKeys = "200000000000/login",
-                         kTxnKeys = "200000000000/txn";
+inline const std::string kActors = "100000000000/actors", kRefunds = "100000000000/refunds",
+                         kLoginKeys = "200000000000/login";
 inline const std::string kShop = "spiffe://core-platform.internal/workload/shop",
                          kPayer = "spiffe://core-platform.internal/workload/refunds",
                          kTokenService = "spiffe://core-platform.internal/workload/txn-tokens";
 
 inline int64_t now_s() { return read_clock().wall_ms / 1000; }
 
-// The answer of the token endpoint.
-struct TokenAnswer {
-  unsigned status = 0;
-  json::value document;
-
-  std::string token() const { return text_at(document, "access_token"); }
-  std::string grant() const { return text_at(document, "grant"); }
-  std::string error() const { return text_at(document, "error"); }
-};
-
-// A workload that asks the service, as an application does.
-class TxnWorkload {
+// A workload of the example.
+class TxnWorkload : public Workload {
  public:
-  // `stem` of its PEM files.
-  TxnWorkload(std::string issuer, std::string identity, std::string stem,
-              const std::filesystem::path& authority)
-      : issuer_(std::move(issuer)),
-        identity_(std::move(identity)),
-        stem_(std::move(stem)),
-        key_(must(jose::SigningKey::load(stem_ + ".key"))),
-        client_(must(http::Client::open({.tls = {.authorities = authority,
-                                                 .certificate = stem_ + ".crt",
-                                                 .private_key = stem_ + ".key"},
-                                         .proxy = {.url = "none"},
-                                         .environment = {}}))) {}
+  using Workload::Workload;
 
   // A request with these parameters beside those that all have.
-  TokenAnswer ask(std::vector<std::pair<std::string, std::string>> more) const {
-    std::string body =
-        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange"
-        "&requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Atxn_token";
+  TokenAnswer ask(const TokenRequest& more) const {
+    TokenRequest request{{"grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"},
+                         {"requested_token_type", "urn:ietf:params:oauth:token-type:txn_token"}};
     if (std::ranges::none_of(more, [](const auto& one) { return one.first == "audience"; }))
-      body += fmt::format("&audience={}", kStackDomain);
-    for (const auto& [name, value] : more) body += fmt::format("&{}={}", name, encoded(value));
-    auto answer =
-        client_.call_blocking({.method = "POST",
-                               .url = issuer_ + "/token",
-                               .headers = {{"Content-Type", "application/x-www-form-urlencoded"}},
-                               .body = std::move(body),
-                               .deadline_ms = 20'000});
-    if (!answer) return {};
-    auto document = parse_json(answer->body);
-    return {static_cast<unsigned>(answer->status), document ? *document : json::value()};
+      request.emplace_back("audience", kStackDomain);
+    request.insert(request.end(), more.begin(), more.end());
+    return Workload::ask(request);
   }
   TokenAnswer ask(const std::string& scope, const std::string& token, std::string_view type,
                   const json::object& details, const json::object& context = {}) const {
@@ -90,45 +60,27 @@ class TxnWorkload {
     return ask(scope, self_signed(jti), "self_signed", details);
   }
   std::string self_signed(const std::string& jti) const {
-    return sign("JWT", {{"iss", identity_},
-                        {"sub", identity_},
-                        {"aud", issuer_},
-                        {"jti", jti},
-                        {"iat", now_s()},
-                        {"exp", now_s() + 50}});
+    return Workload::self_signed(service(), jti);
   }
   // As the shop signs its messages.
   std::string message(const json::object& payload) const {
-    const std::string pem = read_text(stem_ + ".crt");
+    const std::string pem = read_text(stem() + ".crt");
     std::string der = pem.substr(pem.find('\n') + 1);
     der = der.substr(0, der.find("-----"));
     std::erase(der, '\n');
-    return must(
-        jose::sign_token({{"typ", "refund-job+jws"}, {"x5c", json::array{der}}}, payload, key_));
+    return sign({{"typ", "refund-job+jws"}, {"x5c", json::array{der}}}, payload);
   }
-  const std::string& identity() const { return identity_; }
-  const std::string& stem() const { return stem_; }
-
- private:
-  std::string sign(std::string_view typ, const json::object& claims) const {
-    return must(jose::sign_token({{"typ", typ}}, claims, key_));
-  }
-  static std::string encoded(std::string_view text) {
-    std::string out;
-    for (const unsigned char c : text)
-      out +=
-          std::isalnum(c) != 0 ? std::string(1, static_cast<char>(c)) : fmt::format("%{:02X}", c);
-    return out;
-  }
-
-  const std::string issuer_, identity_, stem_;
-  const jose::SigningKey key_;
-  const http::Client client_;
 };
 
 class DelegationSite {
  public:
-  DelegationSite() {
+  enum class With : uint8_t { kNats, kMosquitto };
+
+  explicit DelegationSite(With with = With::kNats) {
+    if (with == With::kNats)
+      broker_ = std::make_unique<NatsServer>(stack.folder());
+    else
+      broker_ = std::make_unique<MosquittoServer>(stack.folder());
     make_root();
     stack.grant("admin", "revoke");
     stack.grant("admin", "audit");
@@ -151,7 +103,7 @@ class DelegationSite {
     leaf.uris = {identity};
     std::string name = domain + "-" + path;
     std::ranges::replace(name, '/', '-');
-    return {issuer(), identity, stack.issue(name, stack.authority(), leaf), stack.authority_file()};
+    return {stack, identity, stack.issue(name, stack.authority(), leaf), issuer()};
   }
 
   // The access token of ana, who may refund orders.
@@ -224,7 +176,7 @@ class DelegationSite {
   // The request is refused with this error, for this reason.
   void check_refused(const TokenAnswer& answer, std::string_view error, std::string_view reason,
                      int64_t before) const {
-    CAPTURE(json::serialize(answer.document));
+    CAPTURE(json::serialize(answer.body));
     CHECK(answer.error() == error);
     CHECK(answer.token().empty());
     CHECK(refusals(reason) == before + 1);
@@ -237,9 +189,13 @@ class DelegationSite {
   }
 
   // A request to the service, by the administrator eve.
-  http::Response admin(const std::string& method, const std::string& path) const {
-    return must(client_of("eve").call_blocking(
-        {.method = method, .url = issuer() + path, .deadline_ms = 20'000}));
+  http::Response admin(const std::string& method, const std::string& path,
+                       const json::object& body = {}) const {
+    return must(client_of("eve").call_blocking({.method = method,
+                                                .url = issuer() + path,
+                                                .headers = {{"Content-Type", "application/json"}},
+                                                .body = body.empty() ? "" : json::serialize(body),
+                                                .deadline_ms = 20'000}));
   }
   // Something that the lane's source "gateway" says.
   void lane_event(const json::object& event) const {
@@ -252,6 +208,7 @@ class DelegationSite {
     REQUIRE_MESSAGE(answer.status == 202, answer.body);
   }
 
+  Broker& broker() const { return *broker_; }
   std::string issuer() const { return fmt::format("https://127.0.0.1:{}", service_port_); }
   static std::string program(const char* name) {
     return fmt::format("{}/{}", NOTP_TXN_OTHERS, name);
@@ -283,7 +240,6 @@ class DelegationSite {
 
   Stack stack{{.freshness_interval_s = 1}};
   DrivenProvider provider{DrivenProvider::Kind::kOidcProvider, provider_setup()};
-  NatsServer broker{stack.folder()};
   LaneOpa opa{stack};
   Agent *service = nullptr, *edge = nullptr, *fed = nullptr;  // edge: the shop's; fed: the payer's
   std::unique_ptr<TxnWorkload> shop, payer;
@@ -405,7 +361,7 @@ class DelegationSite {
                                                    {"endpoint", issuer() + "/token"},
                                                    {"identity", kTokenService}}},
                                                  {"decision", pdp + "/v1/data/refunds/decision"},
-                                                 {"broker", broker.url()},
+                                                 {"broker", broker_->url()},
                                                  {"shop", kShop},
                                                  {"refunds", kPayer},
                                                  {"login",
@@ -421,10 +377,11 @@ class DelegationSite {
     TokenAnswer answer;
     const bool is_ready =
         wait_until([&] { return (answer = first(digest_of(job()))).status == 200; });
-    REQUIRE_MESSAGE(is_ready, json::serialize(answer.document) << read_text(service->log_file()));
+    REQUIRE_MESSAGE(is_ready, json::serialize(answer.body) << read_text(service->log_file()));
   }
 
   const int lane_port_ = free_port(), service_port_ = free_port();
+  std::unique_ptr<Broker> broker_;
 };
 
 }  // namespace notp
