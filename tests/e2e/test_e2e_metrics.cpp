@@ -80,6 +80,7 @@ class Watched {
   const int health_port = free_port(), mirror_port = free_port();
   Agent* edge = nullptr;
   Agent* fed = nullptr;
+  Agent* tokens = nullptr;
   std::unique_ptr<Opa> opa;
   std::unique_ptr<Process> mirror;
 
@@ -101,7 +102,27 @@ class Watched {
     fed = &stack.start_agent(
         {.name = "edge-2", .ledgers = {kShop}, .pdp = "opa", .opa_port = opa->port()});
     opa->start(*fed);
+    start_token_service();
     start_mirror();
+  }
+  // One without a model: it issues nothing.
+  void start_token_service() {
+    const std::string issuer = fmt::format("https://127.0.0.1:{}", free_port());
+    pki::LeafOptions leaf = stack.leaf("node", "listener");
+    leaf.addresses = {"127.0.0.1"};
+    leaf.server_auth = true;
+    const std::string stem = stack.issue("listener", stack.authority(), leaf);
+    const std::string keys = "100000000000/txn-keys";
+    json::object service{{"listen",
+                          {{"address", issuer.substr(issuer.rfind('/') + 1)},
+                           {"certificate", stem + ".crt"},
+                           {"key", stem + ".key"},
+                           {"client_ca", stack.authority_file().string()}}},
+                         {"issuer", issuer},
+                         {"keys", {{"name", "txn"}, {"ledger", keys}}}};
+    tokens = &stack.start_agent({.name = "edge-3",
+                                 .ledgers = {"100000000000/issuance", keys},
+                                 .more = {{"txn", json::object{{"service", std::move(service)}}}}});
   }
   // Of a repository that does not answer.
   void start_mirror() {
@@ -160,7 +181,7 @@ class Watched {
   }
   std::vector<std::string> pages() const {
     return {registry_page(), edge->url() + "/metrics", fed->url() + "/metrics",
-            fmt::format("http://127.0.0.1:{}/metrics", mirror_port)};
+            tokens->url() + "/metrics", fmt::format("http://127.0.0.1:{}/metrics", mirror_port)};
   }
 
   // Two releases, of which one is rejected by one node; a publish that is refused; decisions that
@@ -210,7 +231,7 @@ std::string metrics_at(const std::string& url) {
 void check_page(const std::string& text, const std::string& prefix) {
   static const std::set<std::string> kLabels = {
       "ledger", "version", "state",   "reason", "listener", "status", "phase", "event",
-      "kind",   "code",    "outcome", "le",     "source",   "mirror", "lane"};
+      "kind",   "code",    "outcome", "le",     "source",   "mirror", "lane",  "subject"};
   static const std::regex kType("# TYPE (\\S+) (\\S+)"), kLabel("([a-z_]+)=\"([^\"]*)\"");
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
@@ -230,13 +251,14 @@ void check_page(const std::string& text, const std::string& prefix) {
 TEST_CASE(
     "dashboards and rules: a real Prometheus beside a busy registry answers every expression") {
   Watched site;
-  const Prometheus prometheus(
-      site.stack,
-      {{"notp-registry", {fmt::format("127.0.0.1:{}", site.health_port)}},
-       {"notp-agent", {Watched::host(site.edge->url()), Watched::host(site.fed->url())}},
-       {"notp-mirror", {fmt::format("127.0.0.1:{}", site.mirror_port)}}},
-      packaging() / "prometheus/rules.yml");
-  prometheus.check_value("sum(up)", 4);
+  const Prometheus prometheus(site.stack,
+                              {{"notp-registry", {fmt::format("127.0.0.1:{}", site.health_port)}},
+                               {"notp-agent",
+                                {Watched::host(site.edge->url()), Watched::host(site.fed->url()),
+                                 Watched::host(site.tokens->url())}},
+                               {"notp-mirror", {fmt::format("127.0.0.1:{}", site.mirror_port)}}},
+                              packaging() / "prometheus/rules.yml");
+  prometheus.check_value("sum(up)", 5);
   site.keep_busy();
 
   prometheus.check_value(R"(notp_nodes{state="rejected"})", 1);
@@ -255,6 +277,7 @@ TEST_CASE(
   prometheus.check_value(R"(notp_lane_rows{kind="deleted"})", 1);
   prometheus.check_value(R"(notp_lane_nodes{state="live"})", 1);
   prometheus.check_value("notp_agent_lane_state", 1);
+  prometheus.check_value("notp_txn_can_issue", 0);
   prometheus.check_value("notp_publishes_total", 2);
   prometheus.check_value("notp_publishes_refused_total", 1);
   prometheus.check_value(R"(sum(notp_agent_decisions_dropped_total{reason="manifest"}))", 1);
