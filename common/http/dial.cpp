@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -27,6 +28,9 @@ constexpr int kInterimMax = 4;
 // Some proxies answer 401 for an unknown user.
 constexpr unsigned kUnauthorized = 401, kAuthenticationRequired = 407;
 constexpr size_t kStatusTextMax = 120;
+// In the context of an error, for is_port_closed() and for logs.
+constexpr const char* kConnection = "connection";
+constexpr const char* kRefused = "refused";
 
 using ResponseParser = message::response_parser<message::empty_body>;
 
@@ -55,6 +59,7 @@ asio::awaitable<Result<tcp::socket>> connect_tcp(const HostPort& at, TimeMs dead
   auto endpoints = co_await resolve(at);
   if (!endpoints) co_return std::unexpected(std::move(endpoints).error());
   std::string why = "the name has no address";
+  bool are_all_closed = !endpoints->empty();
   const auto executor = co_await asio::this_coro::executor;
   for (const tcp::endpoint& endpoint : *endpoints) {
     const TimeMs left_ms = deadline_ms - read_clock().boot_ms;
@@ -64,15 +69,19 @@ asio::awaitable<Result<tcp::socket>> connect_tcp(const HostPort& at, TimeMs dead
     const auto [error] = co_await socket.async_connect(endpoint, kAwait);
     if (!error && socket.is_open()) co_return std::move(socket);
     why = error.message();
+    are_all_closed = are_all_closed && error == asio::error::connection_refused;
   }
   if (read_clock().boot_ms >= deadline_ms)
     co_return fail(ErrorCode::kTimeout,
                    fmt::format("{} did not accept a connection in time; is the server running and "
                                "the way to it open?",
                                at.text()));
-  co_return fail(
+  Error unreached{
       ErrorCode::kUnavailable,
-      fmt::format("cannot connect to {}: {}; is the server running there?", at.text(), why));
+      fmt::format("cannot connect to {}: {}; is the server running there?", at.text(), why),
+      {}};
+  if (are_all_closed) unreached = std::move(unreached).with(kConnection, kRefused);
+  co_return std::unexpected(std::move(unreached));
 }
 
 std::unexpected<Error> refused(ErrorCode code, const ProxyServer& proxy, const HostPort& target,
@@ -212,6 +221,12 @@ asio::awaitable<Result<tcp::socket>> dial(HostPort target, std::optional<ProxySe
   }
   auto socket = co_await connect_tcp(target, deadline_ms);
   co_return socket;
+}
+
+bool is_port_closed(const Error& error) {
+  return std::ranges::any_of(error.context, [](const auto& fact) {
+    return fact.first == kConnection && fact.second == kRefused;
+  });
 }
 
 }  // namespace notp::http

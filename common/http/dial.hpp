@@ -19,4 +19,7 @@ boost::asio::awaitable<Result<boost::asio::ip::tcp::socket>> dial(HostPort targe
                                                                   std::optional<ProxyServer> proxy,
                                                                   TimeMs deadline_ms);
 
+// An error of dial(): the host that was dialled runs, and nothing listens at the port.
+bool is_port_closed(const Error& error);
+
 }  // namespace notp::http

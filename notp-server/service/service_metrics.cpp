@@ -7,11 +7,13 @@ void add_service_metrics(MetricsRegistry& metrics, const Service& service) {
     const serve::ServeCounters& counters = service.session_counters();
     const ServiceCounters& work = service.counters();
     out.gauge("notp_sessions", "Connections open now.", counters.sessions);
+    out.gauge("notp_connections_waiting", "Connections whose TLS handshake has not begun.",
+              counters.waiting);
     out.counter("notp_connections_total", "Connections accepted.", counters.accepted);
     out.counter("notp_handshakes_refused_total", "TLS handshakes that failed.",
                 counters.handshakes_refused);
     out.counter("notp_handshakes_displaced_total",
-                "TLS handshakes that were ended because newer ones needed their place.",
+                "Connections that were ended before their session because others needed the place.",
                 counters.handshakes_displaced);
     out.counter("notp_handshakes_too_often_total",
                 "Connections that were closed because their address makes too many.",

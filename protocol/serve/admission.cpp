@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <utility>
 
 namespace notp::serve {
 
@@ -23,22 +22,6 @@ void Admission::wait_for_end(TimeMs wait_ms) {
   MutexLock lock(mutex_);
   while (connections_ != 0)
     if (ended_.wait_until(lock, deadline) == std::cv_status::timeout) return;
-}
-
-uint64_t Admission::handshake_began(std::function<void()> displace) {
-  const MutexLock lock(mutex_);
-  handshakes_[next_handshake_] = std::move(displace);
-  if (handshakes_.size() > limits_.handshakes_max) {
-    const auto oldest = handshakes_.extract(handshakes_.begin());
-    oldest.mapped()();
-    ++counters_.handshakes_displaced;
-  }
-  return next_handshake_++;
-}
-
-void Admission::handshake_ended(uint64_t number) {
-  const MutexLock lock(mutex_);
-  handshakes_.erase(number);
 }
 
 Result<void> Admission::admit(const std::string& identity) {

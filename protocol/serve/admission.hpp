@@ -1,11 +1,9 @@
-// Counts what is open at a server: connections, handshakes under way, and sessions of each
-// identity.
+// Counts what is open at a server: connections, and sessions of each identity.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <string>
 
@@ -17,15 +15,15 @@ namespace notp::serve {
 
 struct AdmissionLimits {
   size_t sessions_max = 0;
-  // TLS handshakes under way, apart from sessions. One more ends the oldest one, so a stranger that
-  // connects and sends nothing does not take the place of a session.
+  // TLS handshakes under way, apart from sessions and from connections that wait for their turn.
   size_t handshakes_max = 512;
   size_t sessions_per_identity_max = 0;
 };
 
-// Totals since the start, except `sessions`, which are open now.
+// Totals since the start, except `sessions` and `waiting`: those are open now.
 struct ServeCounters {
   std::atomic<uint64_t> sessions{0};
+  std::atomic<uint64_t> waiting{0};  // connections whose handshake has not begun
   std::atomic<uint64_t> accepted{0};
   std::atomic<uint64_t> handshakes_refused{0};
   std::atomic<uint64_t> handshakes_displaced{0};  // ended for newer ones
@@ -46,17 +44,15 @@ class Admission {
   // Whether one more session fits. That may change until the handshake is done: admit() checks
   // again.
   bool has_room() const { return counters_.sessions < limits_.sessions_max; }
+  // Whether one more connection may wait for its handshake: these and the sessions are together at
+  // most sessions_max.
+  bool may_wait() const { return counters_.sessions + counters_.waiting < limits_.sessions_max; }
 
   // A connection was accepted; a connection has ended.
   void connection_began();
   void connection_ended();
   // Waits until all connections have ended, at most `wait_ms`.
   void wait_for_end(TimeMs wait_ms);
-
-  // Registers a handshake. `displace` ends it; it is called at most once, from any thread, and must
-  // not wait. Returns the number for handshake_ended().
-  uint64_t handshake_began(std::function<void()> displace);
-  void handshake_ended(uint64_t number);
 
   // Counts a session of this identity. kOverloaded: the identity or the server has too many
   // sessions. Each success must be matched by depart().
@@ -74,8 +70,6 @@ class Admission {
   // Admitted sessions by identity.
   std::map<std::string, size_t> identities_ NOTP_GUARDED_BY(mutex_);
   size_t admitted_ NOTP_GUARDED_BY(mutex_) = 0;
-  std::map<uint64_t, std::function<void()>> handshakes_ NOTP_GUARDED_BY(mutex_);  // oldest first
-  uint64_t next_handshake_ NOTP_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace notp::serve

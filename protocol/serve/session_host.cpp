@@ -22,9 +22,11 @@ constexpr uint32_t kComeBackMs = 1'000;
 
 }  // namespace
 
-SessionHost::SessionHost(const HostContext& context, IoThread& thread, asio::ip::tcp::socket socket)
+SessionHost::SessionHost(const HostContext& context, IoThread& thread, asio::ip::tcp::socket socket,
+                         HandshakeQueue::Ticket ticket)
     : context_(context),
       thread_(thread),
+      ticket_(ticket),
       verified_under_(context.services.tls.current()),
       connection_(std::move(socket), verified_under_),
       wake_(thread.executor()),
@@ -37,14 +39,8 @@ SessionHost::~SessionHost() = default;
 asio::awaitable<void> SessionHost::run() {
   const auto self = shared_from_this();
   thread_.add(*this);
-  const uint64_t number =
-      context_.admission.handshake_began([weak = weak_from_this(), executor = thread_.executor()] {
-        asio::post(executor, [weak] {
-          if (const auto host = weak.lock()) host->end_handshake();
-        });
-      });
   auto shaken = co_await connection_.handshake(limits::kHandshakeMs);
-  context_.admission.handshake_ended(number);
+  thread_.handshakes().ended(ticket_);
   if (shaken) {
     ++context_.counters.sessions;
     co_await serve();

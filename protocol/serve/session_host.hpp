@@ -40,11 +40,15 @@ class SessionHost final : public session::SessionRights,
                           public session::SendMeter,
                           public std::enable_shared_from_this<SessionHost> {
  public:
-  SessionHost(const HostContext& context, IoThread& thread, boost::asio::ip::tcp::socket socket);
+  // `ticket` is that of its handshake in the thread's queue.
+  SessionHost(const HostContext& context, IoThread& thread, boost::asio::ip::tcp::socket socket,
+              HandshakeQueue::Ticket ticket);
   ~SessionHost() override;
 
   // Runs handshake and session to the end. Errors are logged, once.
   boost::asio::awaitable<void> run();
+  // Ends the handshake to make way for another one, unless it has finished.
+  void end_handshake();
 
   void target_changed(const model::LedgerId& ledger);
   void roots_changed();
@@ -70,8 +74,6 @@ class SessionHost final : public session::SessionRights,
  private:
   boost::asio::awaitable<void> serve();
   Result<void> check_peer();
-  // Ends the handshake to make way for another one, unless it has finished since.
-  void end_handshake();
   // Ends the session to free the memory that a slow reader takes.
   void make_room();
   // Called after each call into the session: handles its requests and sends its output.
@@ -98,6 +100,7 @@ class SessionHost final : public session::SessionRights,
 
   const HostContext& context_;
   IoThread& thread_;
+  const HandshakeQueue::Ticket ticket_;
   std::shared_ptr<const transport::TlsContext> verified_under_;
   transport::Connection connection_;
   transport::Signal wake_;

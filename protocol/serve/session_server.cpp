@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -11,7 +12,6 @@
 #include "common/log.hpp"
 #include "common/random.hpp"
 #include "common/spawn.hpp"
-#include "protocol/serve/address_rate.hpp"
 #include "protocol/transport/endpoint.hpp"
 
 namespace notp::serve {
@@ -20,6 +20,7 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr size_t kAcceptBatch = 64;
 constexpr TimeMs kStopMs = 3'000;
 // Spreads reconnects: a fleet with the same retry_after would return in the same instant.
 constexpr uint64_t kByeSpreadMs = 3'000;
@@ -30,8 +31,15 @@ constexpr std::chrono::seconds kCommitsLogEvery{10};
 
 SessionServer::SessionServer(SessionServices services, ServeOptions options)
     : services_(std::move(services)), options_(std::move(options)) {
-  for (size_t i = 0; i < options_.threads; ++i)
-    threads_.push_back(std::make_unique<IoThread>(stopping_));
+  const HandshakeTurnLimits turns{
+      .under_way_max = std::max<size_t>(1, options_.limits.handshakes_max / options_.threads)};
+  for (size_t i = 0; i < options_.threads; ++i) {
+    IoThread& thread = *threads_.emplace_back(std::make_unique<IoThread>(stopping_));
+    thread.begin_handshakes(admission_, counters_, turns,
+                            [this, &thread](asio::ip::tcp::socket socket, auto ticket) {
+                              return begin(thread, std::move(socket), ticket);
+                            });
+  }
 }
 
 SessionServer::~SessionServer() {
@@ -62,21 +70,37 @@ asio::awaitable<void> SessionServer::accept_loop() {
       log::write(log::Level::kWarn, "accept_failed", socket.error());
       continue;
     }
-    // A connection above the limit costs only its descriptor: it gets no TLS.
-    if (!admission_.has_room()) {
-      ++counters_.sessions_refused;
-      continue;
+    take(thread, *std::move(socket), rate);
+    // After an outage a fleet comes at once, and the kernel's queue is short.
+    for (size_t i = 1; i < kAcceptBatch; ++i) {
+      IoThread& other = *threads_[++next % threads_.size()];
+      auto waiting = transport::accept_waiting(*acceptor_, other.executor());
+      if (!waiting) break;
+      take(other, *std::move(waiting), rate);
     }
-    boost::system::error_code gone;
-    const auto peer = socket->remote_endpoint(gone);
-    if (gone) continue;
-    if (!rate.admit(AddressRate::key_of(peer.address()), read_clock().boot_ms)) {
-      ++counters_.handshakes_too_often;
-      continue;
-    }
-    ++counters_.accepted;
-    begin(thread, std::move(*socket));
   }
+}
+
+// A connection that is not taken costs only its descriptor: it gets no TLS.
+void SessionServer::take(IoThread& thread, asio::ip::tcp::socket socket, AddressRate& rate) {
+  if (!admission_.has_room()) {
+    ++counters_.sessions_refused;
+    return;
+  }
+  boost::system::error_code gone;
+  const auto peer = socket.remote_endpoint(gone);
+  if (gone) return;
+  std::string address = AddressRate::key_of(peer.address());
+  if (!rate.admit(address, read_clock().boot_ms)) {
+    ++counters_.handshakes_too_often;
+    return;
+  }
+  ++counters_.accepted;
+  admission_.connection_began();
+  asio::post(thread.executor(),
+             [&thread, taken = std::move(socket), from = std::move(address)]() mutable {
+               thread.handshakes().add(std::move(taken), std::move(from));
+             });
 }
 
 asio::awaitable<void> SessionServer::log_commits() {
@@ -88,16 +112,18 @@ asio::awaitable<void> SessionServer::log_commits() {
   }
 }
 
-void SessionServer::begin(IoThread& thread, asio::ip::tcp::socket socket) {
-  admission_.connection_began();
-  asio::post(thread.executor(), [this, &thread, taken = std::move(socket)]() mutable {
-    auto host = std::shared_ptr<SessionHost>(new SessionHost(context_, thread, std::move(taken)),
-                                             [this](SessionHost* ended) {
-                                               delete ended;
-                                               admission_.connection_ended();
-                                             });
-    spawn(thread.executor(), host->run());
-  });
+std::function<void()> SessionServer::begin(IoThread& thread, asio::ip::tcp::socket socket,
+                                           HandshakeQueue::Ticket ticket) {
+  const auto host = std::shared_ptr<SessionHost>(
+      new SessionHost(context_, thread, std::move(socket), ticket), [this](SessionHost* ended) {
+        delete ended;
+        admission_.connection_ended();
+      });
+  asio::post(thread.executor(),
+             [host, executor = thread.executor()] { spawn(executor, host->run()); });
+  return [weak = std::weak_ptr(host)] {
+    if (const auto open = weak.lock()) open->end_handshake();
+  };
 }
 
 void SessionServer::for_each(const std::function<void(SessionHost&)>& what) {
@@ -172,6 +198,7 @@ void SessionServer::close() {
   SystemRandom random;
   for (auto& thread : threads_) {
     thread->look_at_clock();
+    asio::post(thread->executor(), [&queue = thread->handshakes()] { queue.close(); });
     thread->for_each([jitter = SeededRandom(random.next_u64())](SessionHost& host) mutable {
       host.say_bye("the registry is stopping", static_cast<uint32_t>(jitter.below(kByeSpreadMs)));
     });

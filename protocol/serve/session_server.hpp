@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/serve/address_rate.hpp"
 #include "protocol/serve/admission.hpp"
 #include "protocol/serve/commit_counts.hpp"
 #include "protocol/serve/io_thread.hpp"
@@ -82,7 +83,11 @@ class SessionServer final : public PeerQuestions, public LaneOutlet {
  private:
   boost::asio::awaitable<void> accept_loop();
   boost::asio::awaitable<void> log_commits();
-  void begin(IoThread& thread, boost::asio::ip::tcp::socket socket);
+  // Of an accepted connection, by its address's rate and by what is open.
+  void take(IoThread& thread, boost::asio::ip::tcp::socket socket, AddressRate& rate);
+  // As HandshakeQueue::Begin.
+  std::function<void()> begin(IoThread& thread, boost::asio::ip::tcp::socket socket,
+                              HandshakeQueue::Ticket ticket);
   void for_each(const std::function<void(SessionHost&)>& what);
 
   const SessionServices services_;

@@ -56,6 +56,16 @@ asio::awaitable<Result<tcp::socket>> accept(tcp::acceptor& acceptor,
                  fmt::format("a connection could not be accepted: {}", error.message()));
 }
 
+std::optional<tcp::socket> accept_waiting(tcp::acceptor& acceptor, asio::any_io_executor executor) {
+  boost::system::error_code error;
+  acceptor.non_blocking(true, error);
+  if (error) return std::nullopt;
+  tcp::socket socket(std::move(executor));
+  acceptor.accept(socket, error);
+  if (error) return std::nullopt;
+  return socket;
+}
+
 asio::awaitable<Result<std::unique_ptr<Connection>>> connect(
     std::string address, std::shared_ptr<const TlsContext> context, TimeMs timeout_ms,
     std::optional<http::ProxyServer> proxy) {

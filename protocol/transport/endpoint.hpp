@@ -22,6 +22,11 @@ Result<boost::asio::ip::tcp::acceptor> listen(boost::asio::any_io_executor execu
 boost::asio::awaitable<Result<boost::asio::ip::tcp::socket>> accept(
     boost::asio::ip::tcp::acceptor& acceptor, boost::asio::any_io_executor executor);
 
+// A connection that is waiting already; nullopt: none is, or it could not be accepted, which the
+// next accept() says.
+std::optional<boost::asio::ip::tcp::socket> accept_waiting(boost::asio::ip::tcp::acceptor& acceptor,
+                                                           boost::asio::any_io_executor executor);
+
 // Connects on the caller's executor, through `proxy` if given, and runs the handshake. `timeout_ms`
 // bounds all of it, except that an unresponsive name server takes as long as the system's resolver
 // waits. kConfig, and the codes of http::dial() and Connection::handshake().

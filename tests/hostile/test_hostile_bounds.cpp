@@ -1,12 +1,15 @@
 // Peers that exceed their share of a real registry: the registry and its other peers continue.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <openssl/ssl.h>
 #include <sys/resource.h>
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
 #include <list>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -45,11 +48,55 @@ Bytes announcement(uint32_t stream, uint64_t size) {
   return wire::encode_frame(publish);
 }
 
-TEST_CASE("strangers who connect and say nothing do not keep anybody from a session") {
+void raise_descriptor_limit() {
   struct rlimit limit{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
   limit.rlim_cur = limit.rlim_max;
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+// What a client says first, as one that agrees with the registry on everything.
+Bytes client_hello() {
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()),
+                                                                  &SSL_CTX_free);
+  SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
+  const std::unique_ptr<SSL, decltype(&SSL_free)> client(SSL_new(context.get()), &SSL_free);
+  constexpr unsigned char kAlpn[] = "\x06notp/1";
+  SSL_set_alpn_protos(client.get(), kAlpn, sizeof kAlpn - 1);
+  BIO* const sent = BIO_new(BIO_s_mem());
+  SSL_set_bio(client.get(), BIO_new(BIO_s_mem()), sent);
+  SSL_connect(client.get());
+  Bytes hello(BIO_ctrl_pending(sent), '\0');
+  REQUIRE(BIO_read(sent, hello.data(), static_cast<int>(hello.size())) ==
+          static_cast<int>(hello.size()));
+  REQUIRE_FALSE(hello.empty());
+  return hello;
+}
+
+TEST_CASE("strangers who stop in the middle of a handshake do not keep anybody from a session") {
+  raise_descriptor_limit();
+  Stack stack;
+  stack.start_registry();
+  const Bytes hello = client_hello();
+  boost::asio::io_context io;
+  std::list<tcp::socket> stalled;
+  for (int i = 0; i < 1'000; ++i) {
+    tcp::socket& socket = stalled.emplace_back(io, tcp::v4());
+    socket.bind({boost::asio::ip::make_address_v4("127.0.0.2"), 0});
+    socket.connect(
+        {boost::asio::ip::address_v4::loopback(), static_cast<uint16_t>(stack.registry_port())});
+    boost::asio::write(socket, boost::asio::buffer(hello));
+  }
+  CHECK(publishes(stack));
+  CHECK(stack.notp("alice", {"history", kPayments}).status == 0);
+  // Control: the registry was in the middle of their handshakes.
+  Bytes answer(1 << 12, '\0');
+  const size_t heard = stalled.front().read_some(boost::asio::buffer(answer));
+  CHECK(heard > 500);
+}
+
+TEST_CASE("strangers who connect and say nothing do not keep anybody from a session") {
+  raise_descriptor_limit();
   Stack stack;
   stack.start_registry();
   boost::asio::io_context io;

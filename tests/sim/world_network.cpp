@@ -27,7 +27,7 @@ void World::connect(Agent& agent) {
   if (now_ms_ < agent.partitioned_until_ms) {
     note("unreachable", agent.index);
     return agent.core->on_connect_failed(Error{ErrorCode::kUnavailable, "no route", {}},
-                                         look(agent));
+                                         agent::DialFailure::kOther, look(agent));
   }
   auto link = std::make_unique<Link>();
   link->id = next_link_++;

@@ -7,29 +7,101 @@
 
 #include "protocol/serve/admission.hpp"
 #include "protocol/serve/commit_counts.hpp"
+#include "protocol/serve/handshake_turns.hpp"
 
 namespace notp {
 namespace {
 
-TEST_CASE("admission: one handshake too many ends the oldest one, once") {
+using Ticket = serve::HandshakeTurns::Ticket;
+
+std::vector<Ticket> begun(serve::HandshakeTurns& turns, TimeMs now_ms) {
+  std::vector<Ticket> out;
+  while (const auto ticket = turns.begin_next(now_ms)) out.push_back(*ticket);
+  return out;
+}
+
+TEST_CASE("handshakes: who has sent nothing takes no turn, and is gone after a time") {
+  serve::HandshakeTurns turns({.under_way_max = 2, .silent_ms = 100});
+  for (int i = 0; i < 1'000; ++i) turns.arrive("stranger", i / 10);
+  const Ticket honest = turns.arrive("node", 99);
+  turns.has_sent(honest);
+  CHECK(begun(turns, 99) == std::vector{honest});
+  CHECK(turns.next_deadline() == 100);
+  CHECK(turns.take_silent(99).empty());
+  CHECK(turns.take_silent(100).size() == 10);
+  CHECK(turns.next_deadline() == 101);
+  CHECK(turns.take_silent(1'000).size() == 990);
+  CHECK(turns.next_deadline() == kNever);
+  CHECK(turns.waiting() == 0);
+  CHECK(turns.under_way() == 1);
+}
+
+TEST_CASE("handshakes: first come, first served, and addresses take turns") {
+  serve::HandshakeTurns turns({.under_way_max = 3});
+  std::vector<Ticket> flood, own;
+  for (int i = 0; i < 100; ++i) flood.push_back(turns.arrive("a", 0));
+  for (int i = 0; i < 3; ++i) own.push_back(turns.arrive("b", 1));
+  // It is the first word that counts, not the connection.
+  for (auto it = flood.rbegin(); it != flood.rend(); ++it) turns.has_sent(*it);
+  for (const Ticket ticket : own) turns.has_sent(ticket);
+  CHECK(begun(turns, 2) == std::vector{flood[99], own[0], flood[98]});
+  turns.end(own[0]);
+  CHECK(begun(turns, 2) == std::vector{own[1]});
+  turns.end(flood[99]);
+  turns.end(flood[98]);
+  turns.end(flood[97]);  // its client has gone before its turn
+  CHECK(begun(turns, 2) == std::vector{own[2], flood[96]});
+  turns.end(own[1]);
+  turns.end(own[1]);
+  CHECK(begun(turns, 2) == std::vector{flood[95]});
+  CHECK(turns.under_way() == 3);
+  CHECK(turns.waiting() == 95);
+}
+
+TEST_CASE("handshakes: one that does not go on makes way for one that waits, the oldest first") {
+  serve::HandshakeTurns turns({.under_way_max = 2, .silent_ms = 5'000, .grace_ms = 100});
+  const Ticket first = turns.arrive("a", 0), second = turns.arrive("a", 0);
+  turns.has_sent(first);
+  CHECK(begun(turns, 0) == std::vector{first});
+  turns.has_sent(second);
+  CHECK(begun(turns, 10) == std::vector{second});
+  CHECK_FALSE(turns.displace(1'000));  // nobody waits
+  CHECK(turns.next_deadline() == kNever);
+  const Ticket third = turns.arrive("b", 1'000), fourth = turns.arrive("b", 1'000);
+  turns.has_sent(third);
+  turns.has_sent(fourth);
+  CHECK(begun(turns, 1'000).empty());
+  CHECK(turns.next_deadline() == 100);
+  CHECK_FALSE(turns.displace(99));
+  CHECK(turns.displace(1'000) == first);
+  CHECK(begun(turns, 1'000) == std::vector{third});
+  CHECK(turns.displace(1'000) == second);
+  CHECK(begun(turns, 1'000) == std::vector{fourth});
+  CHECK_FALSE(turns.displace(1'099));
+  turns.end(third);
+  CHECK_FALSE(turns.displace(1'100));  // there is a place
+}
+
+TEST_CASE("handshakes: a silent connection makes room, and no other does") {
+  serve::HandshakeTurns turns;
+  CHECK_FALSE(turns.give_way());
+  const Ticket first = turns.arrive("a", 0), second = turns.arrive("a", 1);
+  turns.has_sent(first);
+  CHECK(turns.give_way() == second);
+  CHECK_FALSE(turns.give_way());
+  turns.has_sent(second);  // the word of one that is gone
+  CHECK(begun(turns, 2) == std::vector{first});
+}
+
+TEST_CASE("admission: connections that wait and sessions share one limit") {
   serve::ServeCounters counters;
-  serve::Admission admission(
-      {.sessions_max = 1, .handshakes_max = 2, .sessions_per_identity_max = 1}, counters);
-  std::vector<int> displaced;
-  const auto begin = [&](int which) {
-    return admission.handshake_began([&displaced, which] { displaced.push_back(which); });
-  };
-  begin(1);
-  const uint64_t second = begin(2);
-  CHECK(displaced.empty());
-  begin(3);
-  CHECK(displaced == std::vector{1});
-  admission.handshake_ended(second);
-  begin(4);
-  CHECK(displaced == std::vector{1});
-  begin(5);
-  CHECK(displaced == std::vector{1, 3});
-  CHECK(counters.handshakes_displaced == 2);
+  const serve::Admission admission({.sessions_max = 3}, counters);
+  counters.sessions = 1;
+  counters.waiting = 1;
+  CHECK(admission.may_wait());
+  counters.waiting = 2;
+  CHECK_FALSE(admission.may_wait());
+  CHECK(admission.has_room());
 }
 
 TEST_CASE("admission: sessions are bounded by identity and in all, and are given back") {

@@ -100,9 +100,9 @@ void AgentCore::refresh_status() {
 
 // --- the connection
 
-void AgentCore::on_connect_failed(const Error& error, Now now) {
+void AgentCore::on_connect_failed(const Error& error, DialFailure failure, Now now) {
   trust_.tick(now);
-  dial_.on_connect_failed(error, now.boot_ms);
+  dial_.on_connect_failed(error, failure, now.boot_ms);
   refresh_status();
 }
 

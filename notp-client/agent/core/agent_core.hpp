@@ -70,7 +70,7 @@ class AgentCore {
   // proved; `log` is the log of decisions to offer. The session lives until on_disconnected().
   session::ClientSession& on_connected(Now now, tls::Validity registry,
                                        std::optional<wire::LogOffer> log = std::nullopt);
-  void on_connect_failed(const Error& error, Now now);
+  void on_connect_failed(const Error& error, DialFailure failure, Now now);
   // Handles what the session reported. Call it after each pump of the session.
   void on_session_progress(Now now);
   // The pump ended; the session is gone. `why` is the connection's error, if it knows more than the

@@ -13,6 +13,8 @@ class Backoff {
   // Returns the milliseconds to wait before the next try: uniform in [0, min(max, first ·
   // 2^failures)], and at least what the registry asked for.
   TimeMs next(Random& random, TimeMs retry_after_ms);
+  // The same without a failure: uniform in [0, min(max, ceiling)].
+  TimeMs within(Random& random, TimeMs ceiling_ms) const;
   void reset() { failures_ = 0; }
 
  private:

@@ -17,15 +17,18 @@ void DialPlan::on_connected() {
   NOTP_ASSERT(phase_ == Phase::kDialling, "one connection at a time");
   phase_ = Phase::kConnected;
   retry_after_ms_ = 0;
-  is_rejected_ = false;
+  is_welcomed_ = is_rejected_ = false;
 }
 
-void DialPlan::on_connect_failed(const Error& error, TimeMs boot_ms) {
+void DialPlan::on_connect_failed(const Error& error, DialFailure failure, TimeMs boot_ms) {
   last_error_ = error.message;
-  wait(boot_ms, 0);
+  if (failure != DialFailure::kPortClosed || boot_ms >= quick_until_ms_) return wait(boot_ms, 0);
+  phase_ = Phase::kWaiting;
+  connect_at_ms_ = boot_ms + backoff_.within(random_, kClosedPortWaitMs);
 }
 
 void DialPlan::on_welcomed() {
+  is_welcomed_ = true;
   if (!is_suspect_) backoff_.reset();
   last_error_.clear();
 }
@@ -38,6 +41,7 @@ void DialPlan::on_closed(const Error& error, TimeMs retry_after_ms) {
 void DialPlan::on_disconnected(const Error* why, TimeMs boot_ms) {
   NOTP_ASSERT(phase_ == Phase::kConnected, "a session ends once");
   if (why) last_error_ = why->message;
+  quick_until_ms_ = is_welcomed_ && !is_suspect_ ? boot_ms + kClosedPortForMs : 0;
   wait(boot_ms, retry_after_ms_);
 }
 

@@ -9,6 +9,16 @@
 
 namespace notp::agent {
 
+// Why a dial came to nothing.
+enum class DialFailure : uint8_t {
+  kPortClosed,  // its host runs, and nothing listens there: most likely a restart
+  kOther,
+};
+
+// While the port is closed, an agent that had a session in the last minute dials again within a
+// second: each try costs the host one packet, and the whole fleet is back as soon as the registry.
+inline constexpr TimeMs kClosedPortWaitMs = 1'000, kClosedPortForMs = 60'000;
+
 class DialPlan {
  public:
   // The first dial is due at once. `random` outlives this object.
@@ -20,7 +30,7 @@ class DialPlan {
   bool start_if_due(TimeMs boot_ms);
 
   void on_connected();
-  void on_connect_failed(const Error& error, TimeMs boot_ms);
+  void on_connect_failed(const Error& error, DialFailure failure, TimeMs boot_ms);
   // The registry accepted the session: the next wait is short again, unless the registry is
   // suspect.
   void on_welcomed();
@@ -47,8 +57,10 @@ class DialPlan {
   Phase phase_ = Phase::kWaiting;
   TimeMs connect_at_ms_;  // boot clock
   TimeMs retry_after_ms_ = 0;
-  bool is_rejected_ = false;  // in this session
-  bool is_suspect_ = false;   // since it was last rejected
+  TimeMs quick_until_ms_ = 0;  // boot clock; a closed port is dialled again soon until then
+  bool is_welcomed_ = false;   // in this session
+  bool is_rejected_ = false;   // in this session
+  bool is_suspect_ = false;    // since it was last rejected
   std::string last_error_;
 };
 

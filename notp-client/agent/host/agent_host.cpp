@@ -181,8 +181,8 @@ session::ClientSession& AgentHost::on_connected(const session::Identity& registr
   return session;
 }
 
-void AgentHost::on_connect_failed(const Error& error) {
-  core_->on_connect_failed(error, read_clock());
+void AgentHost::on_connect_failed(const Error& error, DialFailure failure) {
+  core_->on_connect_failed(error, failure, read_clock());
 }
 
 void AgentHost::on_session_progress() {

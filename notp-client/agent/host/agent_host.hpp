@@ -102,7 +102,7 @@ class AgentHost final : private ConnectionHandler {
   void on_identity(std::string identity) override;
   session::ClientSession& on_connected(const session::Identity& registry,
                                        tls::Validity validity) override;
-  void on_connect_failed(const Error& error) override;
+  void on_connect_failed(const Error& error, DialFailure failure) override;
   void on_session_progress() override;
   std::string on_disconnected(const std::optional<Error>& why) override;
   void on_dial_ended() override;

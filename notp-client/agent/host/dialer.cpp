@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "common/http/dial.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/spawn.hpp"
@@ -14,7 +15,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr TimeMs kConnectMs = limits::kHandshakeMs + 5'000;
+// When a whole fleet is back at once, its handshakes wait for their turns at the registry.
+constexpr TimeMs kConnectMs = 20'000;
 
 }  // namespace
 
@@ -94,7 +96,9 @@ asio::awaitable<void> Dialer::connect_and_pump() {
   auto connection = co_await connect_to_registry();
   if (!connection) {
     log_error(connection.error());
-    handler_.on_connect_failed(connection.error());
+    handler_.on_connect_failed(connection.error(), http::is_port_closed(connection.error())
+                                                       ? DialFailure::kPortClosed
+                                                       : DialFailure::kOther);
     co_return;
   }
   if (stopping_) co_return;

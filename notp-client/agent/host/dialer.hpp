@@ -9,6 +9,7 @@
 #include <string>
 
 #include "common/http/proxy.hpp"
+#include "notp-client/agent/core/dial_plan.hpp"
 #include "protocol/session/client/client_session.hpp"
 #include "protocol/transport/connection.hpp"
 #include "protocol/transport/signal.hpp"
@@ -31,7 +32,7 @@ class ConnectionHandler {
   // TLS is done. The session lives until on_disconnected() returns.
   virtual session::ClientSession& on_connected(const session::Identity& registry,
                                                tls::Validity validity) = 0;
-  virtual void on_connect_failed(const Error& error) = 0;
+  virtual void on_connect_failed(const Error& error, DialFailure failure) = 0;
   virtual void on_session_progress() = 0;
   // Returns why the connection ended, for the log.
   virtual std::string on_disconnected(const std::optional<Error>& why) = 0;

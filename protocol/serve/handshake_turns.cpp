@@ -1,0 +1,88 @@
+#include "protocol/serve/handshake_turns.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace notp::serve {
+
+HandshakeTurns::Ticket HandshakeTurns::arrive(std::string address, TimeMs now_ms) {
+  const Ticket ticket = next_++;
+  places_.emplace(ticket, Place{Stage::kSilent, std::move(address)});
+  silent_.emplace(ticket, now_ms);
+  return ticket;
+}
+
+void HandshakeTurns::has_sent(Ticket ticket) {
+  const auto place = places_.find(ticket);
+  if (place == places_.end() || place->second.stage != Stage::kSilent) return;
+  silent_.erase(ticket);
+  place->second.stage = Stage::kReady;
+  ++ready_count_;
+  auto& queue = queues_[place->second.address];
+  if (queue.empty()) turns_.push_back(place->second.address);
+  queue.push_back(ticket);
+}
+
+std::optional<HandshakeTurns::Ticket> HandshakeTurns::begin_next(TimeMs now_ms) {
+  while (!is_full() && !turns_.empty()) {
+    const auto queue = queues_.find(turns_.front());
+    const Ticket ticket = queue->second.front();
+    queue->second.pop_front();
+    if (queue->second.empty()) {
+      queues_.erase(queue);
+      turns_.pop_front();
+    } else {
+      turns_.splice(turns_.end(), turns_, turns_.begin());
+    }
+    const auto place = places_.find(ticket);
+    if (place == places_.end()) continue;
+    --ready_count_;
+    place->second.stage = Stage::kUnderWay;
+    under_way_.emplace(ticket, now_ms);
+    begun_.push_back(ticket);
+    return ticket;
+  }
+  return std::nullopt;
+}
+
+void HandshakeTurns::end(Ticket ticket) {
+  const auto place = places_.find(ticket);
+  if (place == places_.end()) return;
+  if (place->second.stage == Stage::kSilent) silent_.erase(ticket);
+  if (place->second.stage == Stage::kReady) --ready_count_;
+  if (place->second.stage == Stage::kUnderWay) under_way_.erase(ticket);
+  places_.erase(place);
+  while (!begun_.empty() && !under_way_.contains(begun_.front())) begun_.pop_front();
+}
+
+std::optional<HandshakeTurns::Ticket> HandshakeTurns::give_way() {
+  if (silent_.empty()) return std::nullopt;
+  const Ticket oldest = silent_.begin()->first;
+  end(oldest);
+  return oldest;
+}
+
+std::vector<HandshakeTurns::Ticket> HandshakeTurns::take_silent(TimeMs now_ms) {
+  std::vector<Ticket> gone;
+  while (!silent_.empty() && now_ms - silent_.begin()->second >= limits_.silent_ms)
+    gone.push_back(*give_way());
+  return gone;
+}
+
+std::optional<HandshakeTurns::Ticket> HandshakeTurns::displace(TimeMs now_ms) {
+  if (!has_ready() || !is_full()) return std::nullopt;
+  const Ticket oldest = begun_.front();
+  if (now_ms - under_way_.at(oldest) < limits_.grace_ms) return std::nullopt;
+  end(oldest);
+  return oldest;
+}
+
+TimeMs HandshakeTurns::next_deadline() const {
+  TimeMs deadline = kNever;
+  if (!silent_.empty()) deadline = silent_.begin()->second + limits_.silent_ms;
+  if (has_ready() && is_full())
+    deadline = std::min(deadline, under_way_.at(begun_.front()) + limits_.grace_ms);
+  return deadline;
+}
+
+}  // namespace notp::serve
