@@ -40,6 +40,7 @@ class TxnArm {
   PdpAddress address() const;
   std::string issuer() const;
   pid_t pid() const { return service_->pid(); }
+  pid_t registry_pid() const { return registry_->pid(); }
   std::filesystem::path file(std::string_view name) const { return folder_ / name; }
   Result<void> stop();
 

@@ -11,15 +11,17 @@ constexpr double kPerCore = 3'000, kP99Ms = 10;
 constexpr double kTargetSeconds = 3;
 
 std::string rows_table(const char* head, const std::vector<TxnRow>& rows) {
-  std::string out =
-      fmt::format("\n{:<40}{:>10}{:>10}{:>10}{:>10}{:>10}{:>12}{:>8}{:>10}\n", head, "per s",
-                  "p50, ms", "p99, ms", "max, ms", "us each", "per s, core", "gen", "verified");
+  std::string out = fmt::format("\n{:<40}{:>10}{:>10}{:>10}{:>10}{:>10}{:>12}{:>8}{:>8}{:>10}\n",
+                                head, "per s", "p50, ms", "p99, ms", "max, ms", "us each",
+                                "per s, core", "gen", "reg", "verified");
   for (const TxnRow& row : rows)
-    out += fmt::format("{:<40}{:>10}{:>10.2f}{:>10.2f}{:>10.2f}{:>10.0f}{:>12}{:>8.2f}{:>10}\n",
-                       row.name, grouped(static_cast<uint64_t>(row.rate())), row.load.latency.p50(),
-                       row.load.latency.p99(), row.load.latency.percentile(100), row.cpu_us_each(),
-                       grouped(static_cast<uint64_t>(row.per_core())),
-                       ratio(row.load.generator_cpu_s, row.load.seconds), row.verified);
+    out += fmt::format(
+        "{:<40}{:>10}{:>10.2f}{:>10.2f}{:>10.2f}{:>10.0f}{:>12}{:>8.2f}{:>8.2f}{:>10}\n", row.name,
+        grouped(static_cast<uint64_t>(row.rate())), row.load.latency.p50(), row.load.latency.p99(),
+        row.load.latency.percentile(100), row.cpu_us_each(),
+        grouped(static_cast<uint64_t>(row.per_core())),
+        ratio(row.load.generator_cpu_s, row.load.seconds),
+        ratio(row.registry_cpu_s, row.load.seconds), row.verified);
   return out;
 }
 
@@ -55,6 +57,7 @@ json::object row_json(const TxnRow& row) {
   out["per_s_core"] = row.per_core();
   out["cpu_us_each"] = row.cpu_us_each();
   out["verified"] = row.verified;
+  out["registry_share"] = ratio(row.registry_cpu_s, row.load.seconds);
   out["generator_share"] = ratio(row.load.generator_cpu_s, row.load.seconds);
   return out;
 }

@@ -27,8 +27,9 @@ struct TxnRow {
   std::string name;
   size_t connections = 0;
   LoadFigures load;
-  double cpu_s = 0;       // of the service with all its processes
-  uint64_t verified = 0;  // tokens whose signature and claims were checked
+  double cpu_s = 0;           // of the service with all its processes
+  double registry_cpu_s = 0;  // meanwhile; of Keycloak's none
+  uint64_t verified = 0;      // tokens whose signature and claims were checked
 
   double rate() const;
   double cpu_us_each() const;
