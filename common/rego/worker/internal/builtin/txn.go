@@ -169,15 +169,28 @@ func readPlainJSON(content []byte) (ast.Value, bool) {
 	if !utf8.Valid(content) || !json.Valid(content) || bytes.Contains(content, replacement) {
 		return nil, false
 	}
-	reader := plainReader{content: content}
+	reader := plainReader{content: string(content)}
 	return reader.value()
 }
 
-// plainReader reads JSON that is known to be valid. Its functions give false for what is not plain.
+// plainReader reads JSON that is known to be valid. Its functions give false for what is not plain. Texts
+// that it makes are parts of the content.
 type plainReader struct {
-	content []byte
+	content string
 	at      int
-	level   int // of the objects and arrays that are open
+	level   int            // of the objects and arrays that are open
+	pairs   [][2]*ast.Term // of the objects that are open
+	terms   []ast.Term     // that are not used yet
+}
+
+func (r *plainReader) term(value ast.Value) *ast.Term {
+	if len(r.terms) == 0 {
+		r.terms = make([]ast.Term, 16)
+	}
+	term := &r.terms[0]
+	r.terms = r.terms[1:]
+	term.Value = value
+	return term
 }
 
 // next returns the byte that is next, after white space.
@@ -214,67 +227,83 @@ func (r *plainReader) value() (ast.Value, bool) {
 	return r.number()
 }
 
-// members calls a function for each member of an object or an array, up to its closing byte.
-func (r *plainReader) members(last byte, read func() bool) bool {
-	if r.level == txnLevelsMax {
-		return false
-	}
-	r.level++
-	for r.at++; r.next() != last; {
-		if r.content[r.at] == ',' {
-			r.at++
-			r.next()
-		}
-		if !read() {
-			return false
-		}
-	}
+// open begins an object or an array.
+func (r *plainReader) open() bool {
 	r.at++
-	r.level--
+	r.level++
+	return r.level <= txnLevelsMax
+}
+
+// more moves to the next member of an object or an array that ends with `last`, or behind its end.
+func (r *plainReader) more(last byte) bool {
+	switch r.next() {
+	case last:
+		r.at++
+		r.level--
+		return false
+	case ',':
+		r.at++
+		r.next()
+	}
 	return true
 }
 
 func (r *plainReader) object() (ast.Value, bool) {
-	pairs := make([][2]*ast.Term, 0, 8)
-	ok := r.members('}', func() bool {
+	first := len(r.pairs)
+	if !r.open() {
+		return nil, false
+	}
+	for r.more('}') {
 		name, ok := r.text()
 		if !ok {
-			return false
+			return nil, false
 		}
 		r.next()
 		r.at++ // the colon
 		value, ok := r.value()
-		pairs = append(pairs, [2]*ast.Term{ast.InternedTerm(name), ast.NewTerm(value)})
-		return ok
-	})
-	if !ok {
-		return nil, false
+		if !ok {
+			return nil, false
+		}
+		key := txnNames[name]
+		if key == nil {
+			key = r.term(ast.String(name))
+		}
+		r.pairs = append(r.pairs, [2]*ast.Term{key, r.term(value)})
 	}
+	pairs := r.pairs[first:]
 	object := ast.NewObject(pairs...)
 	for _, pair := range pairs {
 		if object.Get(pair[0]) != pair[1] {
 			return nil, false // the name is there twice
 		}
 	}
+	r.pairs = r.pairs[:first]
 	return object, true
 }
 
 func (r *plainReader) array() (ast.Value, bool) {
-	var elements []*ast.Term
-	ok := r.members(']', func() bool {
-		value, ok := r.value()
-		elements = append(elements, ast.NewTerm(value))
-		return ok
-	})
-	if !ok {
+	if !r.open() {
 		return nil, false
+	}
+	var elements []*ast.Term
+	for r.more(']') {
+		value, ok := r.value()
+		if !ok {
+			return nil, false
+		}
+		elements = append(elements, r.term(value))
 	}
 	return ast.NewArray(elements...), true
 }
 
 func (r *plainReader) text() (string, bool) {
 	begin := r.at
-	r.at = textEnd(r.content, begin)
+	for r.at++; r.content[r.at] != '"'; r.at++ {
+		if r.content[r.at] == '\\' {
+			r.at++
+		}
+	}
+	r.at++
 	return plainText(r.content[begin:r.at])
 }
 
@@ -283,32 +312,29 @@ func (r *plainReader) number() (ast.Value, bool) {
 	for r.at < len(r.content) && strings.IndexByte("0123456789+-.eE", r.content[r.at]) >= 0 {
 		r.at++
 	}
-	text := string(r.content[begin:r.at])
+	text := r.content[begin:r.at]
 	return ast.Number(text), isPlainNumber(text)
 }
+
+// txnNames are the names that most tokens have.
+var txnNames = func() map[string]*ast.Term {
+	names := map[string]*ast.Term{}
+	for _, name := range []string{"typ", "alg", "kid", "iss", "iat", "exp", "aud", "txn", "sub", "scope", "req_wl", "tctx", "rctx", "req_ip", "authn", "actor", "chain", "origin", "parent_txn"} {
+		names[name] = ast.InternedTerm(name)
+	}
+	return names
+}()
 
 // replacement is what readers put in the place of what is not text.
 var replacement = []byte("\uFFFD")
 
-// textEnd returns the place behind a string that begins at `begin` of valid JSON.
-func textEnd(content []byte, begin int) int {
-	at := begin + 1
-	for content[at] != '"' {
-		if content[at] == '\\' {
-			at++
-		}
-		at++
-	}
-	return at + 1
-}
-
 // plainText returns the value of a string with its quotes; false: it has half a surrogate pair.
-func plainText(quoted []byte) (string, bool) {
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return string(quoted[1 : len(quoted)-1]), true
+func plainText(quoted string) (string, bool) {
+	if strings.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1], true
 	}
 	var value string
-	err := json.Unmarshal(quoted, &value)
+	err := json.Unmarshal([]byte(quoted), &value)
 	return value, err == nil && !strings.Contains(value, string(replacement))
 }
 
