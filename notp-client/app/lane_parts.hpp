@@ -28,6 +28,7 @@ class LaneParts {
   // Null: no lane is configured. kConfig, kIo.
   static Result<std::unique_ptr<LaneParts>> open(const ClientConfig& config, LanePlace place);
 
+  const std::string& name() const { return config_.lane.lane; }
   lane::LaneHost& host() { return *host_; }
   // Asks the registry for the tokens of a question; nullopt: it is not asked for any.
   std::optional<decision::TokenAsk> token_ask();

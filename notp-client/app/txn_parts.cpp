@@ -94,7 +94,8 @@ TxnParts::TxnParts(const txn::ServiceConfig& config, TxnPlace place, Stores stor
       facts_(facts_of(config_), place_.pdp, place_.pool, place_.load),
       grants_(std::move(stores.grants), place_.trusted_ms),
       token_(config_, endpoint_parts()),
-      admin_(config_, facts_, grants_, key_admin(), metrics_),
+      admin_(config_, facts_, grants_, key_admin(), place_.lane ? place_.lane->name() : "",
+             metrics_),
       api_(token_, admin_, documents()),
       files_(place_.agent, [this] { look(); }) {}
 
@@ -108,8 +109,8 @@ txn::EndpointParts TxnParts::endpoint_parts() {
                            .signing_key = [this] { return keys_->current(); },
                            .lane = {},
                            .trusted_ms = place_.trusted_ms};
-  if (place_.lane)
   for (const auto& introspector : introspectors_) parts.introspectors.push_back(introspector.get());
+  if (place_.lane)
     parts.lane = [this](std::vector<txn::LaneQuestion> questions, std::string client) {
       return ask_lane(std::move(questions), std::move(client));
     };
@@ -129,7 +130,6 @@ boost::asio::awaitable<std::vector<txn::LaneFinding>> TxnParts::ask_lane(
   co_return findings;
 }
 
-txn::KeyAdmin TxnParts::key_admin() {
 std::vector<std::filesystem::path> TxnParts::files() const {
   std::vector<std::filesystem::path> out = api_.files();
   for (const auto& introspector : introspectors_)
@@ -143,6 +143,7 @@ void TxnParts::look() {
     if (introspector) introspector->look();
 }
 
+txn::KeyAdmin TxnParts::key_admin() {
   return {.list = [this] { return keys_->list(); },
           .revoke = [this](const std::string& kid) { return keys_->revoke(kid); }};
 }

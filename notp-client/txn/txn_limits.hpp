@@ -53,7 +53,10 @@ inline constexpr unsigned kTxnGrantUsesMax = 16;
 inline constexpr size_t kTxnGrantIdBytes = 16;               // random; 22 characters in base64url
 inline constexpr TimeMs kTxnGrantRepeatMs = 30'000;          // a lost answer is given again so long
 inline constexpr size_t kTxnGrantSubjectBytesMax = 2 << 10;  // claims kept for the lane
-inline constexpr size_t kTxnGrantsListedMax = 10'000;        // looked at for one page
+inline constexpr size_t kTxnGrantsListedMax = 500;           // on one page: 12 MB at most
+inline constexpr size_t kTxnGrantsSeenMax = 10'000;          // looked at for one page
+// A revocation may be repeated so long: until the last token of the grant has ended.
+inline constexpr TimeMs kTxnGrantRevokedMs = kTxnReplacedLifeMsMax + 2 * kTxnSkewMs;
 inline constexpr size_t kTxnGrantsSweptMax = 1'000;          // in one transaction
 inline constexpr size_t kTxnGrantChangesMax = 256;           // in one transaction
 inline constexpr TimeMs kTxnGrantSweepMs = 10'000;           // between two sweeps

@@ -26,7 +26,7 @@ std::string number(int i) { return fmt::format("{:022}", i); }
 Grant grant(int i) {
   Grant out;
   out.id = number(i);
-  out.parent_txn = out.root_txn = fmt::format("t{}", i);
+  out.txns = {fmt::format("t{}", i)};
   out.sub = "ada";
   out.scopes = {"order:pay"};
   out.to = workload("*");
@@ -49,7 +49,7 @@ GrantUse use(int i, int attempt) {
   out.claims = {{"txn", out.txn}, {"exp", kStartS + 60}};
   Grant child = grant(i);
   child.id = number(1'000 + i);
-  child.parent_txn = out.txn;
+  child.txns.push_back(out.txn);
   child.chain.push_back(workload("b"));
   out.passed_on = child;
   return out;
@@ -75,7 +75,8 @@ void serve_until_killed(const std::filesystem::path& folder) {
     for (const auto& outcome : outcomes)
       if (outcome && !outcome->is_repeat)
         report(fmt::format("{} {}", i, outcome->token.claims.at("txn").as_string().c_str()));
-    if (i % 10 == 9) static_cast<void>(grants->revoke(number(i), kStartMs));
+    if (i % 10 == 9)
+      static_cast<void>(grants->revoke({.grant = number(i), .txn = {}, .from = {}}, kStartMs));
   }
 }
 
@@ -108,8 +109,8 @@ int check_file(const std::filesystem::path& folder, const Answers& answered) {
   size_t rows = 0;
   int unanswered = 0;
   for (int i = 0; i < kGrants; ++i) {
-    const auto found = grants->find(number(i), workload("b"), "j1", kStartMs).value();
-    const bool has_child = grants->find(number(1'000 + i), "", "", kStartMs).value().has_value();
+    const auto found = grants->find(number(i), workload("b"), "j1").value();
+    const bool has_child = grants->find(number(1'000 + i), "", "").value().has_value();
     if (!found) {
       CHECK((!answered.contains(i) || i % 10 == 9));
       CHECK_FALSE(has_child);

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "notp-client/store/sqlite_store.hpp"
+#include "notp-client/txn/grants/sqlite_grants.hpp"
 #include "notp-server/enroll/join_tokens.hpp"
 #include "notp-server/fleet/fleet.hpp"
 #include "tests/fault/fault_disk.hpp"
@@ -28,6 +29,10 @@ Result<void> open_agent(const File& file) {
   NOTP_TRY(store::SqliteStore::open(file.parent_path()));
   return {};
 }
+Result<void> open_grants(const File& file) {
+  NOTP_TRY(txn::SqliteGrants::open({.folder = file.parent_path()}));
+  return {};
+}
 Result<void> open_fleet(const File& file) {
   NOTP_TRY(fleet::Fleet::open(file));
   return {};
@@ -39,6 +44,7 @@ Result<void> open_tokens(const File& file) {
 
 std::vector<Store> stores() {
   std::vector<Store> out = {{"agent_db_3", "agent.db", 3, open_agent},
+                            {"txn_grants_db_1", txn::kGrantsFile, 1, open_grants},
                             {"join_tokens_db_1", "join-tokens.db", 1, open_tokens}};
   for (int format = 1; format <= 4; ++format)
     out.push_back({fmt::format("fleet_db_{}", format), "fleet.db", format, open_fleet});

@@ -104,6 +104,11 @@ void DelegationOracle::check_redeemed(const Signed& token, const Token& issued, 
   if (text_at(details_of(token.form), "digest") != grant.digest)
     fail(token, "its grant was for another message");
   if (grant.is_revoked) fail(token, "its grant had been revoked");
+  for (const std::string& txn : grant.lineage) {
+    const auto marked = marked_txns_.find(txn);
+    if (marked != marked_txns_.end() && token.checked_ms >= marked->second)
+      fail(token, "a token of its chain had been revoked");
+  }
   const json::object* tctx = claims.contains("tctx") && claims.at("tctx").is_object()
                                  ? &claims.at("tctx").as_object()
                                  : nullptr;
@@ -133,7 +138,11 @@ void DelegationOracle::add_grant(const Signed& token, const Token& issued, const
   grant.not_after_s = members.at("not_after").as_int64();
   if (const json::value* uses = members.if_contains("uses")) grant.uses = uses->as_int64();
   grant.origin = from != nullptr ? from->origin : token.client;
-  if (from != nullptr) grant.chain = from->chain;
+  if (from != nullptr) {
+    grant.chain = from->chain;
+    grant.lineage = from->lineage;
+  }
+  grant.lineage.push_back(grant.parent);
   grant.chain.push_back(token.client);
   if (!std::ranges::includes(issued.scopes, grant.scopes))
     fail(token, "a grant has more scope than its token");

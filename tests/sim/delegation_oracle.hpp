@@ -40,6 +40,8 @@ class DelegationOracle {
   // From now on.
   void revoked_txn(const std::string& txn);
   void revoked_user(const std::string& sub) { revoked_users_.emplace(sub, port_.time_ms()); }
+  // By a mark on the lane alone.
+  void marked_txn(const std::string& txn) { marked_txns_.emplace(txn, port_.time_ms()); }
 
   size_t uses() const { return uses_; }
 
@@ -53,9 +55,9 @@ class DelegationOracle {
   struct Grant {
     std::string parent, root, sub, to, digest, origin;
     std::set<std::string> scopes;
-    std::vector<std::string> chain;
+    std::vector<std::string> chain, lineage;  // workloads; txns of the tokens by which it came
     int64_t not_after_s = 0, uses = 1;
-    std::set<std::string> txns;  // of its tokens
+    std::set<std::string> txns;  // of the tokens that it made
     bool is_revoked = false;
   };
 
@@ -69,7 +71,7 @@ class DelegationOracle {
   std::map<std::string, Subject> subjects_;  // by token
   std::map<std::string, Token> tokens_;      // by txn
   std::map<std::string, Grant> grants_;
-  std::map<std::string, TimeMs> revoked_users_;
+  std::map<std::string, TimeMs> revoked_users_, marked_txns_;
   size_t uses_ = 0;
 };
 

@@ -518,7 +518,7 @@ void DelegationWorld::kill_workload() {
 void DelegationWorld::fault_now() {
   if (!faulty()) return;
   at(between(500, 6'000), [this] { fault_now(); });
-  switch (random().below(9)) {
+  switch (random().below(10)) {
     case 0:
     case 1:
     case 2:
@@ -537,7 +537,10 @@ void DelegationWorld::fault_now() {
       workloads_[pick(kWorkloads)].offset_ms = between(-40'000, 40'000);
       return note("clocks of workloads");
     case 7:
-      if (chance(30)) service_.revoke_user(fmt::format("u{}", random().below(kUsers)));
+      if (chance(60)) service_.revoke_user(fmt::format("u{}", random().below(kUsers)));
+      return;
+    case 8:
+      for (int i = 0; i < 4; ++i) service_.mark_txn();
       return;
     default:
       if (!txns_.empty())

@@ -76,7 +76,7 @@ void SimTokenService::sweep() {
 
 void SimTokenService::revoke_txn(const std::string& txn) {
   if (!grants_) return;
-  const auto revoked = grants_->revoke_txn(txn, trusted_ms());
+  const auto revoked = grants_->revoke({.grant = {}, .txn = txn, .from = {}}, trusted_ms());
   NOTP_ASSERT(revoked, "the grants of a world can be revoked");
   port_.note("revoked transactions", fmt::format("{}, {} grants", txn, revoked->grants));
   oracle_.revoked_txn(txn);
@@ -86,6 +86,24 @@ void SimTokenService::revoke_user(const std::string& sub) {
   port_.note("revoked users", sub);
   revoked_users_.insert(sub);
   oracle_.revoked_user(sub);
+}
+
+void SimTokenService::mark_txn() {
+  if (signed_txns_.empty()) return;
+  const size_t back = port_.random().below(std::min<uint64_t>(signed_txns_.size(), 50));
+  const std::string txn = signed_txns_[signed_txns_.size() - 1 - back];
+  port_.note("marked transactions", txn);
+  marked_txns_.insert(txn);
+  oracle_.marked_txn(txn);
+}
+
+bool SimTokenService::is_revoked(const json::object& claims) const {
+  const auto text = [&claims](std::string_view name) {
+    const json::value* value = claims.if_contains(name);
+    return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
+  };
+  if (text("iss") == txn_world::kLogin) return revoked_users_.contains(text("sub"));
+  return text("iss") == txn_world::kService && marked_txns_.contains(text("txn"));
 }
 
 void SimTokenService::then(TimeMs delay_ms, std::function<void()> step) {
@@ -114,8 +132,7 @@ txn::TokenResult<> SimTokenService::check_now(Request& request) {
                                                now_ms));
   if (checked.jti_use) NOTP_TRY(jtis_.take(*checked.jti_use, now_ms));
   if (checked.redeem) {
-    auto found =
-        grants_->find(checked.redeem->grant_id, checked.client, checked.subject.jti, now_ms);
+    auto found = grants_->find(checked.redeem->grant_id, checked.client, checked.subject.jti);
     NOTP_ASSERT(found, "the grants of a world can be read");
     NOTP_TRY(core_.attach_grant(checked, *std::move(found), now_ms));
   }
@@ -123,14 +140,9 @@ txn::TokenResult<> SimTokenService::check_now(Request& request) {
   std::vector<txn::LaneFinding> findings;
   for (const txn::LaneQuestion& question : core_.lane_questions(checked)) {
     using State = txn::LaneFinding::State;
-    const json::value* iss = question.claims.if_contains("iss");
-    const json::value* sub = question.claims.if_contains("sub");
-    const bool is_revoked = iss != nullptr && *iss == json::value(txn_world::kLogin) &&
-                            sub != nullptr && sub->is_string() &&
-                            revoked_users_.contains(std::string(sub->get_string()));
-    findings.push_back({is_stale_    ? State::kStale
-                        : is_revoked ? State::kRevoked
-                                     : State::kGood,
+    findings.push_back({is_stale_                     ? State::kStale
+                        : is_revoked(question.claims) ? State::kRevoked
+                                                      : State::kGood,
                         std::nullopt});
   }
   NOTP_TRY(core_.attach_lane(checked, std::move(findings)));
@@ -195,6 +207,7 @@ void SimTokenService::sign(const RequestPtr& request, const txn::GrantedToken& t
                            bool is_repeat) {
   oracle_.on_signed({txn_world::workload(request->workload), request->form, token.claims,
                      token.grant_id, is_repeat, request->checked_ms, trusted_ms()});
+  signed_txns_.emplace_back(token.claims.at("txn").as_string());
   port_.note(is_repeat ? "repeated" : "signed",
              fmt::format("{} {} {}", request->workload, json::serialize(token.claims.at("txn")),
                          token.grant_id));

@@ -35,6 +35,8 @@ class SimTokenService {
   void kill();
   void revoke_txn(const std::string& txn);
   void revoke_user(const std::string& sub);
+  // The lane has a mark of a token signed before, of any depth; nobody tells the grants.
+  void mark_txn();
   void jump(TimeMs ms);
   void correct_clock();
   void sweep();
@@ -50,6 +52,7 @@ class SimTokenService {
   TimeMs trusted_ms();
   void open();
   // Does `step` later, unless the service was killed meanwhile.
+  bool is_revoked(const json::object& claims) const;  // what the lane says
   void then(TimeMs delay_ms, std::function<void()> step);
   void check(const RequestPtr& request);
   txn::TokenResult<> check_now(Request& request);
@@ -69,7 +72,8 @@ class SimTokenService {
   std::unique_ptr<txn::SqliteGrants> grants_;  // null: the process is dead
   txn::JtiTable jtis_;
   std::vector<RequestPtr> waiting_;  // for the store
-  std::set<std::string> revoked_users_;
+  std::set<std::string> revoked_users_, marked_txns_;
+  std::vector<std::string> signed_txns_;
   TimeMs offset_ms_ = 0, trusted_ms_ = 0, persisted_ms_ = 0;
   uint64_t run_ = 0, txns_ = 0;
   bool is_stale_ = false;

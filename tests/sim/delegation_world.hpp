@@ -6,7 +6,8 @@
 // Invariants, for every token that is signed: it leads to one genuine subject token; its subject is
 // that one's; its scope is covered by it, and never more than that of the grant and the token
 // before; it does not outlive its grant; a grant is used as often as it says, by whom it says, for
-// the message that it was made for, and not after it or its subject was revoked.
+// the message that it was made for, and not after it, its subject or a token of its chain was
+// revoked.
 #pragma once
 
 #include <cstdint>

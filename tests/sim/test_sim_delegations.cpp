@@ -31,6 +31,7 @@ TEST_CASE("delegations: a world has faults and meets what they cause: it would n
                            "careless answers",
                            "revoked transactions",
                            "revoked users",
+                           "marked transactions",
                            "refused: grant_used",
                            "refused: grant_digest",
                            "refused: grant_not_for_client",

@@ -1,50 +1,14 @@
-// Delegation: a grant is made with one token, redeemed for another, passed on, used once, ended;
-// and the file that keeps it.
+// Delegation: a grant is made with one token, redeemed for another, passed on, used once.
 #include <doctest/doctest.h>
 
-#include <filesystem>
-
-#include "common/storage/files.hpp"
-#include "notp-client/txn/grants/sqlite_grants.hpp"
-#include "tests/support/temporary_folder.hpp"
-#include "tests/support/txn/txn_world.hpp"
+#include "tests/support/txn/grants_world.hpp"
 
 namespace notp {
 namespace {
 
 using namespace txn_world;
 
-constexpr TimeMs kHourMs = 3'600'000;
-
-struct World {
-  TemporaryFolder folder;
-  std::unique_ptr<SqliteGrants> grants = SqliteGrants::open({.folder = folder.path()}).value();
-  Service service{*grants};
-
-  // A new process with the same file.
-  void restart() {
-    grants.reset();
-    grants = SqliteGrants::open({.folder = folder.path()}).value();
-    service.restart(*grants);
-  }
-  Given must(const std::string& name, const Parameters& form, TimeMs now_ms) {
-    auto given = service.issue(name, form, now_ms);
-    REQUIRE_MESSAGE(given, given.error().reason() << ": " << given.error().description);
-    return *std::move(given);
-  }
-  std::string refused(const std::string& name, const Parameters& form, TimeMs now_ms) {
-    const auto given = service.issue(name, form, now_ms);
-    REQUIRE_FALSE(given);
-    return std::string(given.error().reason());
-  }
-  // T1 of workload a, with a grant for b.
-  Given delegate(const json::object& change = {}, const std::string& scope = "order:pay order:read",
-                 TimeMs now_ms = kStartMs) {
-    const json::object details = delegate_to(workload("b"), now_ms / 1'000 + 3'600, change);
-    return must("a", with(access_form(now_ms, scope), "request_details", json::serialize(details)),
-                now_ms);
-  }
-};
+using World = GrantsWorld;
 
 TEST_CASE("a grant is redeemed when the first token is dead") {
   World world;
@@ -67,7 +31,8 @@ TEST_CASE("a grant is redeemed when the first token is dead") {
                              {"parent_txn", first.claims.at("txn")},
                              {"root_txn", first.claims.at("txn")},
                              {"origin", workload("a")},
-                             {"chain", {workload("a")}}};
+                             {"chain", {workload("a")}},
+                             {"grant_exp", kStartS + 3'600}};
   CHECK(second.claims.at("tctx") == json::value(tctx));
   CHECK(second.grant.empty());
   const json::object grant = {{"id", first.grant},
@@ -176,7 +141,7 @@ TEST_CASE("the policy narrows a delegation, and cannot widen it") {
                                                 "request_details", json::serialize(details)),
                                            kStartMs);
     if (!given) return std::string(given.error().reason());
-    const Grant grant = world.grants->find(given->grant, "", "", kStartMs).value()->grant;
+    const Grant grant = world.grants->find(given->grant, "", "").value()->grant;
     return fmt::format("{} {} {} {}", join_scopes(grant.scopes), grant.uses,
                        grant.not_after_ms / 1'000 - kStartS, grant.to);
   };
@@ -282,189 +247,60 @@ TEST_CASE("the lane is asked about the subject that delegated, and about the tok
   CHECK(world.refused("c", redeem_form("c", "1", second.grant, kStartMs), kStartMs) ==
         "subject_revoked");
   REQUIRE(questions.size() == 3);
-  CHECK(questions[2].claims.at("txn") == first.claims.at("txn"));
+  CHECK(questions[1].claims == json::object{{"iss", kService}, {"txn", first.claims.at("txn")}});
   finding.state = LaneFinding::State::kGood;
-  world.must("c", redeem_form("c", "2", second.grant, kStartMs), kStartMs);
-}
 
-// --- the store
-
-TEST_CASE("what is revoked is gone, with all that came of it, and names the tokens that live") {
-  World world;
-  const Given first = world.delegate({{"to", workload("*")}, {"uses", 2}});
-  const Given second = world.must("b",
-                                  redeem_form("b", "1", first.grant, kStartMs, "order:pay",
-                                              delegate_to(workload("*"), kStartS + 3'600)),
-                                  kStartMs);
-  const TimeMs later_ms = kStartMs + 100'000;
-  const Given third = world.must("c", redeem_form("c", "1", second.grant, later_ms), later_ms);
-  const Given other = world.delegate();
-  REQUIRE(world.grants->size() == 3);
-  const TimeMs now_ms = kStartMs + 130'000;  // the second token has expired, the third has not
-  SUBCASE("by the first token") {
-    const auto revoked =
-        world.grants->revoke_txn(first.claims.at("txn").as_string(), now_ms).value();
-    CHECK(revoked.grants == 2);
-    CHECK(revoked.txns ==
-          std::vector<std::string>{std::string(third.claims.at("txn").as_string())});
-    CHECK(world.grants->size() == 1);
-  }
-  SUBCASE("by the number of the first grant") {
-    CHECK(world.grants->revoke(first.grant, kStartMs + 1'000).value().txns.size() == 2);
-    CHECK(world.grants->size() == 1);
-    CHECK(world.grants->revoke(first.grant, now_ms).error().code == ErrorCode::kNotFound);
-  }
-  SUBCASE("by the number of the second: the first can still be used") {
-    CHECK(world.grants->revoke(second.grant, now_ms).value().grants == 1);
-    world.must("b", redeem_form("b", "2", first.grant, now_ms), now_ms);
-    CHECK(world.grants->revoke_txn("unknown", now_ms).value().grants == 0);
-    return;
-  }
-  world.restart();
-  CHECK(world.refused("c", redeem_form("c", "9", second.grant, now_ms), now_ms) == "grant_unknown");
-  CHECK(world.refused("b", redeem_form("b", "9", first.grant, now_ms), now_ms) == "grant_unknown");
-  world.must("b", redeem_form("b", "8", other.grant, now_ms), now_ms);
-}
-
-TEST_CASE("of two uses at once one counts; the other gets its answer, or none") {
-  World world;
-  const Given first = world.delegate();
-  const Grant grant = world.grants->find(first.grant, "", "", kStartMs).value()->grant;
-  const auto use = [&](const char* jti, const char* txn) {
-    return GrantUse{grant.id,    workload("b"), jti,
-                    sha256("r"), txn,           {{"txn", txn}, {"exp", kStartS + 60}},
-                    std::nullopt};
+  // Of a grant that was passed on twice more: of each token of the chain, so that one in its middle
+  // that is revoked ends what came of it.
+  const auto pass_on = [&](const char* name, const std::string& grant) {
+    return world.must(name,
+                      redeem_form(name, "2", grant, kStartMs, "order:pay",
+                                  delegate_to(workload("*"), kStartS + 60)),
+                      kStartMs);
   };
-  const std::vector<GrantChange> changes = {use("1", "t2"), use("1", "t3"), use("2", "t4")};
-  const auto outcomes = world.grants->apply(changes, kStartMs).value();
-  CHECK(outcomes[0]->token.claims.at("txn") == "t2");
-  CHECK_FALSE(outcomes[0]->is_repeat);
-  CHECK(outcomes[1]->token.claims.at("txn") == "t2");
-  CHECK(outcomes[1]->is_repeat);
-  CHECK(outcomes[2].error().refusal == Refusal::kGrantUsed);
-}
-
-TEST_CASE("a store takes nothing that is wider than the grant that was used") {
-  World world;
-  const Given first = world.delegate({{"to", workload("*")}, {"uses", 2}});
-  const Grant parent = world.grants->find(first.grant, "", "", kStartMs).value()->grant;
-  Grant child = parent;
-  child.id = "AAAAAAAAAAAAAAAAAAAAAA";
-  child.parent_txn = "t2";
-  child.chain.push_back(workload("b"));
-  const auto pass_on = [&](Grant passed_on, const char* jti) {
-    const GrantChange change = GrantUse{
-        parent.id, workload("b"), jti, {}, "t2", {{"exp", kStartS + 60}}, std::move(passed_on)};
-    return world.grants->apply({&change, 1}, kStartMs).value().front().has_value();
+  const Given third = pass_on("c", second.grant), fourth = pass_on("d", third.grant);
+  questions.clear();
+  finding.state = LaneFinding::State::kRevoked;
+  world.service.lane = [&](const LaneQuestion& question) {
+    questions.push_back(question);
+    const json::value* txn = question.claims.if_contains("txn");
+    return txn != nullptr && *txn == second.claims.at("txn")
+               ? finding
+               : LaneFinding{LaneFinding::State::kGood, std::nullopt};
   };
-  Grant wide = child;
-  wide.scopes.emplace_back("order:read");
-  CHECK_FALSE(pass_on(wide, "1"));
-  wide = child;
-  wide.not_after_ms += 1;
-  CHECK_FALSE(pass_on(wide, "2"));
-  wide = child;
-  wide.sub = "bob";
-  CHECK_FALSE(pass_on(wide, "3"));
-  wide = child;
-  wide.uses += 1;
-  CHECK_FALSE(pass_on(wide, "4"));
-  wide = child;
-  wide.chain = {workload("x"), workload("b")};
-  CHECK_FALSE(pass_on(wide, "5"));
-  wide = child;
-  wide.chain = parent.chain;
-  CHECK_FALSE(pass_on(wide, "6"));
-  wide = child;
-  wide.origin = workload("x");
-  CHECK_FALSE(pass_on(wide, "7"));
-  CHECK(world.grants->size() == 1);
-  CHECK(pass_on(child, "8"));
+  CHECK(world.refused("e", redeem_form("e", "1", fourth.grant, kStartMs), kStartMs) ==
+        "subject_revoked");
+  REQUIRE(questions.size() == 5);
+  const Given* const before[] = {&first, &second, &third};
+  for (size_t i = 0; i < 3; ++i)
+    CHECK(questions[i + 1].claims ==
+          json::object{{"iss", kService}, {"txn", before[i]->claims.at("txn")}});
+  CHECK(questions[4].claims ==
+        json::object{
+            {"iss", kService}, {"txn", fourth.claims.at("txn")}, {"sub", "ada"}, {"iat", kStartS}});
+  finding.state = LaneFinding::State::kGood;
+  world.must("e", redeem_form("e", "2", fourth.grant, kStartMs), kStartMs);
 }
 
-TEST_CASE("a store of grants has limits, lists pages, and sweeps what has ended") {
-  TemporaryFolder folder;
-  const auto grants = SqliteGrants::open({.folder = folder.path(), .grants_max = 3'000}).value();
-  Grant grant;
-  grant.parent_txn = grant.root_txn = "t1";
-  grant.sub = "ada";
-  grant.scopes = {"order:pay"};
-  grant.to = workload("b");
-  grant.origin = workload("a");
-  grant.chain = {workload("a")};
-  grant.not_after_ms = kStartMs + 1'000;
-  std::vector<GrantChange> changes;
-  for (size_t i = 0; i <= 3'000; ++i) {
-    grant.id = fmt::format("{:022}", i);
-    if (i == 1'500) grant.to = workload("c/*");
-    changes.emplace_back(grant);
-  }
-  const auto outcomes = grants->apply(changes, kStartMs).value();
-  CHECK(outcomes[2'999]);
-  CHECK(outcomes[3'000].error().refusal == Refusal::kGrantsFull);
-  CHECK(outcomes[3'000].error().status() == 503);
-  CHECK(grants->size() == 3'000);
-  const GrantPage page = grants->list({.client = workload("b"), .txn = {}}, "").value();
-  CHECK(page.grants.size() == 1'500);
-  CHECK(page.next.empty());
-  CHECK(grants->list({.client = workload("a"), .txn = "t1"}, fmt::format("{:022}", 2'990))
-            .value()
-            .grants.size() == 10);
-  CHECK(grants->list({.client = workload("c/d"), .txn = {}}, "").value().grants.size() == 1'500);
-  CHECK(grants->list({.client = {}, .txn = "t2"}, "").value().grants.empty());
-  // An answer could be asked for again so long.
-  CHECK_FALSE(grants->sweep(kStartMs + 30'999).value());
-  CHECK(grants->size() == 3'000);
-  int steps = 1;
-  while (grants->sweep(kStartMs + 31'000).value()) ++steps;
-  CHECK(steps == 4);
-  CHECK(grants->size() == 0);
-  CHECK(grants->apply({changes.data(), 1}, kStartMs).value()[0]);
-}
-
-TEST_CASE("one workload cannot fill the store") {
-  TemporaryFolder folder;
-  const auto grants = SqliteGrants::open({.folder = folder.path()}).value();
-  Grant grant;
-  grant.scopes = {"s"};
-  grant.origin = workload("a");
-  grant.chain = {workload("a")};
-  grant.not_after_ms = kStartMs + 1'000;
-  std::vector<GrantChange> changes;
-  for (size_t i = 0; i <= limits::kTxnGrantsPerClientMax; ++i) {
-    grant.id = fmt::format("{:022}", i);
-    changes.emplace_back(grant);
-  }
-  grant.id = "other";
-  grant.chain = {workload("b")};
-  changes.emplace_back(grant);
-  const auto outcomes = grants->apply(changes, kStartMs).value();
-  CHECK(outcomes[limits::kTxnGrantsPerClientMax - 1]);
-  CHECK(outcomes[limits::kTxnGrantsPerClientMax].error().refusal == Refusal::kGrantsPerClient);
-  CHECK(outcomes[limits::kTxnGrantsPerClientMax].error().status() == 429);
-  CHECK(outcomes.back());
-}
-
-TEST_CASE("no token is in the file of grants, and a damaged one is not replaced by an empty one") {
+TEST_CASE("a token that came by a grant does not outlive it by being replaced") {
   World world;
-  const Given first = world.delegate();
-  const Parameters form = redeem_form("b", "1", first.grant, kStartMs);
-  const Given second = world.must("b", form, kStartMs);
-  world.grants.reset();
-  const std::filesystem::path file = world.folder.path() / kGrantsFile;
-  Bytes bytes;
-  for (const auto& entry : std::filesystem::directory_iterator(world.folder.path()))
-    bytes += read_file(entry.path(), 1 << 24).value();
-  for (const std::string& token : {first.token, second.token, form[4].second})
-    CHECK_FALSE(bytes.contains(token.substr(0, 40)));
-  CHECK(bytes.contains("order:pay"));  // the control: the file has what it keeps, readably
-  const auto mode = std::filesystem::status(file).permissions();
-  CHECK(mode == (std::filesystem::perms::owner_read | std::filesystem::perms::owner_write));
-  REQUIRE(write_file(file, Bytes(100'000, 'x'), 0600));
-  const auto opened = SqliteGrants::open({.folder = world.folder.path()});
-  REQUIRE_FALSE(opened);
-  CHECK(opened.error().code == ErrorCode::kCorrupt);
-  CHECK(read_file(file, 1 << 24).value() == Bytes(100'000, 'x'));
+  const Given first = world.delegate({{"not_after", kStartS + 100}});
+  Given last = world.must("b", redeem_form("b", "1", first.grant, kStartMs), kStartMs);
+  CHECK(last.claims.at("exp") == kStartS + 100);
+  const auto replace = [&](const char* name, const Given& given, TimeMs now_ms) {
+    return world.service.issue(name, form_of("txn_token", given.token, "order:pay"), now_ms);
+  };
+  for (const TimeMs now_ms : {kStartMs + 50'000, kStartMs + 99'000}) {
+    const auto next = replace("b", last, now_ms);
+    REQUIRE_MESSAGE(next, next.error().description);
+    CHECK(next->claims.at("exp") == kStartS + 100);
+    last = *next;
+  }
+  // The control: of one that came by none.
+  const Given free = world.delegate();
+  const auto later = replace("a", free, kStartMs + 99'000);
+  REQUIRE_MESSAGE(later, later.error().description);
+  CHECK(later->claims.at("exp") == kStartS + 99 + 120);
 }
 
 }  // namespace

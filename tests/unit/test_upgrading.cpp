@@ -36,7 +36,7 @@ const Format kFormats[] = {
     {"join-tokens.db", "notp-server/enroll/join_tokens.cpp", "kSchemaVersion", "join_tokens_db"},
     {"[`spool.db`]", "notp-client/spool/segment_table.cpp", "kSchemaVersion"},
     {"keys/keys.json", "notp-client/txn/keys/ring_state.cpp", "kFormat"},
-    {"txn_grants.db", "notp-client/txn/grants/grant_rows.cpp", "kFormat"},
+    {"txn_grants.db", "notp-client/txn/grants/grant_rows.cpp", "kFormat", "txn_grants_db"},
     {"decisions.ring", "notp-client/spool/ring_file.cpp", "kFormat"},
     {"audit/logs.db", "notp-server/audit/log_table.cpp", "kFormat"},
     {"audit/<day>.db", "notp-server/audit/day_rows.hpp", "kFormat"},

@@ -20,7 +20,7 @@ constexpr std::string_view kWriting = "cannot write the grants";
 constexpr std::string_view kReading = "cannot read the grants";
 
 bool matches(const Grant& grant, const GrantFilter& filter) {
-  if (!filter.txn.empty() && grant.parent_txn != filter.txn && grant.root_txn != filter.txn)
+  if (!filter.txn.empty() && std::ranges::find(grant.txns, filter.txn) == grant.txns.end())
     return false;
   if (filter.client.empty()) return true;
   if (std::ranges::find(grant.chain, filter.client) != grant.chain.end()) return true;
@@ -59,7 +59,7 @@ Result<void> SqliteGrants::open_file() {
 }
 
 Result<std::optional<GrantFinding>> SqliteGrants::find(std::string_view id, std::string_view peer,
-                                                       std::string_view jti, TimeMs) {
+                                                       std::string_view jti) {
   return attempt(kReading, [&]() -> std::optional<GrantFinding> {
     auto grant = rows_->find(id);
     if (!grant) return std::nullopt;
@@ -126,43 +126,51 @@ TokenResult<> SqliteGrants::add(const Grant& grant, NewGrants& added) {
 }
 
 Result<GrantPage> SqliteGrants::list(const GrantFilter& filter, std::string_view from) {
+  constexpr size_t kMax = limits::kTxnGrantsListedMax;
   return attempt(kReading, [&] {
-    GrantPage page;
-    std::vector<Grant> found = rows_->page(from, limits::kTxnGrantsListedMax + 1);
-    if (found.size() > limits::kTxnGrantsListedMax) {
-      page.next = found.back().id;
-      found.pop_back();
+    GrantPage page{.grants = {}, .next = std::string(from)};
+    for (size_t seen = 0; seen < limits::kTxnGrantsSeenMax; seen += kMax) {
+      std::vector<Grant> found = rows_->page(page.next, kMax + 1);
+      page.next = found.size() > kMax ? found.back().id : std::string();
+      if (!page.next.empty()) found.pop_back();
+      for (Grant& grant : found) {
+        if (!matches(grant, filter)) continue;
+        if (page.grants.size() == kMax) {
+          page.next = std::move(grant.id);
+          return page;
+        }
+        page.grants.push_back(std::move(grant));
+      }
+      if (page.next.empty()) break;
     }
-    for (Grant& grant : found)
-      if (matches(grant, filter)) page.grants.push_back(std::move(grant));
     return page;
   });
 }
 
-Result<RevokedGrants> SqliteGrants::revoke(std::string_view id, TimeMs now_ms) {
-  NOTP_ASSIGN(const auto found, attempt(kReading, [&] { return rows_->find(id); }));
-  if (!found) return fail(ErrorCode::kNotFound, "no such grant: it has ended, or was revoked");
-  return remove(kWriting, {std::string(id)}, now_ms);
-}
-
-Result<RevokedGrants> SqliteGrants::revoke_txn(std::string_view txn, TimeMs now_ms) {
-  NOTP_ASSIGN(std::vector<std::string> ids,
-              attempt(kReading, [&] { return rows_->made_by_token(txn); }));
-  return remove(kWriting, std::move(ids), now_ms);
-}
-
-Result<RevokedGrants> SqliteGrants::remove(std::string_view what, std::vector<std::string> ids,
-                                           TimeMs now_ms) {
-  if (ids.empty()) return RevokedGrants{};
-  NOTP_ASSIGN(GrantRows::Removed removed, attempt(what, [&] {
+Result<RevokedGrants> SqliteGrants::revoke(const GrantRevocation& what, TimeMs now_ms) {
+  NOTP_ASSIGN(std::vector<std::string> ids, attempt(kReading, [&] {
+                return what.grant.empty() ? rows_->made_by_token(what.txn)
+                                          : rows_->with_id(what.grant);
+              }));
+  if (ids.empty() && !what.grant.empty())
+    return fail(ErrorCode::kNotFound, "no such grant: it has ended, or was revoked long ago");
+  NOTP_ASSIGN(const GrantRows::Revoked revoked, attempt(kWriting, [&] {
                 SQLite::Transaction transaction(*database_);
-                GrantRows::Removed out = rows_->remove_tree(std::move(ids), now_ms);
+                GrantRows::Revoked out = rows_->revoke_tree(std::move(ids), now_ms);
                 failpoint("grants.before_revoke");
                 transaction.commit();
                 return out;
               }));
-  count_removed(removed.makers);
-  return RevokedGrants{removed.makers.size(), std::move(removed.txns)};
+  count_removed(revoked.makers);
+  RevokedGrants out{.grants = revoked.makers.size(), .txns = {}, .next = {}};
+  for (auto txn = revoked.txns.lower_bound(what.from); txn != revoked.txns.end(); ++txn) {
+    if (out.txns.size() == limits::kTxnGrantsListedMax) {
+      out.next = *txn;
+      break;
+    }
+    out.txns.push_back(*txn);
+  }
+  return out;
 }
 
 Result<bool> SqliteGrants::sweep(TimeMs now_ms) {
@@ -170,10 +178,11 @@ Result<bool> SqliteGrants::sweep(TimeMs now_ms) {
                 SQLite::Transaction transaction(*database_);
                 const size_t max = limits::kTxnGrantsSweptMax;
                 const TimeMs before_ms = now_ms - limits::kTxnGrantRepeatMs;
-                auto removed = rows_->remove_ended(before_ms, max);
+                auto removed =
+                    rows_->remove_ended(before_ms, now_ms - limits::kTxnGrantRevokedMs, max);
                 const size_t forgotten = rows_->forget_answers(before_ms, max);
                 transaction.commit();
-                const bool more = removed.makers.size() == max || forgotten == max;
+                const bool more = removed.rows == max || forgotten == max;
                 return std::pair(std::move(removed.makers), more);
               }));
   count_removed(swept.first);

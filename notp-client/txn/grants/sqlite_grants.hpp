@@ -35,12 +35,11 @@ class SqliteGrants final : public Grants {
   SqliteGrants& operator=(const SqliteGrants&) = delete;
 
   Result<std::optional<GrantFinding>> find(std::string_view id, std::string_view peer,
-                                           std::string_view jti, TimeMs now_ms) override;
+                                           std::string_view jti) override;
   Result<std::vector<TokenResult<GrantOutcome>>> apply(std::span<const GrantChange> changes,
                                                        TimeMs now_ms) override;
   Result<GrantPage> list(const GrantFilter& filter, std::string_view from) override;
-  Result<RevokedGrants> revoke(std::string_view id, TimeMs now_ms) override;
-  Result<RevokedGrants> revoke_txn(std::string_view txn, TimeMs now_ms) override;
+  Result<RevokedGrants> revoke(const GrantRevocation& what, TimeMs now_ms) override;
   Result<bool> sweep(TimeMs now_ms) override;
   size_t size() const override { return size_; }
 
@@ -53,7 +52,6 @@ class SqliteGrants final : public Grants {
   TokenResult<GrantOutcome> apply_one(const GrantChange& change, NewGrants& added, TimeMs now_ms);
   TokenResult<GrantOutcome> use(const GrantUse& use, NewGrants& added, TimeMs now_ms);
   TokenResult<> add(const Grant& grant, NewGrants& added);
-  Result<RevokedGrants> remove(std::string_view what, std::vector<std::string> ids, TimeMs now_ms);
   void count_added(const NewGrants& added);
   void count_removed(const std::vector<std::string>& makers);
 

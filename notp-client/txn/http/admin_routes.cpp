@@ -6,6 +6,7 @@
 
 #include "common/log.hpp"
 #include "notp-client/txn/http/token_endpoint.hpp"
+#include "notp-client/txn/issue/members.hpp"
 #include "notp-client/txn/txn_limits.hpp"
 
 namespace notp::txn {
@@ -26,21 +27,16 @@ http::Response failed(const Error& error) {
                               error.message);
 }
 
-json::array texts(const std::vector<std::string>& list) {
-  json::array out;
-  for (const std::string& text : list) out.emplace_back(text);
-  return out;
-}
-
 json::object describe(const Grant& grant) {
   json::object out{{"id", grant.id},
-                   {"parent_txn", grant.parent_txn},
-                   {"root_txn", grant.root_txn},
+                   {"parent_txn", grant.parent_txn()},
+                   {"root_txn", grant.root_txn()},
+                   {"txns", json_texts(grant.txns)},
                    {"sub", grant.sub},
-                   {"scope", texts(grant.scopes)},
+                   {"scope", json_texts(grant.scopes)},
                    {"to", grant.to},
                    {"origin", grant.origin},
-                   {"chain", texts(grant.chain)},
+                   {"chain", json_texts(grant.chain)},
                    {"made_ms", grant.made_ms},
                    {"not_after_ms", grant.not_after_ms},
                    {"uses", grant.uses},
@@ -49,31 +45,31 @@ json::object describe(const Grant& grant) {
   return out;
 }
 
-// What a body of revoke_grants() says: one of the two.
-struct Revocation {
-  std::string grant, txn;
-};
-std::optional<Revocation> revocation_of(std::string_view body) {
+// What a body of revoke_grants() says: a grant or a transaction, and maybe a page.
+std::optional<GrantRevocation> revocation_of(std::string_view body) {
   const auto document = parse_json(body);
   const json::object* const object = document ? document->if_object() : nullptr;
-  if (!object || object->size() != 1) return std::nullopt;
-  Revocation out;
-  const auto& [name, value] = *object->begin();
-  if (!value.is_string() || value.get_string().empty()) return std::nullopt;
-  if (name == "grant")
-    out.grant = value.get_string();
-  else if (name == "txn")
-    out.txn = value.get_string();
-  else
-    return std::nullopt;
-  return out;
+  if (!object) return std::nullopt;
+  GrantRevocation out;
+  for (const auto& [name, value] : *object) {
+    if (!value.is_string() || value.get_string().empty()) return std::nullopt;
+    std::string* const member = name == "grant"  ? &out.grant
+                                : name == "txn"  ? &out.txn
+                                : name == "from" ? &out.from
+                                                 : nullptr;
+    if (member == nullptr) return std::nullopt;
+    *member = value.get_string();
+  }
+  return out.grant.empty() != out.txn.empty() ? std::optional(std::move(out)) : std::nullopt;
 }
 
 }  // namespace
 
 AdminRoutes::AdminRoutes(const ServiceConfig& config, CurrentFacts& facts, GrantsHost& grants,
-                         KeyAdmin keys, TxnMetrics& metrics)
+                         KeyAdmin keys, std::string lane, TxnMetrics& metrics)
     : trust_domain_(config.trust_domain),
+      issuer_(config.issuer),
+      lane_(std::move(lane)),
       admins_(config.admins),
       facts_(facts),
       grants_(grants),
@@ -145,18 +141,21 @@ AdminRoutes::Answer AdminRoutes::revoke_grants(const http::Request& request) {
   if (admin.refusal) co_return *admin.refusal;
   const auto what = revocation_of(request.body);
   if (!what)
-    co_return http::error_response(kBadRequest, "invalid_request",
-                                   R"(the body has to be {"grant": "<id>"} or {"txn": "<id>"})");
-  const bool is_grant = !what->grant.empty();
-  const auto revoked =
-      co_await (is_grant ? grants_.revoke(what->grant) : grants_.revoke_txn(what->txn));
+    co_return http::error_response(
+        kBadRequest, "invalid_request",
+        R"(the body has to be {"grant": "<id>"} or {"txn": "<id>"}, with "from" for a further page)");
+  const auto revoked = co_await grants_.revoke(*what);
   if (!revoked) co_return failed(revoked.error());
   metrics_.grant(GrantEvent::kRevoked, revoked->grants);
   log::info("txn_grants_revoked", {{"grant", printable(what->grant)},
                                    {"txn", printable(what->txn)},
                                    {"grants", revoked->grants},
                                    {"identity", admin.identity}});
-  co_return json_response({{"grants", revoked->grants}, {"txns", texts(revoked->txns)}});
+  co_return json_response({{"grants", revoked->grants},
+                           {"txns", json_texts(revoked->txns)},
+                           {"next", revoked->next},
+                           {"issuer", issuer_},
+                           {"lane", lane_}});
 }
 
 }  // namespace notp::txn

@@ -3,8 +3,8 @@
 //   GET  /admin/keys                {"keys": […]}
 //   POST /admin/keys/<kid>/revoke   {"revoked": "<kid>"}
 //   GET  /admin/grants              {"grants": […], "next"}; ?client=, ?txn=, ?from=
-//   POST /admin/grants/revoke       body {"grant": id} or {"txn": id}: {"grants": count, "txns":
-//   […]}
+//   POST /admin/grants/revoke       body {"grant": id} or {"txn": id}, and "from":
+//                                   {"grants": count, "txns": […], "next", "issuer", "lane"}
 #pragma once
 
 #include <functional>
@@ -27,8 +27,9 @@ struct KeyAdmin {
 // Thread-safe. All of it outlives the routes; functions are called on any thread.
 class AdminRoutes {
  public:
+  // `lane`: the token lane that this node follows; empty: none.
   AdminRoutes(const ServiceConfig& config, CurrentFacts& facts, GrantsHost& grants, KeyAdmin keys,
-              TxnMetrics& metrics);
+              std::string lane, TxnMetrics& metrics);
 
   // After this call the router calls this object.
   void add_to(http::Router& router);
@@ -47,7 +48,7 @@ class AdminRoutes {
   Answer list_grants(const http::Request& request);
   Answer revoke_grants(const http::Request& request);
 
-  const std::string trust_domain_;
+  const std::string trust_domain_, issuer_, lane_;
   const std::vector<model::SpiffePattern> admins_;
   CurrentFacts& facts_;
   GrantsHost& grants_;

@@ -60,8 +60,9 @@ GrantsHost::Awaited<Result<std::optional<GrantFinding>>> GrantsHost::find(std::s
                                                                           std::string peer,
                                                                           std::string jti) {
   return run<Result<std::optional<GrantFinding>>>(
-      [id = std::move(id), peer = std::move(peer), jti = std::move(jti)](
-          Grants& grants, TimeMs now_ms) { return grants.find(id, peer, jti, now_ms); });
+      [id = std::move(id), peer = std::move(peer), jti = std::move(jti)](Grants& grants, TimeMs) {
+        return grants.find(id, peer, jti);
+      });
 }
 
 GrantsHost::Awaited<Result<GrantPage>> GrantsHost::list(GrantFilter filter, std::string from) {
@@ -69,14 +70,9 @@ GrantsHost::Awaited<Result<GrantPage>> GrantsHost::list(GrantFilter filter, std:
                                     Grants& grants, TimeMs) { return grants.list(filter, from); });
 }
 
-GrantsHost::Awaited<Result<RevokedGrants>> GrantsHost::revoke(std::string id) {
-  return run<Result<RevokedGrants>>(
-      [id = std::move(id)](Grants& grants, TimeMs now_ms) { return grants.revoke(id, now_ms); });
-}
-
-GrantsHost::Awaited<Result<RevokedGrants>> GrantsHost::revoke_txn(std::string txn) {
-  return run<Result<RevokedGrants>>([txn = std::move(txn)](Grants& grants, TimeMs now_ms) {
-    return grants.revoke_txn(txn, now_ms);
+GrantsHost::Awaited<Result<RevokedGrants>> GrantsHost::revoke(GrantRevocation what) {
+  return run<Result<RevokedGrants>>([what = std::move(what)](Grants& grants, TimeMs now_ms) {
+    return grants.revoke(what, now_ms);
   });
 }
 

@@ -37,8 +37,7 @@ class GrantsHost {
                                                     std::string jti);
   Awaited<TokenResult<GrantOutcome>> apply(GrantChange change);
   Awaited<Result<GrantPage>> list(GrantFilter filter, std::string from);
-  Awaited<Result<RevokedGrants>> revoke(std::string id);
-  Awaited<Result<RevokedGrants>> revoke_txn(std::string txn);
+  Awaited<Result<RevokedGrants>> revoke(GrantRevocation what);
 
   size_t size() const { return size_.load(); }
 

@@ -13,9 +13,10 @@
 namespace notp::txn {
 
 struct Grant {
-  std::string id;          // kTxnGrantIdBytes in base64url
-  std::string parent_txn;  // of the token with which it was made
-  std::string root_txn;    // of the first token of this chain, which had a subject token
+  std::string id;  // kTxnGrantIdBytes in base64url
+  // Of the tokens by which it came, in order: from the first one, which had a subject token, to the
+  // one with which it was made. One for each workload of `chain`, so never empty.
+  std::vector<std::string> txns;
   std::string sub;
   std::vector<std::string> scopes;
   std::string to;      // SPIFFE pattern
@@ -30,9 +31,14 @@ struct Grant {
   json::object subject;
   std::string subject_id;  // feed::token_id() of that token in hexadecimal; empty: none
 
+  const std::string& root_txn() const { return txns.front(); }
+  const std::string& parent_txn() const { return txns.back(); }
   const std::string& made_by() const { return chain.back(); }
   unsigned depth() const { return static_cast<unsigned>(chain.size()); }
 };
+
+// When a Txn-Token with these claims ends, Unix time; 0: they say nothing of it.
+TimeMs expiry_of(const json::object& claims);
 
 // The answer to a use.
 struct GrantedToken {

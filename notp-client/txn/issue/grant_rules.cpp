@@ -9,13 +9,18 @@
 namespace notp::txn {
 namespace {
 
-// Of a Txn-Token: Unix seconds.
+// Whether `longer` is `shorter` and one more.
+bool continues(const std::vector<std::string>& longer, const std::vector<std::string>& shorter) {
+  return longer.size() == shorter.size() + 1 &&
+         std::ranges::equal(shorter, longer | std::views::take(shorter.size()));
+}
+
+}  // namespace
+
 TimeMs expiry_of(const json::object& claims) {
   const json::value* exp = claims.if_contains("exp");
   return exp != nullptr && exp->is_int64() ? exp->get_int64() * 1'000 : 0;
 }
-
-}  // namespace
 
 TokenResult<UseVerdict> check_use(const Grant& grant, const std::optional<EarlierUse>& earlier,
                                   const Hash& request, TimeMs now_ms) {
@@ -39,11 +44,10 @@ TokenResult<UseVerdict> check_use(const Grant& grant, const std::optional<Earlie
 
 TokenResult<> check_passed_on(const Grant& parent, const Grant& child, std::string_view txn) {
   if (is_within(child.scopes, parent.scopes) && child.sub == parent.sub &&
-      child.parent_txn == txn && child.root_txn == parent.root_txn &&
+      continues(child.txns, parent.txns) && child.parent_txn() == txn &&
       child.origin == parent.origin && child.not_after_ms <= parent.not_after_ms &&
-      child.uses <= parent.uses && child.depth() == parent.depth() + 1 &&
-      child.depth() <= limits::kTxnGrantDepthMax &&
-      std::ranges::equal(parent.chain, child.chain | std::views::take(parent.depth())))
+      child.uses <= parent.uses && child.depth() <= limits::kTxnGrantDepthMax &&
+      continues(child.chain, parent.chain))
     return {};
   return token_refused(Refusal::kInternal, "a grant that is passed on would be wider");
 }

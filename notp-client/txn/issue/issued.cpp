@@ -43,10 +43,11 @@ json::object context_in(const CheckedRequest& request, std::string_view name) {
 void write_chain(json::object& tctx, const PolicyAsk& ask) {
   const CheckedRequest& request = ask.request;
   if (request.grant) {
-    tctx["parent_txn"] = request.grant->parent_txn;
-    tctx["root_txn"] = request.grant->root_txn;
+    tctx["parent_txn"] = request.grant->parent_txn();
+    tctx["root_txn"] = request.grant->root_txn();
     tctx["origin"] = request.grant->origin;
     tctx["chain"] = json_texts(request.grant->chain);
+    tctx["grant_exp"] = request.grant->not_after_ms / 1'000;
   } else if (request.subject.type == SubjectType::kTxnToken) {
     const json::object& old = request.subject.claims;
     const json::value* chain = tctx.if_contains("chain");
@@ -59,14 +60,22 @@ void write_chain(json::object& tctx, const PolicyAsk& ask) {
   }
 }
 
+// When the grant ends by which a token came that is replaced; nullopt: by none.
+std::optional<int64_t> grant_end_s(const json::object& claims) {
+  const json::object* tctx = object_in(claims, "tctx");
+  if (tctx == nullptr || !tctx->contains("grant_exp")) return std::nullopt;
+  return number_in(*tctx, "grant_exp");
+}
+
 // No token outlives its grant, nor the ten minutes that replacement may add.
 TokenResult<int64_t> expiry_s(const CheckedRequest& request, const PolicyAnswer& answer,
                               int64_t iat_s) {
   int64_t exp_s = iat_s + answer.life_ms / 1'000;
   if (request.grant) exp_s = std::min(exp_s, request.grant->not_after_ms / 1'000);
   if (request.subject.type == SubjectType::kTxnToken)
-    exp_s = std::min(exp_s, replaced_of(request.subject.claims).first_iat_s +
-                                limits::kTxnReplacedLifeMsMax / 1'000);
+    exp_s = std::min(
+        {exp_s, grant_end_s(request.subject.claims).value_or(exp_s),
+         replaced_of(request.subject.claims).first_iat_s + limits::kTxnReplacedLifeMsMax / 1'000});
   if (exp_s > iat_s) return exp_s;
   return token_refused(request.grant ? Refusal::kGrantExpired : Refusal::kReplacementTime,
                        "no time is left for another token");
@@ -140,18 +149,17 @@ TokenResult<Grant> make_grant(const PolicyAsk& ask, const PolicyAnswer& answer, 
                          "request_details.delegate: the grant would have ended already");
   Grant grant;
   if (request.grant) {  // passed on
-    grant.root_txn = request.grant->root_txn;
+    grant.txns = request.grant->txns;
     grant.origin = request.grant->origin;
     grant.chain = request.grant->chain;
     grant.subject = request.grant->subject;
     grant.subject_id = request.grant->subject_id;
   } else {
-    grant.root_txn = ask.txn;
     grant.origin = request.client;
     NOTP_TRY(describe_subject(request.subject, grant));
   }
   grant.id = to_base64url(number);
-  grant.parent_txn = ask.txn;
+  grant.txns.push_back(ask.txn);
   grant.sub = answer.sub;
   grant.scopes = wish.scopes;
   grant.to = wish.to;

@@ -164,8 +164,8 @@ json::value object_or_null(const std::optional<json::object>& members) {
 json::value describe_grant(const std::optional<Grant>& grant) {
   if (!grant) return nullptr;
   return {{"id", grant->id},
-          {"parent_txn", grant->parent_txn},
-          {"root_txn", grant->root_txn},
+          {"parent_txn", grant->parent_txn()},
+          {"root_txn", grant->root_txn()},
           {"sub", grant->sub},
           {"scope", json_texts(grant->scopes)},
           {"to", grant->to},
@@ -231,19 +231,18 @@ std::vector<LaneQuestion> IssuerCore::lane_questions(const CheckedRequest& reque
   std::vector<LaneQuestion> out;
   if (request.grant) {
     const Grant& grant = *request.grant;
-    if (!grant.subject.empty()) out.push_back({grant.subject_id, grant.subject, false});
+    if (!grant.subject.empty()) out.push_back({grant.subject_id, grant.subject});
     const int64_t made_s = grant.made_ms / 1'000;
-    out.push_back(
-        {"",
-         {{"iss", rules_.issuer}, {"sub", grant.sub}, {"txn", grant.parent_txn}, {"iat", made_s}},
-         false});
-    if (grant.root_txn != grant.parent_txn)
-      out.push_back(
-          {"", {{"iss", rules_.issuer}, {"txn", grant.root_txn}, {"iat", made_s}}, false});
+    // Whichever of the tokens by which it came is revoked, the grant ends. When the last one was
+    // issued is known; of those before any mark counts.
+    for (const std::string& txn : grant.txns)
+      out.push_back({"", {{"iss", rules_.issuer}, {"txn", txn}}});
+    out.back().claims["sub"] = grant.sub;
+    out.back().claims["iat"] = made_s;
     return out;
   }
   if (!request.subject.token_id.empty())
-    out.push_back({request.subject.token_id, request.subject.claims, request.subject.is_opaque});
+    out.push_back({request.subject.token_id, request.subject.claims});
   return out;
 }
 
@@ -274,15 +273,14 @@ TokenResult<PolicyAsk> IssuerCore::ask(CheckedRequest request, std::string txn,
                                        TimeMs now_ms) const {
   if (request.subject.is_opaque && request.subject.claims.empty() && !request.subject.asks)
     return token_refused(Refusal::kSubjectUnknown,
+                         "subject_token is not a JWT, and nothing is known of it here");
   if (request.subject.asks)
     return token_refused(Refusal::kInternal, "the issuer of the subject token was not asked");
-                         "subject_token is not a JWT, and nothing is known of it here");
   NOTP_TRY(check_scope_known(request));
   PolicyAsk ask;
   ask.txn = std::move(txn);
   if (request.subject.type == SubjectType::kTxnToken)
     ask.txn = text_in(request.subject.claims, "txn");
-  ask.asked_ms = now_ms;
   request.subject.claims = leave_tokens_out(std::move(request.subject.claims));
   ask.input = {
       {"client", request.client},

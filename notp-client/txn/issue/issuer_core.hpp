@@ -66,7 +66,6 @@ struct PolicyAsk {
   CheckedRequest request;
   std::string txn;
   json::object input;
-  TimeMs asked_ms = 0;
 };
 
 struct Issued {
@@ -129,8 +128,6 @@ class IssuerCore {
   // kPolicyBroken for an answer that would break an invariant: never a token.
   TokenResult<Issued> finish(const PolicyAsk& ask, const Result<std::optional<json::value>>& answer,
                              const RandomBytes& random, TimeMs now_ms) const;
-
-  const SubjectRules& rules() const { return rules_; }
 
  private:
   const SubjectRules rules_;

@@ -15,9 +15,10 @@ namespace notp::txn {
 namespace {
 
 // RFC 7519 §4.1 and the draft's claims; then those of a chain, which the code writes.
-constexpr std::array<std::string_view, 19> kReserved = {
-    "iss",  "sub",  "aud", "exp", "nbf",        "iat",      "jti",    "txn",   "scope",   "req_wl",
-    "tctx", "rctx", "cnf", "act", "parent_txn", "root_txn", "origin", "chain", "replaced"};
+constexpr std::array<std::string_view, 20> kReserved = {
+    "iss",        "sub",      "aud",    "exp",   "nbf",      "iat",      "jti",
+    "txn",        "scope",    "req_wl", "tctx",  "rctx",     "cnf",      "act",
+    "parent_txn", "root_txn", "origin", "chain", "replaced", "grant_exp"};
 
 std::unexpected<TokenError> broken(std::string why) {
   return token_refused(Refusal::kPolicyBroken, "the issuance policy: " + std::move(why));

@@ -82,9 +82,8 @@ std::optional<std::vector<std::string>> scopes_of(const json::object& claims);
 
 // What the lane is asked about before a token is issued. Each must be good.
 struct LaneQuestion {
-  std::string token_id;       // hexadecimal; empty: not about a token
-  json::object claims;        // iss, sub, sid, jti, txn, iat, status
-  bool needs_record = false;  // an opaque token: the record is its claims
+  std::string token_id;  // hexadecimal; empty: not about a token
+  json::object claims;   // iss, sub, sid, jti, txn, iat, status
 };
 struct LaneFinding {
   enum class State : uint8_t {

@@ -272,7 +272,7 @@ class Service {
     if (request.jti_use) NOTP_TRY(jtis_.take(*request.jti_use, now_ms));
     if (request.redeem) {
       const auto found =
-          grants_->find(request.redeem->grant_id, request.client, request.subject.jti, now_ms);
+          grants_->find(request.redeem->grant_id, request.client, request.subject.jti);
       if (!found) return token_refused(Refusal::kStoreUnavailable, found.error().message);
       NOTP_TRY(core_.attach_grant(request, *found, now_ms));
     }

@@ -1,25 +1,21 @@
 // notp tokens: what the token lanes of a registry know, and revocations by hand.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <iostream>
 #include <iterator>
 #include <optional>
-#include <thread>
 
 #include "common/storage/files.hpp"
 #include "tools/notp/audit/times.hpp"
-#include "tools/notp/duration.hpp"
 #include "tools/notp/query/query_session.hpp"
+#include "tools/notp/registry/lane_change.hpp"
 #include "tools/notp/registry/token_rows.hpp"
 
 namespace notp::cli {
 namespace {
 
 constexpr size_t kTokenBytesMax = 64 << 10;
-constexpr TimeMs kPollMs = 100;
 constexpr TimeMs kSecondMs = 1'000;
-constexpr int64_t kWaitS = 30;
 
 struct StatsOptions {
   std::string lane;
@@ -40,8 +36,7 @@ struct RevokeOptions {
   std::string lane;
   TokenOptions token;
   std::string subject, session, number, transaction, issuer, before;
-  bool wait = false;
-  int64_t wait_s = kWaitS;
+  LaneWait wait;
 };
 
 // Only its hash leaves this process.
@@ -116,28 +111,6 @@ Result<std::optional<wire::MarkTarget>> mark_of(const RevokeOptions& options, Ti
   return out;
 }
 
-// Nodes that are not connected are not waited for: they get it before anything else.
-Result<wire::LaneChange> wait_for_nodes(RegistryClient& client, const RevokeOptions& options,
-                                        wire::LaneChange change) {
-  const TimeMs end_ms = read_clock().boot_ms + options.wait_s * kSecondMs;
-  while (change.applied < change.nodes && read_clock().boot_ms < end_ms) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(kPollMs));
-    NOTP_ASSIGN(change,
-                client.ask(wire::RevokeTokens{
-                    .lane = options.lane, .id = {}, .mark = {}, .revision = change.revision}));
-  }
-  return change;
-}
-
-std::string change_text(const wire::LaneChange& change, bool has_waited) {
-  std::string text = fmt::format("Revoked: revision {}.\n", change.revision);
-  if (change.nodes == 0) return text + "No node that follows the lane is connected.\n";
-  if (change.applied >= change.nodes)
-    return text + fmt::format("Every connected node ({}) has applied it.\n", change.nodes);
-  text += fmt::format("{} of {} connected nodes have applied it", change.applied, change.nodes);
-  return text + (has_waited ? ".\n" : "; --wait waits for the others.\n");
-}
-
 Result<int> run_revoke(const Context& context, const RevokeOptions& options) {
   NOTP_ASSIGN(const auto mark, mark_of(options, context.now.wall_ms));
   if (mark.has_value() == options.token.is_given())
@@ -151,17 +124,16 @@ Result<int> run_revoke(const Context& context, const RevokeOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
   NOTP_ASSIGN(wire::LaneChange change, session.client->ask(order));
-  if (options.wait) {
-    NOTP_ASSIGN(change, wait_for_nodes(*session.client, options, change));
-  }
+  NOTP_ASSIGN(change, wait_for_nodes(*session.client, options.lane, options.wait, change));
   json::object document{{"lane", options.lane},
                         {"revision", change.revision},
                         {"nodes", change.nodes},
                         {"applied", change.applied}};
   if (order.id) document["id"] = order.id->hex();
-  context.output.result(change_text(change, options.wait), document);
-  const bool is_late = options.wait && change.applied < change.nodes;
-  return is_late ? error_traits(ErrorCode::kTimeout).exit : exit_code::kOk;
+  context.output.result(
+      fmt::format("Revoked: revision {}.\n", change.revision) + nodes_text(change, options.wait),
+      document);
+  return lane_change_exit(change, options.wait);
 }
 
 void declare_lane(CLI::App& command, std::string& lane) {
@@ -200,11 +172,7 @@ void declare_revoke(CLI::App& command, RevokeOptions& options) {
           "What was issued up to this time: 2026-07-01T12:00:00Z, or 2h ago as 2h; absent: "
           "for a subject up to 5 s from now, since clocks differ, else whenever it was issued")
       ->type_name("TIME");
-  command.add_flag("--wait", options.wait, "Wait until every connected node has applied it");
-  command.add_option("--wait-for", options.wait_s, "At most so long")
-      ->type_name("TIME")
-      ->transform(duration_in_seconds())
-      ->capture_default_str();
+  declare_lane_wait(command, options.wait);
   command.footer(
       "Needs the right revoke. Answers once it is durable at the registry. With --wait it exits\n"
       "with the code of a timeout if a connected node has not applied it in time.");
