@@ -1,5 +1,6 @@
 // What the agent itself does with transaction tokens: counts, looks at inputs, makes the module.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -91,10 +92,39 @@ TEST_CASE("a full table of presentations says that it does not know, until some 
   for (const char* txn : {"1", "2", "3"}) CHECK(table.take("p", txn, kNow + 60'000, kNow) == 0);
   CHECK(table.take("p", "4", kNow + 60'000, kNow) == std::nullopt);
   CHECK(table.take("p", "2", kNow + 90'000, kNow) == 1);  // of a token that lives longer
-  CHECK(table.overflows() == 1);
   CHECK(table.take("p", "4", kNow + 160'000, kNow + 60'000) == 0);
   CHECK(table.size() == 2);
   CHECK(table.take("p", "2", kNow + 90'000, kNow + 60'000) == 2);
+}
+
+TEST_CASE("one valid token and invented paths take nobody else's counts") {
+  constexpr size_t kCounts = 1'000;
+  txn::Presentations table(kCounts);
+  const TimeMs end_ms = kNow + 60'000;
+  CHECK(table.take("gate/once", "ours", end_ms, kNow) == 0);
+  // The attack: more paths than the table has counts.
+  for (size_t i = 0; i < 3 * kCounts; ++i) {
+    const auto before = table.take(fmt::format("invented/{}", i), "theirs", end_ms, kNow);
+    REQUIRE(before.has_value());
+    // Beyond the first ones they are counted together, never too low.
+    CHECK(*before == (i < txn::kPresentedPathsMax ? 0 : i - txn::kPresentedPathsMax));
+  }
+  CHECK(table.size() == 1 + txn::kPresentedPathsMax);
+  CHECK(table.take("invented/3", "theirs", end_ms, kNow) == 1);
+  CHECK(table.take("gate/once", "ours", end_ms, kNow) == 1);
+  // With many tokens: their paths take one half, and who was not seen before is still counted.
+  for (size_t i = 0; i < kCounts / 4; ++i)
+    for (size_t j = 0; j < txn::kPresentedPathsMax; ++j)
+      table.take(fmt::format("invented/{}", j), fmt::format("theirs-{}", i), end_ms, kNow);
+  CHECK(table.size() < kCounts);
+  CHECK(table.take("gate/once", "new", end_ms, kNow) == 0);
+  CHECK(table.take("gate/once", "new", end_ms, kNow) == 1);
+  CHECK(table.take("gate/once", "ours", end_ms, kNow) == 2);
+  // What has ended goes, whatever it held.
+  for (size_t i = 0; i < 2 * kCounts; ++i) table.take("p", fmt::format("fill-{}", i), end_ms, kNow);
+  CHECK(table.size() == kCounts);
+  CHECK(table.take("p", "late", end_ms + 60'000, end_ms) == 0);
+  CHECK(table.size() == 1);
 }
 
 // A watch, and what it makes of inputs.
