@@ -46,6 +46,7 @@ TEST_CASE("an installation has everything where Debian expects it") {
                            "share/doc/notp/protocol/wire/README.md",
                            "share/doc/notp/examples/server.yaml",
                            "share/doc/notp/examples/client.yaml",
+                           "share/doc/notp/examples/txn.yaml",
                            "share/doc/notp/examples/mirror.yaml",
                            "share/doc/notp/examples/mirror/mirror.yaml",
                            "share/doc/notp/tools/notp/mirror/README.md",
@@ -77,7 +78,7 @@ TEST_CASE("an installation has everything where Debian expects it") {
   const CommandResult server =
       installed.run("notp-server", {"--check-config", "--config", examples / "server.yaml"});
   CHECK_MESSAGE(server.status == 0, server.output);
-  for (const char* file : {"client.yaml", "central-pdp/agent.yaml"}) {
+  for (const char* file : {"client.yaml", "txn.yaml", "central-pdp/agent.yaml"}) {
     const CommandResult client =
         installed.run("notp-client", {"--check-config", "--config", examples / file});
     CHECK_MESSAGE(client.status == 0, client.output);

@@ -6,6 +6,7 @@
 #include "common/storage/files.hpp"
 #include "tests/support/process/command.hpp"
 #include "tests/support/process/documented_commands.hpp"
+#include "tests/support/process/stack.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/wire/test_pki.hpp"
 
@@ -46,6 +47,64 @@ fs::path cache() {
   return fs::path(of_user != nullptr ? fs::path(of_user)
                                      : fs::path(std::getenv("HOME")) / ".cache") /
          "notp";
+}
+
+// What is missing is said before the unit is started.
+TEST_CASE("the packaged configuration of a token service, as its folders are after the setup") {
+  Stack stack;
+  stack.write_registry_config();
+  stack.start_registry();
+  const fs::path etc = stack.file("etc"), var = stack.file("var");
+  must(make_folders(etc));
+  must(make_folders(var));
+  const std::string node = stack.issue("node", "tts");
+  must(write_file(var / "node.pem", read_text(node + ".crt") + read_text(node + ".key"), 0600));
+  pki::LeafOptions leaf = stack.leaf("node", "txn-tokens");
+  leaf.uris = {fmt::format("spiffe://{}/workload/txn-tokens", kStackDomain)};
+  leaf.dns_names = {"txn-tokens.core-platform.internal"};
+  leaf.server_auth = true;
+  const std::string listener = stack.issue("listener", stack.authority(), leaf);
+  fs::copy(listener + ".crt", etc / "txn-tokens.crt");
+  fs::copy(listener + ".key", etc / "txn-tokens.key");
+  fs::copy(stack.authority_file(), etc / "ca.crt");
+  fs::copy(stack.authority_file(), var / "ca.crt");
+  fs::copy(stack.root_file(), var / "root.envelope");
+
+  std::string packaged = read_text(source() / "tools/packaging/txn.yaml");
+  for (const auto& [text, with] :
+       {std::pair<std::string, std::string>{"/etc/notp", etc},
+        {"/var/lib/notp-txn", var},
+        {"registry.core-platform.internal:7443", stack.registry_address()},
+        {"0.0.0.0:7446", "127.0.0.1:0"},
+        {"127.0.0.1:8292", "127.0.0.1:0"}}) {
+    REQUIRE_MESSAGE(packaged.contains(text), text);
+    for (size_t at = 0; (at = packaged.find(text, at)) != std::string::npos; at += with.size())
+      packaged.replace(at, text.size(), with);
+  }
+  const auto checked = [&](const std::string& text) {
+    must(write_file(stack.file("txn.yaml"), text));
+    return run_command(
+        {stack.program("notp-client"), "--config", stack.file("txn.yaml"), "--check"});
+  };
+  const auto changed = [&](const std::string& text, const std::string& with) {
+    std::string out = packaged;
+    REQUIRE_MESSAGE(out.contains(text), text);
+    return out.replace(out.find(text), text.size(), with);
+  };
+  const CommandResult good = checked(packaged);
+  CHECK_MESSAGE(good.status == 0, good.output);
+  CHECK_MESSAGE(good.output.contains("the configuration is valid"), good.output);
+
+  for (const auto& [text, with, said] :
+       std::vector<std::tuple<std::string, std::string, std::string>>{
+           {", \"100000000001/txn-keys\"", "", "100000000001/txn-keys"},
+           {", \"100000000001/denied\"", "", "deny_list"},
+           {"txn-tokens.key", "no.key", "no.key"},
+           {"issuer: https://txn-tokens", "issuer: http://txn-tokens", "issuer"}}) {
+    const CommandResult refused = checked(changed(text, with));
+    CHECK_MESSAGE(refused.status == 2, refused.output);
+    CHECK_MESSAGE(refused.output.contains(said), refused.output);
+  }
 }
 
 // Types a command of the page, and leaves nothing running or lying about.

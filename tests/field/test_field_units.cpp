@@ -10,6 +10,7 @@
 #include "common/storage/files.hpp"
 #include "tests/support/process/command.hpp"
 #include "tests/support/process/shop_model.hpp"
+#include "tests/support/process/txn_site.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/wire/test_pki.hpp"
 
@@ -90,7 +91,7 @@ TEST_CASE("a mistake in a unit, or an exposed one, is found") {
 // What `systemctl help notp-server` opens.
 TEST_CASE("the documentation that the services name is installed") {
   const Units installed;
-  for (const std::string unit : {"notp-server", "notp-client", "notp-mirror"}) {
+  for (const std::string unit : {"notp-server", "notp-client", "notp-txn", "notp-mirror"}) {
     std::istringstream lines(read_text(installed.units / (unit + ".service")));
     std::set<std::string> pages;
     for (std::string line; std::getline(lines, line);) {
@@ -112,7 +113,8 @@ TEST_CASE("the documentation that the services name is installed") {
       }
     }
     const std::string section = unit == "notp-mirror" ? ".1" : ".8";  // a command of notp
-    CHECK(pages == std::set{unit + section, unit + ".yaml.5"});
+    const std::string program = unit == "notp-txn" ? "notp-client" : unit;
+    CHECK(pages == std::set{program + section, program + ".yaml.5"});
   }
 }
 
@@ -181,14 +183,17 @@ std::set<std::string> allowed_by(const fs::path& unit) {
 }
 
 // Programs in a folder that run the built ones under their units' system call filters.
-fs::path filtered_programs(const Units& installed, const std::string& built) {
+fs::path filtered_programs(const Units& installed, const std::string& built,
+                           const std::string& agent_unit = "notp-client.service") {
   const auto numbers = call_numbers();
   const fs::path folder = installed.folder.path() / "filtered";
   must(make_folders(folder));
   must(write_file(folder / "notp", fmt::format("#!/bin/sh\nexec '{}/notp' \"$@\"\n", built), 0755));
-  for (const std::string program : {"notp-server", "notp-client"}) {
+  for (const auto& [program, unit] :
+       {std::pair{std::string("notp-server"), std::string("notp-server.service")},
+        {"notp-client", agent_unit}}) {
     std::string list;
-    for (const std::string& call : allowed_by(installed.units / (program + ".service")))
+    for (const std::string& call : allowed_by(installed.units / unit))
       if (const auto found = numbers.find(call); found != numbers.end())
         list += fmt::format("{} ", found->second);
     must(write_file(folder / (program + ".calls"), list));
@@ -221,6 +226,32 @@ TEST_CASE("both daemons publish, decide and record with the system calls that th
     CHECK(agent.decide("shop/allow", json::object{{"user", "u-1"}}) == json::value(true));
     CHECK(agent.stop() == 0);
     CHECK(stack.stop_registry() == 0);
+  }
+  ::setenv("NOTP_BIN", built.c_str(), 1);
+}
+
+// It makes keys, writes them and grants, listens with TLS, and asks its engine.
+TEST_CASE("a token service makes keys, grants and tokens with the system calls of its unit") {
+  if (!has_systemd() || call_numbers().empty()) {
+    MESSAGE("skipped: there is no systemd-analyze, or this is another architecture");
+    return;
+  }
+  const Units installed;
+  const std::string built = std::getenv("NOTP_BIN");
+  ::setenv("NOTP_BIN", filtered_programs(installed, built, "notp-txn.service").c_str(), 1);
+  {
+    TxnSite site;
+    Agent& service = site.start();
+    CHECK(read_text(fmt::format("/proc/{}/status", service.pid())).contains("Seccomp:\t2"));
+    const Workload shop = site.workload(std::string(TxnSite::kShop));
+    const TokenAnswer answer = shop.ask(TxnSite::with(
+        site.request(site.lane.jwt()), "request_details",
+        fmt::format(
+            R"({{"invoice": "i-1", "delegate": {{"to": "spiffe://{}/{}", "scope": "invoice.pay", "not_after": {}}}}})",
+            kStackDomain, TxnSite::kWorker, seconds_now() + 600)));
+    CHECK_MESSAGE(answer.status == 200, json::serialize(answer.body));
+    CHECK_FALSE(answer.grant().empty());
+    CHECK(service.stop() == 0);
   }
   ::setenv("NOTP_BIN", built.c_str(), 1);
 }
