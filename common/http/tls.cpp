@@ -92,9 +92,8 @@ bool is_client_leaf(X509* certificate) {
          (X509_get_extended_key_usage(certificate) & XKU_SSL_CLIENT) != 0;
 }
 
-TimeMs chain_not_before(const SSL* ssl) {
-  TimeMs last = tls::time_of(X509_get0_notBefore(SSL_get0_peer_certificate(ssl)));
-  const STACK_OF(X509)* rest = SSL_get_peer_cert_chain(ssl);
+TimeMs chain_not_before(const X509* leaf, const STACK_OF(X509) * rest) {
+  TimeMs last = tls::time_of(X509_get0_notBefore(leaf));
   for (int i = 0; i < sk_X509_num(rest); ++i)
     last = std::max(last, tls::time_of(X509_get0_notBefore(sk_X509_value(rest, i))));
   return last;
@@ -128,20 +127,33 @@ Result<ServerTlsPtr> ServerTls::load(const TlsEndpoint& endpoint) {
 
 ServerTls::~ServerTls() { SSL_CTX_free(context_); }
 
+ShownCertificate::ShownCertificate(X509* leaf, ServerTlsPtr tls)
+    : is_leaf_(is_client_leaf(leaf)), tls_(std::move(tls)) {
+  certificate_.uris = tls::uris_of(leaf);
+  certificate_.not_before_ms = tls::time_of(X509_get0_notBefore(leaf));
+  certificate_.not_after_ms = tls::time_of(X509_get0_notAfter(leaf));
+  certificate_.serial = serial_of(leaf);
+  certificate_.public_key = public_key_of(leaf);
+}
+
 std::optional<ShownCertificate> ShownCertificate::of(SSL* ssl, const ServerTlsPtr& tls) {
   X509* leaf = SSL_get0_peer_certificate(ssl);
   if (leaf == nullptr) return std::nullopt;
-  ShownCertificate shown;
-  shown.certificate_.uris = tls::uris_of(leaf);
-  shown.certificate_.not_before_ms = tls::time_of(X509_get0_notBefore(leaf));
-  shown.certificate_.not_after_ms = tls::time_of(X509_get0_notAfter(leaf));
-  shown.certificate_.serial = serial_of(leaf);
-  shown.certificate_.public_key = public_key_of(leaf);
-  shown.is_leaf_ = is_client_leaf(leaf);
+  ShownCertificate shown(leaf, tls);
   shown.chain_ = tls::shown_chain(ssl);
-  shown.chain_not_before_ms_ = chain_not_before(ssl);
-  shown.tls_ = tls;
+  shown.chain_not_before_ms_ = chain_not_before(leaf, SSL_get_peer_cert_chain(ssl));
   tls::shrink(leaf);
+  shown.verify(read_clock().wall_ms);
+  return shown;
+}
+
+std::optional<ShownCertificate> ShownCertificate::of(Bytes chain, const ServerTlsPtr& tls) {
+  const auto certificates = tls::read_shown_chain(chain);
+  if (!certificates) return std::nullopt;
+  X509* leaf = sk_X509_value(certificates->get(), 0);
+  ShownCertificate shown(leaf, tls);
+  shown.chain_ = std::move(chain);
+  shown.chain_not_before_ms_ = chain_not_before(leaf, certificates->get());
   shown.verify(read_clock().wall_ms);
   return shown;
 }

@@ -43,12 +43,16 @@ class ShownCertificate {
   // Called after a handshake: nullopt when the client showed none. Empties TLS's own copy.
   static std::optional<ShownCertificate> of(SSL* ssl, const ServerTlsPtr& tls);
 
+  // The same of a chain that came otherwise: certificates, DER, concatenated, the leaf first.
+  // nullopt when they cannot be read.
+  static std::optional<ShownCertificate> of(Bytes chain, const ServerTlsPtr& tls);
+
   // Verifies by the authorities of `tls` and the current clock: repeated only when the authorities
   // have changed, or the chain's validity has ended.
   const PeerCertificate& judge(const ServerTlsPtr& tls, TimeMs wall_ms);
 
  private:
-  ShownCertificate() = default;
+  ShownCertificate(X509* leaf, ServerTlsPtr tls);
   void verify(TimeMs wall_ms);
 
   PeerCertificate certificate_;

@@ -77,6 +77,9 @@ Result<std::unique_ptr<TxnParts>> TxnParts::open(const txn::ServiceConfig& confi
                                 .hint = [missing = place.missing_key, issuer = config.issuer](
                                             const std::string& kid) { missing({issuer, kid}); }}));
   NOTP_ASSIGN(stores.introspectors, open_introspectors(config.subjects));
+  if (config.takes_assertions) {
+    NOTP_ASSIGN(stores.chains, txn::ClientChains::open(config.listen.endpoint));
+  }
   std::unique_ptr<TxnParts> parts(new TxnParts(config, std::move(place), std::move(stores)));
   parts->grants_.start();
   NOTP_TRY(parts->api_.listen(parts->place_.http, config, parts->place_.metrics));
@@ -90,6 +93,7 @@ TxnParts::TxnParts(const txn::ServiceConfig& config, TxnPlace place, Stores stor
       place_(std::move(place)),
       metrics_(*place_.metrics),
       introspectors_(std::move(stores.introspectors)),
+      chains_(std::move(stores.chains)),
       keys_(std::move(stores.keys)),
       facts_(facts_of(config_), place_.pdp, place_.pool, place_.load),
       grants_(std::move(stores.grants), place_.trusted_ms),
@@ -109,6 +113,7 @@ txn::EndpointParts TxnParts::endpoint_parts() {
                            .signing_key = [this] { return keys_->current(); },
                            .lane = {},
                            .trusted_ms = place_.trusted_ms};
+  parts.chains = chains_.get();
   for (const auto& introspector : introspectors_) parts.introspectors.push_back(introspector.get());
   if (place_.lane)
     parts.lane = [this](std::vector<txn::LaneQuestion> questions, std::string client) {
@@ -139,6 +144,7 @@ std::vector<std::filesystem::path> TxnParts::files() const {
 
 void TxnParts::look() {
   api_.look();
+  if (chains_) chains_->look();
   for (const auto& introspector : introspectors_)
     if (introspector) introspector->look();
 }
@@ -150,7 +156,8 @@ txn::KeyAdmin TxnParts::key_admin() {
 
 txn::TxnDocuments TxnParts::documents() {
   return {.jwks = [this] { return keys_->jwks(); },
-          .metadata = [this] { return txn::metadata_document(config_.issuer); }};
+          .metadata =
+              [this] { return txn::metadata_document(config_.issuer, config_.takes_assertions); }};
 }
 
 // The agent's status changes more often than what decides.

@@ -66,6 +66,7 @@ class TxnParts {
     std::unique_ptr<txn::Grants> grants;
     std::shared_ptr<txn::KeyRing> keys;
     Introspectors introspectors;
+    std::unique_ptr<txn::ClientChains> chains;  // null: clients have no assertions
   };
   TxnParts(const txn::ServiceConfig& config, TxnPlace place, Stores stores);
   txn::EndpointParts endpoint_parts();
@@ -80,6 +81,7 @@ class TxnParts {
   const TxnPlace place_;
   txn::TxnMetrics metrics_;
   const Introspectors introspectors_;
+  const std::unique_ptr<txn::ClientChains> chains_;
   const std::shared_ptr<txn::KeyRing> keys_;
   txn::CurrentFacts facts_;
   txn::GrantsHost grants_;

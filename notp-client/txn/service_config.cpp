@@ -127,6 +127,7 @@ Result<std::optional<ServiceConfig>> load_service(const config::Section& root) {
     out.admins.push_back(std::move(pattern));
   }
   out.replaces_tokens = service.flag("replacement");
+  out.takes_assertions = service.flag("client_assertions");
   out.limits = {.per_second = service.size("limits.per_second"),
                 .at_once = service.size("limits.at_once"),
                 .connections = service.size("limits.connections"),

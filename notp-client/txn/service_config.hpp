@@ -53,6 +53,7 @@ struct ServiceConfig {
   std::optional<model::LedgerId> deny_list;
   std::vector<model::SpiffePattern> admins;
   bool replaces_tokens = false;
+  bool takes_assertions = false;  // of clients: private_key_jwt
   ServiceLimits limits;
 };
 

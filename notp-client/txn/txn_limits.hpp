@@ -22,6 +22,11 @@ inline constexpr size_t kTxnSubjectScopesMax = 256;
 inline constexpr size_t kTxnSubjectScopeBytesMax = 512;
 inline constexpr size_t kTxnIdentifierBytesMax = 256;  // audience, client_id, jti, sub, txn
 
+// --- assertions by which clients authenticate
+inline constexpr size_t kTxnAssertionBytesMax = 16 << 10;
+inline constexpr size_t kTxnAssertionCertificatesMax = 5;  // as many as TLS verifies
+inline constexpr TimeMs kTxnAssertionLifeMsMax = 60'000;
+
 // --- introspection of subject tokens
 inline constexpr size_t kTxnIntrospectionBytesMax = 64 << 10;  // of an answer
 inline constexpr size_t kTxnIntrospectedBytesMax = 8 << 10;    // of it that counts, and is kept
@@ -57,8 +62,8 @@ inline constexpr size_t kTxnGrantsListedMax = 500;           // on one page: 12 
 inline constexpr size_t kTxnGrantsSeenMax = 10'000;          // looked at for one page
 // A revocation may be repeated so long: until the last token of the grant has ended.
 inline constexpr TimeMs kTxnGrantRevokedMs = kTxnReplacedLifeMsMax + 2 * kTxnSkewMs;
-inline constexpr size_t kTxnGrantsSweptMax = 1'000;          // in one transaction
-inline constexpr size_t kTxnGrantChangesMax = 256;           // in one transaction
-inline constexpr TimeMs kTxnGrantSweepMs = 10'000;           // between two sweeps
+inline constexpr size_t kTxnGrantsSweptMax = 1'000;  // in one transaction
+inline constexpr size_t kTxnGrantChangesMax = 256;   // in one transaction
+inline constexpr TimeMs kTxnGrantSweepMs = 10'000;   // between two sweeps
 
 }  // namespace notp::limits

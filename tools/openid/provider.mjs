@@ -14,6 +14,7 @@
 //     audience      of access tokens; default: "orders"
 //     token_format  of access tokens: "jwt" (default), "opaque"
 //     token_life_s  of access tokens; default: 600
+//     login_scope   of the access token of /login; default: "orders"
 //     clients       metadata of clients (OpenID Connect Registration §2); default: client "app", secret "app-secret"
 //     require_nonce of DPoP proofs at the token endpoint (RFC 9449 §8)
 //     protected     true: the key set wants an access token of the scope "keys", and DPoP proofs a nonce (§9)
@@ -37,7 +38,7 @@ const { Provider } = await import(pathToFileURL(`${modules}/oidc-provider/lib/in
 const jose = await import(pathToFileURL(resolve('jose')));
 
 const config = {
-  port: 0, listen: '127.0.0.1', host: '127.0.0.1', path: '', algorithm: 'RS256', audience: 'orders', token_format: 'jwt', token_life_s: 600,
+  port: 0, listen: '127.0.0.1', host: '127.0.0.1', path: '', algorithm: 'RS256', audience: 'orders', token_format: 'jwt', token_life_s: 600, login_scope: 'orders',
   clients: [{ client_id: 'app', client_secret: 'app-secret', token_endpoint_auth_method: 'client_secret_basic' }],
   ...JSON.parse(readFileSync(configFile, 'utf8')),
 };
@@ -79,7 +80,7 @@ function resourceServer() {
 
 async function login() {
   const client = await provider.Client.find('app');
-  const token = new provider.AccessToken({ client, accountId: 'ada', scope: 'orders', gty: 'authorization_code' });
+  const token = new provider.AccessToken({ client, accountId: 'ada', scope: config.login_scope, gty: 'authorization_code' });
   token.resourceServer = new provider.ResourceServer(`urn:${config.audience}`, resourceServer());
   return { access_token: await token.save() };
 }

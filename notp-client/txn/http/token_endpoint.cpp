@@ -11,6 +11,7 @@
 #include "common/uuid.hpp"
 #include "notp-client/api/asked_decision.hpp"
 #include "notp-client/txn/http/http_limits.hpp"
+#include "notp-client/txn/issue/client_assertion.hpp"
 #include "notp-client/txn/issue/token_answer.hpp"
 #include "notp-client/txn/txn_limits.hpp"
 
@@ -43,6 +44,7 @@ SubjectRules rules_of(const ServiceConfig& config) {
                    .issuer = config.issuer,
                    .own_keys = config.keys.name,
                    .replacement = config.replaces_tokens,
+                   .takes_assertions = config.takes_assertions,
                    .sources = {}};
   for (const SubjectIssuer& issuer : config.subjects) out.sources.push_back(source_of(issuer));
   return out;
@@ -85,10 +87,10 @@ http::Response json_response(unsigned status, const json::object& body) {
 
 }  // namespace
 
-TokenResult<std::string> workload_of(const http::Peer& peer, std::string_view trust_domain,
-                                     TimeMs wall_ms) {
-  if (!peer.certificate) return token_refused(Refusal::kNoCertificate, "show a client certificate");
-  const http::PeerCertificate& certificate = *peer.certificate;
+TokenResult<std::string> workload_of(const std::optional<http::PeerCertificate>& shown,
+                                     std::string_view trust_domain, TimeMs wall_ms) {
+  if (!shown) return token_refused(Refusal::kNoCertificate, "show a client certificate");
+  const http::PeerCertificate& certificate = *shown;
   if (!certificate.good())
     return token_refused(Refusal::kBadCertificate,
                          fmt::format("the client certificate: {}", certificate.error));
@@ -121,8 +123,11 @@ http::Response refusal_response(const TokenError& error) {
 struct TokenEndpoint::Attempt {
   const http::Request& request;
   const decision::SteadyClock::time_point started = decision::SteadyClock::now();
-  std::string client;       // empty: no workload
-  bool is_over = false;     // beyond its limits
+  std::string client;  // empty: no workload
+  // With which it authenticated: in TLS, or in an assertion.
+  std::optional<http::PeerCertificate> certificate = std::nullopt;
+  std::optional<TokenForm> form = std::nullopt;  // if it was read to authenticate
+  bool is_over = false;                          // beyond its limits
   json::object asked;       // for the record: what is asked for, without tokens
   bool is_decided = false;  // the policy was asked, and its decision is recorded
 
@@ -178,10 +183,56 @@ TokenEndpoint::Awaited<json::object> TokenEndpoint::issue(Attempt& attempt) {
 
 TokenResult<ClientLimits::Place> TokenEndpoint::admit(Attempt& attempt) {
   const Now now = read_clock();
-  NOTP_ASSIGN(attempt.client, workload_of(attempt.request.peer, trust_domain_, now.wall_ms));
+  NOTP_TRY(authenticate(attempt, now));
   auto place = limits_.enter(attempt.client, now.boot_ms);
   attempt.is_over = !place;
   return place;
+}
+
+// By the certificate of its connection, by an assertion (RFC 7523 §2.2), or by both, of one
+// identity.
+TokenResult<> TokenEndpoint::authenticate(Attempt& attempt, const Now& now) {
+  const http::Request& request = attempt.request;
+  if (request.peer.certificate || parts_.chains == nullptr) {
+    NOTP_ASSIGN(attempt.client, workload_of(request.peer, trust_domain_, now.wall_ms));
+    attempt.certificate = request.peer.certificate;
+  }
+  if (parts_.chains == nullptr) return {};
+  auto form = read_form(request.header("Content-Type"), request.body);
+  // Of a client that is known the refusal is recorded, when it has been let in.
+  if (!form) return attempt.certificate ? TokenResult<>() : std::unexpected(form.error());
+  if (!form->client_assertion.empty() || !form->client_assertion_type.empty())
+    NOTP_TRY(take_assertion(attempt, *form, now));
+  else if (!attempt.certificate)
+    return token_refused(Refusal::kNoCertificate,
+                         "show a client certificate, or send a client_assertion");
+  attempt.form = *std::move(form);
+  return {};
+}
+
+TokenResult<> TokenEndpoint::take_assertion(Attempt& attempt, const TokenForm& form,
+                                            const Now& now) {
+  NOTP_ASSIGN(ClientAssertion assertion, read_client_assertion(form));
+  auto certificate = parts_.chains->judge(assertion.chain);
+  if (!certificate)
+    return token_refused(Refusal::kBadAssertion, "client_assertion: x5c has no certificates");
+  NOTP_ASSIGN(const std::string identity, workload_of(certificate, trust_domain_, now.wall_ms));
+  const TimeMs now_ms = parts_.trusted_ms();
+  NOTP_ASSIGN(const JtiUse use,
+              check_client_assertion(std::move(assertion), {identity, key_of(*certificate)},
+                                     core_.issuer(), now_ms));
+  // Whoever shows a certificate is that workload, and cannot speak for another.
+  if (attempt.certificate && attempt.client != identity)
+    return token_refused(Refusal::kOtherIdentity,
+                         "client_assertion is of another identity than the client certificate");
+  if (auto taken = take_jti(use, now_ms); !taken) {
+    if (taken.error().refusal != Refusal::kSubjectUsed) return taken;
+    return token_refused(Refusal::kAssertionUsed,
+                         "client_assertion: its jti was used before; sign a new one");
+  }
+  attempt.client = identity;
+  attempt.certificate = std::move(certificate);
+  return {};
 }
 
 // What needs no waiting.
@@ -193,28 +244,30 @@ TokenResult<CheckedRequest> TokenEndpoint::check(Attempt& attempt, const Release
   if (!facts.denied_fault.empty())
     return std::unexpected(
         unavailable(Refusal::kPolicyUnavailable, "who is denied cannot be read; try again later"));
-  NOTP_ASSIGN(TokenForm form, read_form(request.header("Content-Type"), request.body));
+  auto read = attempt.form ? TokenResult<TokenForm>(*std::move(attempt.form))
+                           : read_form(request.header("Content-Type"), request.body);
+  NOTP_ASSIGN(TokenForm form, std::move(read));
   attempt.asked = {{"audience", form.audience},
                    {"scope", join_scopes(form.scopes)},
                    {"subject_token_type", subject_type_name(form.subject_type)}};
   if (form.request_context) attempt.asked["context"] = *form.request_context;
   if (form.request_details) attempt.asked["details"] = *form.request_details;
   Client client{.identity = attempt.client, .key = std::nullopt};
-  if (form.subject_type == SubjectType::kSelfSigned) client.key = key_of(*request.peer.certificate);
+  if (form.subject_type == SubjectType::kSelfSigned) client.key = key_of(*attempt.certificate);
   const KeyLookup keys = [&](const std::string& name) {
     const auto owner = std::ranges::find(subjects_, name, &SubjectIssuer::keys);
     return facts.find(name, owner == subjects_.end() ? "" : owner->issuer);
   };
   const TimeMs now_ms = parts_.trusted_ms();
   NOTP_ASSIGN(CheckedRequest checked, core_.check(std::move(form), client, keys, now_ms));
-  NOTP_TRY(take_jti(checked, now_ms));
+  NOTP_TRY(take_jti(checked.jti_use, now_ms));
   return checked;
 }
 
-TokenResult<> TokenEndpoint::take_jti(const CheckedRequest& request, TimeMs now_ms) {
-  if (!request.jti_use) return {};
+TokenResult<> TokenEndpoint::take_jti(const std::optional<JtiUse>& use, TimeMs now_ms) {
+  if (!use) return {};
   const MutexLock lock(mutex_);
-  return jtis_.take(*request.jti_use, now_ms);
+  return jtis_.take(*use, now_ms);
 }
 
 TokenEndpoint::Awaited<void> TokenEndpoint::attach_lane(CheckedRequest& request) {

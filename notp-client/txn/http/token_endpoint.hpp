@@ -13,6 +13,7 @@
 #include "common/mutex.hpp"
 #include "notp-client/api/access.hpp"
 #include "notp-client/decision/decision_service.hpp"
+#include "notp-client/txn/http/client_chains.hpp"
 #include "notp-client/txn/http/client_limits.hpp"
 #include "notp-client/txn/http/grants_host.hpp"
 #include "notp-client/txn/http/introspector.hpp"
@@ -41,12 +42,18 @@ struct EndpointParts {
   std::function<TimeMs()> trusted_ms;  // trusted wall time
   // For each of ServiceConfig::subjects; null: it is not asked.
   std::vector<Introspector*> introspectors = {};
+  // By whose certificates clients may sign assertions; null: there are none.
+  const ClientChains* chains = nullptr;
 };
 
 // The workload whose certificate a request came with: good, within its validity, with one SPIFFE id
 // of the trust domain. kNoCertificate, kBadCertificate, kNotAWorkload.
-TokenResult<std::string> workload_of(const http::Peer& peer, std::string_view trust_domain,
-                                     TimeMs wall_ms);
+TokenResult<std::string> workload_of(const std::optional<http::PeerCertificate>& shown,
+                                     std::string_view trust_domain, TimeMs wall_ms);
+inline TokenResult<std::string> workload_of(const http::Peer& peer, std::string_view trust_domain,
+                                            TimeMs wall_ms) {
+  return workload_of(peer.certificate, trust_domain, wall_ms);
+}
 
 // Thread-safe.
 //
@@ -68,8 +75,10 @@ class TokenEndpoint {
   using Awaited = boost::asio::awaitable<TokenResult<T>>;
 
   TokenResult<ClientLimits::Place> admit(Attempt& attempt);
+  TokenResult<> authenticate(Attempt& attempt, const Now& now);
+  TokenResult<> take_assertion(Attempt& attempt, const TokenForm& form, const Now& now);
   TokenResult<CheckedRequest> check(Attempt& attempt, const ReleaseFacts& facts);
-  TokenResult<> take_jti(const CheckedRequest& request, TimeMs now_ms);
+  TokenResult<> take_jti(const std::optional<JtiUse>& use, TimeMs now_ms);
   Awaited<json::object> issue(Attempt& attempt);
   Awaited<CheckedRequest> attach(CheckedRequest request);
   Awaited<void> attach_lane(CheckedRequest& request);

@@ -22,6 +22,10 @@ TokenResult<> check_client(const TokenForm& form, const Client& client, const Su
     return token_refused(
         Refusal::kNotAWorkload,
         fmt::format("the certificate is not that of a workload of {}", rules.trust_domain));
+  if (!rules.takes_assertions &&
+      !(form.client_assertion.empty() && form.client_assertion_type.empty()))
+    return token_refused(Refusal::kOtherAuthentication,
+                         "a client is authenticated by its certificate; send no client_assertion");
   if (form.client_id.empty() || form.client_id == client.identity) return {};
   return token_refused(Refusal::kOtherClient,
                        "client_id is not the identity of the certificate; it may be left out");

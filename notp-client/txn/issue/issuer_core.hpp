@@ -85,6 +85,8 @@ class IssuerCore {
 
   explicit IssuerCore(SubjectRules rules) : rules_(std::move(rules)) {}
 
+  const std::string& issuer() const { return rules_.issuer; }
+
   // `now_ms`, here and below: trusted wall time.
   TokenResult<CheckedRequest> check(TokenForm form, const Client& client, const KeyLookup& keys,
                                     TimeMs now_ms) const;
@@ -98,13 +100,13 @@ class IssuerCore {
   std::vector<LaneQuestion> lane_questions(const CheckedRequest& request) const;
   // `findings`: one for each question, in their order. Without a lane: all kNoLane.
   TokenResult<> attach_lane(CheckedRequest& request, std::vector<LaneFinding> findings) const;
+
   // Whom to ask about the subject token, after attach_lane(). nullopt: nobody.
   std::optional<IntrospectionQuestion> introspection_question(const CheckedRequest& request) const;
   // kSubjectInactive; what contradicts the token or its rules; kIntrospectionUnavailable for an
   // answer that cannot be followed. The scope is what both allow.
   TokenResult<> attach_introspection(CheckedRequest& request, const Introspected& answer,
                                      TimeMs now_ms) const;
-
 
   // The policy's input {client, subject {type, claims, record}, request {scope, context, details},
   // grant, txn, now}. `txn`: a new unique id, which a replacement does not use: see PolicyAsk::txn.

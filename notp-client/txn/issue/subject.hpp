@@ -46,6 +46,7 @@ struct SubjectRules {
   std::string issuer;    // of the service: iss of Txn-Tokens, aud of self-signed tokens
   std::string own_keys;  // the name of the key set that verifies Txn-Tokens, for replacement
   bool replacement = false;
+  bool takes_assertions = false;  // clients may authenticate by one
   std::vector<SubjectSource> sources;
 };
 

@@ -20,6 +20,10 @@ namespace notp::txn {
   X(kClientDenied, "client_denied", 401, "invalid_client")  /* on the deny list */               \
   X(kOtherClient, "other_client", 401, "invalid_client")    /* client_id is another */           \
   X(kOtherAuthentication, "other_authentication", 401, "invalid_client")                         \
+  X(kBadAssertion, "bad_assertion", 401, "invalid_client")                                       \
+  X(kAssertionExpired, "assertion_expired", 401, "invalid_client")                               \
+  X(kAssertionUsed, "assertion_used", 401, "invalid_client") /* its jti */                       \
+  X(kOtherIdentity, "other_identity", 401, "invalid_client") /* than the certificate's */        \
   /* the form */                                                                                 \
   X(kContentType, "content_type", 400, "invalid_request")                                        \
   X(kFormTooLarge, "form_too_large", 413, "invalid_request")                                     \

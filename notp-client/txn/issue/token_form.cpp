@@ -29,7 +29,7 @@ constexpr std::array<std::pair<SubjectType, std::string_view>, 6> kSubjectTypes 
 // The parameters that are read. The rest is ignored, but for those that would change what is asked.
 struct Parameters {
   std::string grant_type, audience, scope, requested_token_type, subject_token, subject_token_type,
-      client_id, request_context, request_details;
+      client_id, request_context, request_details, client_assertion, client_assertion_type;
   bool has_resource = false, has_actor = false, has_secret = false;
 };
 
@@ -94,7 +94,7 @@ TokenResult<std::vector<Pair>> read_pairs(std::string_view body) {
 
 Parameters take_parameters(std::vector<Pair> pairs) {
   Parameters out;
-  const std::array<std::pair<std::string_view, std::string*>, 9> known = {{
+  const std::array<std::pair<std::string_view, std::string*>, 11> known = {{
       {"grant_type", &out.grant_type},
       {"audience", &out.audience},
       {"scope", &out.scope},
@@ -104,6 +104,8 @@ Parameters take_parameters(std::vector<Pair> pairs) {
       {"client_id", &out.client_id},
       {"request_context", &out.request_context},
       {"request_details", &out.request_details},
+      {"client_assertion", &out.client_assertion},
+      {"client_assertion_type", &out.client_assertion_type},
   }};
   for (Pair& pair : pairs) {
     if (pair.value.empty()) continue;  // RFC 6749 §3.2: as if it were omitted
@@ -112,8 +114,7 @@ Parameters take_parameters(std::vector<Pair> pairs) {
     if (found != known.end()) *found->second = std::move(pair.value);
     out.has_resource |= pair.name == "resource";
     out.has_actor |= pair.name == "actor_token" || pair.name == "actor_token_type";
-    out.has_secret |= pair.name == "client_secret" || pair.name == "client_assertion" ||
-                      pair.name == "client_assertion_type";
+    out.has_secret |= pair.name == "client_secret";
   }
   return out;
 }
@@ -135,12 +136,14 @@ TokenResult<> check_present(const Parameters& parameters) {
 }
 
 TokenResult<> check_sizes(const Parameters& parameters) {
-  const std::array<std::tuple<std::string_view, const std::string*, size_t>, 5> bounded = {{
+  const std::array<std::tuple<std::string_view, const std::string*, size_t>, 7> bounded = {{
       {"audience", &parameters.audience, limits::kTxnIdentifierBytesMax},
       {"client_id", &parameters.client_id, limits::kIdentityBytesMax},
       {"subject_token", &parameters.subject_token, limits::kTxnSubjectTokenBytesMax},
       {"request_context", &parameters.request_context, limits::kTxnContextBytesMax},
       {"request_details", &parameters.request_details, limits::kTxnContextBytesMax},
+      {"client_assertion", &parameters.client_assertion, limits::kTxnAssertionBytesMax},
+      {"client_assertion_type", &parameters.client_assertion_type, limits::kTxnIdentifierBytesMax},
   }};
   for (const auto& [name, value, max] : bounded)
     if (value->size() > max)
@@ -154,8 +157,7 @@ TokenResult<> check_protocol(const Parameters& parameters) {
     return token_refused(Refusal::kGrantType, fmt::format("grant_type must be {}", kTokenExchange));
   if (parameters.has_secret)
     return token_refused(Refusal::kOtherAuthentication,
-                         "a client is authenticated by its certificate; send no client_secret and "
-                         "no client_assertion");
+                         "a client is authenticated by its certificate; send no client_secret");
   if (parameters.has_resource)
     return token_refused(Refusal::kResource,
                          "resource is not supported; audience names the trust domain");
@@ -326,6 +328,8 @@ TokenResult<TokenForm> read_form(std::string_view content_type, std::string_view
                                                 Refusal::kBadDetails, secret));
   form.audience = std::move(parameters.audience);
   form.client_id = std::move(parameters.client_id);
+  form.client_assertion = std::move(parameters.client_assertion);
+  form.client_assertion_type = std::move(parameters.client_assertion_type);
   form.subject_token = std::move(parameters.subject_token);
   return form;
 }

@@ -36,6 +36,8 @@ struct TokenForm {
   std::string subject_token;
   SubjectType subject_type = SubjectType::kAccessToken;
   std::string client_id;  // empty: none
+  // Of RFC 7521 §4.2; empty: none. Not verified here: client_assertion.hpp.
+  std::string client_assertion, client_assertion_type;
   std::optional<json::object> request_context, request_details;
 };
 
@@ -43,8 +45,8 @@ struct TokenForm {
 // is not known is ignored, but repeated it is refused, as any is (RFC 6749 §3.2). Refused: another
 // content type or charset, percent-encoding or UTF-8 that is broken, control characters; what the
 // limits of txn_limits.hpp exclude; another grant_type or requested_token_type, a
-// subject_token_type that is unknown or refresh_token; resource, actor_token and other ways to
-// authenticate (client_secret, client_assertion); request_context and request_details that are not
+// subject_token_type that is unknown or refresh_token; resource, actor_token and client_secret;
+// request_context and request_details that are not
 // JSON objects, or in which something looks like a signed token.
 TokenResult<TokenForm> read_form(std::string_view content_type, std::string_view body);
 
