@@ -11,6 +11,7 @@
 #include "tests/support/process/lane_listener.hpp"
 #include "tests/support/process/lane_opa.hpp"
 #include "tests/support/process/lane_site.hpp"
+#include "tests/support/process/scanned_files.hpp"
 #include "tests/support/results.hpp"
 #include "tools/notp/root/key_files.hpp"
 
@@ -39,10 +40,9 @@ class Scan {
       if (contains(text, marker)) findings_.push_back({place, marker});
   }
   void folder(const std::filesystem::path& folder) {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-      if (!entry.is_regular_file()) continue;
-      text(entry.path().string(), read_text(entry.path()));
-    }
+    for_each_file(folder, [this](const std::string& place, const std::string& text) {
+      this->text(place, text);
+    });
   }
   // The places where a marker is.
   std::vector<std::string> with(std::string_view marker) const {

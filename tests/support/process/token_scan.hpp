@@ -9,7 +9,7 @@
 
 #include "common/base64url.hpp"
 #include "common/json/json.hpp"
-#include "tests/support/process/process.hpp"
+#include "tests/support/process/scanned_files.hpp"
 
 namespace notp {
 
@@ -24,10 +24,9 @@ class TokenScan {
   }
   // Every file in it.
   void folder(const std::filesystem::path& folder) {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-      if (!entry.is_regular_file()) continue;
-      text(entry.path().string(), read_text(entry.path()));
-    }
+    for_each_file(folder, [this](const std::string& place, const std::string& text) {
+      this->text(place, text);
+    });
   }
   // The places of tokens, a place once for each.
   const std::vector<std::string>& findings() const { return findings_; }
