@@ -196,6 +196,68 @@ TEST_CASE("a revoked key is gone from the key set and the disk, and a spare that
   CHECK_FALSE(service.served().contains(kid));
 }
 
+TEST_CASE("a retired key that is revoked leaves the release soon: the registry gets hints for it") {
+  const TemporaryFolder folder;
+  Service service(folder.path() / "keys", 1);
+  service.put_in_use();
+  const std::string kid = service.ring->current()->kid;
+  const TimeMs used_ms = read_clock().boot_ms;
+  service.publish();
+  while (read_clock().boot_ms <= used_ms + 1) continue;
+  service.start();
+  service.acknowledge({2, 2, 2, 0});
+  REQUIRE(service.state_of(kid) == "retired");
+  service.publish();
+  const auto known = service.served();
+  REQUIRE(known.contains(kid));
+  service.hints.clear();
+  REQUIRE(service.ring->revoke(kid));
+  service.poll();
+  REQUIRE_FALSE(service.hints.empty());
+  // Not a name that the registry knows: it would fetch nothing.
+  CHECK_FALSE(known.contains(service.hints.front()));
+  CHECK(service.hints.front().starts_with(kid));
+}
+
+TEST_CASE("hints for a revoked key last until this node decides without it") {
+  const Now start{.wall_ms = 1'800'000'000'000, .boot_ms = 1'000'000};
+  const auto later = [&](TimeMs ms) {
+    return Now{.wall_ms = start.wall_ms + ms, .boot_ms = start.boot_ms + ms};
+  };
+  const auto kid = [](char c) { return std::string(42, c) + "A"; };
+  RingCore core({.rotate_ms = kHourMs},
+                {{kid('r'), "ES256", KeyState::kRetired, 1, 2, start.wall_ms},
+                 {kid('u'), "ES256", KeyState::kInUse, 1, start.wall_ms, 0},
+                 {kid('s'), "ES256", KeyState::kPublished, 1, 0, 0}},
+                start);
+  core.on_active({1, kHourMs, {kid('r'), kid('u'), kid('s')}}, start);
+  const auto hints = [&core] {
+    size_t count = 0;
+    for (const RingEffect& effect : core.take_effects())
+      count += std::holds_alternative<ring_effect::Hint>(effect) ? 1 : 0;
+    return count;
+  };
+  static_cast<void>(core.take_effects());
+  REQUIRE(core.revoke(kid('r'), start));
+  CHECK(hints() == 1);
+  // Another release that has it: of a fetch that was under way.
+  core.on_active({2, kHourMs, {kid('r'), kid('u'), kid('s')}}, later(1'000));
+  CHECK(hints() == 0);
+  CHECK(core.next_deadline() <= later(limits::kRingHintMs).boot_ms);
+  core.on_deadline(later(limits::kRingHintMs));
+  CHECK(hints() == 1);
+  core.on_active({3, kHourMs, {kid('u'), kid('s')}}, later(limits::kRingHintMs + 1'000));
+  core.on_deadline(later(3 * limits::kRingHintMs));
+  CHECK(hints() == 0);
+  // One that no release had: once, for a fetch that may be under way.
+  core.on_made({kid('p'), "ES256", KeyState::kPrepared, 1, 0, 0}, later(3 * limits::kRingHintMs));
+  static_cast<void>(core.take_effects());
+  REQUIRE(core.revoke(kid('p'), later(4 * limits::kRingHintMs)));
+  CHECK(hints() == 1);
+  core.on_deadline(later(6 * limits::kRingHintMs));
+  CHECK(hints() == 0);
+}
+
 constexpr const char* kWork = "the work of a process that is killed";
 
 // The test below runs this program with it: it makes keys, and revokes one.

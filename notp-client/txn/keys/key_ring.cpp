@@ -155,11 +155,15 @@ Result<void> KeyRing::revoke(const std::string& kid) {
   NOTP_TRY(core_->revoke(kid, now));
   const auto kept = drive(now);
   if (kept) return {};
-  return fail(
-      ErrorCode::kIo,
-      fmt::format("the key is out of use, but the disk does not take that: remove {} before "
-                  "the service starts again ({})",
-                  pem_of(kid).string(), kept.error().message));
+  std::error_code ignored;
+  const char* const what =
+      fs::exists(pem_of(kid), ignored)
+          ? "the key is out of use, but its private part is on the disk: remove {} before the "
+            "service starts again ({})"
+          : "the key is out of use, and {} is removed, without which it cannot come back; but the "
+            "disk fails: see that the file is gone before the service starts after a crash ({})";
+  return fail(ErrorCode::kIo,
+              fmt::format(fmt::runtime(what), pem_of(kid).string(), kept.error().message));
 }
 
 // --- effects

@@ -79,7 +79,7 @@ class KeyRing : public std::enable_shared_from_this<KeyRing> {
   // Ignores answers to requests that are not the ring's.
   void on_answer(const wire::Response& response);
   // Removes a key at once: when it returns, no restart brings it back. kNotFound. kIo: it is out of
-  // use, but its files have to be removed by hand.
+  // use, and the disk does not take that; the message says what to do.
   Result<void> revoke(const std::string& kid);
 
  private:

@@ -79,6 +79,8 @@ void RingCore::on_active(ActiveKeys active, Now now) {
     }
     if (key.is_spare()) key.record.state = KeyState::kPublished;
   }
+  gone_is_active_ = active.version != 0 && active.kids.contains(gone_);
+  if (!gone_is_active_) gone_.clear();
   ask_boot_ms_ = now.boot_ms;
   drive(now);
 }
@@ -110,8 +112,10 @@ Result<void> RingCore::revoke(std::string_view kid, Now now) {
   const bool was_current = found->record.state == KeyState::kInUse;
   effects_.emplace_back(ring_effect::Persist{});
   effects_.emplace_back(ring_effect::Delete{found->record.kid});
+  // A fetch that has the last one gone has those before it gone, too.
+  gone_ = found->record.kid;
+  gone_is_active_ = found->version != 0;
   keys_.erase(found);
-  // The registry learns of the removal with the next key that it lacks.
   hint_boot_ms_ = now.boot_ms;
   drive(now);
   if (was_current && current().empty()) effects_.emplace_back(ring_effect::Changed{});
@@ -229,9 +233,12 @@ void RingCore::ask(Now now) {
 void RingCore::hint(Now now) {
   const auto lacking = std::ranges::find(keys_.rbegin(), keys_.rend(), KeyState::kPrepared,
                                          [](const Key& key) { return key.record.state; });
-  if (lacking == keys_.rend() || now.boot_ms < hint_boot_ms_) return;
+  if ((gone_.empty() && lacking == keys_.rend()) || now.boot_ms < hint_boot_ms_) return;
   hint_boot_ms_ = now.boot_ms + limits::kRingHintMs;
-  effects_.emplace_back(ring_effect::Hint{lacking->record.kid});
+  // The registry may know a key that is only lacking here.
+  effects_.emplace_back(
+      ring_effect::Hint{gone_.empty() ? lacking->record.kid : gone_ + "-revoked"});
+  if (!gone_is_active_) gone_.clear();
 }
 
 void RingCore::set_deadline(Now now) {
@@ -240,6 +247,7 @@ void RingCore::set_deadline(Now now) {
     deadline_ms_ = std::min(deadline_ms_, std::max(boot_ms, now.boot_ms + 1));
   };
   if (now.boot_ms < retry_boot_ms_) by(retry_boot_ms_);
+  if (!gone_.empty()) by(hint_boot_ms_);
   const TimeMs due = due_ms();
   for (const Key& key : keys_) {
     if (key.record.state == KeyState::kRetired) by(end_ms(key));

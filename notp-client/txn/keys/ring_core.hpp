@@ -63,7 +63,8 @@ struct Delete {
 struct Ask {
   uint64_t version = 0;
 };
-// The registry is to fetch the key set: it lacks this key.
+// The registry is to fetch the key set: it does not have a key of this name. It lacks one, or has
+// one that was revoked: then the name is nobody's, since of those that it knows it needs no hint.
 struct Hint {
   std::string kid;
 };
@@ -95,7 +96,7 @@ class RingCore {
   // Tokens of this key live until then (boot clock), as far as their lives are known.
   void on_signed(std::string_view kid, TimeMs until_boot_ms);
   // Removes a key of any state; the next usable key signs in its place. kNotFound. Its effects
-  // begin with Persist.
+  // begin with Persist. The registry gets hints while this node decides with a release that has it.
   Result<void> revoke(std::string_view kid, Now now);
   void on_deadline(Now now);
 
@@ -144,6 +145,8 @@ class RingCore {
   const RingOptions options_;
   std::vector<Key> keys_;  // oldest first
   bool making_ = false;
+  std::string gone_;                           // revoked last, and maybe published; empty: none
+  bool gone_is_active_ = false;                // the release that decides has it
   bool unkept_ = false;                        // records were not persisted
   TimeMs retry_boot_ms_ = 0;                   // not before it, after a failure
   TimeMs ask_boot_ms_ = 0, hint_boot_ms_ = 0;  // not before
