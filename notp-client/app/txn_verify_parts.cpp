@@ -1,9 +1,18 @@
 #include "notp-client/app/txn_verify_parts.hpp"
 
+#include "common/rego/txn_module.hpp"
 #include "notp-client/txn/http/release_facts.hpp"
+#include "notp-client/txn/issue/token_answer.hpp"
+#include "notp-client/txn/txn_limits.hpp"
 
 namespace notp::client {
 namespace {
+
+// What a service of this program issues, its nodes take.
+static_assert(txn::kTxnTokenTyp == txn::kTxnCheckedTyp);
+static_assert(limits::kTxnTokenBytesMax <= rego::kTxnTokenBytesMax);
+static_assert(limits::kTxnLifeMsMax <= rego::kTxnLifeS * 1'000);
+static_assert(limits::kTxnSkewMs == rego::kTxnAheadS * 1'000);
 
 using Keys = std::shared_ptr<const jose::KeySet>;
 

@@ -9,7 +9,6 @@
 namespace notp::txn {
 namespace {
 
-constexpr std::string_view kType = "txntoken+jwt";
 constexpr TimeMs kSecond = 1'000;
 
 std::unexpected<Error> refuse(ErrorCode code, std::string_view check, std::string why) {
@@ -110,7 +109,7 @@ Result<void> check_key(const jose::Token& token, const jose::KeySet& keys) {
 Result<TxnToken> check_txn_token(std::string_view compact, const jose::KeySet& keys,
                                  const rego::TxnRules& rules, TimeMs now_ms) {
   NOTP_ASSIGN(const jose::Token token, jose::read_token(compact, rego::kTxnTokenBytesMax));
-  if (token.typ != kType)
+  if (token.typ != kTxnCheckedTyp)
     return refuse(ErrorCode::kWrongTarget, "token.typ", "typ is not txntoken+jwt");
   if (token.kid.empty()) return refuse(ErrorCode::kSignature, "token.key", "kid is missing");
   NOTP_TRY(check_key(token, keys));
@@ -118,7 +117,7 @@ Result<TxnToken> check_txn_token(std::string_view compact, const jose::KeySet& k
   NOTP_TRY(jose::check_token(token, keys,
                              {.algorithms = {jose::Algorithm::kEs256, jose::Algorithm::kEs384,
                                              jose::Algorithm::kEs512, jose::Algorithm::kEdDsa},
-                              .typ = std::string(kType),
+                              .typ = std::string(kTxnCheckedTyp),
                               .issuer = issuer ? std::string(issuer->get_string()) : std::string(),
                               .audience = rules.audience,
                               .now_ms = now_ms,

@@ -12,6 +12,8 @@
 
 namespace notp::txn {
 
+inline constexpr std::string_view kTxnCheckedTyp = "txntoken+jwt";
+
 // What a record and a count need of a token that was verified.
 struct TxnToken {
   std::string txn, sub, req_wl;
