@@ -40,6 +40,7 @@ type Meter struct {
 
 	Memo      MemoUse        // of transaction tokens. Set between evaluations.
 	Presented map[string]int // of the input under way, by txn; nil: none. Set between evaluations.
+	forged    forged         // the last one that was found. Used by the goroutine that evaluates.
 
 	cancelled atomic.Bool
 	bytes     atomic.Int64

@@ -23,8 +23,8 @@ type TxnMemo struct {
 	snapshot uint64
 	entries  map[string]verified
 	bytes    int
-	sets     map[string]map[string]txnKey // by the name below data.keys, by kid
-	headers  map[headerOf]*txnKey         // of headers whose tokens were verified
+	sets     map[string]*txnSet   // by the name below data.keys
+	headers  map[headerOf]*txnKey // of headers whose tokens were verified
 }
 
 type verified struct {
@@ -72,7 +72,7 @@ func (u MemoUse) begin() bool {
 	}
 	if u.snapshot > m.snapshot || m.entries == nil {
 		m.snapshot, m.entries, m.bytes = u.snapshot, map[string]verified{}, 0
-		m.sets, m.headers = map[string]map[string]txnKey{}, map[headerOf]*txnKey{}
+		m.sets, m.headers = map[string]*txnSet{}, map[headerOf]*txnKey{}
 	}
 	return true
 }
@@ -115,10 +115,10 @@ func (u MemoUse) keep(token string, claims *ast.Term) {
 func (u MemoUse) keyOf(keys, encoded string) (*txnKey, bool) {
 	u.memo.mutex.RLock()
 	var found *txnKey
-	set, known := map[string]txnKey(nil), false
+	var set *txnSet
 	if u.memo.snapshot == u.snapshot {
 		found = u.memo.headers[headerOf{keys, encoded}]
-		set, known = u.memo.sets[keys]
+		set = u.memo.sets[keys]
 	}
 	u.memo.mutex.RUnlock()
 	if found != nil {
@@ -128,17 +128,17 @@ func (u MemoUse) keyOf(keys, encoded string) (*txnKey, bool) {
 	if !ok {
 		return nil, false
 	}
-	if !known {
+	if set == nil {
 		set = u.readSet(keys)
 	}
-	if key, ok := set[header.kid]; ok && key.alg == header.alg {
-		return &key, true
+	if key := set.keys[header.kid]; key != nil && key.alg == header.alg {
+		return key, true
 	}
 	return nil, false
 }
 
 // readSet reads the keys at data.keys.<keys>.
-func (u MemoUse) readSet(keys string) map[string]txnKey {
+func (u MemoUse) readSet(keys string) *txnSet {
 	issuers, _ := u.data["keys"].(map[string]any)
 	set := readKeys(issuers[keys])
 	u.memo.mutex.Lock()

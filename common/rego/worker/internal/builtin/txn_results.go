@@ -56,7 +56,7 @@ func (r *txnResults) verify(token *ast.Term) *ast.Term {
 	memo := r.meter.Memo
 	claims := memo.recall(string(text), float64(r.now.UnixNano())/1e9)
 	if claims == nil {
-		if claims = memo.verify(string(text), r.rules, r.now.Unix()); claims == nil {
+		if claims = memo.verify(string(text), r.rules, r.now.Unix(), &r.meter.forged); claims == nil {
 			return nil
 		}
 		memo.keep(string(text), claims)

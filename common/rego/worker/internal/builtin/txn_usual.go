@@ -23,10 +23,17 @@ type txnHeader struct {
 	typ, alg, kid string
 }
 
-// txnKey verifies the tokens of one kid.
+// txnSet is a JWK Set. Immutable.
+type txnSet struct {
+	text string
+	keys map[string]*txnKey // by kid
+}
+
+// txnKey verifies the tokens of one kid. Immutable.
 type txnKey struct {
 	alg string
 	key any
+	set *txnSet
 }
 
 // txnAlgorithms are those of the module, with what a key for them has.
@@ -138,8 +145,8 @@ func areUsual(rules []txnRule, members ast.Object, audience string, now int64) b
 }
 
 // verify returns the claims of a usual token that is valid by a key of the rules' set; nil: the module
-// decides. `now`: s since 1970, rounded down.
-func (u MemoUse) verify(token string, rules *TxnRules, now int64) *ast.Term {
+// decides. `now`: s since 1970, rounded down. `wrong` gets a token that has all but the signature.
+func (u MemoUse) verify(token string, rules *TxnRules, now int64, wrong *forged) *ast.Term {
 	head, rest, _ := strings.Cut(token, ".")
 	body, signature, ok := strings.Cut(rest, ".")
 	if !ok || len(token) > txnTokenMax {
@@ -158,6 +165,7 @@ func (u MemoUse) verify(token string, rules *TxnRules, now int64) *ast.Term {
 		return nil
 	}
 	if jwsbb.Verify(key.key, key.alg, []byte(token[:len(head)+1+len(body)]), sign) != nil {
+		*wrong = forged{token, key.set.text}
 		return nil
 	}
 	if isNew {
@@ -201,16 +209,16 @@ func readHeader(encoded string) (header txnHeader, ok bool) {
 
 // readKeys returns the keys of a set that verify usual tokens, by kid. io.jwt reads a set as a whole: one key
 // that it cannot read makes it take none.
-func readKeys(set any) map[string]txnKey {
-	text, err := json.Marshal(set)
+func readKeys(document any) *txnSet {
+	text, err := json.Marshal(document)
 	if err != nil {
-		return nil
+		return &txnSet{}
 	}
 	parsed, err := jwk.Parse(text)
 	if err != nil {
-		return nil
+		return &txnSet{}
 	}
-	keys := map[string]txnKey{}
+	set := &txnSet{string(text), map[string]*txnKey{}}
 	for i := range parsed.Len() {
 		key, ok := parsed.Key(i)
 		if !ok {
@@ -218,21 +226,21 @@ func readKeys(set any) map[string]txnKey {
 		}
 		var public any
 		if jwk.Export(key, &public) != nil {
-			return nil
+			return &txnSet{}
 		}
 		kid, _ := key.KeyID()
-		if alg := algorithmOf(set, kid); alg != "" {
-			keys[kid] = txnKey{alg, public}
+		if alg := algorithmOf(document, kid); alg != "" {
+			set.keys[kid] = &txnKey{alg, public, set}
 		}
 	}
-	return keys
+	return set
 }
 
 // algorithmOf returns the algorithm of the one key with a kid; empty: there are more, or it is not for
 // signatures.
-func algorithmOf(set any, kid string) string {
-	document, _ := set.(map[string]any)
-	list, _ := document["keys"].([]any)
+func algorithmOf(document any, kid string) string {
+	set, _ := document.(map[string]any)
+	list, _ := set["keys"].([]any)
 	var found map[string]any
 	for _, each := range list {
 		if key, ok := each.(map[string]any); ok && key["kid"] == kid {

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -90,12 +91,16 @@ func TestKeysOfUsualTokens(t *testing.T) {
 		if err := util.UnmarshalJSON([]byte(`{"keys":[`+keys+`]}`), &set); err != nil {
 			t.Fatal(err)
 		}
-		if got := readKeys(set)["k"].alg; got != want {
+		got := ""
+		if key := readKeys(set).keys["k"]; key != nil {
+			got = key.alg
+		}
+		if got != want {
 			t.Errorf("%s verifies %q, want %q", keys, got, want)
 		}
 	}
 	for _, set := range []any{nil, "x", []any{}, map[string]any{"keys": "x"}} {
-		if len(readKeys(set)) != 0 {
+		if len(readKeys(set).keys) != 0 {
 			t.Errorf("%v has keys", set)
 		}
 	}
@@ -116,31 +121,49 @@ func TestTheMemoKeepsHeadersOfVerifiedTokensAlone(t *testing.T) {
 	token := signing + "." + part(string(ed25519.Sign(private, []byte(signing))))
 
 	var memo TxnMemo
+	var wrong forged
 	use := memo.Of(1, data)
-	forged := signing + "." + part(strings.Repeat("x", ed25519.SignatureSize))
-	if use.verify(forged, rules, usualNow) != nil || len(memo.headers) != 0 {
+	bad := signing + "." + part(strings.Repeat("x", ed25519.SignatureSize))
+	if use.verify(bad, rules, usualNow, &wrong) != nil || len(memo.headers) != 0 {
 		t.Error("a forged token is taken, or its header kept")
 	}
-	if use.verify(token, rules, usualNow) == nil || len(memo.headers) != 1 || len(memo.sets) != 1 {
+	set, _ := json.Marshal(data["keys"].(map[string]any)["txn"])
+	certificate, audience := [2]*ast.Term{certificate, ast.StringTerm(string(set))}, [2]*ast.Term{nameAudience, ast.StringTerm("d")}
+	if !wrong.is(ast.StringTerm(bad), ast.ObjectTerm(certificate, audience)) {
+		t.Errorf("%v is not known to be forged", wrong)
+	}
+	time := [2]*ast.Term{ast.StringTerm("time"), ast.NumberTerm("1")}
+	for _, call := range []struct {
+		token       string
+		constraints [][2]*ast.Term
+	}{
+		{bad, [][2]*ast.Term{certificate}}, {bad, [][2]*ast.Term{certificate, audience, time}}, {bad, [][2]*ast.Term{audience, time}},
+		{token, [][2]*ast.Term{certificate, audience}}, {"", [][2]*ast.Term{certificate, audience}},
+	} {
+		if wrong.is(ast.StringTerm(call.token), ast.ObjectTerm(call.constraints...)) {
+			t.Errorf("%s is forged, by %v", call.token, call.constraints)
+		}
+	}
+	if use.verify(token, rules, usualNow, &wrong) == nil || len(memo.headers) != 1 || len(memo.sets) != 1 {
 		t.Error("a good token is refused, or its header is not kept")
 	}
-	if use.verify(token, rules, usualNow) == nil || use.verify(forged, rules, usualNow) != nil {
+	if use.verify(token, rules, usualNow, &wrong) == nil || use.verify(bad, rules, usualNow, &wrong) != nil {
 		t.Error("a header that is known verifies another token")
 	}
 	swapped := part(`{"typ":"txntoken+jwt","alg":"ES256","kid":"k"}`) + "." + part(usualClaims)
-	if use.verify(swapped+"."+part(string(ed25519.Sign(private, []byte(swapped)))), rules, usualNow) != nil {
+	if use.verify(swapped+"."+part(string(ed25519.Sign(private, []byte(swapped)))), rules, usualNow, &wrong) != nil {
 		t.Error("a key verifies with another algorithm")
 	}
 	for _, other := range []*TxnRules{{Keys: "other", Audience: "d"}, {Keys: "txn", Audience: "e"}, {Keys: "txn"}} {
-		if use.verify(token, other, usualNow) != nil {
+		if use.verify(token, other, usualNow, &wrong) != nil {
 			t.Errorf("%v takes it", *other)
 		}
 	}
 	// The keys of a snapshot are not another one's.
-	if memo.Of(2, nil).verify(token, rules, usualNow) != nil {
+	if memo.Of(2, nil).verify(token, rules, usualNow, &wrong) != nil {
 		t.Error("a snapshot without the key takes the token")
 	}
-	if use.verify(token, rules, usualNow) == nil || len(memo.headers) != 0 {
+	if use.verify(token, rules, usualNow, &wrong) == nil || len(memo.headers) != 0 {
 		t.Error("an older snapshot's evaluation goes without its keys, or leaves them to a newer one")
 	}
 }

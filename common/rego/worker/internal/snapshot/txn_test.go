@@ -186,8 +186,8 @@ func TestPresentationsAreThoseOfTheInput(t *testing.T) {
 }
 
 // BenchmarkTxnVerify compares a decision that verifies a token with one that does not, and with one that
-// calls io.jwt.decode_verify alone: of the usual form, of another one, which the module's rules verify, and
-// remembered.
+// calls io.jwt.decode_verify alone: of the usual form, of another one, which the module's rules verify, with
+// a wrong signature, and remembered.
 func BenchmarkTxnVerify(b *testing.B) {
 	key := newTxnKey("k")
 	w := txnWorld(b, txnSet(key), map[string]string{
@@ -198,12 +198,14 @@ func BenchmarkTxnVerify(b *testing.B) {
 	})
 	usual := key.token(nil)
 	other := key.token(func(_, claims map[string]any) { claims["nbf"] = claims["iat"] })
+	forged := usual[:len(usual)-8] + "AAAAAAAA"
 	for _, each := range []struct {
-		name, path, token string
-		forgets           bool
+		name, path, token, want string
+		forgets                 bool
 	}{
-		{"plain", "plain/allow", usual, false}, {"decode_verify", "jwt/allow", usual, false},
-		{"usual", "txn/allow", usual, true}, {"other", "txn/allow", other, true}, {"remembered", "txn/allow", usual, false},
+		{"plain", "plain/allow", usual, "true", false}, {"decode_verify", "jwt/allow", usual, "true", false},
+		{"usual", "txn/allow", usual, "true", true}, {"other", "txn/allow", other, "true", true},
+		{"forged", "txn/allow", forged, "", false}, {"remembered", "txn/allow", usual, "true", false},
 	} {
 		b.Run(each.name, func(b *testing.B) {
 			question := ask(each.path, tokenInput(each.token), 0)
@@ -212,7 +214,7 @@ func BenchmarkTxnVerify(b *testing.B) {
 				if each.forgets {
 					w.remembered().Clear()
 				}
-				if outcome := w.engine.Evaluate(question, &builtin.Meter{}).Outcomes[0]; string(outcome.Value) != "true" {
+				if outcome := w.engine.Evaluate(question, &builtin.Meter{}).Outcomes[0]; string(outcome.Value) != each.want || outcome.Failure != nil {
 					b.Fatal(outcome)
 				}
 			}

@@ -160,6 +160,9 @@ func TestUsualTokensAreThoseThatTheModuleTakes(t *testing.T) {
 			if got.Failure != nil || want.Failure != nil || !bytes.Equal(got.Value, want.Value) {
 				t.Fatalf("round %d: %s at %d: %s (%v), the module takes %s (%v)", round, token, question.Time, got.Value, got.Failure, want.Value, want.Failure)
 			}
+			if !want.Defined && !bytes.Equal(got.Extras, want.Extras) {
+				t.Fatalf("round %d: %s: recorded is %s, want %s", round, token, got.Extras, want.Extras)
+			}
 			tokens++
 			if want.Defined {
 				taken++
