@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "common/http/client.hpp"
+#include "tests/support/process/audit_site.hpp"
 #include "tests/support/process/txn_keys.hpp"
 
 namespace notp {
@@ -26,8 +27,10 @@ state := data.system.notp.txn.state(input.txn_token)
 )";
 
 struct Scene {
-  Scene() {
+  explicit Scene(bool records = false) {
     stack.grant("admin", "publish");
+    stack.grant("admin", "audit");
+    stack.registry_more["audit"] = json::object{{"seal_ms", 300}};
     stack.write_registry_config();
     stack.start_registry();
     publish_keys({&first});
@@ -36,8 +39,9 @@ struct Scene {
         write_file(stack.file("gate/manifest.json"), json::serialize(manifest_of("gate", "gate"))));
     must(write_file(stack.file("gate/gate/gate.rego"), kGatePolicy));
     REQUIRE(stack.published(stack.file("gate"), kGate) == 1);
-    embedded =
-        &stack.start_agent({.name = "edge-1", .ledgers = {kGate, kIssuers}, .more = verify()});
+    json::object more = verify();
+    if (records) more["decisions"] = json::object{{"record", true}};
+    embedded = &stack.start_agent({.name = "edge-1", .ledgers = {kGate, kIssuers}, .more = more});
     fed = &stack.start_agent({.name = "edge-2",
                               .ledgers = {kGate, kIssuers},
                               .pdp = "opa",
@@ -141,6 +145,36 @@ TEST_CASE("of many questions at once with one token, one is the first") {
   for (std::thread& thread : threads) thread.join();
   CHECK(asked == 200);
   CHECK(firsts == 1);
+}
+
+// What verify() and presented() have said is in the record: the token itself is not.
+TEST_CASE("an auditor replays what was decided about a token, also when its key has gone") {
+  Scene scene(true);
+  const std::string token = scene.first.token("t-1");
+  std::vector<std::string> ids;
+  const auto ask = [&](const std::string& path) {
+    const IdentifiedAnswer answer = ask_with_id(scene.embedded->url(), path, Scene::input(token));
+    REQUIRE_MESSAGE(answer.status == 200, answer.body);
+    ids.push_back(answer.decision_id);
+  };
+  ask("gate/decision");
+  ask("gate/once");  // the first time
+  ask("gate/once");  // and not the first
+  ask("gate/state");
+  scene.publish_keys({&scene.second});  // the token's key is gone
+  ask("gate/decision");
+  const auto replay = [&](const std::string& id) {
+    return scene.stack.notp("eve", {"decisions", "replay", id});
+  };
+  REQUIRE(wait_until([&] { return replay(ids.back()).status == 0; }));
+  for (const std::string& id : ids) {
+    const CliResult result = replay(id);
+    REQUIRE_MESSAGE(result.status == 0, result.error << result.output);
+    const json::array& listed = at(result.document, "listed").as_array();
+    REQUIRE(listed.size() == 1);
+    CHECK_MESSAGE(text_at(listed[0], "verdict") == "same", result.output);
+    CHECK(at(listed[0], "recorded") == at(listed[0], "replayed"));
+  }
 }
 
 }  // namespace
