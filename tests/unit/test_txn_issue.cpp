@@ -404,6 +404,7 @@ TEST_CASE("undefined is a refusal, a failure is not, and a reason reaches the cl
   };
   given = world.service.issue("a", access_form(kStartMs), kStartMs);
   REQUIRE_FALSE(given);
+  CHECK(given.error().reason() == "policy_unavailable");
   CHECK(given.error().status() == 503);
   world.service.policy = generous({{"allow", false}, {"reason", "not at \"night\"\\\n\u00e9"}});
   given = world.service.issue("a", access_form(kStartMs), kStartMs);
