@@ -46,7 +46,6 @@ TEST_CASE("an installation has everything where Debian expects it") {
                            "share/doc/notp/protocol/wire/README.md",
                            "share/doc/notp/examples/server.yaml",
                            "share/doc/notp/examples/client.yaml",
-                           "share/doc/notp/examples/txn.yaml",
                            "share/doc/notp/examples/mirror.yaml",
                            "share/doc/notp/examples/mirror/mirror.yaml",
                            "share/doc/notp/tools/notp/mirror/README.md",

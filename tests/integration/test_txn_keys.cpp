@@ -2,7 +2,6 @@
 // finds.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -13,6 +12,7 @@
 #include "notp-client/txn/keys/documents.hpp"
 #include "notp-client/txn/keys/key_ring.hpp"
 #include "notp-client/txn/keys/ring_state.hpp"
+#include "tests/support/process/command.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp::txn {
@@ -281,18 +281,11 @@ TEST_CASE("whatever a kill leaves, each key has a record and a file, and none si
       CAPTURE(pass);
       const TemporaryFolder folder;
       const fs::path keys = folder.path() / "keys";
-      const pid_t child = ::fork();
-      REQUIRE(child >= 0);
-      if (child == 0) {
-        ::setenv("NOTP_FAILPOINT", (point + ":" + std::to_string(pass)).c_str(), 1);
-        ::setenv("NOTP_TEST_KEYS", keys.c_str(), 1);
-        ::execl("/proc/self/exe", "test_txn_keys", "--no-skip",
-                (std::string("-tc=") + kWork).c_str(), nullptr);
-        ::_exit(1);
-      }
-      int status = 0;
-      REQUIRE(::waitpid(child, &status, 0) == child);
-      const bool was_killed = WIFEXITED(status) && WEXITSTATUS(status) == 137;
+      const CommandResult child = run_command(
+          {fs::read_symlink("/proc/self/exe").string(), "--no-skip", std::string("-tc=") + kWork},
+          {{"NOTP_FAILPOINT", point + ":" + std::to_string(pass)}, {"NOTP_TEST_KEYS", keys}});
+      const bool was_killed = child.status == 137;
+      CHECK_MESSAGE((was_killed || child.status == 0), child.output);
       CHECK(was_killed == (pass <= passes));
       Service service(keys);
       const auto records = decode_records(*read_file(keys / "keys.json", 1 << 20));
