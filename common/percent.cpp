@@ -1,5 +1,9 @@
 #include "common/percent.hpp"
 
+#include <fmt/format.h>
+
+#include <iterator>
+
 namespace notp {
 namespace {
 
@@ -27,6 +31,20 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus_is_sp
     }
     if (c == '\0') return std::nullopt;
     out.push_back(c);
+  }
+  return out;
+}
+
+std::string percent_encode(std::string_view text, std::string_view plain) {
+  std::string out;
+  out.reserve(text.size());
+  for (const char c : text) {
+    const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                          (c >= '0' && c <= '9') || plain.contains(c);
+    if (is_plain)
+      out.push_back(c);
+    else
+      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
   }
   return out;
 }

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 
+#include <algorithm>
 #include <array>
 
 #include "common/http/guard.hpp"
 #include "common/http/url.hpp"
 #include "common/oauth/dpop.hpp"
 #include "common/oauth/oauth_limits.hpp"
+#include "common/percent.hpp"
 #include "common/storage/private_files.hpp"
 
 namespace notp::oauth {
@@ -30,17 +32,8 @@ constexpr std::array<MethodFiles, 3> kMethods = {{
 
 // RFC 6749 appendix B: application/x-www-form-urlencoded.
 std::string form_encoded(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                          (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '*';
-    if (is_plain)
-      out += c;
-    else if (c == ' ')
-      out += '+';
-    else
-      out += fmt::format("%{:02X}", static_cast<uint8_t>(c));
-  }
+  std::string out = percent_encode(text, "-._* ");
+  std::ranges::replace(out, ' ', '+');
   return out;
 }
 

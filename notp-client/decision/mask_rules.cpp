@@ -10,6 +10,7 @@
 #include "common/json/json.hpp"
 #include "common/json/json_members.hpp"
 #include "common/limits.hpp"
+#include "common/percent.hpp"
 #include "notp-client/decision/json_reader.hpp"
 #include "notp-client/decision/log_mask.hpp"
 
@@ -57,18 +58,7 @@ MaskToken token_of(std::string name) {
 }
 
 // Go's url.PathEscape.
-std::string path_escaped(std::string_view segment) {
-  std::string out;
-  for (const char byte : segment) {
-    const bool is_letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                           (byte >= '0' && byte <= '9');
-    if (is_letter || std::string_view("-_.~$&+=:@").contains(byte))
-      out.push_back(byte);
-    else
-      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<uint8_t>(byte));
-  }
-  return out;
-}
+std::string path_escaped(std::string_view segment) { return percent_encode(segment, "-_.~$&+=:@"); }
 
 std::string pointer_unescaped(std::string_view segment) {
   std::string out;

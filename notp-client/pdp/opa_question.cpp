@@ -5,6 +5,7 @@
 #include <array>
 
 #include "common/json/json_members.hpp"
+#include "common/percent.hpp"
 
 namespace notp::pdp {
 namespace {
@@ -23,15 +24,7 @@ std::string escape_path(const std::vector<std::string>& segments) {
     out.push_back('/');
     // A segment of one or two dots is a step in a path, not a name.
     const bool is_step = segment == "." || segment == "..";
-    for (const char c : segment) {
-      const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                         (c >= '0' && c <= '9') || std::string_view("-_~").contains(c) ||
-                         (c == '.' && !is_step);
-      if (plain)
-        out.push_back(c);
-      else
-        fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
-    }
+    out += percent_encode(segment, is_step ? "-_~" : "-._~");
   }
   return out;
 }

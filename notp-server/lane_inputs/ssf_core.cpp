@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/percent.hpp"
 #include "notp-server/lane_inputs/lane_input_limits.hpp"
 #include "notp-server/lane_inputs/remote_client.hpp"
 
@@ -16,15 +17,7 @@ constexpr unsigned kOk = 200, kNotFound = 404, kConflict = 409, kTooMany = 429, 
 
 bool is_success(const http::Response& response) { return response.status / kClass == kSuccess; }
 
-std::string query_of(std::string_view id) {
-  std::string out = "stream_id=";
-  for (const char c : id) {
-    const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                          (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
-    out += is_plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<uint8_t>(c));
-  }
-  return out;
-}
+std::string query_of(std::string_view id) { return "stream_id=" + percent_encode(id); }
 
 std::string with_query(const std::string& url, const std::string& query) {
   return fmt::format("{}{}{}", url, url.contains('?') ? '&' : '?', query);

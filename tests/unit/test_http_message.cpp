@@ -12,6 +12,7 @@
 #include "common/http/router.hpp"
 #include "common/http/url.hpp"
 #include "common/json/json.hpp"
+#include "common/percent.hpp"
 
 namespace notp::http {
 namespace {
@@ -78,6 +79,16 @@ Response route(const Router& router, std::string method, std::string raw_path) {
 }
 
 }  // namespace
+
+TEST_CASE("what is percent-encoded is decoded again, byte by byte") {
+  CHECK(notp::percent_encode("a-Z.0_~/ %\xc3\xa9") == "a-Z.0_~%2F%20%25%C3%A9");
+  CHECK(notp::percent_encode("..", "-_~") == "%2E%2E");
+  CHECK(notp::percent_encode("a+b:c", "+") == "a+b%3Ac");
+  std::string all;
+  for (int byte = 1; byte < 256; ++byte) all.push_back(static_cast<char>(byte));
+  CHECK(notp::percent_decode(notp::percent_encode(all)) == all);
+  CHECK(notp::percent_encode("").empty());
+}
 
 TEST_CASE("requests are read whole and byte by byte alike") {
   for (const size_t fragment : {SIZE_MAX, size_t{1}, size_t{7}}) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "common/percent.hpp"
+
 namespace notp::cli {
 namespace {
 
@@ -33,17 +35,7 @@ std::string words_of(const http::Response& response) {
 
 }  // namespace
 
-std::string url_part(std::string_view text) {
-  static constexpr std::string_view kUnreserved =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-  std::string out;
-  for (const char c : text)
-    if (kUnreserved.find(c) != std::string_view::npos)
-      out += c;
-    else
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  return out;
-}
+std::string url_part(std::string_view text) { return percent_encode(text); }
 
 Result<TxnService> TxnService::open(const Context& context, const std::string& url) {
   NOTP_ASSIGN(const Settings settings, context.settings());
