@@ -4,10 +4,10 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <cctype>
 #include <map>
 
 #include "common/http/client.hpp"
+#include "common/percent.hpp"
 #include "common/storage/files.hpp"
 #include "tests/support/process/stack.hpp"
 #include "tests/support/wire/test_pki.hpp"
@@ -55,7 +55,7 @@ class Prometheus {
     std::string error;
   };
   Answer query(const std::string& expression) const {
-    const json::value body = get("/api/v1/query?query=" + encoded(expression));
+    const json::value body = get("/api/v1/query?query=" + percent_encode(expression));
     if (text_at(body, "status") != "success") return {{}, text_at(body, "error")};
     const json::value& result = at(body, "data.result");
     return {result.is_array() ? result.get_array() : json::array(), {}};
@@ -84,15 +84,6 @@ class Prometheus {
   }
 
  private:
-  static std::string encoded(const std::string& text) {
-    std::string out;
-    for (const char c : text)
-      if (std::isalnum(static_cast<unsigned char>(c)) != 0)
-        out += c;
-      else
-        out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    return out;
-  }
   json::value get(const std::string& path) const {
     const auto answer = must(http::call_blocking({.url = url_ + path, .deadline_ms = 20'000}));
     return must(parse_json(answer.body));

@@ -7,6 +7,7 @@
 #include "common/http/client.hpp"
 #include "common/jose/signing_key.hpp"
 #include "common/jose/token.hpp"
+#include "common/percent.hpp"
 #include "tests/support/process/stack.hpp"
 #include "tests/support/wire/test_pki.hpp"
 
@@ -19,20 +20,10 @@ inline const std::string kTxnKeys = "200000000000/txn";
 using TokenRequest = std::vector<std::pair<std::string, std::string>>;
 
 inline std::string form_of(const TokenRequest& request) {
-  constexpr std::string_view kPlain =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
   std::string out;
-  const auto add = [&](std::string_view text) {
-    for (const char c : text)
-      out += kPlain.contains(c) ? std::string(1, c)
-                                : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  };
-  for (const auto& [name, value] : request) {
-    if (!out.empty()) out += '&';
-    add(name);
-    out += '=';
-    add(value);
-  }
+  for (const auto& [name, value] : request)
+    out +=
+        fmt::format("{}{}={}", out.empty() ? "" : "&", percent_encode(name), percent_encode(value));
   return out;
 }
 

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <cctype>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,6 +13,7 @@
 
 #include "common/base64url.hpp"
 #include "common/jose/signing_key.hpp"
+#include "common/percent.hpp"
 #include "common/random.hpp"
 #include "notp-client/txn/grants/grants.hpp"
 #include "notp-client/txn/issue/issuer_core.hpp"
@@ -38,16 +38,6 @@ inline std::string type_uri(std::string_view name) {
 }
 inline std::string workload(std::string_view name) {
   return fmt::format("spiffe://{}/ns/shop/sa/{}", kDomain, name);
-}
-
-inline std::string percent_encode(std::string_view text) {
-  std::string out;
-  for (const unsigned char c : text)
-    if (std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_' || c == '~')
-      out.push_back(static_cast<char>(c));
-    else
-      out += fmt::format("%{:02X}", c);
-  return out;
 }
 
 // A form. Parameters in their order; one may be there twice.
