@@ -1,8 +1,11 @@
 // Untrusted requests to a Txn-Token Service, and the answers of a careless policy. The first line
-// is the form, the rest the answer; the subjects that need no signature get as far as a token.
+// is the form, the rest the answer; the subjects that need no signature get as far as a token. The
+// whole is also what an issuer answers that is asked about a token.
 #include <string_view>
 
 #include "common/assert.hpp"
+#include "notp-client/txn/issue/client_assertion.hpp"
+#include "notp-client/txn/issue/introspection.hpp"
 #include "notp-client/txn/issue/issuer_core.hpp"
 #include "notp-client/txn/issue/members.hpp"
 #include "notp-client/txn/issue/policy_answer.hpp"
@@ -67,6 +70,26 @@ void check_issued(const PolicyAsk& ask, const Issued& issued) {
               "a grant is not wider than its token");
 }
 
+void check_assertion(const TokenForm& form) {
+  auto assertion = read_client_assertion(form);
+  if (!assertion) return check_text(assertion.error().description);
+  NOTP_ASSERT(!assertion->chain.empty() && assertion->chain.size() < form.client_assertion.size(),
+              "certificates, out of the assertion");
+  const auto checked = check_client_assertion(
+      *std::move(assertion), {"spiffe://td/a", std::nullopt}, "https://tts.td", kNowMs);
+  NOTP_ASSERT(!checked, "no key, no signature");
+  check_text(checked.error().description);
+}
+
+void check_introspection(std::string_view body) {
+  NOTP_ASSERT(!read_introspection(500, body), "only 200 is an answer");
+  const auto answer = read_introspection(200, body);
+  if (!answer) return check_text(answer.error().description);
+  NOTP_ASSERT(answer->is_active || answer->attributes.empty(), "nothing is known of a dead token");
+  NOTP_ASSERT(json::serialize(answer->attributes).size() <= limits::kTxnIntrospectedBytesMax,
+              "attributes within their limit");
+}
+
 void issue(TokenForm form, std::string_view answer) {
   const Client client{"spiffe://td/a", std::nullopt};
   auto request = core().check(std::move(form), client, [](const auto&) { return nullptr; }, kNowMs);
@@ -90,6 +113,7 @@ void issue(TokenForm form, std::string_view answer) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
+  check_introspection(text);
   const size_t end = text.find('\n');
   auto form = read_form(kFormType, text.substr(0, end));
   if (!form) {
@@ -97,6 +121,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   check_form(*form);
+  check_assertion(*form);
   issue(*std::move(form), end == std::string_view::npos ? "" : text.substr(end + 1));
   return 0;
 }
