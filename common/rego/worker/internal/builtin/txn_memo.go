@@ -40,6 +40,16 @@ type headerOf struct {
 // Of returns what evaluations with a snapshot use; `data` is its base data.
 func (m *TxnMemo) Of(snapshot uint64, data map[string]any) MemoUse { return MemoUse{m, snapshot, data} }
 
+// Forget forgets the tokens, and returns how many there were.
+func (m *TxnMemo) Forget() int {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	count := len(m.entries)
+	clear(m.entries)
+	m.bytes = 0
+	return count
+}
+
 // MemoUse is a memo for evaluations with one snapshot. The zero value remembers nothing.
 type MemoUse struct {
 	memo     *TxnMemo

@@ -27,7 +27,7 @@ func TestVerifiedTokensAreRememberedForOneSnapshot(t *testing.T) {
 			t.Fatal(got)
 		}
 	}
-	if got := w.remembered().Len(); got != 1 {
+	if got := w.engine.memo.Forget(); got != 1 {
 		t.Errorf("%d tokens are remembered, want 1", got)
 	}
 	// What is refused is not remembered, however often.
@@ -40,10 +40,11 @@ func TestVerifiedTokensAreRememberedForOneSnapshot(t *testing.T) {
 			t.Errorf("taken: %s", got)
 		}
 	}
-	if got := w.remembered().Len(); got != 1 {
-		t.Errorf("%d tokens are remembered, want 1", got)
+	if got := w.engine.memo.Forget(); got != 0 {
+		t.Errorf("%d tokens are remembered, want 0", got)
 	}
 	// The key goes: so does what it verified.
+	w.sub(token)
 	w.activate(release{documents: map[string]string{"keys/txn": txnSet(next)}})
 	if got := w.sub(token); got != "" {
 		t.Errorf("a token of a key that was removed is taken: %s", got)
@@ -90,7 +91,7 @@ func TestReplacedRulesAndFunctionsRememberNothing(t *testing.T) {
 			t.Errorf("after data.%s another policy takes a token of a foreign key: %s", path, got)
 		}
 	}
-	if got := w.remembered().Len(); got != 0 {
+	if got := w.engine.memo.Forget(); got != 0 {
 		t.Errorf("%d tokens are remembered, want 0", got)
 	}
 	// And not the other way round.
@@ -162,7 +163,7 @@ func TestWhatTheLaneRevokesIsNotRemembered(t *testing.T) {
 		}
 	}
 	apply("97053963-771d-49cc-a4e3-20aad399c312")
-	if value, _, _ := w.inLane(holder, "gate/sub", tokenInput(token)); value != "" || w.remembered().Len() != 1 {
+	if value, _, _ := w.inLane(holder, "gate/sub", tokenInput(token)); value != "" || w.engine.memo.Forget() != 1 {
 		t.Errorf("a revoked token that is remembered is taken: %s", value)
 	}
 }
@@ -212,7 +213,7 @@ func BenchmarkTxnVerify(b *testing.B) {
 			b.ReportAllocs()
 			for range b.N {
 				if each.forgets {
-					w.remembered().Clear()
+					w.engine.memo.Forget()
 				}
 				if outcome := w.engine.Evaluate(question, &builtin.Meter{}).Outcomes[0]; string(outcome.Value) != each.want || outcome.Failure != nil {
 					b.Fatal(outcome)

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -116,12 +115,6 @@ func txnWorldOf(t testing.TB, module, set string, policies map[string]string) *w
 		t.Fatal(failure)
 	}
 	return w
-}
-
-// remembered are the tokens in the memo: a map.
-func (w *world) remembered() reflect.Value {
-	entries := reflect.ValueOf(&w.engine.memo).Elem().FieldByName("entries")
-	return reflect.NewAt(entries.Type(), entries.Addr().UnsafePointer()).Elem()
 }
 
 func tokenInput(token string) string {
