@@ -31,13 +31,13 @@ HandshakeQueue::HandshakeQueue(boost::asio::io_context& context, Admission& admi
 void HandshakeQueue::add(Socket socket, std::string address) {
   if (is_closed_) return admission_.connection_ended();
   if (!admission_.may_wait()) {
-    const auto silent = turns_.give_way();
-    if (!silent) {
+    const auto other = turns_.give_way(address);
+    if (!other) {
       ++counters_.sessions_refused;
       return admission_.connection_ended();
     }
     ++counters_.handshakes_displaced;
-    drop(*silent);
+    drop(*other);
   }
   const Ticket ticket = turns_.arrive(std::move(address), read_clock().boot_ms);
   ++counters_.waiting;

@@ -27,8 +27,8 @@ class HandshakeQueue {
   HandshakeQueue(boost::asio::io_context& context, Admission& admission, ServeCounters& counters,
                  HandshakeTurnLimits limits, Begin begin);
 
-  // Takes an accepted connection, which the admission has counted. Without a place for it, the one
-  // that has been silent longest is closed, or else this one.
+  // Takes an accepted connection, which the admission has counted. Without a place for it, one
+  // of another client is closed, as HandshakeTurns::give_way() says, or else this one.
   void add(Socket socket, std::string address);
   void ended(Ticket ticket);
   // Closes what waits, and what is added later.

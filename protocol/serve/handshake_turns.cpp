@@ -55,17 +55,29 @@ void HandshakeTurns::end(Ticket ticket) {
   while (!begun_.empty() && !under_way_.contains(begun_.front())) begun_.pop_front();
 }
 
-std::optional<HandshakeTurns::Ticket> HandshakeTurns::give_way() {
-  if (silent_.empty()) return std::nullopt;
-  const Ticket oldest = silent_.begin()->first;
-  end(oldest);
-  return oldest;
+std::optional<HandshakeTurns::Ticket> HandshakeTurns::give_way(const std::string& newcomer) {
+  Ticket gone = 0;
+  if (!silent_.empty()) {
+    gone = silent_.begin()->first;
+  } else {
+    const auto longest = std::ranges::max_element(
+        queues_, {}, [](const auto& queue) { return queue.second.size(); });
+    const auto own = queues_.find(newcomer);
+    const size_t own_size = own == queues_.end() ? 0 : own->second.size();
+    if (longest == queues_.end() || longest->second.size() <= own_size + 1) return std::nullopt;
+    gone = longest->second.back();
+    longest->second.pop_back();
+  }
+  end(gone);
+  return gone;
 }
 
 std::vector<HandshakeTurns::Ticket> HandshakeTurns::take_silent(TimeMs now_ms) {
   std::vector<Ticket> gone;
-  while (!silent_.empty() && now_ms - silent_.begin()->second >= limits_.silent_ms)
-    gone.push_back(*give_way());
+  while (!silent_.empty() && now_ms - silent_.begin()->second >= limits_.silent_ms) {
+    gone.push_back(silent_.begin()->first);
+    end(gone.back());
+  }
   return gone;
 }
 

@@ -18,7 +18,8 @@
 namespace notp::serve {
 
 struct HandshakeTurnLimits {
-  size_t under_way_max = 512;
+  // So few that each is done within a small part of grace_ms, however slow the machine.
+  size_t under_way_max = 128;
   TimeMs silent_ms = limits::kHandshakeMs;  // for a client's first byte
   // A handshake that has been under way for so long ends when another one waits for its place.
   TimeMs grace_ms = 1'000;
@@ -40,8 +41,10 @@ class HandshakeTurns {
   // The handshake is over, or the connection is gone. An unknown ticket changes nothing.
   void end(Ticket ticket);
 
-  // The silent connection that has waited longest makes room: it is gone. nullopt: there is none.
-  std::optional<Ticket> give_way();
+  // Makes room for a connection from an address: the one that has been silent longest is gone, or
+  // the newest of the address with most that wait for their turns. nullopt: no address has clearly
+  // more than this one.
+  std::optional<Ticket> give_way(const std::string& newcomer);
   // Silent connections whose time is over: they are gone.
   std::vector<Ticket> take_silent(TimeMs now_ms);
   // The oldest handshake, when it must end for one that waits: it is gone. nullopt: none must.
@@ -69,7 +72,8 @@ class HandshakeTurns {
   std::deque<Ticket> begun_;         // in the order of their begin; may contain some that ended
   std::unordered_map<Ticket, TimeMs> under_way_;  // since when
   // May contain tickets that have ended. An address is in turns_ once, while it has a queue.
-  std::unordered_map<std::string, std::deque<Ticket>> queues_;
+  using Queue = std::deque<Ticket>;
+  std::unordered_map<std::string, Queue> queues_;
   std::list<std::string> turns_;
   size_t ready_count_ = 0;
 };

@@ -41,7 +41,9 @@ asio::awaitable<void> SessionHost::run() {
   thread_.add(*this);
   auto shaken = co_await connection_.handshake(limits::kHandshakeMs);
   thread_.handshakes().ended(ticket_);
-  if (shaken) {
+  if (shaken && context_.stopping) {
+    connection_.abort();  // those that were there have their Bye
+  } else if (shaken) {
     ++context_.counters.sessions;
     co_await serve();
     --context_.counters.sessions;

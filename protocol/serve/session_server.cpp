@@ -31,8 +31,9 @@ constexpr std::chrono::seconds kCommitsLogEvery{10};
 
 SessionServer::SessionServer(SessionServices services, ServeOptions options)
     : services_(std::move(services)), options_(std::move(options)) {
-  const HandshakeTurnLimits turns{
-      .under_way_max = std::max<size_t>(1, options_.limits.handshakes_max / options_.threads)};
+  HandshakeTurnLimits turns;
+  turns.under_way_max =
+      std::clamp<size_t>(options_.limits.handshakes_max / options_.threads, 1, turns.under_way_max);
   for (size_t i = 0; i < options_.threads; ++i) {
     IoThread& thread = *threads_.emplace_back(std::make_unique<IoThread>(stopping_));
     thread.begin_handshakes(admission_, counters_, turns,

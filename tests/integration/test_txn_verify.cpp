@@ -79,16 +79,31 @@ struct Node {
     if (!answer) return answer.error().message;
     return *answer ? **answer : "undefined";
   }
+  // One value for each token. An evaluation has a deadline, and so takes a part of them.
+  json::array of_each(pdp::Pdp& pdp, std::string_view path,
+                      const std::vector<std::string>& tokens) {
+    constexpr size_t kAtOnce = 20;
+    json::array out;
+    for (size_t begin = 0; begin < tokens.size(); begin += kAtOnce) {
+      const size_t end = std::min(begin + kAtOnce, tokens.size());
+      const std::vector<std::string> part(tokens.begin() + static_cast<ptrdiff_t>(begin),
+                                          tokens.begin() + static_cast<ptrdiff_t>(end));
+      const std::string answer = asked(pdp, path, part);
+      const auto values = parse_json(answer);
+      REQUIRE_MESSAGE(values, answer);
+      REQUIRE(values->as_array().size() == part.size());
+      out.insert(out.end(), values->as_array().begin(), values->as_array().end());
+    }
+    return out;
+  }
   // The answer of both.
   json::array of_both(std::string_view path, const std::vector<std::string>& tokens) {
-    const auto own = parse_json(asked(*embedded, path, tokens));
-    const auto opa = parse_json(asked(*host.pdp, path, tokens));
-    REQUIRE_MESSAGE(own, asked(*embedded, path, tokens));
-    REQUIRE_MESSAGE(opa, asked(*host.pdp, path, tokens));
+    json::array own = of_each(*embedded, path, tokens);
+    const json::array opa = of_each(*host.pdp, path, tokens);
     for (size_t i = 0; i < tokens.size(); ++i)
-      CHECK_MESSAGE(own->at(i) == opa->at(i), tokens[i], ": embedded ", json::serialize(own->at(i)),
-                    ", OPA ", json::serialize(opa->at(i)));
-    return own->as_array();
+      CHECK_MESSAGE(own[i] == opa[i], tokens[i], ": embedded ", json::serialize(own[i]), ", OPA ",
+                    json::serialize(opa[i]));
+    return own;
   }
   bool is_taken_here(std::string_view token, const rego::TxnRules& rules = kRules) const {
     return txn::check_txn_token(token, set_, rules, read_clock().wall_ms).has_value();
@@ -115,13 +130,12 @@ TEST_CASE("hostile tokens are refused by both engines and by the agent") {
     const json::object good = good_claims();
     tokens.push_back(token_of(signer, good));
     const json::array verdicts = node.of_both("gate/verdicts", tokens);
-    const auto plain = parse_json(node.asked(*node.host.pdp, "gate/plain", tokens));
-    REQUIRE(plain);
+    const json::array plain = node.of_each(*node.host.pdp, "gate/plain", tokens);
     for (size_t i = 0; i < cases.size(); ++i) {
       CHECK_MESSAGE(verdicts[i] == "refused", cases[i].name, ": ", json::serialize(verdicts[i]));
       CHECK_MESSAGE(!node.is_taken_here(tokens[i]), cases[i].name);
       refused += verdicts[i] == "refused" ? 1 : 0;
-      if (plain->at(i) == json::array{true}) {
+      if (plain[i] == json::array{true}) {
         ++taken_by_jwt;
         of_jwt.push_back(cases[i].name);
       }
@@ -303,15 +317,14 @@ TEST_CASE("embedded, OPA and the agent agree on generated tokens and constraints
       std::vector<std::string> tokens;
       for (int i = 0; i < 100; ++i) tokens.push_back(generated.token());
       const json::array verdicts = node.of_both("gate/verdicts", tokens);
-      const auto plain = parse_json(node.asked(*node.embedded, "gate/plain", tokens));
-      REQUIRE(plain);
+      const json::array plain = node.of_each(*node.embedded, "gate/plain", tokens);
       for (size_t i = 0; i < tokens.size(); ++i) {
         const bool is_taken = verdicts[i] != "refused";
         const bool is_same = is_taken == node.is_taken_here(tokens[i]);
         CHECK_MESSAGE(is_same, tokens[i], " of round ", round, ": engines ", is_taken);
         different += is_same ? 0 : 1;
         taken += is_taken ? 1 : 0;
-        over += !is_taken && plain->at(i) == json::array{true} ? 1 : 0;
+        over += !is_taken && plain[i] == json::array{true} ? 1 : 0;
         ++all;
       }
     }

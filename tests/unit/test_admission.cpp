@@ -82,15 +82,21 @@ TEST_CASE("handshakes: one that does not go on makes way for one that waits, the
   CHECK_FALSE(turns.displace(1'100));  // there is a place
 }
 
-TEST_CASE("handshakes: a silent connection makes room, and no other does") {
+TEST_CASE("handshakes: a silent connection makes room, then the address that has most") {
   serve::HandshakeTurns turns;
-  CHECK_FALSE(turns.give_way());
+  CHECK_FALSE(turns.give_way("a"));
   const Ticket first = turns.arrive("a", 0), second = turns.arrive("a", 1);
   turns.has_sent(first);
-  CHECK(turns.give_way() == second);
-  CHECK_FALSE(turns.give_way());
-  turns.has_sent(second);  // the word of one that is gone
-  CHECK(begun(turns, 2) == std::vector{first});
+  CHECK(turns.give_way("b") == second);
+  turns.has_sent(second);            // the word of one that is gone
+  CHECK_FALSE(turns.give_way("b"));  // one each is fair
+  const Ticket third = turns.arrive("a", 2), fourth = turns.arrive("b", 3);
+  turns.has_sent(third);
+  CHECK(turns.give_way("c") == fourth);
+  CHECK_FALSE(turns.give_way("a"));
+  CHECK(turns.give_way("c") == third);
+  CHECK(begun(turns, 4) == std::vector{first});
+  CHECK(turns.waiting() == 0);
 }
 
 TEST_CASE("admission: connections that wait and sessions share one limit") {

@@ -127,6 +127,18 @@ TEST_CASE("one valid token and invented paths take nobody else's counts") {
   CHECK(table.size() == 1);
 }
 
+TEST_CASE("a path that was counted with others stays so when the table has room again") {
+  txn::Presentations table(8);
+  const TimeMs end_ms = kNow + 60'000;
+  CHECK(table.take("p", "lives", 2 * end_ms, kNow) == 0);
+  for (int i = 0; i < 4; ++i) table.take("p", fmt::format("ends-{}", i), end_ms, kNow);
+  CHECK(table.take("q", "lives", 2 * end_ms, kNow) == 0);
+  for (int i = 0; i < 3; ++i) table.take("p", fmt::format("fills-{}", i), end_ms, kNow);
+  CHECK(table.take("p", "sweeps", 2 * end_ms, end_ms) == 0);
+  CHECK(table.size() == 2);
+  CHECK(table.take("q", "lives", 2 * end_ms, end_ms) == 1);
+}
+
 // A watch, and what it makes of inputs.
 struct Watching {
   explicit Watching(bool counts = true)

@@ -112,9 +112,12 @@ Result<void> RingCore::revoke(std::string_view kid, Now now) {
   const bool was_current = found->record.state == KeyState::kInUse;
   effects_.emplace_back(ring_effect::Persist{});
   effects_.emplace_back(ring_effect::Delete{found->record.kid});
-  // A fetch that has the last one gone has those before it gone, too.
-  gone_ = found->record.kid;
-  gone_is_active_ = found->version != 0;
+  // A fetch that has the last one gone has those before it gone, too. One that no release has, as a
+  // spare right after it was made, does not take the place of one that a release has.
+  if (gone_.empty() || found->version != 0) {
+    gone_ = found->record.kid;
+    gone_is_active_ = found->version != 0;
+  }
   keys_.erase(found);
   hint_boot_ms_ = now.boot_ms;
   drive(now);

@@ -21,7 +21,8 @@ std::optional<uint64_t> Presentations::take(std::string_view path, std::string_v
   entry.until_ms = std::max(entry.until_ms, exp_ms);
   const auto known = std::ranges::find(entry.paths, place, &PathCount::path);
   if (known != entry.paths.end()) return count(known->count);
-  if (entry.paths.size() >= kPresentedPathsMax || counts_ >= counts_max_ / 2)
+  // Once some were counted together, this path may have been among them.
+  if (entry.others != 0 || entry.paths.size() >= kPresentedPathsMax || counts_ >= counts_max_ / 2)
     return count(entry.others);
   ++counts_;
   entry.paths.push_back({place, 1});

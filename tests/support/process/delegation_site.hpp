@@ -378,6 +378,12 @@ class DelegationSite {
     const bool is_ready =
         wait_until([&] { return (answer = first(digest_of(job()))).status == 200; });
     REQUIRE_MESSAGE(is_ready, json::serialize(answer.body) << read_text(service->log_file()));
+    // An OPA fetches the lane by itself, and believes no token before it has it.
+    REQUIRE(wait_until([&] {
+      const auto decided =
+          opa.decide("refunds/decision", question("request", answer.token(), job()));
+      return decided && text_at(*decided, "token") == "verified";
+    }));
   }
 
   const int lane_port_ = free_port(), service_port_ = free_port();

@@ -376,6 +376,7 @@ void Stack::allow_joins() {
 }
 
 void Stack::start_registry() {
+  registry_.reset();  // which would still hold the lock of its data
   fs::remove(file("registry.port"));
   registry_ = std::make_unique<Process>(
       ProcessOptions{.command = {program("notp-server"), "--config", file("registry.yaml")},

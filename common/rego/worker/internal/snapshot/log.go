@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
+	"notp.core-platform.internal/notp-pdp/internal/builtin"
 	"notp.core-platform.internal/notp-pdp/internal/frame"
 )
 
@@ -131,6 +132,10 @@ func (r *evaluation) rule(prepared **question, path []string, event ast.Value) (
 			return nil, errors.New(failure.Message)
 		}
 		*prepared = &ask
+	}
+	// What these rules verify with other keys is not what decisions do.
+	if unit := (*prepared).unit; unit.replaces || unit.txn == nil {
+		r.meter.Memo = builtin.MemoUse{}
 	}
 	value, err := r.valueOfQuery(r.query(**prepared, event).WithMetrics(metrics.NoOp()).WithStrictBuiltinErrors(true))
 	if err == nil {

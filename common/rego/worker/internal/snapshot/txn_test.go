@@ -102,6 +102,31 @@ func TestReplacedRulesAndFunctionsRememberNothing(t *testing.T) {
 	}
 }
 
+// The rules for the log are evaluated after a decision, in a unit of their own.
+func TestWhatRulesForTheLogReplaceIsNotRemembered(t *testing.T) {
+	key, foreign := newTxnKey("k"), newTxnKey("k")
+	w := txnWorld(t, txnSet(key), map[string]string{
+		"gate.rego": txnPolicy,
+		"log.rego": "package system.log\n\nmask contains \"/input/token\" if " +
+			"data.system.notp.txn.verify(input.input.token) with data.keys.txn as input.input.set\n",
+	})
+	token := foreign.token(nil)
+	input := strings.TrimSuffix(tokenInput(token), "}") + `, "set": ` + txnSet(foreign) + "}"
+	request := ask("gate/sub", input, frame.FlagLogRules)
+	for range 2 {
+		outcome := w.engine.Evaluate(request, &builtin.Meter{}).Outcomes[0]
+		if outcome.Defined {
+			t.Fatalf("a token of a foreign key is taken: %s", outcome.Value)
+		}
+		if got := memberOf(t, outcome.Extras, "log"); !strings.Contains(got, "/input/token") {
+			t.Fatalf("the mask does not take the token by its own keys: %s", got)
+		}
+	}
+	if got := w.engine.memo.Forget(); got != 0 {
+		t.Errorf("%d tokens are remembered, want 0", got)
+	}
+}
+
 func TestVerifiedTokensAreRecordedAndReplayed(t *testing.T) {
 	key := newTxnKey("k")
 	w := txnWorld(t, txnSet(key), map[string]string{"gate.rego": txnPolicy})
