@@ -89,6 +89,7 @@ struct Endpoint {
       : host([this](const http::Request& request) -> asio::awaitable<http::Response> {
           ++requests;
           last = request.body;
+          authorization = request.header("Authorization");
           while (is_shut) {
             asio::steady_timer timer(co_await asio::this_coro::executor,
                                      std::chrono::milliseconds(1));
@@ -107,7 +108,7 @@ struct Endpoint {
   std::atomic<bool> is_shut{false};
   std::atomic<int> requests{0};
   unsigned status = 200;
-  std::string body{kAlive}, last;
+  std::string body{kAlive}, last, authorization;
   HttpHost host;
 };
 
@@ -133,6 +134,7 @@ TEST_CASE("oidc-provider says of opaque tokens whose they are, until they are re
   CHECK_FALSE(revoked->is_active);
   // The service's own fault is no word about the token.
   must(write_file(folder.file("secret"), "another-secret", 0600));
+  introspector->look();
   CHECK(asking.reason(*introspector) == "introspection_unavailable");
 }
 
@@ -160,13 +162,44 @@ TEST_CASE("an endpoint that does not answer as it should gives no token") {
     CHECK(asking.reason(*introspector) == "introspection_unavailable");
   }
   endpoint.status = 200;
-  std::filesystem::remove(folder.file("secret"));
-  CHECK(asking.reason(*introspector) == "introspection_unavailable");
-  must(write_file(folder.file("secret"), "app-secret", 0600));
   CHECK(asking.reason(*introspector) == "active");
   // Nobody listens.
   auto gone = folder.config("http://127.0.0.1:1");
   CHECK(asking.reason(*open(gone)) == "introspection_unavailable");
+}
+
+TEST_CASE("files are read when they may have changed; one that cannot be read changes nothing") {
+  const Folder folder;
+  Endpoint endpoint;
+  Asking asking;
+  const auto introspector = open(folder.config(endpoint.issuer()));
+  CHECK(introspector->files() == std::vector<std::filesystem::path>{folder.file("secret")});
+  const auto shows = [&](std::string_view secret) {
+    introspector->look();
+    CHECK(asking.reason(*introspector) == "active");
+    return endpoint.authorization == oauth::basic_authorization("app", secret);
+  };
+  CHECK(shows("app-secret"));
+  must(write_file(folder.file("secret"), "renewed", 0600));
+  CHECK(shows("renewed"));
+  std::filesystem::remove(folder.file("secret"));
+  CHECK(shows("renewed"));
+}
+
+TEST_CASE("a question that is dropped with its executor may end after its introspector") {
+  const Folder folder;
+  Endpoint endpoint;
+  endpoint.is_shut = true;
+  auto introspector = open(folder.config(endpoint.issuer()));
+  {
+    asio::io_context context;
+    asio::co_spawn(
+        context, introspector->ask({.token = kToken, .token_id = "id", .client = "a"}),
+        [](const std::exception_ptr&, const TokenResult<Introspected>&) { FAIL("was answered"); });
+    while (endpoint.requests == 0) context.poll();
+    introspector.reset();
+  }
+  endpoint.is_shut = false;
 }
 
 TEST_CASE("an endpoint that hangs is left, and takes no room of another") {

@@ -21,14 +21,15 @@ std::unexpected<TokenError> wait(Refusal refusal, std::string description, TimeM
 }  // namespace
 
 TokenResult<ClientLimits::Place> ClientLimits::enter(const std::string& client, TimeMs now_ms) {
-  const MutexLock lock(mutex_);
-  if (clients_.size() >= limits::kTxnClientsMax && !clients_.contains(client)) forget();
-  if (clients_.size() >= limits::kTxnClientsMax && !clients_.contains(client))
+  Clients& all = *clients_;
+  const MutexLock lock(all.mutex);
+  if (all.known.size() >= limits::kTxnClientsMax && !all.known.contains(client)) all.forget();
+  if (all.known.size() >= limits::kTxnClientsMax && !all.known.contains(client))
     return wait(Refusal::kOverloaded, "too many clients ask at once; ask again later",
                 limits::kTxnUnavailableRetryMs);
   const auto most = static_cast<double>(per_second_);
   Client& known =
-      clients_.try_emplace(client, Client{.left = most, .as_of_ms = now_ms}).first->second;
+      all.known.try_emplace(client, Client{.left = most, .as_of_ms = now_ms}).first->second;
   const auto passed_ms = static_cast<double>(std::max<TimeMs>(0, now_ms - known.as_of_ms));
   known.left = std::min(most, known.left + passed_ms / kMsPerSecond * most);
   known.as_of_ms = now_ms;
@@ -43,18 +44,17 @@ TokenResult<ClientLimits::Place> ClientLimits::enter(const std::string& client, 
                 static_cast<TimeMs>(std::ceil((1 - known.left) / most * kMsPerSecond)));
   known.left -= 1;
   ++known.at_once;
-  return Place(this, client);
+  return Place(clients_, client);
 }
 
-void ClientLimits::leave(const std::string& client) {
-  const MutexLock lock(mutex_);
-  const auto found = clients_.find(client);
-  if (found != clients_.end() && found->second.at_once > 0) --found->second.at_once;
+void ClientLimits::Clients::leave(const std::string& client) {
+  const MutexLock lock(mutex);
+  const auto found = known.find(client);
+  if (found != known.end() && found->second.at_once > 0) --found->second.at_once;
 }
 
-// Who asks nothing now has all of its second soon.
-void ClientLimits::forget() {
-  std::erase_if(clients_, [](const auto& each) { return each.second.at_once == 0; });
+void ClientLimits::Clients::forget() {
+  std::erase_if(known, [](const auto& each) { return each.second.at_once == 0; });
 }
 
 }  // namespace notp::txn

@@ -1,7 +1,6 @@
 #include "notp-client/txn/http/introspector.hpp"
 
 #include <fmt/format.h>
-#include <openssl/crypto.h>
 
 #include <algorithm>
 #include <utility>
@@ -24,99 +23,86 @@ std::unexpected<TokenError> refused(Refusal refusal, std::string description, Ti
   return std::unexpected(std::move(error));
 }
 
-// The body of a request holds the token.
-struct CleansedCall {
-  explicit CleansedCall(http::Call made) : call(std::move(made)) {}
-  ~CleansedCall() { OPENSSL_cleanse(call.body.data(), call.body.size()); }
-  CleansedCall(const CleansedCall&) = delete;
-  CleansedCall& operator=(const CleansedCall&) = delete;
-
-  http::Call call;
-};
-
 }  // namespace
 
 // A question under way, for the lifetime of this object.
 class Introspector::Place {
  public:
-  static TokenResult<Place> enter(Introspector& owner, const std::string& client) {
-    const MutexLock lock(owner.mutex_);
-    if (owner.under_way_ >= owner.config_.at_once)
+  static TokenResult<Place> enter(const Introspector& owner, const std::string& client) {
+    const size_t at_once = owner.config_.at_once;
+    UnderWay& all = *owner.under_way_;
+    const MutexLock lock(all.mutex);
+    if (all.count >= at_once)
       return refused(Refusal::kIntrospectionBusy,
                      fmt::format("{} questions to the issuer of the subject token are under way, "
                                  "as many as there may be",
-                                 owner.config_.at_once),
+                                 at_once),
                      limits::kTxnBusyRetryMs);
-    const size_t share = std::max<size_t>(1, owner.config_.at_once / kSharesOfClients);
-    if (const auto found = owner.of_clients_.find(client);
-        found != owner.of_clients_.end() && found->second >= share)
+    const size_t share = std::max<size_t>(1, at_once / kSharesOfClients);
+    if (const auto found = all.of_clients.find(client);
+        found != all.of_clients.end() && found->second >= share)
       return refused(Refusal::kBusy,
                      fmt::format("{} questions of this client to the issuer of the subject token "
                                  "are under way, as many as it may have",
                                  share),
                      limits::kTxnBusyRetryMs);
-    ++owner.under_way_;
-    ++owner.of_clients_[client];
-    return Place(&owner, client);
+    ++all.count;
+    ++all.of_clients[client];
+    return Place(owner.under_way_, client);
   }
-  Place(Place&& other) noexcept
-      : owner_(std::exchange(other.owner_, nullptr)), client_(std::move(other.client_)) {}
+  Place(Place&& other) noexcept = default;
   Place& operator=(Place&&) = delete;
   ~Place() {
-    if (owner_ == nullptr) return;
-    const MutexLock lock(owner_->mutex_);
-    --owner_->under_way_;
-    const auto found = owner_->of_clients_.find(client_);
-    if (--found->second == 0) owner_->of_clients_.erase(found);
+    if (!all_) return;
+    const MutexLock lock(all_->mutex);
+    --all_->count;
+    const auto found = all_->of_clients.find(client_);
+    if (--found->second == 0) all_->of_clients.erase(found);
   }
 
  private:
-  Place(Introspector* owner, std::string client) : owner_(owner), client_(std::move(client)) {}
+  Place(std::shared_ptr<UnderWay> all, std::string client)
+      : all_(std::move(all)), client_(std::move(client)) {}
 
-  Introspector* owner_;
+  std::shared_ptr<UnderWay> all_;
   std::string client_;
 };
 
-Introspector::Introspector(IntrospectionConfig config, Environment environment, http::Client client)
-    : config_(std::move(config)),
-      environment_(std::move(environment)),
-      client_(std::make_shared<const http::Client>(std::move(client))) {}
-
 Result<std::unique_ptr<Introspector>> Introspector::open(const IntrospectionConfig& config,
                                                          const Environment& environment) {
-  std::unique_ptr<Introspector> out(new Introspector(config, environment, http::Client()));
-  auto client = out->connect();
-  if (!client) return std::unexpected(std::move(client).error().in("introspection"));
-  out->client_.set(std::make_shared<const http::Client>(*std::move(client)));
-  // A secret that cannot be read is found now, and not by the first request.
-  if (auto read = oauth::Credentials::read(config.auth); !read)
-    return std::unexpected(std::move(read).error().in("introspection"));
+  std::unique_ptr<Introspector> out(new Introspector(config, environment));
+  auto access = out->read_files();
+  if (!access) return std::unexpected(std::move(access).error().in("introspection"));
+  out->access_.set(*std::move(access));
   return out;
 }
 
-Result<http::Client> Introspector::connect() const {
+Result<std::shared_ptr<const Introspector::Access>> Introspector::read_files() const {
   http::ClientOptions options{.tls = {.authorities = config_.ca,
                                       .certificate = config_.auth.certificate,
                                       .private_key = config_.auth.private_key,
                                       .pins = config_.pins},
                               .proxy = config_.proxy,
                               .environment = environment_};
-  return http::Client::open(std::move(options));
+  NOTP_ASSIGN(http::Client client, http::Client::open(std::move(options)));
+  NOTP_ASSIGN(oauth::Credentials credentials, oauth::Credentials::read(config_.auth));
+  return std::make_shared<const Access>(std::move(client), std::move(credentials));
 }
 
 std::vector<std::filesystem::path> Introspector::files() const {
   std::vector<std::filesystem::path> out{config_.ca, config_.auth.certificate,
-                                         config_.auth.private_key};
+                                         config_.auth.private_key, config_.auth.secret_file,
+                                         config_.auth.key_file};
   std::erase(out, std::filesystem::path());
   return out;
 }
 
 void Introspector::look() {
-  auto client = connect();
-  if (client)
-    client_.set(std::make_shared<const http::Client>(*std::move(client)));
+  auto access = read_files();
+  if (access)
+    access_.set(*std::move(access));
   else
-    log::write(log::Level::kError, "txn_introspection_failed", client.error(),
+    log::write(log::Level::kError, "txn_introspection_failed", access.error(),
                {{"issuer", config_.issuer}});
 }
 
@@ -138,21 +124,14 @@ asio::awaitable<TokenResult<Introspected>> Introspector::ask(IntrospectionCall c
 
 // RFC 7662 §2.1.
 asio::awaitable<TokenResult<http::Response>> Introspector::post(const IntrospectionCall& call) {
-  const auto credentials = oauth::Credentials::read(config_.auth);
-  if (!credentials) co_return unanswered(credentials.error());
-  Result<http::Call> made = fail(ErrorCode::kInternal, "not made");
-  {
-    const MutexLock lock(mutex_);
-    made = oauth::authenticated_form(config_.auth, config_.server(), *credentials, config_.url,
-                                     {{"token", call.token}, {"token_type_hint", "access_token"}},
-                                     read_clock().wall_ms, random_);
-  }
-  if (!made) co_return unanswered(made.error());
-  CleansedCall request(*std::move(made));
-  request.call.deadline_ms = config_.timeout_ms;
-  request.call.answer_bytes_max = limits::kTxnIntrospectionBytesMax;
-  const auto client = client_.get();
-  auto response = co_await client->call(request.call);
+  const auto access = access_.get();
+  auto request = oauth::authenticated_form(
+      config_.auth, config_.server(), access->credentials, config_.url,
+      {{"token", call.token}, {"token_type_hint", "access_token"}}, read_clock().wall_ms, random_);
+  if (!request) co_return unanswered(request.error());
+  request->deadline_ms = config_.timeout_ms;
+  request->answer_bytes_max = limits::kTxnIntrospectionBytesMax;
+  auto response = co_await access->client.call(*std::move(request));
   if (!response) co_return unanswered(response.error());
   co_return *std::move(response);
 }
