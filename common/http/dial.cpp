@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/connect.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <memory>
 #include <vector>
 
 #include "common/http/deadline.hpp"
@@ -42,21 +44,49 @@ std::function<void()> closing(tcp::socket& socket) {
   };
 }
 
-asio::awaitable<Result<std::vector<tcp::endpoint>>> resolve(const HostPort& at) {
+// The lookup of a name, which may outlive its caller: getaddrinfo() cannot be ended.
+struct Lookup {
+  Lookup(const asio::any_io_executor& executor, TimeMs timeout_ms)
+      : resolver(executor), ended(executor, std::chrono::milliseconds(timeout_ms)) {}
+
+  tcp::resolver resolver;
+  asio::steady_timer ended;  // or the deadline has passed
+  bool is_done = false;
+  error_code failed;
+  tcp::resolver::results_type found;
+};
+
+asio::awaitable<Result<std::vector<tcp::endpoint>>> resolve(const HostPort& at,
+                                                            TimeMs deadline_ms) {
   error_code error;
   const auto numeric = asio::ip::make_address(at.host, error);
   if (!error) co_return std::vector{tcp::endpoint(numeric, at.port)};
-  tcp::resolver resolver(co_await asio::this_coro::executor);
-  const auto [failed, found] =
-      co_await resolver.async_resolve(at.host, std::to_string(at.port), kAwait);
-  if (failed)
-    co_return fail(ErrorCode::kUnavailable, fmt::format("the name {} cannot be resolved: {}",
-                                                        printable(at.host), failed.message()));
-  co_return std::vector<tcp::endpoint>(found.begin(), found.end());
+  const auto lookup = std::make_shared<Lookup>(
+      co_await asio::this_coro::executor, std::max<TimeMs>(0, deadline_ms - read_clock().boot_ms));
+  lookup->resolver.async_resolve(at.host, std::to_string(at.port),
+                                 [lookup](error_code failed, tcp::resolver::results_type found) {
+                                   lookup->is_done = true;
+                                   lookup->failed = failed;
+                                   lookup->found = std::move(found);
+                                   lookup->ended.cancel();
+                                 });
+  co_await lookup->ended.async_wait(kAwait);
+  if (!lookup->is_done) {
+    lookup->resolver.cancel();  // one that has not begun never does
+    co_return fail(ErrorCode::kTimeout,
+                   fmt::format("the name {} was not resolved in time; does the name server of this "
+                               "machine answer?",
+                               printable(at.host)));
+  }
+  if (lookup->failed)
+    co_return fail(ErrorCode::kUnavailable,
+                   fmt::format("the name {} cannot be resolved: {}", printable(at.host),
+                               lookup->failed.message()));
+  co_return std::vector<tcp::endpoint>(lookup->found.begin(), lookup->found.end());
 }
 
 asio::awaitable<Result<tcp::socket>> connect_tcp(const HostPort& at, TimeMs deadline_ms) {
-  auto endpoints = co_await resolve(at);
+  auto endpoints = co_await resolve(at, deadline_ms);
   if (!endpoints) co_return std::unexpected(std::move(endpoints).error());
   std::string why = "the name has no address";
   bool are_all_closed = !endpoints->empty();

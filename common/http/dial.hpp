@@ -10,8 +10,10 @@
 
 namespace notp::http {
 
-// Connects on the caller's executor until the boot time `deadline_ms`; tries every address of the
-// name in turn. An unresponsive name server takes as long as the system's resolver waits. With a
+// Connects on the caller's executor, which runs one handler at a time, until the boot time
+// `deadline_ms`; tries every address of the name in turn. A lookup of the system's resolver that
+// takes longer goes on, unheard: an io_context has one thread for them, so that it delays later
+// lookups, run() until nothing is left to do, and the end of the context. With a
 // proxy, the proxy resolves the target's name, and the socket then carries only bytes between this
 // side and the target. kTimeout; kUnavailable, which for a failure of the proxy names it, its
 // status line and the remedy; kConfig and the codes of ProxyServer::authorization().
