@@ -82,6 +82,13 @@ class Client {
         sockets_(std::move(sockets)),
         awaits_activation_(!sockets_.names().empty() &&
                            config.pdp.kind == pdp::PdpKind::kEmbedded) {}
+  // What runs on the pool uses parts that are destroyed before it.
+  ~Client() {
+    api_pool_.stop();
+    api_pool_.join();
+  }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
   Result<void> run();
 
  private:
