@@ -165,6 +165,21 @@ TEST_CASE("the scope is what the token and its issuer both have") {
   CHECK(world.jwt({{"scope", nullptr}}) == "taken");
   CHECK(world.jwt({{"scope", "orders"}}) == "policy_broken");
   CHECK(world.jwt({{"scope", ""}}) == "policy_broken");
+  for (const json::object& change :
+       {json::object{{"scope", nullptr}, {"scp", json::array{"orders"}}},
+        json::object{{"scp", "orders"}}}) {
+    CHECK(world.jwt(change) == "policy_broken");
+    CHECK(world.opaque(change) == "policy_broken");
+  }
+  CHECK(world.opaque({{"scope", nullptr}, {"scp", json::array{"trade"}}}) == "taken");
+  // One that cannot be read may be narrower.
+  for (const char* name : {"scope", "scp"})
+    for (const json::value& scope :
+         {json::value(1), json::value(json::object{}), json::value({"orders", 1}),
+          json::value(json::array{"orders trade"}), json::value(std::string(7'000, 's'))}) {
+      CHECK(world.jwt({{name, scope}}) == "introspection_unavailable");
+      CHECK(world.opaque({{name, scope}}) == "introspection_unavailable");
+    }
   // Not more than the token has.
   world.body = json::serialize(living());
   CHECK(world.asked("access_token", access_token(kStartMs, {{"scope", "orders"}})) ==
@@ -233,6 +248,10 @@ TEST_CASE("an answer that says nothing is no token, and asking cannot be forgott
     return generous()(input);
   };
   CHECK(world.jwt({{"cnf", access_token(kStartMs)}}) == "taken");
+  // Nor is one the reason that something is not checked.
+  for (const char* name :
+       {"iss", "sub", "aud", "scope", "scp", "exp", "iat", "nbf", "token_type", "typ", "token_use"})
+    CHECK_MESSAGE(world.jwt({{name, access_token(kStartMs)}}) == "introspection_unavailable", name);
   world.service.introspect = nullptr;
   CHECK(world.jwt() == "internal");
   CHECK(world.asked("access_token", kOpaque) == "internal");

@@ -17,9 +17,11 @@ namespace notp::txn {
 namespace {
 
 constexpr unsigned kOk = 200;
-constexpr std::array<std::string_view, 17> kAttributes = {
-    "iss", "sub", "aud", "scope", "client_id", "exp",        "iat", "nbf",      "jti",
-    "sid", "cnf", "acr", "amr",   "auth_time", "token_type", "typ", "token_use"};
+// What is checked; and what is there for the lane and the policy alone.
+constexpr std::array<std::string_view, 11> kChecked = {
+    "iss", "sub", "aud", "scope", "scp", "exp", "iat", "nbf", "token_type", "typ", "token_use"};
+constexpr std::array<std::string_view, 7> kOthers = {"client_id", "jti", "sid",      "cnf",
+                                                     "acr",       "amr", "auth_time"};
 // RFC 6750, RFC 9449: those of access tokens. A provider may know refresh tokens by the same
 // endpoint, which are never subject tokens.
 constexpr std::array<std::string_view, 2> kAccessTypes = {"Bearer", "DPoP"};
@@ -85,16 +87,25 @@ TokenResult<> check_times(const json::object& said, bool needs_end, TimeMs now_m
   return {};
 }
 
-// Both the token and its issuer bound it.
-void narrow_scopes(const json::object& said, VerifiedSubject& subject) {
-  auto scopes = scopes_of(said);
-  if (!scopes) return;
-  if (subject.has_scope)
-    std::erase_if(*scopes, [&](const std::string& scope) {
-      return std::ranges::find(subject.scopes, scope) == subject.scopes.end();
-    });
-  subject.has_scope = true;
-  subject.scopes = *std::move(scopes);
+// Both the token and its issuer bound it. A scope that cannot be read may be narrower than any.
+TokenResult<> narrow_scopes(const json::object& said, VerifiedSubject& subject) {
+  for (const std::string_view name : {"scope", "scp"}) {
+    const json::value* value = said.if_contains(name);
+    if (value == nullptr) continue;
+    auto scopes = scopes_of({{"scope", *value}});
+    if (!scopes)
+      return no_answer(
+          fmt::format("the answer of the issuer's introspection endpoint has a {} that cannot be "
+                      "read",
+                      name));
+    if (subject.has_scope)
+      std::erase_if(*scopes, [&](const std::string& scope) {
+        return std::ranges::find(subject.scopes, scope) == subject.scopes.end();
+      });
+    subject.has_scope = true;
+    subject.scopes = *std::move(scopes);
+  }
+  return {};
 }
 
 }  // namespace
@@ -112,7 +123,15 @@ TokenResult<Introspected> read_introspection(unsigned status, std::string_view b
         "active");
   Introspected out{.is_active = active->get_bool(), .attributes = {}};
   if (!out.is_active) return out;
-  for (const std::string_view name : kAttributes)
+  for (const std::string_view name : kChecked)
+    if (const json::value* value = answer->if_contains(name)) {
+      // Without it a JWT would pass by what it says itself.
+      if (holds_token(*value))
+        return no_answer(fmt::format(
+            "the answer of the issuer's introspection endpoint has a token in {}", name));
+      out.attributes.emplace(name, *value);
+    }
+  for (const std::string_view name : kOthers)
     if (const json::value* value = answer->if_contains(name))
       if (!holds_token(*value)) out.attributes.emplace(name, *value);
   if (json::serialize(out.attributes).size() > limits::kTxnIntrospectedBytesMax)
@@ -143,7 +162,7 @@ TokenResult<> IssuerCore::attach_introspection(CheckedRequest& request, const In
   NOTP_TRY(check_type(answer, subject.is_opaque));
   NOTP_TRY(check_identity(answer.attributes, subject.claims, source));
   NOTP_TRY(check_times(answer.attributes, is_new, now_ms));
-  narrow_scopes(answer.attributes, subject);
+  NOTP_TRY(narrow_scopes(answer.attributes, subject));
   if (is_new) {
     subject.claims = answer.attributes;
     subject.claims["iss"] = source.issuer;
