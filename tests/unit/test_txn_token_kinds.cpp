@@ -65,6 +65,12 @@ TEST_CASE("an issuer without at+jwt has its access tokens told from ID tokens by
   CHECK(reason("id_token", {{"typ", "ID"}, {"scope", nullptr}}) == "taken");
   CHECK(reason("id_token", {{"typ", nullptr}, {"scope", nullptr}, {"nonce", "n"}}) == "taken");
   CHECK(reason("jwt", plain) == "subject_scope");
+  // A logout token (Back-Channel Logout): it is for nobody to act with.
+  const json::object logout = {
+      {"typ", nullptr}, {"scope", nullptr}, {"sid", "s"}, {"events", json::object{}}};
+  CHECK(reason("id_token", logout) == "subject_typ");
+  CHECK(reason("jwt", logout) == "subject_typ");
+  CHECK(reason("jwt", {{"events", json::object{}}}) == "subject_typ");
 
   // Both: a token that says at+jwt is judged by that.
   rules.sources[0].access_typ = {"at+jwt", "JWT"};

@@ -125,6 +125,7 @@ std::string typ_of(const SubjectSource& source, SubjectType type, const jose::To
 
 TokenResult<> check_kind(SubjectType type, bool says_typ, const json::object& claims) {
   if (type == SubjectType::kIdToken) return check_is_id_token(claims);
+  if (type == SubjectType::kJwt) return check_is_no_event(claims);
   return type == SubjectType::kAccessToken && !says_typ ? check_is_access_token(claims)
                                                         : TokenResult<>();
 }

@@ -9,8 +9,8 @@
 namespace notp::txn {
 namespace {
 
-constexpr std::array<std::string_view, 5> kOfOthers = {"nonce", "at_hash", "c_hash", "s_hash",
-                                                       "events"};
+constexpr std::array<std::string_view, 4> kOfIds = {"nonce", "at_hash", "c_hash", "s_hash"};
+constexpr std::array<std::string_view, 1> kOfEvents = {"events"};
 constexpr std::array<std::string_view, 2> kOfAccess = {"scope", "scp"};
 
 // Claims by which issuers say what a token is, and what they say of each kind.
@@ -53,7 +53,8 @@ TokenResult<> check_says_access_token(const json::object& claims) {
 
 TokenResult<> check_is_access_token(const json::object& claims) {
   NOTP_TRY(check_says_access_token(claims));
-  NOTP_TRY(refuse_any(claims, kOfOthers, "an access token"));
+  NOTP_TRY(refuse_any(claims, kOfIds, "an access token"));
+  NOTP_TRY(refuse_any(claims, kOfEvents, "an access token"));
   if (std::ranges::any_of(kOfAccess, [&](auto name) { return claims.contains(name); })) return {};
   return token_refused(
       Refusal::kSubjectScope,
@@ -63,7 +64,12 @@ TokenResult<> check_is_access_token(const json::object& claims) {
 
 TokenResult<> check_is_id_token(const json::object& claims) {
   NOTP_TRY(check_kind(claims, false));
+  NOTP_TRY(refuse_any(claims, kOfEvents, "an ID token"));
   return refuse_any(claims, kOfAccess, "an ID token");
+}
+
+TokenResult<> check_is_no_event(const json::object& claims) {
+  return refuse_any(claims, kOfEvents, "a token of a subject");
 }
 
 }  // namespace notp::txn

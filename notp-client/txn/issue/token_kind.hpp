@@ -19,7 +19,11 @@ TokenResult<> check_says_access_token(const json::object& claims);
 TokenResult<> check_is_access_token(const json::object& claims);
 
 // Of an ID token: an access token must not pass as one, since that has no scope that bounds it.
-// kSubjectTyp: it has scope or scp, or its issuer says that it is another kind.
+// kSubjectTyp: it has scope or scp; it is an event, as a logout token, which has the issuer,
+// audience and key of ID tokens, and maybe their typ; its issuer says that it is another kind.
 TokenResult<> check_is_id_token(const json::object& claims);
+
+// Of a jwt, which may be of any other kind. kSubjectTyp: it is an event.
+TokenResult<> check_is_no_event(const json::object& claims);
 
 }  // namespace notp::txn
