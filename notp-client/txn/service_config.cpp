@@ -56,6 +56,29 @@ Result<void> check_subject(const SubjectIssuer& subject, const std::vector<Subje
                           subject.issuer));
 }
 
+// Access tokens and jwt are asked about, ID tokens are not.
+Result<void> check_introspection(const SubjectIssuer& subject) {
+  if (!subject.introspection) return {};
+  const auto wrong = [&](std::string_view what) {
+    return fail(ErrorCode::kConfig, fmt::format("txn.service.subjects: {} for the audience {}: {}",
+                                                subject.issuer, subject.audience, what));
+  };
+  const bool has_access = has(subject.types, "access_token"), has_jwt = has(subject.types, "jwt");
+  if (!has_access && !has_jwt)
+    return wrong(
+        "an issuer is asked about access_token and jwt, which types has not: leave out "
+        "introspection");
+  if (subject.introspection->is_for_opaque && !has_access)
+    return wrong(
+        "introspection.opaque is about access tokens: add access_token to types, or leave "
+        "it out");
+  if (has_jwt && has(subject.types, "id_token"))
+    return wrong(
+        "with introspection a jwt that was revoked could pass as an ID token, and of those the "
+        "issuer is not asked: give id_token an entry of its own, with another audience");
+  return {};
+}
+
 // An opaque token does not say whose it is, and no issuer may see those of another.
 Result<void> check_opaque(const std::vector<SubjectIssuer>& subjects) {
   const auto count = std::ranges::count_if(subjects, [](const SubjectIssuer& subject) {
@@ -90,6 +113,7 @@ Result<std::vector<SubjectIssuer>> load_subjects(const config::Section& root,
       subject.introspection = *std::move(introspection);
     }
     NOTP_TRY(check_subject(subject, out));
+    NOTP_TRY(check_introspection(subject));
     out.push_back(std::move(subject));
   }
   NOTP_TRY(check_opaque(out));

@@ -66,5 +66,22 @@ TEST_CASE("ID tokens and access tokens that look alike are not for one audience"
             .contains("twice for the audience shop"));
 }
 
+TEST_CASE("an issuer is asked only about types that it gives, and none escapes by another name") {
+  const auto asked = [](std::string_view types, std::string_view more = "") {
+    return mistakes(login(fmt::format(
+        ", types: [{}], introspection: {{url: 'https://login.internal/introspect', auth: "
+        "{{method: client_secret_basic, client_id: a, secret_file: s}}{}}}",
+        types, more)));
+  };
+  CHECK(asked("access_token, id_token", ", opaque: true") == "");
+  CHECK(asked("access_token, jwt", ", opaque: true") == "");
+  CHECK(asked("jwt") == "");
+  CHECK(asked("id_token").contains("leave out introspection"));
+  CHECK(asked("jwt", ", opaque: true").contains("add access_token to types"));
+  CHECK(asked("jwt, id_token").contains("give id_token an entry of its own"));
+  CHECK(asked("access_token, jwt, id_token").contains("give id_token an entry of its own"));
+  CHECK(mistakes(login(", types: [jwt, id_token]")) == "");
+}
+
 }  // namespace
 }  // namespace notp::txn
