@@ -26,6 +26,10 @@ inline constexpr size_t kTxnIdentifierBytesMax = 256;  // audience, client_id, j
 inline constexpr size_t kTxnAssertionBytesMax = 16 << 10;
 inline constexpr size_t kTxnAssertionCertificatesMax = 5;  // as many as TLS verifies
 inline constexpr TimeMs kTxnAssertionLifeMsMax = 60'000;
+// From one address, in a second: that looked well, so that their certificates had to be verified,
+// and were not good. Clients behind one proxy share it.
+inline constexpr size_t kTxnAssertionFailuresPerSecond = 50;
+inline constexpr size_t kTxnFailingAddressesMax = 4'096;  // counted at once
 
 // --- introspection of subject tokens
 inline constexpr size_t kTxnIntrospectionBytesMax = 64 << 10;  // of an answer
@@ -41,8 +45,9 @@ inline constexpr TimeMs kTxnLifeMs = 60'000;      // when the policy says nothin
 inline constexpr TimeMs kTxnSkewMs = 30'000;      // how far clocks may differ
 inline constexpr TimeMs kTxnSelfSignedLifeMsMax = 60'000;
 inline constexpr size_t kTxnReasonBytesMax = 256;  // of a policy's refusal
-inline constexpr size_t kTxnJtisMax = 100'000;     // remembered, of self-signed tokens
-// Of one client: as many as it may send by the default rate, within their lives and the skew.
+inline constexpr size_t kTxnJtisMax = 100'000;  // remembered, of self-signed tokens and assertions
+// Of one client: 220 in a second, each for its life and the skew. That is the default rate with one
+// in a request; who authenticates by an assertion and signs its subject token, too, has two.
 inline constexpr size_t kTxnJtisPerClientMax = 20'000;
 
 // --- replacement

@@ -3,11 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <thread>
 #include <vector>
 
 #include "tests/support/process/health.hpp"
 #include "tests/support/process/txn_site.hpp"
+#include "tests/support/wire/http_host.hpp"
 
 namespace notp {
 namespace {
@@ -234,6 +236,76 @@ TEST_CASE("a revoked subject, a denied workload and an expired model get no toke
   CHECK_MESSAGE(text_at(expired.body, "error_description").contains("expired"),
                 json::serialize(expired.body));
   CHECK(at(service.status(), "txn.issues") == json::value(false));
+}
+
+// The endpoint of an issuer: its tokens are active, as soon as it may say so.
+struct HeldIssuer {
+  HeldIssuer()
+      : host([this](const http::Request&) -> boost::asio::awaitable<http::Response> {
+          ++asked;
+          boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+          while (!may_answer) {
+            timer.expires_after(std::chrono::milliseconds(5));
+            co_await timer.async_wait(boost::asio::use_awaitable);
+          }
+          http::Response answer;
+          answer.body = R"({"active": true})";
+          co_return answer;
+        }) {}
+
+  ~HeldIssuer() { may_answer = true; }
+  HeldIssuer(const HeldIssuer&) = delete;
+  HeldIssuer& operator=(const HeldIssuer&) = delete;
+
+  std::atomic<int> asked{0};
+  std::atomic<bool> may_answer{true};
+  HttpHost host;
+};
+
+TEST_CASE("who is denied while an issuer is asked gets no token") {
+  Scene site;
+  HeldIssuer issuer;
+  must(write_file(site.stack.file("secret"), "app-secret", 0600));
+  json::object subject = site.service_config().at("subjects").at(0).as_object();
+  // A quarter of at_once, one question, is a client's.
+  subject["introspection"] =
+      json::object{{"url", fmt::format("http://127.0.0.1:{}/", issuer.host.server->port())},
+                   {"auth", json::object{{"method", "client_secret_basic"},
+                                         {"client_id", "app"},
+                                         {"secret_file", site.stack.file("secret").string()}}},
+                   {"insecure_loopback", true},
+                   {"timeout_ms", 10'000},
+                   {"at_once", 4}};
+  site.service_more["subjects"] = json::array{subject};
+  Agent& service = site.start();
+  const Workload shop = site.workload(std::string(TxnSite::kShop));
+  const Workload again = site.workload(std::string(TxnSite::kShop));
+  const TokenRequest request = site.request(site.lane.jwt());
+  const TokenAnswer given = shop.ask(request);
+  REQUIRE_MESSAGE(given.status == 200, json::serialize(given.body));
+
+  issuer.may_answer = false;
+  TokenAnswer answer;
+  std::jthread asking([&] { answer = shop.ask(request); });
+  REQUIRE(wait_until([&] { return issuer.asked == 2; }));
+  // What is beyond a client's share of questions is no record.
+  const auto recorded = [&] {
+    constexpr std::string_view kName = "\nnotp_agent_decisions_recorded_total ";
+    const std::string text =
+        must(http::call_blocking({.url = service.url() + "/metrics", .deadline_ms = 30'000})).body;
+    return text.substr(text.find(kName) + kName.size(), 6);
+  };
+  const std::string before = recorded();
+  CHECK(again.ask(request).status == 429);
+  CHECK(recorded() == before);
+  const int64_t version =
+      site.stack.published(site.stack.write_deny_list({shop.identity()}), kDenyList);
+  REQUIRE(wait_until([&] { return service.has_active(kDenyList, version); }));
+  issuer.may_answer = true;
+  asking.join();
+  CHECK_MESSAGE(answer.status == 401, json::serialize(answer.body));
+  CHECK(text_at(answer.body, "error_description").contains("deny list"));
+  CHECK(issuer.asked == 2);
 }
 
 TEST_CASE("administrators list and revoke, others do not; what anyone may read is open") {

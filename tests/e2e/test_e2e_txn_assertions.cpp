@@ -2,6 +2,9 @@
 // in x5c (private_key_jwt, RFC 7523), and what others may send in its place.
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "common/base64url.hpp"
 #include "tests/support/process/txn_site.hpp"
 
@@ -22,7 +25,8 @@ json::array x5c_of(const std::string& file) {
 }
 
 struct Scene : TxnSite {
-  Scene() {
+  explicit Scene(const json::object& more = {}) {
+    service_more = more;
     service_more["client_assertions"] = true;
     start();
     client = std::make_unique<http::Client>(must(http::Client::open(
@@ -80,6 +84,17 @@ struct Scene : TxnSite {
             .body;
     return text.contains(
         fmt::format("notp_txn_refused_total{{reason=\"{}\"}} {}\n", reason, ++counts[reason]));
+  }
+
+  // Decisions and refusals that were recorded.
+  int64_t recorded() {
+    constexpr std::string_view kName = "\nnotp_agent_decisions_recorded_total ";
+    const std::string text =
+        must(http::call_blocking({.url = service().url() + "/metrics", .deadline_ms = 30'000}))
+            .body;
+    const size_t at = text.find(kName);
+    REQUIRE(at != std::string::npos);
+    return std::stoll(text.substr(at + kName.size()));
   }
 
   std::unique_ptr<http::Client> client;
@@ -154,6 +169,9 @@ TEST_CASE("an assertion that is not the workload's own authenticates nobody") {
     return to_base64url(json::serialize(header)) + "." +
            to_base64url(json::serialize(site.claims(shop))) + ".c2lnbmF0dXJl";
   };
+  const std::string both_in_one =
+      to_base64(must(from_base64(x5c_of(shop.stem() + ".crt")[0].as_string())) +
+                must(from_base64(x5c_of(stack.authority_file())[0].as_string())));
   const std::string used = site.assertion(shop);
   REQUIRE(site.ask(site.asked(used)).status == 200);
   const int64_t now_s = seconds_now();
@@ -196,6 +214,8 @@ TEST_CASE("an assertion that is not the workload's own authenticates nobody") {
        site.assertion(shop, {},
                       {{"x5c", json::array{"AAAA", "AAAA", "AAAA", "AAAA", "AAAA", "AAAA"}}}),
        "bad_assertion"},
+      {"two certificates in one element of x5c",
+       site.assertion(shop, {}, {{"x5c", json::array{both_in_one}}}), "bad_assertion"},
       {"x5c of another CA", site.assertion(shop, {}, x5c(foreign), foreign), "bad_certificate"},
       {"an expired certificate", site.assertion(shop, {}, x5c(old), old), "bad_certificate"},
       {"a server's certificate", site.assertion(shop, {}, x5c(server), server), "bad_certificate"},
@@ -236,6 +256,58 @@ TEST_CASE("an assertion that is not the workload's own authenticates nobody") {
   const int64_t version = stack.published(stack.write_deny_list({shop.identity()}), kDenyList);
   REQUIRE(wait_until([&] { return site.service().has_active(kDenyList, version); }));
   refuse("denied", site.ask(site.asked(site.assertion(shop))), "client_denied");
+}
+
+TEST_CASE("bad assertions fill no log, and an address that sends many waits") {
+  Scene site;
+  const Workload shop = site.workload(std::string(TxnSite::kShop));
+  const Workload worker = site.workload(std::string(TxnSite::kWorker));
+  const int64_t before = site.recorded();
+  // With a good certificate, too.
+  for (int i = 0; i < 40; ++i) CHECK(shop.ask(site.asked("x")).status == 401);
+  CHECK(shop.ask(site.asked(site.assertion(shop, {}, {}, worker.stem()))).status == 401);
+  CHECK(site.recorded() == before);
+  // What a client asks that is authenticated is recorded.
+  CHECK(shop.ask(TxnSite::with(site.asked(site.assertion(shop)), "audience", "other")).status ==
+        400);
+  CHECK(site.recorded() == before + 1);
+
+  // A public certificate, and a signature of another key.
+  const TokenRequest forged = site.asked(site.assertion(shop, {}, {}, worker.stem()));
+  unsigned last = 0;
+  REQUIRE(wait_until([&] {
+    std::vector<std::jthread> asking;
+    std::atomic<unsigned> most = 0;
+    for (int i = 0; i < 4; ++i)
+      asking.emplace_back([&] {
+        for (int j = 0; j < 25; ++j)
+          if (site.ask(forged).status == 429) most = 429;
+      });
+    asking.clear();
+    last = most;
+    return last == 429;
+  }));
+  CHECK(site.recorded() == before + 1);
+  // For a second.
+  CHECK(wait_until([&] { return site.ask(site.asked(site.assertion(shop))).status == 200; }));
+}
+
+TEST_CASE("a request that comes too soon does not use up its assertion") {
+  Scene site(json::object{{"limits", json::object{{"per_second", 1}}}});
+  const Workload shop = site.workload(std::string(TxnSite::kShop));
+  TokenRequest early;
+  REQUIRE(wait_until([&] {
+    site.ask(site.asked(site.assertion(shop)));
+    early = site.asked(site.assertion(shop));
+    return site.ask(early).status == 429;
+  }));
+  TokenAnswer late;
+  REQUIRE(wait_until([&] {
+    late = site.ask(early);
+    return late.status != 429;
+  }));
+  CHECK_MESSAGE(late.status == 200, json::serialize(late.body));
+  CHECK(site.ask(early).status == 401);
 }
 
 }  // namespace

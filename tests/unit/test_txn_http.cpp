@@ -3,6 +3,7 @@
 
 #include "notp-client/txn/http/release_facts.hpp"
 #include "notp-client/txn/http/token_endpoint.hpp"
+#include "notp-client/txn/txn_limits.hpp"
 #include "tests/support/agent/compositions.hpp"
 
 namespace notp::txn {
@@ -46,6 +47,38 @@ TEST_CASE("a client asks so often in a second, and so many times at once") {
   CHECK(enter(shop, 100'000));
   open.clear();
   CHECK_FALSE(enter(shop, 100'000));
+}
+
+TEST_CASE("of one address so many assertions fail in a second") {
+  FailedAssertions failed;
+  const auto fail = [&](const std::string& key, size_t times, TimeMs now_ms) {
+    for (size_t i = 0; i < times; ++i) failed.count(key, now_ms);
+  };
+  fail("192.0.2.1", limits::kTxnAssertionFailuresPerSecond - 1, 5'000);
+  CHECK(failed.wait_ms("192.0.2.1", 5'400) == 0);
+  fail("192.0.2.1", 1, 5'400);
+  CHECK(failed.wait_ms("192.0.2.1", 5'400) == 600);
+  CHECK(failed.wait_ms("192.0.2.2", 5'400) == 0);
+  CHECK(failed.wait_ms("192.0.2.1", 6'000) == 0);
+  // The next second begins with the next failure; a clock that goes back ends it.
+  fail("192.0.2.1", limits::kTxnAssertionFailuresPerSecond, 6'500);
+  CHECK(failed.wait_ms("192.0.2.1", 7'499) == 1);
+  CHECK(failed.wait_ms("192.0.2.1", 6'000) == 0);
+  // Whoever has a network of IPv6 has one address.
+  const auto key = &FailedAssertions::key_of;
+  CHECK(key("2001:db8::1") == key("2001:db8::ffff:0:0:1"));
+  CHECK(key("2001:db8::1") != key("2001:db8:0:1::1"));
+  CHECK(key("::ffff:192.0.2.1") != key("::ffff:192.0.2.2"));
+  CHECK(key("192.0.2.1") != key("192.0.2.2"));
+  CHECK(key("unix") == "unix");
+  // The table is bounded, and what has passed goes first.
+  for (size_t i = failed.remembered(); i < limits::kTxnFailingAddressesMax; ++i)
+    failed.count(std::to_string(i), 9'000);
+  fail("last", limits::kTxnAssertionFailuresPerSecond, 9'100);
+  CHECK(failed.remembered() == limits::kTxnFailingAddressesMax);
+  CHECK(failed.wait_ms("last", 9'100) == 1'000);
+  failed.count("one more", 9'200);
+  CHECK(failed.remembered() <= limits::kTxnFailingAddressesMax);
 }
 
 std::string key_set(std::string_view issuer, const jose::SigningKey& key, std::string kid) {

@@ -5,6 +5,7 @@
 
 #include "common/jose/token.hpp"
 #include "notp-client/txn/grants/sqlite_grants.hpp"
+#include "notp-client/txn/issue/client_assertion.hpp"
 #include "notp-client/txn/issue/policy_answer.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/txn/txn_world.hpp"
@@ -267,6 +268,44 @@ TEST_CASE("a self-signed token counts once") {
   CHECK(world.refused("a", form, kStartMs + 60'000) == "subject_expired");
 }
 
+TEST_CASE("an assertion is looked at before its certificates are, and each element is one") {
+  const json::object good{{"iss", workload("a")},
+                          {"sub", workload("a")},
+                          {"aud", kService},
+                          {"jti", "j1"},
+                          {"exp", kStartS + 60}};
+  const std::string one = to_base64(Bytes("\x30\x03\x02\x01\x01", 5));
+  const auto reason = [&](const json::object& change, const json::object& header = {}) {
+    TokenForm form;
+    form.client_assertion_type = kClientAssertionType;
+    form.client_assertion =
+        sign(changed({{"x5c", json::array{one}}}, header), changed(good, change), "a");
+    const auto read = read_client_assertion(form);
+    if (!read) return std::string("x5c");
+    const auto use = check_assertion_claims(*read, kService, kStartMs);
+    return use ? use->peer + " " + use->jti : std::string(use.error().reason());
+  };
+  CHECK(reason({}) == workload("a") + " j1");
+  CHECK(reason({}, {{"typ", "application/Client-Authentication+JWT"}}) == workload("a") + " j1");
+  CHECK(reason({}, {{"x5c", json::array{one, one, one, one, one}}}) == workload("a") + " j1");
+  // Two in one, one and a half, none, another structure, and a length that does not end.
+  for (const std::string& der :
+       {std::string("\x30\x03\x02\x01\x01\x30\x03\x02\x01\x01", 10),
+        std::string("\x30\x03\x02\x01\x01\x30", 6), std::string("\x30\x04\x02\x01\x01", 5),
+        std::string("\x02\x01\x01", 3), std::string("\x30\x80\x02\x01\x01\x00\x00", 7),
+        std::string("\x30", 1)})
+    CHECK(reason({}, {{"x5c", json::array{to_base64(der)}}}) == "x5c");
+  for (const json::object& change : std::vector<json::object>{{{"iss", nullptr}},
+                                                              {{"sub", workload("b")}},
+                                                              {{"aud", kShop}},
+                                                              {{"jti", nullptr}},
+                                                              {{"exp", kStartS + 91}}})
+    CHECK_MESSAGE(reason(change) == "bad_assertion", json::serialize(change));
+  CHECK(reason({}, {{"typ", "at+jwt"}}) == "bad_assertion");
+  CHECK(reason({{"exp", kStartS - 30}}) == "assertion_expired");
+  CHECK(reason({{"exp", nullptr}}) == "assertion_expired");
+}
+
 TEST_CASE("the table of used numbers is bounded, and no client takes the room of all") {
   JtiTable table;
   const auto use = [](const std::string& peer, size_t number, TimeMs until_ms = kStartMs + 1'500) {
@@ -283,6 +322,8 @@ TEST_CASE("the table of used numbers is bounded, and no client takes the room of
   const auto again = table.take(use("p", 0), kStartMs);
   REQUIRE_FALSE(again);
   CHECK(again.error().reason() == "subject_used");
+  CHECK(table.was_used(use("p", 0), kStartMs));
+  CHECK_FALSE(table.was_used(use("q", 0), kStartMs));
   const size_t clients = limits::kTxnJtisMax / limits::kTxnJtisPerClientMax;
   static_assert(limits::kTxnJtisMax % limits::kTxnJtisPerClientMax == 0);
   for (size_t client = 1; client < clients; ++client)
@@ -294,6 +335,7 @@ TEST_CASE("the table of used numbers is bounded, and no client takes the room of
   // What has ended makes room, in the table and in the share.
   CHECK(table.take(use("p", limits::kTxnJtisPerClientMax, kStartMs + 2'000), kStartMs + 1'500));
   CHECK(table.size() == 1);
+  CHECK_FALSE(table.was_used(use("p", 0), kStartMs + 1'500));
   for (size_t i = 1; i < limits::kTxnJtisPerClientMax; ++i)
     REQUIRE(table.take(use("p", i, kStartMs + 2'000), kStartMs + 1'500));
   CHECK_FALSE(table.take(use("p", 0, kStartMs + 2'000), kStartMs + 1'500));

@@ -11,7 +11,6 @@
 #include "common/uuid.hpp"
 #include "notp-client/api/asked_decision.hpp"
 #include "notp-client/txn/http/http_limits.hpp"
-#include "notp-client/txn/issue/client_assertion.hpp"
 #include "notp-client/txn/issue/token_answer.hpp"
 #include "notp-client/txn/txn_limits.hpp"
 
@@ -67,6 +66,20 @@ TokenError unavailable(Refusal refusal, std::string description) {
   TokenError error = token_refused(refusal, std::move(description)).error();
   error.retry_after_ms = limits::kTxnUnavailableRetryMs;
   return error;
+}
+
+std::unexpected<TokenError> assertion_used() {
+  return token_refused(Refusal::kAssertionUsed,
+                       "client_assertion: its jti was used before; sign a new one");
+}
+
+TokenResult<> check_denied(const std::string& client, const ReleaseFacts& facts) {
+  if (facts.denied.identities.contains(client))
+    return token_refused(Refusal::kClientDenied,
+                         "this workload is on the deny list of the trust domain");
+  if (facts.denied_fault.empty()) return {};
+  return std::unexpected(
+      unavailable(Refusal::kPolicyUnavailable, "who is denied cannot be read; try again later"));
 }
 
 // What the answer of a policy is to the core.
@@ -126,8 +139,9 @@ struct TokenEndpoint::Attempt {
   std::string client;  // empty: no workload
   // With which it authenticated: in TLS, or in an assertion.
   std::optional<http::PeerCertificate> certificate = std::nullopt;
-  std::optional<TokenForm> form = std::nullopt;  // if it was read to authenticate
-  bool is_over = false;                          // beyond its limits
+  std::optional<JtiUse> assertion = std::nullopt;  // to be taken
+  std::optional<TokenForm> form = std::nullopt;    // if it was read to authenticate
+  bool is_over = false;                            // beyond its limits
   json::object asked;       // for the record: what is asked for, without tokens
   bool is_decided = false;  // the policy was asked, and its decision is recorded
 
@@ -138,6 +152,13 @@ struct TokenEndpoint::Attempt {
     return api::decision_request(decision::DecisionApi::kData, std::move(question), request,
                                  {.name = client, .identity = client}, started);
   }
+};
+
+// Who has proved to be a client.
+struct TokenEndpoint::Authenticated {
+  std::string identity = {};
+  std::optional<http::PeerCertificate> certificate = std::nullopt;
+  std::optional<JtiUse> assertion = std::nullopt;
 };
 
 TokenEndpoint::TokenEndpoint(const ServiceConfig& config, EndpointParts parts)
@@ -165,7 +186,10 @@ TokenEndpoint::Awaited<json::object> TokenEndpoint::issue(Attempt& attempt) {
   if (!checked) co_return std::unexpected(std::move(checked).error());
   const SubjectType type = checked->subject.type;
   auto request = co_await attach(*std::move(checked));
-  if (!request) co_return std::unexpected(std::move(request).error());
+  if (!request) {
+    attempt.is_over = request.error().refusal == Refusal::kBusy;  // its questions to an issuer
+    co_return std::unexpected(std::move(request).error());
+  }
   if (request->repeated) {
     auto token = sign(request->repeated->claims);
     if (!token) co_return std::unexpected(std::move(token).error());
@@ -183,7 +207,10 @@ TokenEndpoint::Awaited<json::object> TokenEndpoint::issue(Attempt& attempt) {
 
 TokenResult<ClientLimits::Place> TokenEndpoint::admit(Attempt& attempt) {
   const Now now = read_clock();
-  NOTP_TRY(authenticate(attempt, now));
+  NOTP_ASSIGN(Authenticated known, authenticate(attempt, now));
+  attempt.client = std::move(known.identity);
+  attempt.certificate = std::move(known.certificate);
+  attempt.assertion = std::move(known.assertion);
   auto place = limits_.enter(attempt.client, now.boot_ms);
   attempt.is_over = !place;
   return place;
@@ -191,59 +218,87 @@ TokenResult<ClientLimits::Place> TokenEndpoint::admit(Attempt& attempt) {
 
 // By the certificate of its connection, by an assertion (RFC 7523 §2.2), or by both, of one
 // identity.
-TokenResult<> TokenEndpoint::authenticate(Attempt& attempt, const Now& now) {
+TokenResult<TokenEndpoint::Authenticated> TokenEndpoint::authenticate(Attempt& attempt,
+                                                                      const Now& now) {
   const http::Request& request = attempt.request;
+  Authenticated shown;
   if (request.peer.certificate || parts_.chains == nullptr) {
-    NOTP_ASSIGN(attempt.client, workload_of(request.peer, trust_domain_, now.wall_ms));
-    attempt.certificate = request.peer.certificate;
+    NOTP_ASSIGN(shown.identity, workload_of(request.peer, trust_domain_, now.wall_ms));
+    shown.certificate = request.peer.certificate;
   }
-  if (parts_.chains == nullptr) return {};
+  if (parts_.chains == nullptr) return shown;
   auto form = read_form(request.header("Content-Type"), request.body);
   // Of a client that is known the refusal is recorded, when it has been let in.
-  if (!form) return attempt.certificate ? TokenResult<>() : std::unexpected(form.error());
-  if (!form->client_assertion.empty() || !form->client_assertion_type.empty())
-    NOTP_TRY(take_assertion(attempt, *form, now));
-  else if (!attempt.certificate)
+  if (!form)
+    return shown.certificate ? TokenResult<Authenticated>(std::move(shown))
+                             : std::unexpected(form.error());
+  if (!form->client_assertion.empty() || !form->client_assertion_type.empty()) {
+    NOTP_ASSIGN(shown, take_assertion(request.peer, shown.identity, *form, now));
+  } else if (!shown.certificate) {
     return token_refused(Refusal::kNoCertificate,
                          "show a client certificate, or send a client_assertion");
+  }
   attempt.form = *std::move(form);
-  return {};
+  return shown;
 }
 
-TokenResult<> TokenEndpoint::take_assertion(Attempt& attempt, const TokenForm& form,
-                                            const Now& now) {
+// Whoever sends one is nobody yet: what is dear is bounded by its address.
+TokenResult<TokenEndpoint::Authenticated> TokenEndpoint::take_assertion(const http::Peer& peer,
+                                                                        const std::string& shown,
+                                                                        const TokenForm& form,
+                                                                        const Now& now) {
   NOTP_ASSIGN(ClientAssertion assertion, read_client_assertion(form));
+  NOTP_TRY(check_assertion_claims(assertion, core_.issuer(), parts_.trusted_ms()));
+  const std::string address = FailedAssertions::key_of(peer.address);
+  {
+    const MutexLock lock(mutex_);
+    if (const TimeMs wait_ms = failed_.wait_ms(address, now.boot_ms); wait_ms > 0) {
+      TokenError error =
+          token_refused(Refusal::kBusy,
+                        fmt::format("{} assertions from this address have failed in a second, as "
+                                    "many as may; try again later",
+                                    limits::kTxnAssertionFailuresPerSecond))
+              .error();
+      error.retry_after_ms = wait_ms;
+      return std::unexpected(std::move(error));
+    }
+  }
+  auto known = verify_assertion(std::move(assertion), shown, now.wall_ms);
+  if (known) return known;
+  const MutexLock lock(mutex_);
+  failed_.count(address, now.boot_ms);
+  return known;
+}
+
+TokenResult<TokenEndpoint::Authenticated> TokenEndpoint::verify_assertion(ClientAssertion assertion,
+                                                                          const std::string& shown,
+                                                                          TimeMs wall_ms) {
   auto certificate = parts_.chains->judge(assertion.chain);
   if (!certificate)
     return token_refused(Refusal::kBadAssertion, "client_assertion: x5c has no certificates");
-  NOTP_ASSIGN(const std::string identity, workload_of(certificate, trust_domain_, now.wall_ms));
+  NOTP_ASSIGN(std::string identity, workload_of(certificate, trust_domain_, wall_ms));
   const TimeMs now_ms = parts_.trusted_ms();
-  NOTP_ASSIGN(const JtiUse use,
+  NOTP_ASSIGN(JtiUse use,
               check_client_assertion(std::move(assertion), {identity, key_of(*certificate)},
                                      core_.issuer(), now_ms));
   // Whoever shows a certificate is that workload, and cannot speak for another.
-  if (attempt.certificate && attempt.client != identity)
+  if (!shown.empty() && shown != identity)
     return token_refused(Refusal::kOtherIdentity,
                          "client_assertion is of another identity than the client certificate");
-  if (auto taken = take_jti(use, now_ms); !taken) {
-    if (taken.error().refusal != Refusal::kSubjectUsed) return taken;
-    return token_refused(Refusal::kAssertionUsed,
-                         "client_assertion: its jti was used before; sign a new one");
+  {
+    // Whoever has copied one takes nothing of its client's limits. It counts when it has been let
+    // in: check().
+    const MutexLock lock(mutex_);
+    if (jtis_.was_used(use, now_ms)) return assertion_used();
   }
-  attempt.client = identity;
-  attempt.certificate = std::move(certificate);
-  return {};
+  return Authenticated{std::move(identity), std::move(certificate), std::move(use)};
 }
 
 // What needs no waiting.
 TokenResult<CheckedRequest> TokenEndpoint::check(Attempt& attempt, const ReleaseFacts& facts) {
   const http::Request& request = attempt.request;
-  if (facts.denied.identities.contains(attempt.client))
-    return token_refused(Refusal::kClientDenied,
-                         "this workload is on the deny list of the trust domain");
-  if (!facts.denied_fault.empty())
-    return std::unexpected(
-        unavailable(Refusal::kPolicyUnavailable, "who is denied cannot be read; try again later"));
+  NOTP_TRY(check_denied(attempt.client, facts));
+  if (attempt.assertion) NOTP_TRY(take_assertion_jti(*attempt.assertion));
   auto read = attempt.form ? TokenResult<TokenForm>(*std::move(attempt.form))
                            : read_form(request.header("Content-Type"), request.body);
   NOTP_ASSIGN(TokenForm form, std::move(read));
@@ -262,6 +317,13 @@ TokenResult<CheckedRequest> TokenEndpoint::check(Attempt& attempt, const Release
   NOTP_ASSIGN(CheckedRequest checked, core_.check(std::move(form), client, keys, now_ms));
   NOTP_TRY(take_jti(checked.jti_use, now_ms));
   return checked;
+}
+
+// Of two at once one is the first.
+TokenResult<> TokenEndpoint::take_assertion_jti(const JtiUse& use) {
+  auto taken = take_jti(use, parts_.trusted_ms());
+  if (taken || taken.error().refusal != Refusal::kSubjectUsed) return taken;
+  return assertion_used();
 }
 
 TokenResult<> TokenEndpoint::take_jti(const std::optional<JtiUse>& use, TimeMs now_ms) {
@@ -289,9 +351,14 @@ TokenEndpoint::Awaited<void> TokenEndpoint::attach_introspection(CheckedRequest&
   if (!answer) co_return std::unexpected(std::move(answer).error());
   if (auto attached = core_.attach_introspection(request, *answer, parts_.trusted_ms()); !attached)
     co_return attached;
-  // The lane knew no token of that number; now it is known whose it is, who may be revoked.
-  if (question->is_unknown) co_return co_await attach_lane(request);
-  co_return TokenResult<>();
+  // An answer takes as long as timeout_ms: what was good before may have ended.
+  const ReleaseFactsPtr facts = co_await parts_.facts.get();
+  if (auto good = check_denied(request.client, *facts); !good) co_return good;
+  if (parts_.trusted_ms() - limits::kTxnSkewMs >= request.subject.expires_ms)
+    co_return token_refused(Refusal::kSubjectExpired,
+                            "subject_token: it has expired while its issuer was asked");
+  // Of an opaque token that the lane did not know it is only known now whose it is.
+  co_return co_await attach_lane(request);
 }
 
 // What the store of grants, the lane and issuers know.
@@ -361,7 +428,7 @@ TokenEndpoint::Awaited<Issued> TokenEndpoint::decide(Attempt& attempt, CheckedRe
 // Nothing that can fail comes after what is durable.
 TokenEndpoint::Awaited<json::object> TokenEndpoint::keep_and_sign(SubjectType subject,
                                                                   Issued issued) {
-  json::object claims = issued.claims;
+  const json::object claims = issued.claims;
   std::string grant_id = issued.grant_id();
   auto token = sign(claims);
   if (!token) co_return std::unexpected(std::move(token).error());
@@ -377,10 +444,12 @@ TokenEndpoint::Awaited<json::object> TokenEndpoint::keep_and_sign(SubjectType su
                                          : GrantEvent::kMade);
     if (is_use && !kept->is_repeat && !grant_id.empty())
       parts_.metrics.grant(GrantEvent::kPassedOn);
+    // The same request was decided at the same time, and was first.
     if (kept->is_repeat) {
-      claims = std::move(kept->token.claims);
-      token = sign(claims);
-      if (!token) co_return std::unexpected(std::move(token).error());
+      auto again = sign(kept->token.claims);
+      if (!again) co_return std::unexpected(std::move(again).error());
+      co_return token_document(*std::move(again), kept->token.claims, std::move(grant_id),
+                               parts_.trusted_ms());
     }
   }
   parts_.metrics.issued(subject);

@@ -15,10 +15,12 @@
 #include "notp-client/decision/decision_service.hpp"
 #include "notp-client/txn/http/client_chains.hpp"
 #include "notp-client/txn/http/client_limits.hpp"
+#include "notp-client/txn/http/failed_assertions.hpp"
 #include "notp-client/txn/http/grants_host.hpp"
 #include "notp-client/txn/http/introspector.hpp"
 #include "notp-client/txn/http/release_facts.hpp"
 #include "notp-client/txn/http/txn_metrics.hpp"
+#include "notp-client/txn/issue/client_assertion.hpp"
 #include "notp-client/txn/issue/issuer_core.hpp"
 #include "notp-client/txn/issue/jti_table.hpp"
 #include "notp-client/txn/keys/key_ring.hpp"
@@ -58,8 +60,9 @@ inline TokenResult<std::string> workload_of(const http::Peer& peer, std::string_
 // Thread-safe.
 //
 // Each request that a workload makes is recorded: what its policy decided, and, when something else
-// refused it, an error with the stable name of the reason. Requests of nobody in particular, and
-// those beyond a client's limits, are counted and logged alone: they would let anyone fill the log.
+// refused it, an error with the stable name of the reason. Requests of nobody who is authenticated,
+// and those beyond what a client may ask, are counted and logged alone: they would let anyone fill
+// the log.
 class TokenEndpoint {
  public:
   TokenEndpoint(const ServiceConfig& config, EndpointParts parts);
@@ -71,13 +74,19 @@ class TokenEndpoint {
 
  private:
   struct Attempt;
+  struct Authenticated;
   template <typename T>
   using Awaited = boost::asio::awaitable<TokenResult<T>>;
 
   TokenResult<ClientLimits::Place> admit(Attempt& attempt);
-  TokenResult<> authenticate(Attempt& attempt, const Now& now);
-  TokenResult<> take_assertion(Attempt& attempt, const TokenForm& form, const Now& now);
+  TokenResult<Authenticated> authenticate(Attempt& attempt, const Now& now);
+  // `shown`: the identity of its certificate in TLS; empty: there is none.
+  TokenResult<Authenticated> take_assertion(const http::Peer& peer, const std::string& shown,
+                                            const TokenForm& form, const Now& now);
+  TokenResult<Authenticated> verify_assertion(ClientAssertion assertion, const std::string& shown,
+                                              TimeMs wall_ms);
   TokenResult<CheckedRequest> check(Attempt& attempt, const ReleaseFacts& facts);
+  TokenResult<> take_assertion_jti(const JtiUse& use);
   TokenResult<> take_jti(const std::optional<JtiUse>& use, TimeMs now_ms);
   Awaited<json::object> issue(Attempt& attempt);
   Awaited<CheckedRequest> attach(CheckedRequest request);
@@ -99,6 +108,7 @@ class TokenEndpoint {
   ClientLimits limits_;
   Mutex mutex_;
   JtiTable jtis_ NOTP_GUARDED_BY(mutex_);
+  FailedAssertions failed_ NOTP_GUARDED_BY(mutex_);
   api::RefusalLog refusals_ NOTP_GUARDED_BY(mutex_);
 };
 

@@ -17,14 +17,20 @@ struct ClientAssertion {
 };
 
 // kBadAssertion: only one of client_assertion and client_assertion_type, another type, not a signed
-// JWT, no x5c with 1 to kTxnAssertionCertificatesMax certificates in base64.
+// JWT, no x5c with 1 to kTxnAssertionCertificatesMax elements, each of them one structure in DER,
+// as a certificate is, in base64.
 TokenResult<ClientAssertion> read_client_assertion(const TokenForm& form);
 
-// `client`: of the chain's leaf, which the caller has verified. `issuer`: of the service. Returns
-// what JtiTable has to take. kBadAssertion: not signed by the client's key; iss or sub is not the
-// client; aud is neither the issuer nor its token endpoint alone; no jti; typ is another than none,
-// JWT or client-authentication+jwt; it lives more than kTxnAssertionLifeMsMax from now, or begins
-// later. kAssertionExpired.
+// What costs next to nothing, before the chain is verified; none of it is proved before
+// check_client_assertion(). `issuer`: of the service. Returns what JtiTable has to take.
+// kBadAssertion: typ is another than none, JWT or client-authentication+jwt; iss is not sub; aud is
+// neither the issuer nor its token endpoint alone; no jti; it lives more than
+// kTxnAssertionLifeMsMax from now. kAssertionExpired.
+TokenResult<JtiUse> check_assertion_claims(const ClientAssertion& assertion,
+                                           std::string_view issuer, TimeMs now_ms);
+
+// All of it. `client`: of the chain's leaf, which the caller has verified. kBadAssertion, beside
+// the above: not signed by the client's key; iss is not the client; it begins later.
 TokenResult<JtiUse> check_client_assertion(ClientAssertion assertion, const Client& client,
                                            std::string_view issuer, TimeMs now_ms);
 

@@ -6,20 +6,35 @@
 
 namespace notp::txn {
 
+namespace {
+
+// A SPIFFE id has no line break.
+std::string key_of(const JtiUse& use) { return use.peer + "\n" + use.jti; }
+
+}  // namespace
+
 TokenResult<> JtiTable::take(const JtiUse& use, TimeMs now_ms) {
   forget(now_ms);
-  std::string key = use.peer + "\n" + use.jti;  // a SPIFFE id has no line break
-  const auto found = uses_.find(key);
-  if (found != uses_.end()) {
-    if (!use.purpose.empty() && found->second == use.purpose) return {};
+  std::string key = key_of(use);
+  if (is_taken(use, key))
     return token_refused(Refusal::kSubjectUsed,
                          "subject_token: its jti was used before; sign a new one");
-  }
+  if (uses_.contains(key)) return {};
   NOTP_TRY(check_room(use.peer, now_ms));
   order_.emplace_back(use.until_ms, use.peer, key);
   ++of_peers_[use.peer];
   uses_.emplace(std::move(key), use.purpose);
   return {};
+}
+
+bool JtiTable::was_used(const JtiUse& use, TimeMs now_ms) {
+  forget(now_ms);
+  return is_taken(use, key_of(use));
+}
+
+bool JtiTable::is_taken(const JtiUse& use, const std::string& key) const {
+  const auto found = uses_.find(key);
+  return found != uses_.end() && (use.purpose.empty() || found->second != use.purpose);
 }
 
 TokenResult<> JtiTable::check_room(const std::string& peer, TimeMs now_ms) const {
@@ -28,11 +43,12 @@ TokenResult<> JtiTable::check_room(const std::string& peer, TimeMs now_ms) const
   if (has_share && uses_.size() < limits::kTxnJtisMax) return {};
   TokenError error =
       has_share
-          ? token_refused(Refusal::kOverloaded, "too many self-signed tokens; try again later")
+          ? token_refused(Refusal::kOverloaded,
+                          "too many self-signed tokens and assertions; try again later")
                 .error()
           : token_refused(Refusal::kJtisPerClient,
-                          "too many self-signed tokens of this client have not ended; ask with "
-                          "fewer, or with ones that end sooner")
+                          "too many self-signed tokens and assertions of this client have not "
+                          "ended; ask with fewer, or with ones that end sooner")
                 .error();
   // Those of others may have to go before one of this client does.
   error.retry_after_ms = std::max<TimeMs>(0, order_.front().until_ms - now_ms);

@@ -1,4 +1,4 @@
-// The self-signed tokens that were used (jti, RFC 7519 §4.1.7). Pure. One thread.
+// The self-signed tokens and assertions that were used (jti, RFC 7519 §4.1.7). Pure. One thread.
 #pragma once
 
 #include <deque>
@@ -16,6 +16,8 @@ class JtiTable {
   // itself. kJtisPerClient: kTxnJtisPerClientMax of this peer are remembered, so that none takes
   // the room of all. kOverloaded: kTxnJtisMax are remembered. Both say how long to wait.
   TokenResult<> take(const JtiUse& use, TimeMs now_ms);
+  // Whether take() would refuse it as used before.
+  bool was_used(const JtiUse& use, TimeMs now_ms);
   size_t size() const { return uses_.size(); }
 
  private:
@@ -24,6 +26,7 @@ class JtiTable {
     std::string peer, key;
   };
   void forget(TimeMs now_ms);
+  bool is_taken(const JtiUse& use, const std::string& key) const;
   TokenResult<> check_room(const std::string& peer, TimeMs now_ms) const;
 
   std::unordered_map<std::string, std::string> uses_;  // "peer\njti" → purpose
