@@ -26,7 +26,7 @@ struct ServeCounters {
   std::atomic<uint64_t> waiting{0};  // connections whose handshake has not begun
   std::atomic<uint64_t> accepted{0};
   std::atomic<uint64_t> handshakes_refused{0};
-  std::atomic<uint64_t> handshakes_displaced{0};  // ended for newer ones
+  std::atomic<uint64_t> handshakes_displaced{0};  // closed, or ended, for others
   std::atomic<uint64_t> handshakes_too_often{0};  // by the address's rate
   std::atomic<uint64_t> sessions_refused{0};
   std::atomic<uint64_t> sessions_revoked{0};

@@ -7,7 +7,7 @@ namespace notp::serve {
 
 HandshakeTurns::Ticket HandshakeTurns::arrive(std::string address, TimeMs now_ms) {
   const Ticket ticket = next_++;
-  places_.emplace(ticket, Place{Stage::kSilent, std::move(address)});
+  places_.emplace(ticket, Place{.address = std::move(address)});
   silent_.emplace(ticket, now_ms);
   return ticket;
 }
@@ -38,8 +38,8 @@ std::optional<HandshakeTurns::Ticket> HandshakeTurns::begin_next(TimeMs now_ms) 
     if (place == places_.end()) continue;
     --ready_count_;
     place->second.stage = Stage::kUnderWay;
-    under_way_.emplace(ticket, now_ms);
-    begun_.push_back(ticket);
+    place->second.begun = next_begun_++;
+    under_way_.emplace(place->second.begun, std::pair(ticket, now_ms));
     return ticket;
   }
   return std::nullopt;
@@ -50,9 +50,8 @@ void HandshakeTurns::end(Ticket ticket) {
   if (place == places_.end()) return;
   if (place->second.stage == Stage::kSilent) silent_.erase(ticket);
   if (place->second.stage == Stage::kReady) --ready_count_;
-  if (place->second.stage == Stage::kUnderWay) under_way_.erase(ticket);
+  if (place->second.stage == Stage::kUnderWay) under_way_.erase(place->second.begun);
   places_.erase(place);
-  while (!begun_.empty() && !under_way_.contains(begun_.front())) begun_.pop_front();
 }
 
 std::optional<HandshakeTurns::Ticket> HandshakeTurns::give_way(const std::string& newcomer) {
@@ -83,8 +82,8 @@ std::vector<HandshakeTurns::Ticket> HandshakeTurns::take_silent(TimeMs now_ms) {
 
 std::optional<HandshakeTurns::Ticket> HandshakeTurns::displace(TimeMs now_ms) {
   if (!has_ready() || !is_full()) return std::nullopt;
-  const Ticket oldest = begun_.front();
-  if (now_ms - under_way_.at(oldest) < limits_.grace_ms) return std::nullopt;
+  const auto [oldest, since_ms] = under_way_.begin()->second;
+  if (now_ms - since_ms < limits_.grace_ms) return std::nullopt;
   end(oldest);
   return oldest;
 }
@@ -93,7 +92,7 @@ TimeMs HandshakeTurns::next_deadline() const {
   TimeMs deadline = kNever;
   if (!silent_.empty()) deadline = silent_.begin()->second + limits_.silent_ms;
   if (has_ready() && is_full())
-    deadline = std::min(deadline, under_way_.at(begun_.front()) + limits_.grace_ms);
+    deadline = std::min(deadline, under_way_.begin()->second.second + limits_.grace_ms);
   return deadline;
 }
 

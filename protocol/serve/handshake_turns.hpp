@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/clock.hpp"
@@ -60,6 +61,7 @@ class HandshakeTurns {
   struct Place {
     Stage stage = Stage::kSilent;
     std::string address;
+    uint64_t begun = 0;  // its place in under_way_
   };
 
   bool is_full() const { return under_way_.size() >= limits_.under_way_max; }
@@ -69,11 +71,11 @@ class HandshakeTurns {
   Ticket next_ = 1;
   std::unordered_map<Ticket, Place> places_;
   std::map<Ticket, TimeMs> silent_;  // since when; in the order of their arrival
-  std::deque<Ticket> begun_;         // in the order of their begin; may contain some that ended
-  std::unordered_map<Ticket, TimeMs> under_way_;  // since when
+  // Which, and since when; in the order of their begin.
+  std::map<uint64_t, std::pair<Ticket, TimeMs>> under_way_;
+  uint64_t next_begun_ = 0;
   // May contain tickets that have ended. An address is in turns_ once, while it has a queue.
-  using Queue = std::deque<Ticket>;
-  std::unordered_map<std::string, Queue> queues_;
+  std::unordered_map<std::string, std::deque<Ticket>> queues_;
   std::list<std::string> turns_;
   size_t ready_count_ = 0;
 };
