@@ -32,26 +32,8 @@ void verifies(TxnSite& site, const std::string& token) {
   CHECK_MESSAGE(checked, checked.error().message);
 }
 
-struct Scene : TxnSite {
-  explicit Scene(json::object lane_more = {}) : TxnSite(std::move(lane_more)) {}
-
-  std::string delegate_to(std::string_view path, std::string_view more = "") const {
-    return fmt::format(
-        R"({{"invoice": "i-1", "delegate": {{"to": "spiffe://{}/{}", "scope": "invoice.pay", "not_after": {}{}}}}})",
-        kStackDomain, path, seconds_now() + 600, more);
-  }
-  TokenRequest redeem(const Workload& worker, const std::string& grant,
-                      const std::string& jti) const {
-    TokenRequest request = TxnSite::request(worker.self_signed(url(), jti));
-    request = with(std::move(request), "subject_token_type",
-                   "urn:ietf:params:oauth:token-type:self_signed");
-    return with(std::move(request), "request_details",
-                fmt::format(R"({{"invoice": "i-1", "grant": "{}"}})", grant));
-  }
-};
-
 TEST_CASE("a workload gets a token that verifies, and every refusal has its code") {
-  Scene site;
+  TxnSite site;
   site.service_more["limits"] = json::object{{"at_once", 64}, {"per_second", 100'000}};
   site.start();
   const Workload shop = site.workload(std::string(TxnSite::kShop));
@@ -151,7 +133,7 @@ TEST_CASE("a workload gets a token that verifies, and every refusal has its code
 }
 
 TEST_CASE("a grant is used once, by whom it is for, also over a restart of the service") {
-  Scene site;
+  TxnSite site;
   site.start();
   const Workload shop = site.workload(std::string(TxnSite::kShop));
   const Workload worker = site.workload(std::string(TxnSite::kWorker));
@@ -188,7 +170,7 @@ TEST_CASE("a grant is used once, by whom it is for, also over a restart of the s
 }
 
 TEST_CASE("a revoked subject, a denied workload and an expired model get no token") {
-  Scene site;
+  TxnSite site;
   Agent& service = site.start();
   Stack& stack = site.stack;
   const Workload shop = site.workload(std::string(TxnSite::kShop));
@@ -263,7 +245,7 @@ struct HeldIssuer {
 };
 
 TEST_CASE("who is denied while an issuer is asked gets no token") {
-  Scene site;
+  TxnSite site;
   HeldIssuer issuer;
   must(write_file(site.stack.file("secret"), "app-secret", 0600));
   json::object subject = site.service_config().at("subjects").at(0).as_object();
@@ -309,7 +291,7 @@ TEST_CASE("who is denied while an issuer is asked gets no token") {
 }
 
 TEST_CASE("administrators list and revoke, others do not; what anyone may read is open") {
-  Scene site;
+  TxnSite site;
   Agent& service = site.start();
   const Workload shop = site.workload(std::string(TxnSite::kShop));
   const Workload admin = site.workload("admin/ops");
@@ -370,7 +352,7 @@ TEST_CASE("administrators list and revoke, others do not; what anyone may read i
 }
 
 TEST_CASE("a client that asks too much waits") {
-  Scene site;
+  TxnSite site;
   site.service_more["limits"] = json::object{{"per_second", 1}};
   site.start();
   const Workload other = site.workload("ns/other/sa/app");

@@ -35,15 +35,6 @@ struct Scene : TxnSite {
          .environment = {}})));
   }
 
-  // Members that are null are left out.
-  static json::object changed(json::object members, const json::object& change) {
-    for (const json::key_value_pair& member : change)
-      if (member.value().is_null())
-        members.erase(member.key());
-      else
-        members[member.key()] = member.value();
-    return members;
-  }
   json::object claims(const Workload& who, const json::object& change = {}) {
     return changed({{"iss", who.identity()},
                     {"sub", who.identity()},

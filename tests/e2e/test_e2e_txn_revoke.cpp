@@ -54,20 +54,13 @@ lane := data.system.notp.tokens.lane.state
 
   // T1 of the shop, with a grant for the worker; T2 of the worker.
   TokenAnswer first() const {
-    const std::string details = fmt::format(
-        R"({{"invoice": "i-1", "delegate": {{"to": "spiffe://{}/{}", "scope": "invoice.pay", "uses": 2, "not_after": {}}}}})",
-        kStackDomain, kWorker, seconds_now() + 600);
-    const TokenAnswer answer = shop.ask(with(request(lane.jwt()), "request_details", details));
+    const TokenAnswer answer = shop.ask(
+        with(request(lane.jwt()), "request_details", delegate_to(kWorker, R"(, "uses": 2)")));
     REQUIRE_MESSAGE(answer.status == 200, json::serialize(answer.body));
     return answer;
   }
   TokenAnswer redeem(const TokenAnswer& from, const std::string& jti) const {
-    TokenRequest asked = request(worker.self_signed(url(), jti));
-    asked = with(asked, "subject_token_type", "urn:ietf:params:oauth:token-type:self_signed");
-    asked =
-        with(asked, "request_details",
-             fmt::format(R"({{"invoice": "i-1", "grant": "{}"}})", text_at(from.body, "grant")));
-    return worker.ask(asked);
+    return worker.ask(TxnSite::redeem(worker, text_at(from.body, "grant"), jti));
   }
   TokenAnswer second(const TokenAnswer& from, const std::string& jti) const {
     TokenAnswer answer = redeem(from, jti);

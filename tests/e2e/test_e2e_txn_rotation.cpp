@@ -329,11 +329,8 @@ TEST_CASE("an administrator lists and ends keys and grants from the command line
   CHECK(in_use() != kid);
 
   const Workload shop = site.workload(std::string(TxnSite::kShop));
-  const TokenAnswer token = shop.ask(TxnSite::with(
-      site.request(site.lane.jwt()), "request_details",
-      fmt::format(
-          R"({{"invoice": "i-1", "delegate": {{"to": "spiffe://{}/{}", "scope": "invoice.pay", "not_after": {}}}}})",
-          kStackDomain, TxnSite::kWorker, seconds_now() + 600)));
+  const TokenAnswer token = shop.ask(TxnSite::with(site.request(site.lane.jwt()), "request_details",
+                                                   site.delegate_to(TxnSite::kWorker)));
   REQUIRE_MESSAGE(token.status == 200, json::serialize(token.body));
   const json::value grants = answered({"grants", "list", "--client", shop.identity()});
   REQUIRE(at(grants, "grants").as_array().size() == 1);

@@ -245,10 +245,7 @@ TEST_CASE("a token service makes keys, grants and tokens with the system calls o
     CHECK(read_text(fmt::format("/proc/{}/status", service.pid())).contains("Seccomp:\t2"));
     const Workload shop = site.workload(std::string(TxnSite::kShop));
     const TokenAnswer answer = shop.ask(TxnSite::with(
-        site.request(site.lane.jwt()), "request_details",
-        fmt::format(
-            R"({{"invoice": "i-1", "delegate": {{"to": "spiffe://{}/{}", "scope": "invoice.pay", "not_after": {}}}}})",
-            kStackDomain, TxnSite::kWorker, seconds_now() + 600)));
+        site.request(site.lane.jwt()), "request_details", site.delegate_to(TxnSite::kWorker)));
     CHECK_MESSAGE(answer.status == 200, json::serialize(answer.body));
     CHECK_FALSE(answer.grant().empty());
     CHECK(service.stop() == 0);

@@ -34,14 +34,14 @@ struct World {
     CHECK(given.error().description.size() <= 400);
     if (secret.size() >= 16) CHECK_FALSE(given.error().description.contains(secret.substr(0, 16)));
   }
-  void must_refuse(const std::string& what, const Parameters& form, std::string_view reason) {
+  void must_refuse(const std::string& what, const TokenRequest& form, std::string_view reason) {
     std::string secret;
     for (const auto& [name, value] : form)
       if (name == "subject_token") secret = value;
-    must_refuse(what, client("a"), encode(form), reason, secret);
+    must_refuse(what, client("a"), form_of(form), reason, secret);
   }
 };
 
-inline Parameters good() { return access_form(kStartMs, "order:pay order:read"); }
+inline TokenRequest good() { return access_form(kStartMs, "order:pay order:read"); }
 
 }  // namespace notp::hostile_txn

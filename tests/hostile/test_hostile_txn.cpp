@@ -14,7 +14,7 @@ using namespace hostile_txn;
 
 TEST_CASE("forms") {
   World world;
-  const std::string body = encode(good());
+  const std::string body = form_of(good());
   REQUIRE(world.service.issue(client("a"), body, kStartMs));
   for (const char* type :
        {"", "application/json", "application/x-www-form-urlencoded2", "text/plain",
@@ -66,7 +66,7 @@ TEST_CASE("parameters") {
     const char* reason = std::string_view(name) == "scope" ? "bad_scope" : "missing_parameter";
     world.must_refuse(name, leave_out(good(), name), reason);
     world.must_refuse(name, with(good(), name, ""), reason);
-    Parameters twice = good();
+    TokenRequest twice = good();
     for (const auto& [known, value] : good())
       if (known == name) twice.emplace_back(known, value);
     world.must_refuse(name, twice, "repeated_parameter");
@@ -182,7 +182,7 @@ TEST_CASE("contexts") {
       world.must_refuse(name, with(good(), name, json::serialize(json::object{{"v", value}})),
                         "token_in_details");
     // The token that is sent in the same request, although it does not look like one.
-    Parameters opaque = form_of("access_token", "2YotnFZFEjr1zCsicMWpAA", "order:pay");
+    TokenRequest opaque = request_of("access_token", "2YotnFZFEjr1zCsicMWpAA", "order:pay");
     world.must_refuse(name, with(opaque, name, R"({"t":"x2YotnFZFEjr1zCsicMWpAAx"})"),
                       "token_in_details");
   }
@@ -244,7 +244,7 @@ TEST_CASE("grants that are not there, not whole, or asked for as somebody else")
   World world;
   const auto redeem = [&](const json::value& grant, const std::string& jti,
                           const json::object& more = {}) {
-    return with(form_of("self_signed", self_signed("a", jti, kStartMs), "order:pay"),
+    return with(request_of("self_signed", self_signed("a", jti, kStartMs), "order:pay"),
                 "request_details", json::serialize(changed({{"grant", grant}}, more)));
   };
   const std::string number(22, 'A');
@@ -265,7 +265,8 @@ TEST_CASE("grants that are not there, not whole, or asked for as somebody else")
       "grant_subject");
   world.must_refuse(
       "for a subject of its own choice",
-      with(form_of("self_signed", self_signed("a", "s1", kStartMs, {{"sub", "ada"}}), "order:pay"),
+      with(request_of("self_signed", self_signed("a", "s1", kStartMs, {{"sub", "ada"}}),
+                      "order:pay"),
            "request_details", json::serialize(json::object{{"grant", number}})),
       "grant_subject");
   CHECK(world.refused == 16);
@@ -282,7 +283,7 @@ TEST_CASE("clients that are not workloads of this domain") {
         "spiffe://core-platform.internal/a b", "spiffe://CORE-PLATFORM.internal/a",
         "spiffe://core-platform.internal:443/a", "spiffe://user@core-platform.internal/a",
         "spiffe://core-platform.internal/a?x", "spiffe://core-platform.internal/a#x"})
-    world.must_refuse(identity, Client{identity, std::nullopt}, encode(good()), "not_a_workload");
+    world.must_refuse(identity, Client{identity, std::nullopt}, form_of(good()), "not_a_workload");
   CHECK(world.refused == 14);
 }
 

@@ -216,7 +216,7 @@ TEST_CASE("one kind of token in the place of another") {
     json::object header = {{"typ", one.typ}};
     if (std::string_view(one.typ).empty()) header = {{"typ", nullptr}};
     world.must_refuse(fmt::format("{} as {}", one.typ, one.type),
-                      form_of(one.type, access_token(kStartMs, {}, header), "order:pay"),
+                      request_of(one.type, access_token(kStartMs, {}, header), "order:pay"),
                       one.reason);
   }
   const Given txn = world.service.issue("a", good(), kStartMs).value();
@@ -224,13 +224,13 @@ TEST_CASE("one kind of token in the place of another") {
        {std::pair("access_token", "subject_issuer"), std::pair("id_token", "subject_issuer"),
         std::pair("jwt", "subject_issuer"), std::pair("self_signed", "subject_signature"),
         std::pair("unsigned_json", "subject_malformed")})
-    world.must_refuse(type, form_of(type, txn.token, "order:pay"), reason);
+    world.must_refuse(type, request_of(type, txn.token, "order:pay"), reason);
   // What this service signs for another purpose, or another place.
   const json::object claims = txn.claims;
   const auto refuse = [&](const char* what, const json::object& change, const char* reason,
                           const json::object& header = {{"typ", "txntoken+jwt"}, {"kid", "t1"}}) {
     world.must_refuse(
-        what, form_of("txn_token", sign(header, changed(claims, change), "txn"), "order:pay"),
+        what, request_of("txn_token", sign(header, changed(claims, change), "txn"), "order:pay"),
         reason);
   };
   refuse("typ JWT", {}, "subject_typ", {{"typ", "JWT"}, {"kid", "t1"}});
@@ -257,7 +257,7 @@ TEST_CASE("one kind of token in the place of another") {
   refuse("replaced three times", {{"tctx", {{"replaced", {{"times", 3}, {"first_iat", kStartS}}}}}},
          "replaced_too_often");
   world.must_refuse("delegated when it is replaced",
-                    with(form_of("txn_token", txn.token, "order:pay"), "request_details",
+                    with(request_of("txn_token", txn.token, "order:pay"), "request_details",
                          json::serialize(delegate_to(workload("b"), kStartS + 60))),
                     "bad_delegate");
   CHECK(world.refused == 43);
@@ -269,8 +269,8 @@ TEST_CASE("self-signed tokens") {
   const auto refuse = [&](const char* what, const json::object& change, const char* reason) {
     world.must_refuse(
         what,
-        form_of("self_signed", self_signed("a", std::to_string(++jti), kStartMs, change),
-                "order:pay"),
+        request_of("self_signed", self_signed("a", std::to_string(++jti), kStartMs, change),
+                   "order:pay"),
         reason);
   };
   refuse("another workload as iss", {{"iss", workload("b")}}, "subject_issuer");
@@ -296,23 +296,24 @@ TEST_CASE("self-signed tokens") {
   refuse("jti a number", {{"jti", 7}}, "subject_malformed");
   refuse("no sub", {{"sub", nullptr}}, "subject_claims");
   const std::string own = self_signed("a", "x", kStartMs), others = self_signed("b", "x", kStartMs);
-  world.must_refuse("one of another workload", form_of("self_signed", others, "order:pay"),
+  world.must_refuse("one of another workload", request_of("self_signed", others, "order:pay"),
                     "subject_signature");
   world.must_refuse("by a workload whose key signs no JWT", Client{workload("a"), std::nullopt},
-                    encode(form_of("self_signed", own, "order:pay")), "subject_key");
-  world.must_refuse("as an access token", form_of("access_token", own, "order:pay"),
+                    form_of(request_of("self_signed", own, "order:pay")), "subject_key");
+  world.must_refuse("as an access token", request_of("access_token", own, "order:pay"),
                     "subject_issuer");
   const json::object claims = {{"iss", workload("a")}, {"sub", "x"},          {"aud", kService},
                                {"iat", kStartS},       {"exp", kStartS + 30}, {"jti", "typ"}};
   for (const char* typ : {"at+jwt", "txntoken+jwt", "dpop+jwt", "secevent+jwt"})
-    world.must_refuse(typ, form_of("self_signed", sign({{"typ", typ}}, claims, "a"), "order:pay"),
+    world.must_refuse(typ,
+                      request_of("self_signed", sign({{"typ", typ}}, claims, "a"), "order:pay"),
                       "subject_typ");
-  world.must_refuse(
-      "alg none",
-      form_of("self_signed",
-              to_base64url(R"({"alg":"none"})") + "." + to_base64url(json::serialize(claims)) + ".",
-              "order:pay"),
-      "subject_malformed");
+  world.must_refuse("alg none",
+                    request_of("self_signed",
+                               to_base64url(R"({"alg":"none"})") + "." +
+                                   to_base64url(json::serialize(claims)) + ".",
+                               "order:pay"),
+                    "subject_malformed");
   CHECK(world.refused == 30);
 }
 
@@ -320,14 +321,14 @@ TEST_CASE("unsigned JSON") {
   World world;
   for (const char* text :
        {"{}", R"({"sub":1})", R"({"sub":""})", R"({"sub":null})", R"({"Sub":"x"})"})
-    world.must_refuse(text, form_of("unsigned_json", text, "order:pay"), "subject_claims");
+    world.must_refuse(text, request_of("unsigned_json", text, "order:pay"), "subject_claims");
   for (const char* text :
        {"x", "[]", "1", "null", R"("ada")", R"({"sub":"a","sub":"b"})", R"({"sub":"a"} x)",
         R"({"sub":"a","d":[[[[[[[[[1]]]]]]]]]})", R"({"sub":"a","n":1e999})"})
-    world.must_refuse(text, form_of("unsigned_json", text, "order:pay"), "subject_malformed");
+    world.must_refuse(text, request_of("unsigned_json", text, "order:pay"), "subject_malformed");
   const json::object with_token = {{"sub", "ada"}, {"t", access_token(kStartMs)}};
   world.must_refuse("a token inside",
-                    form_of("unsigned_json", json::serialize(with_token), "order:pay"),
+                    request_of("unsigned_json", json::serialize(with_token), "order:pay"),
                     "token_in_details");
   CHECK(world.refused == 15);
 }

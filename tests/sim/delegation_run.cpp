@@ -19,9 +19,6 @@
 namespace notp::sim {
 namespace {
 
-using txn_world::changed;
-using txn_world::Parameters;
-
 constexpr TimeMs kTimeoutMs = 2'000;      // of a request
 constexpr TimeMs kTokenAgeMs = 25'000;    // then a workload signs a new one
 constexpr TimeMs kRedeliveryMs = 5'000;   // of a message that is not acknowledged
@@ -104,7 +101,7 @@ class DelegationWorld final : public DelegationPort {
   const AccessToken& access_token(const std::string& sub);
 
   void begin(bool is_calm);
-  void ask_first(const std::string& name, const Parameters& form, Message message, int attempts);
+  void ask_first(const std::string& name, const TokenRequest& form, Message message, int attempts);
   void publish(const Message& message, int deliveries = 0);
   void deliver(Message message);
   void on_message(const std::string& name, const Message& message);
@@ -221,8 +218,8 @@ void DelegationWorld::begin(bool is_calm) {
   scopes = some_of(scopes);
   message.scopes = some_of(scopes);
   const json::object details = {{"delegate", wish_for(message)}};
-  Parameters form =
-      txn_world::form_of("access_token", token.text, fmt::format("{}", fmt::join(scopes, " ")));
+  TokenRequest form =
+      txn_world::request_of("access_token", token.text, fmt::format("{}", fmt::join(scopes, " ")));
   form = txn_world::with(form, "request_details", json::serialize(details));
   note("begun", fmt::format("{} for {}, {} grants", name, sub, message.hops + 1));
   ask_first(name, form, message, 0);
@@ -237,10 +234,10 @@ void DelegationWorld::send(const std::string& name, std::string body,
   });
 }
 
-void DelegationWorld::ask_first(const std::string& name, const Parameters& form, Message message,
+void DelegationWorld::ask_first(const std::string& name, const TokenRequest& form, Message message,
                                 int attempts) {
   const auto is_answered = std::make_shared<bool>(false);
-  send(name, txn_world::encode(form),
+  send(name, form_of(form),
        [this, is_answered, message](const txn::TokenResult<ServiceAnswer>& answer) mutable {
          if (!answer || *is_answered) return;
          *is_answered = true;
@@ -287,7 +284,7 @@ void DelegationWorld::sign_job(const std::string& name, Job& job) {
   json::object details = {{"digest", job.message.digest}};
   if (!job.wish.empty()) details["delegate"] = job.wish;
   job.signed_ms = now_ms_;
-  job.body = txn_world::encode(txn_world::redeem_form(
+  job.body = form_of(txn_world::redeem_form(
       name, fmt::format("{}-{}-{}", name, self.run, ++self.jtis), job.message.grant,
       now_ms_ + self.offset_ms, fmt::format("{}", fmt::join(job.scopes, " ")), details));
 }
@@ -410,25 +407,26 @@ void DelegationWorld::steal() {
   const std::string name = pick(kWorkloads), other = pick(kWorkloads);
   const std::string sub = fmt::format("u{}", random().below(kUsers));
   const json::object scope = {{"sub", sub}, {"scope", "orders trade read"}};
-  Parameters form;
+  TokenRequest form;
   switch (random().below(6)) {
     case 0:  // an ID token for an access token
-      form = txn_world::form_of("access_token", txn_world::id_token(now_ms_, scope), "order:pay");
+      form =
+          txn_world::request_of("access_token", txn_world::id_token(now_ms_, scope), "order:pay");
       break;
     case 1:
-      form = txn_world::form_of("access_token",
-                                txn_world::access_token(now_ms_, scope, {{"typ", "logout+jwt"}}),
-                                "order:pay");
+      form = txn_world::request_of("access_token",
+                                   txn_world::access_token(now_ms_, scope, {{"typ", "logout+jwt"}}),
+                                   "order:pay");
       break;
     case 2:  // for another audience
-      form = txn_world::form_of(
+      form = txn_world::request_of(
           "access_token",
           txn_world::access_token(now_ms_, changed(scope, {{"aud", "https://other.internal"}})),
           "order:pay");
       break;
     case 3:  // a Txn-Token for an access token
       if (!seen_) return;
-      form = txn_world::form_of(
+      form = txn_world::request_of(
           "access_token",
           txn::sign_txn_token(seen_->claims, "t1", txn_world::signing_key("txn")).value(),
           "order:pay");
@@ -444,7 +442,7 @@ void DelegationWorld::steal() {
                                     now_ms_, "order:read");
   }
   note("thefts");
-  send(name, txn_world::encode(form), [](const auto&) {});
+  send(name, form_of(form), [](const auto&) {});
 }
 
 // --- the policy

@@ -54,7 +54,7 @@ TEST_CASE("a lost answer is given again: to the same workload, number and reques
   World world;
   const std::string grant = world.delegate().grant;
   const TimeMs now_ms = kStartMs + 1'000;
-  const Parameters form = redeem_form("b", "j1", grant, now_ms);
+  const TokenRequest form = redeem_form("b", "j1", grant, now_ms);
   const Given second = world.must("b", form, now_ms);
   int asked = 0;
   world.service.policy = [&asked](const json::object& input) {
@@ -208,8 +208,8 @@ TEST_CASE("a grant is passed on, four workloads deep, and nothing of it grows") 
 TEST_CASE("a use and what it passes on are one step, and one answer") {
   World world;
   const Given first = world.delegate({{"to", workload("*")}});
-  const Parameters form = redeem_form("b", "1", first.grant, kStartMs, "order:pay",
-                                      delegate_to(workload("c"), kStartS + 60));
+  const TokenRequest form = redeem_form("b", "1", first.grant, kStartMs, "order:pay",
+                                        delegate_to(workload("c"), kStartS + 60));
   const Given second = world.must("b", form, kStartMs);
   CHECK(world.grants->size() == 2);
   world.restart();
@@ -288,7 +288,7 @@ TEST_CASE("a token that came by a grant does not outlive it by being replaced") 
   Given last = world.must("b", redeem_form("b", "1", first.grant, kStartMs), kStartMs);
   CHECK(last.claims.at("exp") == kStartS + 100);
   const auto replace = [&](const char* name, const Given& given, TimeMs now_ms) {
-    return world.service.issue(name, form_of("txn_token", given.token, "order:pay"), now_ms);
+    return world.service.issue(name, request_of("txn_token", given.token, "order:pay"), now_ms);
   };
   for (const TimeMs now_ms : {kStartMs + 50'000, kStartMs + 99'000}) {
     const auto next = replace("b", last, now_ms);

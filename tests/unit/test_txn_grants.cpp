@@ -301,7 +301,7 @@ TEST_CASE("grants of the format before are read, with the transactions of their 
 TEST_CASE("no token is in the file of grants, and a damaged one is not replaced by an empty one") {
   World world;
   const Given first = world.delegate();
-  const Parameters form = redeem_form("b", "1", first.grant, kStartMs);
+  const TokenRequest form = redeem_form("b", "1", first.grant, kStartMs);
   const Given second = world.must("b", form, kStartMs);
   world.grants.reset();
   const std::filesystem::path file = world.folder.path() / kGrantsFile;

@@ -26,7 +26,7 @@ struct World {
     };
   }
   std::string asked(std::string_view type, const std::string& token) {
-    const auto given = service.issue("a", form_of(type, token, "order:pay"), kStartMs);
+    const auto given = service.issue("a", request_of(type, token, "order:pay"), kStartMs);
     if (given) sub = given->claims.at("sub").as_string();
     return given ? "taken" : std::string(given.error().reason());
   }
@@ -146,7 +146,7 @@ TEST_CASE("an opaque token is what its issuer says of it") {
   Service service(*world.grants, rules);
   service.introspect = world.service.introspect;
   world.questions.clear();
-  const auto given = service.issue("a", form_of("access_token", kOpaque, "order:pay"), kStartMs);
+  const auto given = service.issue("a", request_of("access_token", kOpaque, "order:pay"), kStartMs);
   REQUIRE_FALSE(given);
   CHECK(given.error().reason() == "subject_unknown");
   CHECK(world.questions.empty());

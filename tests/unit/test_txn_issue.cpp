@@ -20,12 +20,12 @@ struct World {
   std::unique_ptr<SqliteGrants> grants = SqliteGrants::open({.folder = folder.path()}).value();
   Service service{*grants};
 
-  Given must(const std::string& name, const Parameters& form, TimeMs now_ms = kStartMs) {
+  Given must(const std::string& name, const TokenRequest& form, TimeMs now_ms = kStartMs) {
     auto given = service.issue(name, form, now_ms);
     REQUIRE_MESSAGE(given, given.error().reason() << ": " << given.error().description);
     return *std::move(given);
   }
-  std::string refused(const std::string& name, const Parameters& form, TimeMs now_ms = kStartMs) {
+  std::string refused(const std::string& name, const TokenRequest& form, TimeMs now_ms = kStartMs) {
     const auto given = service.issue(name, form, now_ms);
     REQUIRE_FALSE(given);
     return std::string(given.error().reason());
@@ -87,11 +87,11 @@ TEST_CASE("the draft's token example is issued, by a policy that says it") {
                        {"rctx", input.at("request").at("context")}};
   };
   constexpr TimeMs kIssuedMs = 1'686'536'226'000;
-  Parameters form = with(access_form(kIssuedMs, "trade.stocks"), "audience", rules.audience);
+  TokenRequest form = with(access_form(kIssuedMs, "trade.stocks"), "audience", rules.audience);
   form = with(form, "request_context", json::serialize(kDraftContext));
   form = with(form, "request_details", json::serialize(kDraftDetails));
   const Client gateway{"spiffe://trust-domain.example/apigateway", std::nullopt};
-  const auto given = service.issue(gateway, encode(form), kIssuedMs);
+  const auto given = service.issue(gateway, form_of(form), kIssuedMs);
   REQUIRE_MESSAGE(given, given.error().description);
   // Of the example, exp is later than is issued here, and req_wl is not a SPIFFE id.
   CHECK(given->claims == json::object{{"iat", 1'686'536'226},
@@ -144,11 +144,11 @@ TEST_CASE("a token has the draft's header and claims, in their order, and is ver
 
 TEST_CASE("a policy is asked with what was verified, and never with a token") {
   World world;
-  Parameters form = with(access_form(kStartMs), "client_id", workload("a"));
+  TokenRequest form = with(access_form(kStartMs), "client_id", workload("a"));
   form = with(form, "request_context", R"({"ip":"192.0.2.1"})");
   form = with(form, "unknown", "is ignored");
   form = with(form, "request_details", "");  // as if it were not there
-  const auto asked = world.service.ask(client("a"), encode(form), kStartMs);
+  const auto asked = world.service.ask(client("a"), form_of(form), kStartMs);
   REQUIRE_MESSAGE(asked, asked.error().description);
   const json::object expected = {
       {"client", workload("a")},
@@ -164,7 +164,7 @@ TEST_CASE("a policy is asked with what was verified, and never with a token") {
   const json::object sources = {{"src1", {{"JWT", id_token(kStartMs)}}}};
   const auto other = world.service.ask(
       client("a"),
-      encode(with(form, "subject_token", access_token(kStartMs, {{"_claim_sources", sources}}))),
+      form_of(with(form, "subject_token", access_token(kStartMs, {{"_claim_sources", sources}}))),
       kStartMs);
   REQUIRE(other);
   CHECK(other->input.at("subject") == expected.at("subject"));
@@ -173,37 +173,37 @@ TEST_CASE("a policy is asked with what was verified, and never with a token") {
 
 TEST_CASE("subject tokens of every type are taken") {
   World world;
-  const auto sub_of = [&](const Parameters& form) {
+  const auto sub_of = [&](const TokenRequest& form) {
     return std::string(world.must("a", form).claims.at("sub").as_string());
   };
   CHECK(sub_of(access_form(kStartMs)) == "ada");
-  CHECK(sub_of(form_of("id_token", id_token(kStartMs), "order:pay")) == "ada");
-  CHECK(sub_of(form_of("jwt", access_token(kStartMs, {}, {{"typ", nullptr}}), "order:pay")) ==
+  CHECK(sub_of(request_of("id_token", id_token(kStartMs), "order:pay")) == "ada");
+  CHECK(sub_of(request_of("jwt", access_token(kStartMs, {}, {{"typ", nullptr}}), "order:pay")) ==
         "ada");
-  CHECK(sub_of(form_of("self_signed", self_signed("a", "j1", kStartMs, {{"sub", "bob"}}),
-                       "order:pay")) == "bob");
-  CHECK(sub_of(form_of("unsigned_json", R"({ "sub": "eve", "why": "nightly" })", "order:pay")) ==
+  CHECK(sub_of(request_of("self_signed", self_signed("a", "j1", kStartMs, {{"sub", "bob"}}),
+                          "order:pay")) == "bob");
+  CHECK(sub_of(request_of("unsigned_json", R"({ "sub": "eve", "why": "nightly" })", "order:pay")) ==
         "eve");
   SUBCASE("an audience among others, scp of another issuer, and a skew of 30 s") {
-    CHECK(sub_of(form_of("access_token",
-                         access_token(kStartMs, {{"aud", {"x", kShop}},
-                                                 {"scope", nullptr},
-                                                 {"scp", {"orders", "trade"}},
-                                                 {"exp", kStartS - 29},
-                                                 {"iat", kStartS + 29}}),
-                         "order:pay")) == "ada");
+    CHECK(sub_of(request_of("access_token",
+                            access_token(kStartMs, {{"aud", {"x", kShop}},
+                                                    {"scope", nullptr},
+                                                    {"scp", {"orders", "trade"}},
+                                                    {"exp", kStartS - 29},
+                                                    {"iat", kStartS + 29}}),
+                            "order:pay")) == "ada");
   }
 }
 
 TEST_CASE("a self-signed token may have its one audience in a list") {
   World world;
-  world.must("a", form_of("self_signed", self_signed("a", "j1", kStartMs, {{"aud", {kService}}}),
-                          "order:pay"));
+  world.must("a", request_of("self_signed", self_signed("a", "j1", kStartMs, {{"aud", {kService}}}),
+                             "order:pay"));
 }
 
 TEST_CASE("an opaque token is what the lane knows of it") {
   World world;
-  const Parameters form = form_of("access_token", "2YotnFZFEjr1zCsicMWpAA", "order:pay");
+  const TokenRequest form = request_of("access_token", "2YotnFZFEjr1zCsicMWpAA", "order:pay");
   CHECK(world.refused("a", form) == "subject_unknown");  // without a lane
   const json::object record = {
       {"iss", kLogin}, {"sub", "ada"}, {"aud", {kShop}}, {"scope", "x y"}, {"exp", kStartS + 9}};
@@ -238,7 +238,7 @@ TEST_CASE("the lane is asked about a subject token, and its word is the last") {
     questions.push_back(question);
     return finding;
   };
-  const Parameters form = access_form(kStartMs);
+  const TokenRequest form = access_form(kStartMs);
   world.must("a", form);
   REQUIRE(questions.size() == 1);
   CHECK(questions[0].claims == access_claims(kStartMs));
@@ -249,21 +249,22 @@ TEST_CASE("the lane is asked about a subject token, and its word is the last") {
   CHECK(world.refused("a", form) == "lane_stale");
   // A token without a scope gets it from what its issuer told the lane.
   finding = {LaneFinding::State::kGood, json::object{{"scope", "orders"}}};
-  world.must("a", form_of("access_token", access_token(kStartMs, {{"scope", nullptr}}), "x"));
+  world.must("a", request_of("access_token", access_token(kStartMs, {{"scope", nullptr}}), "x"));
   // Of what a workload says of itself the lane knows nothing.
   questions.clear();
-  world.must("a", form_of("self_signed", self_signed("a", "j", kStartMs), "order:pay"));
+  world.must("a", request_of("self_signed", self_signed("a", "j", kStartMs), "order:pay"));
   CHECK(questions.empty());
 }
 
 TEST_CASE("a self-signed token counts once") {
   World world;
-  const Parameters form = form_of("self_signed", self_signed("a", "j1", kStartMs), "order:pay");
+  const TokenRequest form =
+      request_of("self_signed", self_signed("a", "j1", kStartMs), "order:pay");
   world.must("a", form);
   CHECK(world.refused("a", form) == "subject_used");
   CHECK(world.refused("a", form, kStartMs + 59'000) == "subject_used");
   // Of another workload the same number is another one.
-  world.must("b", form_of("self_signed", self_signed("b", "j1", kStartMs), "order:pay"));
+  world.must("b", request_of("self_signed", self_signed("b", "j1", kStartMs), "order:pay"));
   // When it has ended it is forgotten, and refused for its age.
   CHECK(world.refused("a", form, kStartMs + 60'000) == "subject_expired");
 }
@@ -462,27 +463,27 @@ TEST_CASE("without a scope of its own a subject has what the model entitles the 
   int jti = 0;
   const auto forms = [&jti] {
     return std::vector{
-        form_of("id_token", id_token(kStartMs), "order:pay"),
-        form_of("self_signed", self_signed("a", std::to_string(++jti), kStartMs), "order:pay"),
-        form_of("unsigned_json", R"({"sub":"ada"})", "order:pay")};
+        request_of("id_token", id_token(kStartMs), "order:pay"),
+        request_of("self_signed", self_signed("a", std::to_string(++jti), kStartMs), "order:pay"),
+        request_of("unsigned_json", R"({"sub":"ada"})", "order:pay")};
   };
   for (const json::object& entry : {json::object{{"scope", "order:pay"}, {"by", "order:pay"}},
                                     json::object{{"scope", "order:pay"}, {"entitlement", ""}},
                                     json::object{{"scope", "order:pay"}, {"entitlement", true}}}) {
     world.service.policy = generous({{"covers", json::array{entry}}});
-    for (const Parameters& form : forms()) CHECK(world.refused("a", form) == "policy_broken");
+    for (const TokenRequest& form : forms()) CHECK(world.refused("a", form) == "policy_broken");
   }
   world.service.policy = generous();
-  for (const Parameters& form : forms()) world.must("a", form);
+  for (const TokenRequest& form : forms()) world.must("a", form);
   world.service.policy = generous({{"unsigned_json", nullptr}});
-  CHECK(world.refused("a", form_of("unsigned_json", R"({"sub":"ada"})", "order:pay")) ==
+  CHECK(world.refused("a", request_of("unsigned_json", R"({"sub":"ada"})", "order:pay")) ==
         "policy_denied");
   // A token that could have a scope, and has none, may do nothing.
   world.service.policy = generous();
-  CHECK(world.refused("a", form_of("access_token", access_token(kStartMs, {{"scope", nullptr}}),
-                                   "order:pay")) == "subject_scope");
-  CHECK(world.refused("a", form_of("access_token", access_token(kStartMs, {{"scope", ""}}),
-                                   "order:pay")) == "policy_broken");
+  CHECK(world.refused("a", request_of("access_token", access_token(kStartMs, {{"scope", nullptr}}),
+                                      "order:pay")) == "subject_scope");
+  CHECK(world.refused("a", request_of("access_token", access_token(kStartMs, {{"scope", ""}}),
+                                      "order:pay")) == "policy_broken");
 }
 
 TEST_CASE("looks like a token, or not") {
@@ -505,7 +506,7 @@ TEST_CASE("a Txn-Token is replaced: the same transaction, less scope, more conte
   const Given first = world.must("a", access_form(kStartMs, "order:pay order:read"));
   world.service.policy = generous({{"tctx", {{"kind", 1}, {"more", 2}}}});
   TimeMs now_ms = kStartMs + 60'000;
-  const Given second = world.must("b", form_of("txn_token", first.token, "order:pay"), now_ms);
+  const Given second = world.must("b", request_of("txn_token", first.token, "order:pay"), now_ms);
   CHECK(second.claims.at("txn") == first.claims.at("txn"));
   CHECK(second.claims.at("sub") == "ada");
   CHECK(second.claims.at("aud") == first.claims.at("aud"));
@@ -516,24 +517,24 @@ TEST_CASE("a Txn-Token is replaced: the same transaction, less scope, more conte
                              {"chain", {workload("a")}},
                              {"replaced", {{"times", 1}, {"first_iat", kStartS}}}};
   CHECK(second.claims.at("tctx") == json::value(tctx));
-  CHECK(world.refused("b", form_of("txn_token", second.token, "order:read"), now_ms) ==
+  CHECK(world.refused("b", request_of("txn_token", second.token, "order:read"), now_ms) ==
         "replacement_scope");
   world.service.policy = generous({{"tctx", {{"kind", 2}}}});
-  CHECK(world.refused("b", form_of("txn_token", first.token, "order:pay"), now_ms) ==
+  CHECK(world.refused("b", request_of("txn_token", first.token, "order:pay"), now_ms) ==
         "policy_broken");
   world.service.policy = generous({{"sub", "bob"}});
-  CHECK(world.refused("b", form_of("txn_token", first.token, "order:pay"), now_ms) ==
+  CHECK(world.refused("b", request_of("txn_token", first.token, "order:pay"), now_ms) ==
         "policy_broken");
   world.service.policy = generous();
   // Three times at most.
-  const Given third = world.must("c", form_of("txn_token", second.token, "order:pay"), now_ms);
-  const Given fourth = world.must("d", form_of("txn_token", third.token, "order:pay"), now_ms);
+  const Given third = world.must("c", request_of("txn_token", second.token, "order:pay"), now_ms);
+  const Given fourth = world.must("d", request_of("txn_token", third.token, "order:pay"), now_ms);
   CHECK(fourth.claims.at("tctx").at("chain") ==
         json::value{workload("a"), workload("b"), workload("c")});
-  CHECK(world.refused("e", form_of("txn_token", fourth.token, "order:pay"), now_ms) ==
+  CHECK(world.refused("e", request_of("txn_token", fourth.token, "order:pay"), now_ms) ==
         "replaced_too_often");
   // With the second in which it expires it is not replaced, skew or not.
-  CHECK(world.refused("b", form_of("txn_token", first.token, "order:pay"), kStartMs + 120'000) ==
+  CHECK(world.refused("b", request_of("txn_token", first.token, "order:pay"), kStartMs + 120'000) ==
         "subject_expired");
 }
 
@@ -541,11 +542,11 @@ TEST_CASE("replacement ends ten minutes after the first issue") {
   World world;
   world.service.policy = generous({{"lifetime_s", 300}});
   Given token = world.must("a", access_form(kStartMs));
-  token = world.must("b", form_of("txn_token", token.token, "order:pay"), kStartMs + 299'000);
+  token = world.must("b", request_of("txn_token", token.token, "order:pay"), kStartMs + 299'000);
   CHECK(token.claims.at("exp") == kStartS + 599);
-  token = world.must("b", form_of("txn_token", token.token, "order:pay"), kStartMs + 598'000);
+  token = world.must("b", request_of("txn_token", token.token, "order:pay"), kStartMs + 598'000);
   CHECK(token.claims.at("exp") == kStartS + 600);
-  token = world.must("b", form_of("txn_token", token.token, "order:pay"), kStartMs + 599'000);
+  token = world.must("b", request_of("txn_token", token.token, "order:pay"), kStartMs + 599'000);
   CHECK(token.claims.at("exp") == kStartS + 600);
 }
 
@@ -555,7 +556,8 @@ TEST_CASE("replacement is off, but for a service that has it on") {
   SubjectRules rules = subject_rules();
   rules.replacement = false;
   Service service(*world.grants, rules);
-  const auto given = service.issue("a", form_of("txn_token", first.token, "order:pay"), kStartMs);
+  const auto given =
+      service.issue("a", request_of("txn_token", first.token, "order:pay"), kStartMs);
   REQUIRE_FALSE(given);
   CHECK(given.error().reason() == "replacement_off");
 }

@@ -31,8 +31,8 @@ TEST_CASE("an issuer without at+jwt has its access tokens told from ID tokens by
                           const json::value& typ = "JWT") {
     const auto given = service->issue(
         "a",
-        form_of(type, keycloak_token({{"typ", "Bearer"}, {"azp", "shop"}}, change, typ),
-                "order:pay"),
+        request_of(type, keycloak_token({{"typ", "Bearer"}, {"azp", "shop"}}, change, typ),
+                   "order:pay"),
         kStartMs);
     return given ? std::string("taken") : std::string(given.error().reason());
   };
@@ -93,7 +93,7 @@ TEST_CASE("each audience of an issuer has its own types") {
   const auto reason = [&](std::string_view type, std::string_view audience,
                           const json::object& change) {
     const auto given = service.issue(
-        "a", form_of(type, keycloak_token({{"aud", audience}}, change, "JWT"), "order:pay"),
+        "a", request_of(type, keycloak_token({{"aud", audience}}, change, "JWT"), "order:pay"),
         kStartMs);
     return given ? std::string("taken") : std::string(given.error().reason());
   };

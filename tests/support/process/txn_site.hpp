@@ -110,6 +110,21 @@ class TxnSite {
     request.emplace_back(name, std::move(value));
     return request;
   }
+  // request_details of a token with a grant for a workload; `more` members of it begin with a
+  // comma.
+  std::string delegate_to(std::string_view path, std::string_view more = "") const {
+    return fmt::format(
+        R"({{"invoice": "i-1", "delegate": {{"to": "spiffe://{}/{}", "scope": "invoice.pay", "not_after": {}{}}}}})",
+        kStackDomain, path, seconds_now() + 600, more);
+  }
+  TokenRequest redeem(const Workload& worker, const std::string& grant,
+                      const std::string& jti) const {
+    TokenRequest asked = request(worker.self_signed(url(), jti));
+    asked = with(std::move(asked), "subject_token_type",
+                 "urn:ietf:params:oauth:token-type:self_signed");
+    return with(std::move(asked), "request_details",
+                fmt::format(R"({{"invoice": "i-1", "grant": "{}"}})", grant));
+  }
   std::string url() const { return fmt::format("https://127.0.0.1:{}", port_); }
 
   LaneSite lane;

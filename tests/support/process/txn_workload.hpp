@@ -7,25 +7,14 @@
 #include "common/http/client.hpp"
 #include "common/jose/signing_key.hpp"
 #include "common/jose/token.hpp"
-#include "common/percent.hpp"
 #include "tests/support/process/stack.hpp"
+#include "tests/support/txn/token_form.hpp"
 #include "tests/support/wire/test_pki.hpp"
 
 namespace notp {
 
 inline const std::string kIssuance = "100000000000/issuance";
 inline const std::string kTxnKeys = "200000000000/txn";
-
-// What a workload asks for; each member is a parameter of the form.
-using TokenRequest = std::vector<std::pair<std::string, std::string>>;
-
-inline std::string form_of(const TokenRequest& request) {
-  std::string out;
-  for (const auto& [name, value] : request)
-    out +=
-        fmt::format("{}{}={}", out.empty() ? "" : "&", percent_encode(name), percent_encode(value));
-  return out;
-}
 
 struct TokenAnswer {
   unsigned status = 0;  // 0: there was none; `body` says why

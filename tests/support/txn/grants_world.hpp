@@ -22,12 +22,12 @@ struct GrantsWorld {
     grants = SqliteGrants::open({.folder = folder.path()}).value();
     service.restart(*grants);
   }
-  Given must(const std::string& name, const Parameters& form, TimeMs now_ms) {
+  Given must(const std::string& name, const TokenRequest& form, TimeMs now_ms) {
     auto given = service.issue(name, form, now_ms);
     REQUIRE_MESSAGE(given, given.error().reason() << ": " << given.error().description);
     return *std::move(given);
   }
-  std::string refused(const std::string& name, const Parameters& form, TimeMs now_ms) {
+  std::string refused(const std::string& name, const TokenRequest& form, TimeMs now_ms) {
     const auto given = service.issue(name, form, now_ms);
     REQUIRE_FALSE(given);
     return std::string(given.error().reason());

@@ -13,13 +13,13 @@
 
 #include "common/base64url.hpp"
 #include "common/jose/signing_key.hpp"
-#include "common/percent.hpp"
 #include "common/random.hpp"
 #include "notp-client/txn/grants/grants.hpp"
 #include "notp-client/txn/issue/issuer_core.hpp"
 #include "notp-client/txn/issue/jti_table.hpp"
 #include "notp-client/txn/issue/token_answer.hpp"
 #include "notp-client/txn/txn_limits.hpp"
+#include "tests/support/txn/token_form.hpp"
 
 namespace notp::txn_world {
 
@@ -40,17 +40,9 @@ inline std::string workload(std::string_view name) {
   return fmt::format("spiffe://{}/ns/shop/sa/{}", kDomain, name);
 }
 
-// A form. Parameters in their order; one may be there twice.
-using Parameters = std::vector<std::pair<std::string, std::string>>;
-inline std::string encode(const Parameters& parameters) {
-  std::string out;
-  for (const auto& [name, value] : parameters)
-    out +=
-        fmt::format("{}{}={}", out.empty() ? "" : "&", percent_encode(name), percent_encode(value));
-  return out;
-}
 // Replaces the value of a parameter, or adds it.
-inline Parameters with(Parameters parameters, const std::string& name, const std::string& value) {
+inline TokenRequest with(TokenRequest parameters, const std::string& name,
+                         const std::string& value) {
   for (auto& [known, old] : parameters)
     if (known == name) {
       old = value;
@@ -59,19 +51,9 @@ inline Parameters with(Parameters parameters, const std::string& name, const std
   parameters.emplace_back(name, value);
   return parameters;
 }
-inline Parameters leave_out(Parameters parameters, std::string_view name) {
+inline TokenRequest leave_out(TokenRequest parameters, std::string_view name) {
   std::erase_if(parameters, [name](const auto& parameter) { return parameter.first == name; });
   return parameters;
-}
-
-// Members that are null are removed.
-inline json::object changed(json::object members, const json::object& change) {
-  for (const json::key_value_pair& member : change)
-    if (member.value().is_null())
-      members.erase(member.key());
-    else
-      members[member.key()] = member.value();
-  return members;
 }
 
 inline const jose::SigningKey& signing_key(const std::string& name) {
@@ -123,8 +105,8 @@ inline std::string self_signed(const std::string& name, const std::string& jti, 
 
 // --- forms
 
-inline Parameters form_of(std::string_view type, const std::string& token,
-                          const std::string& scope) {
+inline TokenRequest request_of(std::string_view type, const std::string& token,
+                               const std::string& scope) {
   return {{"grant_type", std::string(kTokenExchange)},
           {"audience", kDomain},
           {"scope", scope},
@@ -132,15 +114,15 @@ inline Parameters form_of(std::string_view type, const std::string& token,
           {"subject_token", token},
           {"subject_token_type", type_uri(type)}};
 }
-inline Parameters access_form(TimeMs now_ms, const std::string& scope = "order:pay") {
-  return form_of("access_token", access_token(now_ms), scope);
+inline TokenRequest access_form(TimeMs now_ms, const std::string& scope = "order:pay") {
+  return request_of("access_token", access_token(now_ms), scope);
 }
 // Redeems a grant.
-inline Parameters redeem_form(const std::string& name, const std::string& jti,
-                              const std::string& grant, TimeMs now_ms,
-                              const std::string& scope = "order:pay",
-                              const json::object& details = {}) {
-  return with(form_of("self_signed", self_signed(name, jti, now_ms), scope), "request_details",
+inline TokenRequest redeem_form(const std::string& name, const std::string& jti,
+                                const std::string& grant, TimeMs now_ms,
+                                const std::string& scope = "order:pay",
+                                const json::object& details = {}) {
+  return with(request_of("self_signed", self_signed(name, jti, now_ms), scope), "request_details",
               json::serialize(changed({{"grant", grant}}, details)));
 }
 inline json::object delegate_to(const std::string& to, int64_t not_after_s,
@@ -247,8 +229,8 @@ class Service {
     if (issued.use) return give(outcome.token, outcome.is_repeat);
     return give({issued.claims, issued.grant_id()}, false);
   }
-  TokenResult<Given> issue(const std::string& name, const Parameters& form, TimeMs now_ms) {
-    return issue(client(name), encode(form), now_ms);
+  TokenResult<Given> issue(const std::string& name, const TokenRequest& form, TimeMs now_ms) {
+    return issue(client(name), form_of(form), now_ms);
   }
 
  private:
