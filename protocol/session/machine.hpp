@@ -5,6 +5,7 @@
 
 #include "common/bytes.hpp"
 #include "common/clock.hpp"
+#include "protocol/model/tree.hpp"
 
 namespace notp::session {
 
@@ -19,6 +20,8 @@ class SessionMachine {
   // Takes bytes to send, at most about `bytes_max` (a frame is never split by this limit; one frame
   // may exceed it). Empty: nothing to send now.
   virtual Bytes take_output(size_t bytes_max) = 0;
+  // Takes what comes next if it is a buffer that sessions share; nullptr: take_output() has it.
+  virtual model::Content take_shared() { return nullptr; }
 
   // Returns the boot-clock time for the next call of on_deadline(); kNever: no deadline.
   virtual TimeMs next_deadline() const = 0;

@@ -15,6 +15,13 @@ Result<void> SendQueue::push(const wire::Message& message) {
   return {};
 }
 
+void SendQueue::push_frames(model::Content frames) {
+  if (control_.empty() && !first_)
+    first_ = std::move(frames);
+  else
+    control_.append(*frames);
+}
+
 void SendQueue::push_transfer(uint32_t stream, model::Content content, uint64_t offset) {
   NOTP_ASSERT(content && offset <= content->size(), "a transfer starts inside its content");
   NOTP_ASSERT(!transfers_.contains(stream), "one transfer a stream");
@@ -47,6 +54,7 @@ uint32_t SendQueue::free_stream() const {
 
 Bytes SendQueue::take(size_t bytes_max) {
   Bytes out = std::exchange(control_, {});
+  if (const model::Content first = take_shared()) out.insert(0, *first);
   while (out.size() < bytes_max && !lane_batches_.empty()) append_lane(out, lane_batches_);
   while (out.size() < bytes_max && !transfers_.empty()) append_chunk(out, bytes_max - out.size());
   if (out.empty() && !lane_snapshots_.empty()) append_lane(out, lane_snapshots_);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <utility>
 
 #include "common/bytes.hpp"
 #include "common/result.hpp"
@@ -21,6 +22,8 @@ class SendQueue {
  public:
   // kInternal when the message cannot be encoded; nothing is pushed then.
   Result<void> push(const wire::Message& message);
+  // Queues whole control frames that other sessions may share.
+  void push_frames(model::Content frames);
   // Queues chunks of `content` from `offset` on; the content is shared, not copied. Its Offer or
   // Publish must have been pushed before.
   void push_transfer(uint32_t stream, model::Content content, uint64_t offset);
@@ -42,6 +45,7 @@ class SendQueue {
   }
   // Drops all waiting output; take() has only given out whole frames.
   void clear() {
+    first_ = {};
     control_ = {};
     cancel_transfers();
   }
@@ -51,12 +55,14 @@ class SendQueue {
   // Whether bytes of a transfer on this stream wait to be sent.
   bool is_sending(uint32_t stream) const { return transfers_.contains(stream); }
   // Waiting control bytes: they accumulate only when the peer does not read.
-  size_t control_bytes() const { return control_.size(); }
+  size_t control_bytes() const { return control_.size() + (first_ ? first_->size() : 0); }
   bool empty() const {
-    return control_.empty() && transfers_.empty() && background_.empty() && lane_bytes_ == 0;
+    return control_bytes() == 0 && transfers_.empty() && background_.empty() && lane_bytes_ == 0;
   }
   // Takes about `bytes_max` bytes; a frame is never split, so one frame may exceed the limit.
   Bytes take(size_t bytes_max);
+  // Takes the shared frames that are next, without a copy; nullptr: something else is, or nothing.
+  model::Content take_shared() { return std::exchange(first_, nullptr); }
 
  private:
   struct Transfer {
@@ -75,6 +81,7 @@ class SendQueue {
   void append_chunk(Bytes& out, size_t bytes_max);
   void append_background(Bytes& out, size_t bytes_max);
 
+  model::Content first_;  // shared frames, before the others; null: none
   Bytes control_;
   std::deque<model::Content> lane_batches_, lane_snapshots_;
   size_t lane_bytes_ = 0;  // of both

@@ -87,6 +87,16 @@ void SessionBase::send(const wire::Message& message) {
     if (const auto instead = failed_answer(message, pushed.error())) return send(*instead);
     return refuse(pushed.error());
   }
+  bound_queue();
+}
+
+void SessionBase::send_frames(model::Content frames) {
+  if (closed_) return;
+  queue_.push_frames(std::move(frames));
+  bound_queue();
+}
+
+void SessionBase::bound_queue() {
   const size_t waiting = queue_.control_bytes() + in_flight_;
   if (queue_.control_bytes() == 0 || waiting <= limits::kSendQueueBytesMax) return count(0);
   give_up(Error{ErrorCode::kOverloaded,
@@ -114,10 +124,20 @@ void SessionBase::count(size_t taken) {
 
 Bytes SessionBase::take_output(size_t bytes_max) {
   Bytes out = queue_.take(bytes_max);
-  if (!out.empty()) last_sent_ms_ = now_boot_ms_;
-  const size_t taken = std::exchange(in_flight_, out.size());
-  if (taken != 0 || !out.empty()) count(taken);
+  took(out.size());
   return out;
+}
+
+model::Content SessionBase::take_shared() {
+  model::Content out = queue_.take_shared();
+  if (out) took(out->size());
+  return out;
+}
+
+void SessionBase::took(size_t bytes) {
+  if (bytes != 0) last_sent_ms_ = now_boot_ms_;
+  const size_t taken = std::exchange(in_flight_, bytes);
+  if (taken != 0 || bytes != 0) count(taken);
 }
 
 TimeMs SessionBase::timeout_deadline() const {

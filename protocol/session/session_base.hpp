@@ -25,6 +25,7 @@ class SessionBase : public SessionMachine, protected SessionOutput {
  public:
   void receive(ByteView bytes, Now now) final;
   Bytes take_output(size_t bytes_max) final;
+  model::Content take_shared() final;
   TimeMs next_deadline() const final;
   void on_deadline(Now now) final;
   void on_stalled(Now now) final;
@@ -62,6 +63,7 @@ class SessionBase : public SessionMachine, protected SessionOutput {
   virtual void on_unsendable(const Error&) {}
 
   void send(const wire::Message& message) final;
+  void send_frames(model::Content frames) final;
   void send_transfer(uint32_t stream, model::Content content, uint64_t offset) final;
   // As SendQueue::push_background().
   void send_background(const wire::Message& head, uint32_t stream, model::Content body);
@@ -76,6 +78,8 @@ class SessionBase : public SessionMachine, protected SessionOutput {
  private:
   Result<void> dispatch(wire::Message&& message, Now now);
   void close(const Error& error, uint32_t retry_after_ms, Now now);
+  void bound_queue();
+  void took(size_t bytes);
   TimeMs timeout_deadline() const;
   void count(size_t taken);
 

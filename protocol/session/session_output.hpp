@@ -14,6 +14,9 @@ class SessionOutput {
   // Queues one frame. The session may be closed afterwards: the message broke a limit, or the peer
   // does not read.
   virtual void send(const wire::Message& message) = 0;
+  // The same for whole frames that are encoded already, and which sessions may share: not copied
+  // when nothing else waits before them.
+  virtual void send_frames(model::Content frames) = 0;
   // Queues the content of a transfer from `offset` on. Its Offer or Publish must have been sent
   // before.
   virtual void send_transfer(uint32_t stream, model::Content content, uint64_t offset) = 0;
