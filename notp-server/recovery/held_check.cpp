@@ -57,13 +57,13 @@ Result<void> check_lost_content(const trust::VerifiedRelease& release,
 }
 
 Result<trust::Freshness> verify_lost_statement(ByteView bytes, const RootWindow& roots) {
-  NOTP_ASSIGN(const trust::Envelope envelope, trust::decode_envelope(bytes, trust::kFreshnessType));
+  NOTP_ASSIGN(const trust::Envelope envelope, trust::decode_freshness_envelope(bytes));
   const bool is_signed = std::ranges::any_of(roots, [&](const auto& root) {
     return trust::count_signers(envelope, root->freshness_keys) > 0;
   });
   if (!is_signed)
     return fail(ErrorCode::kSignature, "no freshness key of the roots in question has signed it");
-  NOTP_ASSIGN(trust::Freshness statement, trust::Freshness::decode(envelope.payload));
+  NOTP_ASSIGN(trust::Freshness statement, trust::Freshness::decode(envelope));
   if (statement.trust_domain != roots.back()->trust_domain)
     return fail(ErrorCode::kWrongTarget,
                 "a freshness statement of '" + statement.trust_domain + "'");

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "common/assert.hpp"
 #include "common/limits.hpp"
 
 namespace notp::session {
@@ -40,6 +41,8 @@ Result<Heads> changed_heads(Heads heads, const wire::FreshnessUpdate& update) {
 
 wire::FreshnessUpdate make_freshness_update(const trust::Freshness& next, ByteView signature,
                                             const trust::Freshness* base) {
+  NOTP_ASSERT(base == nullptr || base->class_id == next.class_id,
+              "a statement builds on one for the same readers");
   wire::FreshnessUpdate out{
       .sequence = next.sequence,
       .base_sequence = base != nullptr ? base->sequence : 0,
@@ -50,6 +53,7 @@ wire::FreshnessUpdate make_freshness_update(const trust::Freshness& next, ByteVi
       .heads = {},
       .gone = {},
       .signature = Bytes(signature),
+      .of_class = next.class_id.has_value(),
   };
   Heads before = heads_of(base);
   for (const trust::FreshHead& head : next.heads) {
@@ -67,7 +71,13 @@ wire::FreshnessUpdate make_freshness_update(const trust::Freshness& next, ByteVi
 Result<trust::Envelope> expand_freshness_update(const wire::FreshnessUpdate& update,
                                                 const trust::Freshness* base,
                                                 std::string_view trust_domain,
-                                                std::string_view audience) {
+                                                std::string_view audience,
+                                                std::optional<trust::ClassId> class_id) {
+  if (update.of_class && !class_id)
+    return fail(ErrorCode::kWrongTarget,
+                "a freshness statement for a class, before any assignment to one");
+  if (!update.of_class) class_id.reset();
+  if (base != nullptr && base->class_id != class_id) base = nullptr;
   if (update.base_sequence == 0) base = nullptr;
   if (update.base_sequence != 0 && (base == nullptr || base->sequence != update.base_sequence))
     return fail(ErrorCode::kState,
@@ -79,7 +89,10 @@ Result<trust::Envelope> expand_freshness_update(const wire::FreshnessUpdate& upd
   if (update.signature.size() != kSignatureBytes) return impossible("the signature's length");
   trust::Freshness statement;
   statement.trust_domain = trust_domain;
-  statement.audience = audience;
+  if (class_id)
+    statement.class_id = class_id;
+  else
+    statement.audience = audience;
   statement.sequence = update.sequence;
   statement.root_version = update.root_version;
   if (update.root_version == 0 && base != nullptr) statement.root_version = base->root_version;
@@ -88,7 +101,7 @@ Result<trust::Envelope> expand_freshness_update(const wire::FreshnessUpdate& upd
   NOTP_ASSIGN(Heads heads, changed_heads(heads_of(base), update));
   for (auto& [ledger, head] : heads) statement.heads.push_back(std::move(head));
   trust::Envelope envelope = trust::envelope_of(statement);
-  if (auto good = trust::Freshness::decode(envelope.payload); !good)
+  if (auto good = trust::Freshness::decode(envelope); !good)
     return impossible(good.error().message);
   envelope.signatures.push_back({update.signature, {}});
   return envelope;

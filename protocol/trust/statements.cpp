@@ -3,40 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <ranges>
 #include <set>
 
 #include "common/limits.hpp"
-#include "protocol/model/spiffe_id.hpp"
 #include "protocol/trust/proto_codec.hpp"
+#include "protocol/trust/statement_rules.hpp"
 #include "schemas/model.pb.h"
 
 namespace notp::trust {
 namespace {
-
-constexpr std::string_view kNotProtobuf = "the payload does not decode";
-constexpr std::string_view kNotCanonical =
-    "not in canonical form, or with a field that this program is too old to understand";
-
-std::unexpected<Error> refuse(std::string_view statement, std::string_view why) {
-  return fail(ErrorCode::kStatement, fmt::format("{} statement: {}", statement, why));
-}
-
-// A broken rule on a name in a statement is not the caller's usage error.
-std::unexpected<Error> refuse(std::string_view statement, const Error& error) {
-  return refuse(statement, error.message);
-}
-
-bool in_range(uint64_t value, uint64_t low, uint64_t high) { return value >= low && value <= high; }
-
-Result<void> check_times(std::string_view statement, TimeMs issued_ms, TimeMs expires_ms) {
-  if (issued_ms <= 0 || issued_ms > limits::kTimestampMsMax)
-    return refuse(statement, "issued_ms is missing or out of range");
-  if (expires_ms != 0 && (expires_ms <= issued_ms || expires_ms > limits::kTimestampMsMax))
-    return refuse(statement, "expires_ms is not after issued_ms or out of range");
-  return {};
-}
 
 // For a field that restricts what a statement allows, or that belongs to a feature that this
 // program lacks.
@@ -44,10 +20,6 @@ std::unexpected<Error> not_supported(std::string_view statement, std::string_vie
   return refuse(statement, fmt::format("{} is set, which this version of NOTP does not support; "
                                        "update it, or leave the field out",
                                        field));
-}
-
-bool strictly_ascending(const auto& values) {
-  return std::ranges::adjacent_find(values, std::greater_equal{}) == values.end();
 }
 
 Result<void> check_source(const Source& source) {
@@ -216,70 +188,6 @@ Result<void> check_root(const Root& r) {
   return check_online_keys(r);
 }
 
-// Checks the form of an identity's URI; the reader knows which one it must be.
-bool good_audience(std::string_view audience, std::string_view trust_domain) {
-  const auto id = model::SpiffeId::parse(audience);
-  return id && id->trust_domain == trust_domain;
-}
-
-Result<void> check_fresh_head(const FreshHead& head) {
-  const auto refuse_head = [&](std::string_view why) {
-    return refuse("freshness", fmt::format("{}: {}", head.ledger.text(), why));
-  };
-  if (auto ok = head.ledger.check(); !ok) return refuse("freshness", ok.error());
-  if (head.epoch > limits::kVersionMax) return refuse_head("epoch is out of range");
-  if (head.version > limits::kVersionMax) return refuse_head("version is out of range");
-  if (head.version == 0 &&
-      (head.epoch != 0 || !head.release_hash.is_zero() || !head.withdrawn.empty()))
-    return refuse_head("a ledger without a release has an epoch, a release or withdrawn ones");
-  if (head.version != 0 && head.release_hash.is_zero()) return refuse_head("release is missing");
-  if (head.withdrawn.size() > limits::kWithdrawnMax)
-    return refuse_head("too many withdrawn releases");
-  if (!strictly_ascending(head.withdrawn))
-    return refuse_head("withdrawn is not sorted, or a release is there twice");
-  return {};
-}
-
-Result<void> check_freshness(const Freshness& f) {
-  constexpr std::string_view kWho = "freshness";
-  if (auto ok = model::check_trust_domain(f.trust_domain); !ok) return refuse(kWho, ok.error());
-  if (!good_audience(f.audience, f.trust_domain))
-    return refuse(kWho, "audience is not the URI of an identity of the trust domain");
-  // Reserves a range above: sequences begin with the time in milliseconds.
-  if (!in_range(f.sequence, 1, limits::kVersionMax))
-    return refuse(kWho, "sequence is missing or out of range");
-  if (!in_range(f.root_version, 1, limits::kVersionMax))
-    return refuse(kWho, "root_version is missing or out of range");
-  NOTP_TRY(check_times(kWho, f.issued_ms, f.expires_ms));
-  if (f.expires_ms == 0) return refuse(kWho, "expires_ms is missing");
-  if (f.expires_ms - f.issued_ms > limits::kFreshnessLifetimeMsMax)
-    return refuse(kWho, "expires_ms is too long after issued_ms");
-  if (f.heads.size() > limits::kLedgersPerSessionMax) return refuse(kWho, "too many heads");
-  for (const FreshHead& head : f.heads) NOTP_TRY(check_fresh_head(head));
-  const auto ledgers = f.heads | std::views::transform(&FreshHead::ledger);
-  if (std::ranges::adjacent_find(ledgers, std::greater_equal{}) != ledgers.end())
-    return refuse(kWho, "heads are not sorted, or a ledger is there twice");
-  return {};
-}
-
-Result<FreshHead> decode_fresh_head(const model::v1::FreshHead& m) {
-  FreshHead out{{m.zone(), m.ledger()}, m.epoch(), m.version(), {}, {}};
-  const auto hash_of = [](const std::string& bytes) -> Result<Hash> {
-    const auto hash = Hash::from_bytes(bytes);
-    if (!hash || hash->is_zero())
-      return refuse("freshness", "a release is not the 32 bytes of a release hash");
-    return *hash;
-  };
-  if (!m.release().empty()) {
-    NOTP_ASSIGN(out.release_hash, hash_of(m.release()));
-  }
-  for (const std::string& bytes : m.withdrawn()) {
-    NOTP_ASSIGN(const Hash hash, hash_of(bytes));
-    out.withdrawn.push_back(hash);
-  }
-  return out;
-}
-
 template <typename Keys>
 Result<std::vector<PublicKey>> decode_keys(const Keys& keys) {
   std::vector<PublicKey> out;
@@ -441,45 +349,6 @@ Result<Root> Root::decode(ByteView payload) {
   return r;
 }
 
-Bytes Freshness::encode() const {
-  model::v1::Freshness m;
-  m.set_trust_domain(trust_domain);
-  m.set_audience(audience);
-  m.set_sequence(sequence);
-  m.set_root_version(root_version);
-  m.set_issued_ms(issued_ms);
-  m.set_expires_ms(expires_ms);
-  for (const FreshHead& head : heads) {
-    model::v1::FreshHead* out = m.add_heads();
-    out->set_zone(head.ledger.zone);
-    out->set_ledger(head.ledger.name);
-    out->set_epoch(head.epoch);
-    out->set_version(head.version);
-    if (!head.release_hash.is_zero()) out->set_release(Bytes(head.release_hash.view()));
-    for (const Hash& hash : head.withdrawn) out->add_withdrawn(Bytes(hash.view()));
-  }
-  return serialize(m);
-}
-
-Result<Freshness> Freshness::decode(ByteView payload) {
-  model::v1::Freshness m;
-  if (!parse(payload, m)) return refuse("freshness", kNotProtobuf);
-  Freshness f;
-  f.trust_domain = m.trust_domain();
-  f.audience = m.audience();
-  f.sequence = m.sequence();
-  f.root_version = m.root_version();
-  f.issued_ms = m.issued_ms();
-  f.expires_ms = m.expires_ms();
-  for (const model::v1::FreshHead& entry : m.heads()) {
-    NOTP_ASSIGN(FreshHead head, decode_fresh_head(entry));
-    f.heads.push_back(std::move(head));
-  }
-  NOTP_TRY(check_freshness(f));
-  if (f.encode() != payload) return refuse("freshness", kNotCanonical);
-  return f;
-}
-
 bool Root::drops_freshness_key(const Root& next) const {
   return std::ranges::any_of(freshness_keys, [&](const PublicKey& key) {
     return std::ranges::find(next.freshness_keys, key) == next.freshness_keys.end();
@@ -539,9 +408,5 @@ Envelope envelope_of(const Release& release) {
 }
 
 Envelope envelope_of(const Root& root) { return {root.encode(), std::string(kRootType), {}}; }
-
-Envelope envelope_of(const Freshness& freshness) {
-  return {freshness.encode(), std::string(kFreshnessType), {}};
-}
 
 }  // namespace notp::trust

@@ -1,4 +1,4 @@
-// The statements that travel in envelopes: root, release and freshness.
+// The statements that travel in envelopes: root and release, and those of freshness.hpp.
 //
 // A statement has one encoding: fields by ascending number, each at most once, defaults left out,
 // numbers in their shortest form. Anything else is refused, unknown fields included: a signed
@@ -15,6 +15,7 @@
 #include "common/crypto/signature.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/trust/envelope.hpp"
+#include "protocol/trust/freshness.hpp"
 #include "protocol/trust/release_ref.hpp"
 
 namespace notp::limits {
@@ -29,7 +30,6 @@ namespace notp::trust {
 
 inline constexpr std::string_view kReleaseType = "application/vnd.notp.release.v2";
 inline constexpr std::string_view kRootType = "application/vnd.notp.root.v2";
-inline constexpr std::string_view kFreshnessType = "application/vnd.notp.freshness.v1";
 
 // kEnvelope, with a remedy, for a root or release of a type that only earlier programs read.
 Result<void> check_type_is_read(std::string_view payload_type);
@@ -109,7 +109,8 @@ struct Root {
   std::vector<PublicKey> root_keys;
   uint32_t root_threshold = 1;
   std::vector<Delegation> delegations;
-  // Keys that may sign freshness; none: this domain has no freshness. At most kFreshnessKeysMax.
+  // Keys that may sign freshness and assignments; none: this domain has no freshness. At most
+  // kFreshnessKeysMax.
   std::vector<PublicKey> freshness_keys;
   std::optional<PublicKey> lane_key;  // signs the token lanes; none: this domain has no lanes
   // Of a feature that this program lacks: decode() refuses a root that names one.
@@ -128,32 +129,6 @@ struct Root {
   const Delegation* delegation_for(const model::LedgerId& ledger) const;
 };
 
-// One ledger in a freshness statement. Version 0: it has no release yet, and epoch, release and
-// withdrawn are empty.
-struct FreshHead {
-  model::LedgerId ledger;
-  uint64_t epoch = 0;
-  uint64_t version = 0;
-  Hash release_hash;
-  std::vector<Hash> withdrawn;  // release hashes, ascending, at most kWithdrawnMax
-  bool operator==(const FreshHead&) const = default;
-};
-
-// Schema: schemas/model.proto, Freshness.
-struct Freshness {
-  std::string trust_domain;
-  std::string audience;   // an identity's URI
-  uint64_t sequence = 0;  // 1 to kVersionMax
-  uint64_t root_version = 0;
-  TimeMs issued_ms = 0;
-  TimeMs expires_ms = 0;         // always set, at most kFreshnessLifetimeMsMax after issued_ms
-  std::vector<FreshHead> heads;  // ascending by ledger, each once, at most kLedgersPerSessionMax
-
-  Bytes encode() const;
-  // kStatement names the field that is missing, out of range or not in canonical form.
-  static Result<Freshness> decode(ByteView payload);
-};
-
 // H("notp.release.v2\0" ‖ payload): the identity of a release, whatever its signatures.
 Hash release_hash(ByteView payload);
 
@@ -163,6 +138,5 @@ ReleaseRef ref_of(const Release& release, const Hash& hash);
 // An unsigned envelope around the statement.
 Envelope envelope_of(const Release& release);
 Envelope envelope_of(const Root& root);
-Envelope envelope_of(const Freshness& freshness);
 
 }  // namespace notp::trust

@@ -9,6 +9,7 @@
 
 #include "common/assert.hpp"
 #include "common/limits.hpp"
+#include "protocol/trust/verify_checks.hpp"
 
 namespace notp::trust {
 namespace {
@@ -51,21 +52,6 @@ std::string until(TimeMs expires_ms) {
   return expires_ms == 0 ? "no expiry" : "until " + utc_time(expires_ms);
 }
 
-Result<void> check_signers(const Envelope& envelope, const std::vector<PublicKey>& keys,
-                           uint32_t threshold, std::string_view whose) {
-  const size_t signers = count_signers(envelope, keys);
-  if (signers >= threshold) return {};
-  return fail(ErrorCode::kSignature, fmt::format("{} of {} needed signatures by the keys of {}",
-                                                 signers, threshold, whose));
-}
-
-Result<void> check_domain(std::string_view found, std::string_view expected,
-                          std::string_view what) {
-  if (found == expected) return {};
-  return fail(ErrorCode::kWrongTarget,
-              fmt::format("a {} of '{}' where '{}' is expected", what, found, expected));
-}
-
 // Compares `offered` with what is already known of the same ledger.
 Result<void> check_not_below(const Floor& offered, const Floor& known,
                              const model::LedgerId& ledger, std::string_view known_as) {
@@ -84,6 +70,7 @@ Result<void> check_not_below(const Floor& offered, const Floor& known,
 
 constexpr std::string_view kVerifiedHere = "was already verified here";
 constexpr std::string_view kListedBefore = "the registry attested before";
+constexpr std::string_view kFreshnessWords = "freshness statement";
 
 // ---- roots
 
@@ -152,60 +139,6 @@ Result<void> check_root_expiry(const Root& root, TimeMs now_ms) {
 }
 
 // ---- freshness
-
-Result<void> check_freshness_signer(const Envelope& envelope, const Root& root) {
-  if (root.freshness_keys.empty())
-    return fail(ErrorCode::kSignature, "the root names no freshness key");
-  return check_signers(envelope, root.freshness_keys, 1, "the root for freshness");
-}
-
-Result<void> check_audience(const Freshness& freshness, std::string_view audience) {
-  if (freshness.audience == audience) return {};
-  return fail(ErrorCode::kWrongTarget,
-              fmt::format("freshness for '{}', and this is '{}'", freshness.audience, audience));
-}
-
-Result<void> check_known_root(const Freshness& freshness, const Root& root) {
-  if (freshness.root_version <= root.version) return {};
-  return fail(ErrorCode::kRootInvalid,
-              fmt::format("the registry knows root {} and gave only root {}",
-                          freshness.root_version, root.version));
-}
-
-Result<void> check_sequence(const Freshness& freshness, uint64_t last) {
-  if (freshness.sequence > last) return {};
-  return fail(ErrorCode::kReplay,
-              fmt::format("freshness statement {} after {}; it is an old one, or the registry's "
-                          "clock went back",
-                          freshness.sequence, last));
-}
-
-Result<void> check_issued(const Freshness& freshness, TimeMs now_ms) {
-  if (freshness.issued_ms - limits::kClockSkewMs <= now_ms) return {};
-  return fail(ErrorCode::kClock,
-              fmt::format("a freshness statement that is issued {} s from now; set the clock of "
-                          "this machine or of the registry right",
-                          (freshness.issued_ms - now_ms) / 1000));
-}
-
-Result<void> check_freshness_expiry(const Freshness& freshness, TimeMs now_ms) {
-  if (now_ms < freshness.expires_ms) return {};
-  return fail(ErrorCode::kExpired,
-              fmt::format("freshness statement {} expired {} s ago", freshness.sequence,
-                          (now_ms - freshness.expires_ms) / 1000));
-}
-
-Result<void> check_complete(const Freshness& freshness,
-                            const std::vector<model::LedgerId>& expected) {
-  std::set<model::LedgerId> listed;
-  for (const FreshHead& head : freshness.heads) listed.insert(head.ledger);
-  for (const model::LedgerId& ledger : expected)
-    if (!listed.contains(ledger))
-      return fail(ErrorCode::kVanished, fmt::format("the registry no longer attests any "
-                                                    "release of {}",
-                                                    ledger.text()));
-  return {};
-}
 
 Floor place_of(const FreshHead& head) { return {head.epoch, head.version, head.release_hash}; }
 
@@ -336,11 +269,12 @@ class Verification {
  private:
   Result<void> take(const Update& update) {
     NOTP_TRY(walk_roots(update.root_chain));
-    if (!update.freshness && !update.release) return {};
+    if (!update.assignment && !update.freshness && !update.release) return {};
     NOTP_TRY(checks_("root.expiry", check_root_expiry(*root_, now_ms_), [&] {
       return fmt::format("root {}, {}, at {}", root_->version, until(root_->expires_ms),
                          utc_time(now_ms_));
     }));
+    if (update.assignment) NOTP_TRY(take_assignment(*update.assignment));
     if (update.freshness) NOTP_TRY(take_freshness(*update.freshness, update.expected));
     if (!update.release) return {};
     NOTP_ASSERT(update.release_ledger.has_value(), "a release of no ledger that was asked for");
@@ -360,17 +294,43 @@ class Verification {
     return {};
   }
 
+  Result<void> take_assignment(ByteView bytes) {
+    constexpr std::string_view kWhat = "assignment";
+    NOTP_ASSIGN(const Envelope envelope,
+                checks_("assignment.envelope", decode_envelope(bytes, kAssignmentType),
+                        [](const Envelope& e) { return describe(e); }));
+    NOTP_TRY(checks_("assignment.signature", check_freshness_signer(envelope, *root_),
+                     [&] { return describe_signer(); }));
+    NOTP_ASSIGN(const Assignment a,
+                checks_("assignment.statement", Assignment::decode(envelope.payload),
+                        [](const Assignment& it) { return "to class " + it.class_id.hex(); }));
+    NOTP_TRY(checks_("assignment.domain", check_domain(a.trust_domain, root_->trust_domain, kWhat),
+                     [&] { return a.trust_domain; }));
+    NOTP_TRY(checks_("assignment.audience", check_audience(kWhat, a.audience, trusted_.audience),
+                     [&] { return a.audience; }));
+    NOTP_TRY(checks_("assignment.root", check_known_root(a.root_version, *root_),
+                     [&] { return describe_root(a.root_version); }));
+    NOTP_TRY(checks_("assignment.sequence", check_assignment_sequence(a, assignment()), [&] {
+      return fmt::format("{} after {}", a.sequence, assignment_sequence());
+    }));
+    NOTP_TRY(checks_("assignment.issued", check_issued(kWhat, a.sequence, a.issued_ms, now_ms_),
+                     [&] { return utc_time(a.issued_ms) + " at " + utc_time(now_ms_); }));
+    NOTP_TRY(checks_("assignment.expiry", check_expiry(kWhat, a.sequence, a.expires_ms, now_ms_),
+                     [&] { return until(a.expires_ms) + " at " + utc_time(now_ms_); }));
+    verdict_.assignment = {a, Bytes(bytes)};
+    return {};
+  }
+
   Result<void> take_freshness(ByteView bytes, const std::vector<model::LedgerId>& expected) {
     NOTP_ASSIGN(const Envelope envelope,
-                checks_("freshness.envelope", decode_envelope(bytes, kFreshnessType),
+                checks_("freshness.envelope", decode_freshness_envelope(bytes),
                         [](const Envelope& e) { return describe(e); }));
-    NOTP_TRY(checks_("freshness.signature", check_freshness_signer(envelope, *root_), [&] {
-      return fmt::format("1 of {} freshness keys needed", root_->freshness_keys.size());
-    }));
-    NOTP_ASSIGN(
-        Freshness freshness,
-        checks_("freshness.statement", Freshness::decode(envelope.payload),
-                [](const Freshness& f) { return fmt::format("{} heads", f.heads.size()); }));
+    NOTP_TRY(checks_("freshness.signature", check_freshness_signer(envelope, *root_),
+                     [&] { return describe_signer(); }));
+    NOTP_ASSIGN(Freshness freshness,
+                checks_("freshness.statement", Freshness::decode(envelope), [](const Freshness& f) {
+                  return fmt::format("{} heads", f.heads.size());
+                }));
     NOTP_TRY(check_freshness_frame(freshness));
     NOTP_TRY(checks_("freshness.complete", check_complete(freshness, expected),
                      [&] { return fmt::format("{} ledgers expected", expected.size()); }));
@@ -389,19 +349,26 @@ class Verification {
   // Checks audience, origin and time.
   Result<void> check_freshness_frame(const Freshness& f) {
     NOTP_TRY(checks_("freshness.domain",
-                     check_domain(f.trust_domain, root_->trust_domain, "freshness statement"),
+                     check_domain(f.trust_domain, root_->trust_domain, kFreshnessWords),
                      [&] { return f.trust_domain; }));
-    NOTP_TRY(checks_("freshness.audience", check_audience(f, trusted_.audience),
-                     [&] { return f.audience; }));
-    NOTP_TRY(checks_("freshness.root", check_known_root(f, *root_), [&] {
-      return fmt::format("root {}, {} is trusted", f.root_version, root_->version);
-    }));
+    if (f.class_id)
+      NOTP_TRY(checks_("freshness.class",
+                       check_class(*f.class_id, assignment(), trusted_.audience, now_ms_),
+                       [&] { return f.class_id->hex(); }));
+    else
+      NOTP_TRY(checks_("freshness.audience",
+                       check_audience("freshness", f.audience, trusted_.audience),
+                       [&] { return f.audience; }));
+    NOTP_TRY(checks_("freshness.root", check_known_root(f.root_version, *root_),
+                     [&] { return describe_root(f.root_version); }));
     const uint64_t last = verdict_.freshness_key_changed ? 0 : trusted_.freshness_sequence;
     NOTP_TRY(checks_("freshness.sequence", check_sequence(f, last),
                      [&] { return fmt::format("{} after {}", f.sequence, last); }));
-    NOTP_TRY(checks_("freshness.issued", check_issued(f, now_ms_),
+    NOTP_TRY(checks_("freshness.issued",
+                     check_issued(kFreshnessWords, f.sequence, f.issued_ms, now_ms_),
                      [&] { return utc_time(f.issued_ms) + " at " + utc_time(now_ms_); }));
-    return checks_("freshness.expiry", check_freshness_expiry(f, now_ms_),
+    return checks_("freshness.expiry",
+                   check_expiry(kFreshnessWords, f.sequence, f.expires_ms, now_ms_),
                    [&] { return until(f.expires_ms) + " at " + utc_time(now_ms_); });
   }
 
@@ -455,6 +422,21 @@ class Verification {
     return checks_("release.previous", check_previous(release, known.floor),
                    [&] { return release.previous_hash.brief(); });
   }
+
+  std::string describe_signer() const {
+    return fmt::format("1 of {} freshness keys needed", root_->freshness_keys.size());
+  }
+  std::string describe_root(uint64_t version) const {
+    return fmt::format("root {}, {} is trusted", version, root_->version);
+  }
+
+  // Returns the assignment that counts, including that of this update; nullptr: none.
+  const Assignment* assignment() const {
+    if (verdict_.assignment) return &verdict_.assignment->assignment;
+    if (verdict_.freshness_key_changed || !trusted_.assignment) return nullptr;
+    return &*trusted_.assignment;
+  }
+  uint64_t assignment_sequence() const { return assignment() ? assignment()->sequence : 0; }
 
   // Returns what is known of a ledger, including the statement of this update.
   LedgerTrust known_of(const model::LedgerId& ledger) const {
@@ -537,7 +519,9 @@ void advance(Trusted& trusted, const Verdict& verdict) {
   if (verdict.freshness_key_changed) {
     trusted.freshness_sequence = 0;
     for (auto& [ledger, trust] : trusted.ledgers) trust.listed = {};
+    trusted.assignment.reset();
   }
+  if (verdict.assignment) trusted.assignment = verdict.assignment->assignment;
   if (!verdict.freshness) return;
   trusted.freshness_sequence = verdict.freshness->freshness.sequence;
   for (const auto& [ledger, listed] : verdict.freshness->listed)

@@ -38,15 +38,18 @@ struct Trusted {
   uint64_t freshness_sequence = 0;  // of the last one accepted under root->freshness_keys
   std::map<model::LedgerId, LedgerTrust> ledgers;
   std::string audience;  // the holder's identity; freshness for another one is refused
+  // The last one accepted under root->freshness_keys, expired or not.
+  std::optional<Assignment> assignment = {};
 };
 
 // The received statements; each part may be missing. Views live as long as the call.
 struct Update {
   std::vector<ByteView> root_chain;               // envelopes of N+1, N+2, … in this order
-  std::optional<ByteView> freshness;              // envelope
+  std::optional<ByteView> freshness;              // envelope, of either type
   std::vector<model::LedgerId> expected;          // ledgers that the freshness statement must list
   std::optional<ReleaseEnvelope> release;         // what is read already is not parsed again
   std::optional<model::LedgerId> release_ledger;  // the requested ledger; set with release
+  std::optional<ByteView> assignment = {};        // envelope; verified before freshness
 };
 
 struct VerifiedRoot {
@@ -58,6 +61,10 @@ struct VerifiedFreshness {
   // The heads of ledgers that are followed here: expected, or trusted already. Other heads of the
   // statement are ignored, so that they cannot make a holder remember them.
   std::map<model::LedgerId, Floor> listed;
+  Bytes envelope;  // verbatim
+};
+struct VerifiedAssignment {
+  Assignment assignment;
   Bytes envelope;  // verbatim
 };
 struct VerifiedRelease {
@@ -92,7 +99,9 @@ struct VerifyStep {
 // as it is verified, as TUF §5.3.8 requires.
 struct Verdict {
   std::vector<VerifiedRoot> root_chain;
-  bool freshness_key_changed = false;  // these roots drop one: sequence and listed heads restart
+  // These roots drop one: sequence, listed heads and assignment restart.
+  bool freshness_key_changed = false;
+  std::optional<VerifiedAssignment> assignment;
   std::optional<VerifiedFreshness> freshness;
   std::optional<VerifiedRelease> release;
   std::optional<Error> error;
@@ -109,14 +118,19 @@ Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_
 //      (kRollback when not above, kRootInvalid when further), of its domain (kWrongTarget), signed
 //      by the threshold of the old keys and by that of the new ones (kSignature), with an epoch
 //      that does not fall (kRollback) and no pattern twice (kRootInvalid). Then the last root must
-//      not have expired (kExpired): checked when freshness or a release follows.
-//   2. Freshness: signed by one of the root's freshness keys (kSignature), for this audience and
-//      domain (kWrongTarget), of a root that is known here (kRootInvalid when the statement knows a
-//      newer one), sequence above the last (kReplay), issued not later than `now_ms` and
+//      not have expired (kExpired): checked when anything else follows.
+//   2. Assignment: signed by one of the root's freshness keys (kSignature), for this audience and
+//      domain (kWrongTarget), of a root that is known here (kRootInvalid), sequence not below the
+//      last (kReplay), the same statement when equal (kEquivocation), issued not later than
+//      `now_ms` and kClockSkewMs (kClock), not expired (kExpired).
+//   3. Freshness: signed by one of the root's freshness keys (kSignature), for this audience, or
+//      for the class of its assignment (kWrongTarget), which has not expired (kExpired), and for
+//      this domain (kWrongTarget), of a root that is known here (kRootInvalid when the statement
+//      knows a newer one), sequence above the last (kReplay), issued not later than `now_ms` and
 //      kClockSkewMs (kClock), not expired (kExpired), every expected ledger there (kVanished), none
 //      below its floor or listed head (kRollback), none equal to one with another hash
 //      (kEquivocation).
-//   3. Release: signed by the threshold of the first delegation that covers the ledger asked for
+//   4. Release: signed by the threshold of the first delegation that covers the ledger asked for
 //      (kSignature), of this target, within the delegation's data roots and of an epoch that the
 //      root has reached (kWrongTarget), not expired (kExpired), at or above the floor (kRollback),
 //      the same hash when equal to the floor or the listed head (kEquivocation), and following the
@@ -130,7 +144,7 @@ Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_m
 Result<VerifiedRelease> verify_release(ReleaseEnvelope envelope, const model::LedgerId& ledger,
                                        const Trusted& trusted, TimeMs now_ms);
 
-// Verifies a pending release of a registry by the same checks as in 3. kSignature when no key of
+// Verifies a pending release of a registry by the same checks as in 4. kSignature when no key of
 // the delegation has signed it. Only verify_update() decides whether it has enough signatures.
 Result<WaitingRelease> verify_waiting(ReleaseEnvelope envelope, const model::LedgerId& ledger,
                                       const Trusted& trusted, TimeMs now_ms);

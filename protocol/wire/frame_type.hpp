@@ -44,6 +44,7 @@ enum class FrameType : uint8_t {
   kHeld = 148,
   kReturnRequest = 149,
   kReturn = 150,
+  kAssignment = 151,
 };
 inline constexpr uint8_t kFirstSkippableType = 128;
 

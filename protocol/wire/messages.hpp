@@ -22,11 +22,12 @@
 
 namespace notp::wire {
 
-using Message = std::variant<Hello, Welcome, Offer, Chunk, Commit, WantMore, Ping, Pong,
-                             ErrorMessage, Bye, Publish, PublishResult, Request, Response,
-                             RootUpdate, FreshnessUpdate, Join, Joined, InventoryRequest, Inventory,
-                             LogGrant, LogAnnouncement, Segment, HeldRequest, Held, ReturnRequest,
-                             Return, LogReceipt, LogWitness, ReleaseHeld, UnknownKey, SourceStatus,
-                             LaneSubscribe, LaneState, LaneStatement, LaneAsk, LaneApplied>;
+using Message =
+    std::variant<Hello, Welcome, Offer, Chunk, Commit, WantMore, Ping, Pong, ErrorMessage, Bye,
+                 Publish, PublishResult, Request, Response, RootUpdate, FreshnessUpdate, Join,
+                 Joined, InventoryRequest, Inventory, LogGrant, LogAnnouncement, Segment,
+                 HeldRequest, Held, ReturnRequest, Return, LogReceipt, LogWitness, ReleaseHeld,
+                 UnknownKey, SourceStatus, LaneSubscribe, LaneState, LaneStatement, LaneAsk,
+                 LaneApplied, Assignment>;
 
 }  // namespace notp::wire

@@ -19,6 +19,7 @@ constexpr uint32_t kSegmentStream = 0;
 ClientSession::ClientSession(wire::Hello hello, std::vector<PartialArtifact> partials, Now now)
     : SessionBase(now, {wire::Welcome::kName, limits::kTransferStallMs}, /*pings=*/true),
       log_(hello.log ? std::optional(hello.log->log) : std::nullopt),
+      class_freshness_(hello.class_freshness),
       partials_(std::move(partials)) {
   for (const wire::Want& want : hello.wants) table_.count(want);
   send(hello);
@@ -59,10 +60,9 @@ Result<void> ClientSession::on_message(wire::Message&& message, Now) {
         }
         if constexpr (std::is_same_v<T, wire::RootUpdate>) return on_root(std::move(value));
         if constexpr (std::is_same_v<T, wire::InventoryRequest>) return on_inventory_request(value);
-        if constexpr (std::is_same_v<T, wire::FreshnessUpdate>) {
-          events_.push_back(client_event::FreshnessArrived{std::move(value)});
-          return {};
-        }
+        if constexpr (std::is_same_v<T, wire::FreshnessUpdate>)
+          return on_freshness(std::move(value));
+        if constexpr (std::is_same_v<T, wire::Assignment>) return on_assignment(std::move(value));
         if constexpr (std::is_same_v<T, wire::LogGrant>) return on_log_grant(std::move(value));
         if constexpr (std::is_same_v<T, wire::LogReceipt>) return on_log_receipt(std::move(value));
         if constexpr (std::is_same_v<T, wire::ReleaseHeld>)
@@ -99,6 +99,21 @@ Result<void> ClientSession::on_root(wire::RootUpdate&& update) {
     return fail(ErrorCode::kLimit,
                 fmt::format("more than {} roots in one session", limits::kRootStepsMax));
   events_.push_back(client_event::RootArrived{std::move(update.envelope)});
+  return {};
+}
+
+Result<void> ClientSession::on_freshness(wire::FreshnessUpdate&& update) {
+  if (update.of_class && !class_freshness_)
+    return fail(ErrorCode::kState,
+                "the registry sent a statement for a class, which was not asked for");
+  events_.push_back(client_event::FreshnessArrived{std::move(update)});
+  return {};
+}
+
+Result<void> ClientSession::on_assignment(wire::Assignment&& assignment) {
+  if (!class_freshness_)
+    return fail(ErrorCode::kState, "the registry sent an assignment, which was not asked for");
+  events_.push_back(client_event::AssignmentArrived{std::move(assignment.envelope)});
   return {};
 }
 

@@ -36,9 +36,14 @@ struct Answered {
 struct RootArrived {
   Bytes envelope;
 };
-// A renewal of the registry's freshness statement, relative to the one before; not yet verified.
+// A renewal of the registry's freshness statement, relative to the one of its kind before; not yet
+// verified.
 struct FreshnessArrived {
   wire::FreshnessUpdate update;
+};
+// Says which class this client is in; not yet verified.
+struct AssignmentArrived {
+  Bytes envelope;
 };
 // The registry knows none of the named bases; answer with inventory().
 struct InventoryWanted {
@@ -86,8 +91,9 @@ struct Closed {
 using ClientEvent =
     std::variant<client_event::Welcomed, client_event::OfferStarted, client_event::OfferComplete,
                  client_event::Published, client_event::Answered, client_event::RootArrived,
-                 client_event::FreshnessArrived, client_event::InventoryWanted,
-                 client_event::LogGranted, client_event::ReceiptArrived, client_event::HeldReleased,
+                 client_event::FreshnessArrived, client_event::AssignmentArrived,
+                 client_event::InventoryWanted, client_event::LogGranted,
+                 client_event::ReceiptArrived, client_event::HeldReleased,
                  client_event::SourceStatusArrived, client_event::LaneStateArrived,
                  client_event::LaneStatementArrived, client_event::HeldWanted,
                  client_event::ReturnWanted, client_event::Closed>;
@@ -157,6 +163,8 @@ class ClientSession final : public SessionBase {
   Result<void> on_offer(wire::Offer&& offer);
   Result<void> on_inventory_request(const wire::InventoryRequest& request);
   Result<void> on_chunk(const wire::Chunk& chunk);
+  Result<void> on_freshness(wire::FreshnessUpdate&& update);
+  Result<void> on_assignment(wire::Assignment&& assignment);
   Result<void> on_log_grant(wire::LogGrant&& grant);
   Result<void> on_log_receipt(wire::LogReceipt&& receipt);
   Result<void> on_source_status(wire::SourceStatus&& status);
@@ -168,6 +176,7 @@ class ClientSession final : public SessionBase {
   void finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer);
 
   const std::optional<record::LogId> log_;  // offered
+  const bool class_freshness_;              // offered to understand it
   SubscriptionTable table_;
   std::vector<PartialArtifact> partials_;
   std::map<uint32_t, Transfer> transfers_;

@@ -75,7 +75,8 @@ struct Codec<FreshnessUpdate> {
       rules::u64(5),
       rules::message(6, Codec<FreshnessHead>::kLayout, limits::kLedgersPerSessionMax),
       rules::message(7, Codec<model::LedgerId>::kLayout, limits::kLedgersPerSessionMax),
-      rules::signature(8)};
+      rules::signature(8),
+      rules::flag(9)};
   static constexpr Layout kLayout{FreshnessUpdate::kName, kFields};
 
   static Result<void> check(const FreshnessUpdate& in) {
@@ -97,6 +98,7 @@ struct Codec<FreshnessUpdate> {
     put_rows(*out.mutable_heads(), in.heads);
     put_rows(*out.mutable_gone(), in.gone);
     out.set_signature(in.signature);
+    out.set_of_class(in.of_class);
   }
   static Result<FreshnessUpdate> take(const Proto& in) {
     FreshnessUpdate out;
@@ -108,6 +110,7 @@ struct Codec<FreshnessUpdate> {
     NOTP_ASSIGN(out.heads, take_rows<FreshnessHead>(in.heads()));
     NOTP_ASSIGN(out.gone, take_rows<model::LedgerId>(in.gone()));
     out.signature = in.signature();
+    out.of_class = in.of_class();
     return out;
   }
 
@@ -126,6 +129,18 @@ struct Codec<FreshnessUpdate> {
   }
 };
 
+template <>
+struct Codec<Assignment> {
+  using Proto = pb::Assignment;
+  static constexpr FieldRule kFields[] = {rules::envelope(1)};
+  static constexpr Layout kLayout{Assignment::kName, kFields};
+
+  static Result<void> check(const Assignment& in) { return check_envelope(in.envelope); }
+  static void put(Proto& out, const Assignment& in) { out.set_envelope(in.envelope); }
+  static Result<Assignment> take(const Proto& in) { return Assignment{in.envelope()}; }
+};
+
+template struct MessageCodec<Assignment>;
 template struct MessageCodec<RootUpdate>;
 template struct MessageCodec<FreshnessUpdate>;
 

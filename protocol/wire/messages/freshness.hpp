@@ -29,7 +29,7 @@ struct FreshnessHead {
   std::vector<Hash> withdrawn;
 };
 
-// A freshness statement relative to the one before it.
+// A freshness statement relative to the one of its kind before it.
 struct FreshnessUpdate {
   static constexpr FrameType kFrame = FrameType::kFreshnessUpdate;
   static constexpr std::string_view kName = "FreshnessUpdate";
@@ -42,6 +42,15 @@ struct FreshnessUpdate {
   std::vector<FreshnessHead> heads;
   std::vector<model::LedgerId> gone;
   Bytes signature;
+  bool of_class = false;  // for the class that the client is assigned to
+};
+
+// Which class the client is in.
+struct Assignment {
+  static constexpr FrameType kFrame = FrameType::kAssignment;
+  static constexpr std::string_view kName = "Assignment";
+
+  Bytes envelope;
 };
 
 }  // namespace notp::wire

@@ -91,7 +91,9 @@ struct Codec<Hello> {
       rules::u64(3),
       rules::u64(4),
       rules::message(5, Codec<Want>::kLayout, limits::kLedgersPerSessionMax),
-      rules::message(6, Codec<LogOffer>::kLayout)};
+      rules::message(6, Codec<LogOffer>::kLayout),
+      rules::flag(7),
+      rules::u64(8)};
   static constexpr Layout kLayout{Hello::kName, kFields};
 
   static Result<void> check(const Hello& in) {
@@ -108,6 +110,8 @@ struct Codec<Hello> {
     out.set_freshness_sequence(in.freshness_sequence);
     put_rows(*out.mutable_wants(), in.wants);
     if (in.log) Codec<LogOffer>::put(*out.mutable_log(), *in.log);
+    out.set_class_freshness(in.class_freshness);
+    out.set_assignment_sequence(in.assignment_sequence);
   }
   static Result<Hello> take(const Proto& in) {
     Hello out;
@@ -119,6 +123,8 @@ struct Codec<Hello> {
     if (in.has_log()) {
       NOTP_ASSIGN(out.log, Codec<LogOffer>::take(in.log()));
     }
+    out.class_freshness = in.class_freshness();
+    out.assignment_sequence = in.assignment_sequence();
     return out;
   }
 };

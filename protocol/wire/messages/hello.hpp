@@ -41,6 +41,8 @@ struct Hello {
   uint64_t freshness_sequence = 0;
   std::vector<Want> wants;
   std::optional<LogOffer> log = {};
+  bool class_freshness = false;      // understands Assignment and statements for a class
+  uint64_t assignment_sequence = 0;  // of the last assignment that the client accepted; 0: none
 };
 
 struct Welcome {
