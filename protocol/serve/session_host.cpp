@@ -10,7 +10,6 @@
 #include "common/log.hpp"
 #include "common/spawn.hpp"
 #include "protocol/serve/peer_error.hpp"
-#include "protocol/transport/pump.hpp"
 
 namespace notp::serve {
 
@@ -29,7 +28,6 @@ SessionHost::SessionHost(const HostContext& context, IoThread& thread, asio::ip:
       ticket_(ticket),
       verified_under_(context.services.tls.current()),
       connection_(std::move(socket), verified_under_),
-      wake_(thread.executor()),
       logs_(context.services.logs),
       recovery_(context.services.recovery, context.next_session),
       lane_(context.services.lanes) {}

@@ -20,7 +20,7 @@
 #include "protocol/serve/session_services.hpp"
 #include "protocol/session/server/server_session.hpp"
 #include "protocol/transport/connection.hpp"
-#include "protocol/transport/signal.hpp"
+#include "protocol/transport/pump.hpp"
 
 namespace notp::serve {
 
@@ -103,7 +103,7 @@ class SessionHost final : public session::SessionRights,
   const HandshakeQueue::Ticket ticket_;
   std::shared_ptr<const transport::TlsContext> verified_under_;
   transport::Connection connection_;
-  transport::Signal wake_;
+  transport::Wake wake_;
   PeerPtr peer_;  // null before the session
   std::optional<SendBudget::Account> sends_;
   std::optional<session::ServerSession> session_;

@@ -17,6 +17,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <system_error>
+#include <tuple>
 
 #include "common/clock.hpp"
 #include "common/crypto/x509.hpp"
@@ -126,14 +127,17 @@ Error Connection::failure(Step step) {
 
 asio::awaitable<Result<void>> Connection::wait_for(Step step) {
   const auto type = step == Step::kWantWrite ? tcp::socket::wait_write : tcp::socket::wait_read;
-  if (!deadline_passed_) {
-    const auto [error] = co_await socket_.async_wait(type, kAwait);
-    if (!error) co_return Result<void>{};
-  }
+  boost::system::error_code error = asio::error::operation_aborted;
+  if (!deadline_passed_) std::tie(error) = co_await socket_.async_wait(type, kAwait);
+  co_return waited(error);
+}
+
+Result<void> Connection::waited(const boost::system::error_code& error) const {
+  if (!error) return {};
   if (deadline_passed_)
-    co_return fail(ErrorCode::kTimeout, fmt::format("{} did not answer in time", peer_address_));
-  co_return fail(ErrorCode::kCancelled,
-                 fmt::format("the connection to {} was closed here", peer_address_));
+    return fail(ErrorCode::kTimeout, fmt::format("{} did not answer in time", peer_address_));
+  return fail(ErrorCode::kCancelled,
+              fmt::format("the connection to {} was closed here", peer_address_));
 }
 
 asio::awaitable<Result<void>> Connection::handshake(TimeMs timeout_ms) {
@@ -246,18 +250,14 @@ Result<std::optional<size_t>> Connection::try_read(char* data, size_t size) {
   }
 }
 
-asio::awaitable<Result<void>> Connection::wait_readable() {
-  // A TLS 1.3 read that wants to write answers a key update; the next write sends it, too.
-  return wait_for(ssl_ != nullptr && SSL_want_write(ssl_) != 0 ? Step::kWantWrite
-                                                               : Step::kWantRead);
-}
+bool Connection::read_wants_write() const { return ssl_ != nullptr && SSL_want_write(ssl_) != 0; }
 
 asio::awaitable<Result<size_t>> Connection::read_some(char* data, size_t size) {
   while (true) {
     auto read = try_read(data, size);
     if (!read) co_return std::unexpected(std::move(read).error());
     if (*read) co_return **read;
-    auto waited = co_await wait_readable();
+    auto waited = co_await wait_for(read_wants_write() ? Step::kWantWrite : Step::kWantRead);
     if (!waited) co_return std::unexpected(std::move(waited).error());
   }
 }
@@ -290,27 +290,34 @@ asio::awaitable<Result<wire::Message>> Connection::read_message(size_t bytes_max
 asio::awaitable<Result<void>> Connection::write(ByteView bytes) {
   size_t since_yield = 0;
   while (!bytes.empty()) {
-    if (broken_ || output_finished_ || !socket_.is_open())
-      co_return fail(ErrorCode::kCancelled,
-                     fmt::format("the connection to {} is closed", peer_address_));
-    ERR_clear_error();
-    size_t done = 0;
-    const int outcome = SSL_write_ex(ssl_, bytes.data(), bytes.size(), &done);
-    if (outcome == 1) {
-      bytes.remove_prefix(done);
-      since_yield += done;
-      if (since_yield < kYieldBytes) continue;
-      since_yield = 0;
-      co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+    auto written = try_write(bytes);
+    if (!written) co_return std::unexpected(std::move(written).error());
+    if (!*written) {
+      auto waited = co_await wait_for(Step::kWantWrite);
+      if (!waited) co_return waited;
       continue;
     }
-    const Step step = tls::step_of(ssl_, outcome, io_);
-    if (step != Step::kWantRead && step != Step::kWantWrite)
-      co_return std::unexpected(failure(step));
-    auto waited = co_await wait_for(step);
-    if (!waited) co_return waited;
+    bytes.remove_prefix(**written);
+    since_yield += **written;
+    if (since_yield < kYieldBytes) continue;
+    since_yield = 0;
+    co_await asio::post(socket_.get_executor(), asio::use_awaitable);
   }
   co_return Result<void>{};
+}
+
+Result<std::optional<size_t>> Connection::try_write(ByteView bytes) {
+  if (broken_ || output_finished_ || !socket_.is_open())
+    return fail(ErrorCode::kCancelled,
+                fmt::format("the connection to {} is closed", peer_address_));
+  ERR_clear_error();
+  size_t done = 0;
+  const int outcome = SSL_write_ex(ssl_, bytes.data(), bytes.size(), &done);
+  if (outcome == 1) return done;
+  // After the handshake a TLS 1.3 write never waits for the peer's bytes.
+  const Step step = tls::step_of(ssl_, outcome, io_);
+  if (step != Step::kWantRead && step != Step::kWantWrite) return std::unexpected(failure(step));
+  return std::nullopt;
 }
 
 asio::awaitable<Result<void>> Connection::write(ByteView head, ByteView body) {

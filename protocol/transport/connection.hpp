@@ -6,8 +6,10 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/system/error_code.hpp>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "common/bytes.hpp"
 #include "common/clock.hpp"
@@ -46,7 +48,25 @@ class Connection {
   // The same without waiting: nullopt when no data is there. A caller that reads until nullopt
   // before it waits needs no buffer while it waits.
   Result<std::optional<size_t>> try_read(char* data, size_t size);
-  boost::asio::awaitable<Result<void>> wait_readable();
+  // Calls `handler` with an error_code, as Asio's operations do, when try_read() may get further.
+  template <typename Handler>
+  void when_readable(Handler&& handler) {
+    // A TLS 1.3 read that wants to write answers a key update; the next write sends it, too.
+    socket_.async_wait(read_wants_write() ? boost::asio::ip::tcp::socket::wait_write
+                                          : boost::asio::ip::tcp::socket::wait_read,
+                       std::forward<Handler>(handler));
+  }
+
+  // Writes a part of the bytes, in order; nullopt when the peer's system takes none now. The next
+  // call must begin with the same bytes at the same place. Errors as those of write().
+  Result<std::optional<size_t>> try_write(ByteView bytes);
+  // As when_readable(), for try_write().
+  template <typename Handler>
+  void when_writable(Handler&& handler) {
+    socket_.async_wait(boost::asio::ip::tcp::socket::wait_write, std::forward<Handler>(handler));
+  }
+  // The outcome of such a wait: kTimeout, kCancelled.
+  Result<void> waited(const boost::system::error_code& error) const;
 
   // Writes all bytes; waits while the peer does not read. The bytes must live until it returns.
   boost::asio::awaitable<Result<void>> write(ByteView bytes);
@@ -101,6 +121,7 @@ class Connection {
 
   Result<void> prepare();
   Error failure(Step step);
+  bool read_wants_write() const;
   boost::asio::awaitable<Result<void>> wait_for(Step step);
   boost::asio::awaitable<Result<void>> handshake_steps();
   Result<void> check_peer();

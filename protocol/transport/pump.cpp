@@ -2,32 +2,53 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <exception>
+#include <boost/asio/steady_timer.hpp>
+#include <utility>
 
-#include "common/assert.hpp"
+#include "protocol/transport/signal.hpp"
 
 namespace notp::transport {
 namespace asio = boost::asio;
 
 namespace {
 
-// Bytes requested from the machine at once: a few TLS records, so few that an urgent frame does not
-// wait long behind them.
-constexpr size_t kOutputBytes = 64 << 10;
-constexpr size_t kReadBytes = 16 << 10;  // one TLS record
-// A peer that sends continuously must not block the thread for other sessions.
+constexpr size_t kRecordBytes = 16 << 10;  // RFC 8446 §5.1
+// A peer that sends or takes continuously must not block the thread for other sessions.
 constexpr size_t kYieldBytes = 256 << 10;
 
-// The coroutine that calls run() reads; two more write and wait for deadlines. They do not cancel
-// each other's operations: a wake-up is a signal, and the socket is only ever closed.
-class Pump {
+// Bytes on their way to the peer: the session's own, or a buffer that sessions share.
+class Output {
  public:
-  Pump(Connection& connection, session::SessionMachine& machine, Signal& wake,
+  bool empty() const { return own_.empty() && !shared_; }
+  void take_from(session::SessionMachine& machine) {
+    shared_ = machine.take_shared();
+    if (!shared_) own_ = machine.take_output(kRecordBytes);
+  }
+  ByteView rest() const { return ByteView(shared_ ? *shared_ : own_).substr(written_); }
+  void drop(size_t bytes) {
+    written_ += bytes;
+    if (!rest().empty()) return;
+    shared_.reset();
+    own_ = {};
+    written_ = 0;
+  }
+
+ private:
+  Bytes own_;
+  model::Content shared_;
+  size_t written_ = 0;
+};
+
+}  // namespace
+
+// Ten thousand of these are idle in a registry: callbacks and one timer, because each coroutine
+// that waits would keep its frames.
+class Pump final : Wake::Woken {
+ public:
+  Pump(Connection& connection, session::SessionMachine& machine, Wake& wake,
        const std::function<void()>& after_event, TimeMs stall_ms)
       : connection_(connection),
         machine_(machine),
@@ -35,148 +56,223 @@ class Pump {
         after_event_(after_event),
         stall_ms_(stall_ms),
         timer_(connection.executor()),
-        child_ended_(connection.executor()) {}
+        settled_(connection.executor()) {
+    wake_.pump_ = this;
+  }
+  ~Pump() { wake_.pump_ = nullptr; }
+  Pump(const Pump&) = delete;
+  Pump& operator=(const Pump&) = delete;
 
-  asio::awaitable<Result<void>> run() {
-    spawn(write_loop());
-    spawn(deadline_loop());
-    const Result<void> read = co_await read_loop();
-    // A peer that sends Bye and closes may still read our last bytes.
-    while (read && machine_.is_closed() && !writer_ended_ && !close_timed_out_)
-      co_await child_ended_.wait();
+  // Returns when no callback is left.
+  asio::awaitable<void> run() {
+    write();
+    read();
+    while (!ending_ || waits_ > 0) co_await settled_.wait();
+  }
+
+  Result<void> outcome() const {
+    if (ended_by_machine_ && output_sent_) return {};
+    if (close_timed_out_)
+      return fail(ErrorCode::kTimeout, fmt::format("{} did not take the last bytes within {} ms",
+                                                   connection_.peer_address(), limits::kCloseMs));
+    // A received refusal explains more than the failed write after it.
+    const bool read_explains = !read_ && read_.error().code != ErrorCode::kUnavailable &&
+                               read_.error().code != ErrorCode::kCancelled;
+    if (!read_explains && !write_error_.message.empty()) return std::unexpected(write_error_);
+    if (!read_) return read_;
+    return fail(ErrorCode::kUnavailable,
+                fmt::format("{} closed the connection", connection_.peer_address()));
+  }
+
+ private:
+  void woken() override {
+    if (is_telling_) return;
+    observe();
+    write();
+  }
+
+  // Must not throw: nothing would end the pump.
+  void tell(auto event) noexcept {
+    const bool outer = std::exchange(is_telling_, true);
+    event(read_clock());
+    after_event_();
+    is_telling_ = outer;
+    observe();
+  }
+
+  // A callback that the pump waits for before it returns.
+  auto counted(auto next) {
+    ++waits_;
+    return [this, next](const boost::system::error_code& error = {}) {
+      --waits_;
+      if (!ending_) next(error);
+      if (ending_ && waits_ == 0) settled_.notify();
+    };
+  }
+
+  // --- from the peer
+
+  void read() {
+    // Not used across waits, so one for all sessions of the thread: an idle one keeps no buffer.
+    thread_local std::array<char, kRecordBytes> scratch;
+    size_t since_yield = 0;
+    is_telling_ = true;  // one answer to all that is there
+    while (!read_ended_) {
+      auto got = connection_.try_read(scratch.data(), scratch.size());
+      if (!got) {
+        end_reading(std::unexpected(std::move(got).error()));
+      } else if (!*got) {
+        connection_.when_readable(counted([this](const auto& error) {
+          if (error) return end_reading(connection_.waited(error));
+          read();
+        }));
+        break;
+      } else if (**got == 0) {
+        end_reading({});
+      } else {
+        if (!closing_)
+          tell([&](Now now) { machine_.receive(ByteView(scratch.data(), **got), now); });
+        since_yield += **got;
+        if (since_yield < kYieldBytes) continue;
+        asio::post(connection_.executor(), counted([this](const auto&) { read(); }));
+        break;
+      }
+    }
+    is_telling_ = false;
+    write();
+  }
+
+  void end_reading(Result<void> outcome) {
+    read_ended_ = true;
+    read_ = std::move(outcome);
+    end_if_done();
+  }
+
+  // --- to the peer
+
+  void write() {
+    if (ending_ || writer_ended_ || is_writing_ || waits_for_room_) return;
+    is_writing_ = true;
+    size_t since_yield = 0;
+    while (prepare_output()) {
+      const auto written = connection_.try_write(output_.rest());
+      if (!written) {
+        write_error_ = written.error();
+        // The reader finds the reason, or the end of the stream, within the time of a close.
+        start_closing();
+        writer_ended_ = true;
+        break;
+      }
+      if (!*written) {
+        waits_for_room_ = true;
+        connection_.when_writable(counted([this](const auto&) { go_on_writing(); }));
+        break;
+      }
+      output_.drop(**written);
+      since_yield += **written;
+      if (since_yield < kYieldBytes) continue;
+      waits_for_room_ = true;
+      asio::post(connection_.executor(), counted([this](const auto&) { go_on_writing(); }));
+      break;
+    }
+    is_writing_ = false;
+    end_if_done();
+    arm();
+  }
+
+  void go_on_writing() {
+    waits_for_room_ = false;
+    write();
+  }
+
+  // Whether there is something to write.
+  bool prepare_output() {
+    if (!output_.empty()) return true;
+    output_.take_from(machine_);
+    observe();
+    if (!output_.empty()) {
+      expect_taking();
+      return true;
+    }
+    if (!closing_) return false;
+    output_sent_ = true;
+    connection_.finish_output();
+    writer_ended_ = true;
+    return false;
+  }
+
+  // --- the end
+
+  void observe() {
+    if (machine_.is_closed()) start_closing();
+    if (!is_writing_) arm();
+  }
+
+  void start_closing() {
+    if (closing_) return;
+    closing_ = true;
+    close_ms_ = read_clock().boot_ms + limits::kCloseMs;
+  }
+
+  // A peer that sends Bye and closes may still read our last bytes.
+  void end_if_done() {
+    if (ending_ || !read_ended_) return;
+    if (read_ && machine_.is_closed() && !writer_ended_ && !close_timed_out_) return;
     ending_ = true;
     if (!machine_.is_closed()) {
       ended_by_machine_ = false;
       tell([&](Now now) { machine_.on_cut(now); });
     }
     connection_.abort();
-    wake_.notify();
     timer_.cancel();
-    while (children_ > 0) co_await child_ended_.wait();
-    co_return outcome(read);
+    settled_.notify();
   }
 
- private:
-  void spawn(asio::awaitable<void> child) {
-    ++children_;
-    asio::co_spawn(connection_.executor(), std::move(child), [this](std::exception_ptr exception) {
-      // Only memory exhaustion can cause this, and a pump without its writer would hang.
-      NOTP_ASSERT(!exception, "a coroutine of the pump does not throw");
-      --children_;
-      child_ended_.notify();
-    });
-  }
-
-  Result<void> outcome(const Result<void>& read) const {
-    if (ended_by_machine_ && output_sent_) return {};
-    if (close_timed_out_)
-      return fail(ErrorCode::kTimeout, fmt::format("{} did not take the last bytes within {} ms",
-                                                   connection_.peer_address(), limits::kCloseMs));
-    // A received refusal explains more than the failed write after it.
-    const bool read_explains = !read && read.error().code != ErrorCode::kUnavailable &&
-                               read.error().code != ErrorCode::kCancelled;
-    if (!read_explains && !write_error_.message.empty()) return std::unexpected(write_error_);
-    if (!read) return read;
-    return fail(ErrorCode::kUnavailable,
-                fmt::format("{} closed the connection", connection_.peer_address()));
-  }
-
-  // Must not throw: the other coroutines use this object.
-  void tell(auto event) noexcept {
-    event(read_clock());
-    after_event_();
-    wake_.notify();
-    observe();
-  }
-
-  // Ends without error at the end of the stream.
-  asio::awaitable<Result<void>> read_loop() {
-    // Not used across awaits, so one for all sessions of the thread: an idle one keeps no buffer.
-    thread_local std::array<char, kReadBytes> scratch;
-    size_t since_yield = 0;
-    while (true) {
-      auto read = connection_.try_read(scratch.data(), scratch.size());
-      if (!read) co_return std::unexpected(std::move(read).error());
-      if (!*read) {
-        since_yield = 0;
-        auto waited = co_await connection_.wait_readable();
-        if (!waited) co_return waited;
-        continue;
-      }
-      if (**read == 0) co_return Result<void>{};
-      if (!closing_)
-        tell([&](Now now) { machine_.receive(ByteView(scratch.data(), **read), now); });
-      since_yield += **read;
-      if (since_yield < kYieldBytes) continue;
-      since_yield = 0;
-      co_await asio::post(connection_.executor(), asio::use_awaitable);
-    }
-  }
-
-  asio::awaitable<void> write_loop() {
-    co_await write_until_closed();
-    writer_ended_ = true;
-  }
-
-  asio::awaitable<void> write_until_closed() {
-    while (!ending_) {
-      const Bytes output = machine_.take_output(kOutputBytes);
-      observe();
-      if (!output.empty()) {
-        expect_taking();
-        writing_ = true;
-        auto written = co_await connection_.write(output);
-        writing_ = false;
-        if (written) continue;
-        write_error_ = std::move(written).error();
-        // The reader finds the reason, or the end of the stream, within the time of a close.
-        start_closing();
-        co_return;
-      }
-      if (closing_) {
-        output_sent_ = true;
-        connection_.finish_output();
-        co_return;
-      }
-      co_await wake_.wait();
-      observe();
-    }
-  }
-
-  asio::awaitable<void> deadline_loop() {
-    while (!ending_) {
-      armed_ms_ = deadline();
-      if (armed_ms_ == kNever) {
-        timer_.expires_at(asio::steady_timer::time_point::max());
-      } else {
-        timer_.expires_after(
-            std::chrono::milliseconds(std::max<TimeMs>(0, armed_ms_ - read_clock().boot_ms)));
-      }
-      static_cast<void>(co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable)));
-      if (ending_) co_return;
-      if (read_clock().boot_ms < deadline()) continue;
-      if (closing_) {
-        close_timed_out_ = true;
-        connection_.abort();
-        co_return;
-      }
-      if (read_clock().boot_ms >= look_ms_) look();
-      if (!closing_ && read_clock().boot_ms >= machine_.next_deadline())
-        tell([&](Now due) { machine_.on_deadline(due); });
-    }
-  }
+  // --- deadlines
 
   TimeMs deadline() const {
     return closing_ ? close_ms_ : std::min(machine_.next_deadline(), look_ms_);
   }
 
+  // A timer that is armed too early only causes one extra wake-up, which is cheaper than moving it
+  // at every message; one that is armed too late must move. So must the first one: the deadline for
+  // a peer's first message is far shorter than the later ones.
+  void arm() {
+    if (ending_) return;
+    const TimeMs due_ms = deadline();
+    const bool opened = is_opening_ && armed_ms_ != kNever && due_ms > armed_ms_;
+    if (opened) is_opening_ = false;
+    if (!opened && due_ms >= armed_ms_) return;
+    armed_ms_ = due_ms;
+    timer_.expires_after(
+        std::chrono::milliseconds(std::max<TimeMs>(0, due_ms - read_clock().boot_ms)));
+    timer_.async_wait(counted([this, number = ++timer_number_](const auto&) {
+      if (number == timer_number_) on_timer();
+    }));
+  }
+
+  void on_timer() {
+    armed_ms_ = kNever;
+    if (read_clock().boot_ms >= deadline()) {
+      if (closing_) {
+        close_timed_out_ = true;
+        connection_.abort();
+        return end_if_done();
+      }
+      if (read_clock().boot_ms >= look_ms_) look();
+      if (!closing_ && read_clock().boot_ms >= machine_.next_deadline())
+        tell([&](Now due) { machine_.on_deadline(due); });
+    }
+    write();
+    arm();
+  }
+
   // Output is under way: the peer has to take it.
   void expect_taking() {
     if (look_ms_ != kNever) return;
-    taken_ = connection_.bytes_taken();
+    taken_ = connection_.bytes_sent();  // all of it: else a look would be due
     progress_ms_ = read_clock().boot_ms;
     look_ms_ = progress_ms_ + look_every_ms();
-    observe();
   }
 
   TimeMs look_every_ms() const { return std::max<TimeMs>(1, stall_ms_ / 4); }
@@ -186,7 +282,7 @@ class Pump {
     const uint64_t taken = connection_.bytes_taken();
     const TimeMs now_ms = read_clock().boot_ms;
     look_ms_ = kNever;
-    if (!writing_ && taken == connection_.bytes_sent()) return;
+    if (output_.empty() && taken == connection_.bytes_sent()) return;
     if (taken != std::exchange(taken_, taken)) progress_ms_ = now_ms;
     if (now_ms - progress_ms_ >= stall_ms_) {
       tell([&](Now now) { machine_.on_stalled(now); });
@@ -196,38 +292,22 @@ class Pump {
     look_ms_ = now_ms + look_every_ms();
   }
 
-  // A timer that is armed too early only causes one extra wake-up, which is cheaper than moving it
-  // at every message; one that is armed too late must move. So must the first one: the deadline for
-  // a peer's first message is far shorter than the later ones.
-  void observe() {
-    if (machine_.is_closed()) start_closing();
-    const bool opened = is_opening_ && deadline() > armed_ms_;
-    if (opened) is_opening_ = false;
-    if (opened || deadline() < armed_ms_) timer_.cancel();
-  }
-
-  void start_closing() {
-    if (closing_) return;
-    closing_ = true;
-    close_ms_ = read_clock().boot_ms + limits::kCloseMs;
-    wake_.notify();
-    timer_.cancel();
-  }
-
   Connection& connection_;
   session::SessionMachine& machine_;
-  Signal& wake_;
+  Wake& wake_;
   const std::function<void()>& after_event_;
-
   const TimeMs stall_ms_;
 
   asio::steady_timer timer_;
   TimeMs armed_ms_ = kNever;
+  uint32_t timer_number_ = 0;  // of the newest wait: older ones mean nothing
   bool is_opening_ = true;
-  Signal child_ended_;
-  int children_ = 0;
+  Signal settled_;
+  int waits_ = 0;  // callbacks to come
 
-  bool writing_ = false;
+  Output output_;
+  bool is_telling_ = false, is_writing_ = false;  // on the stack
+  bool waits_for_room_ = false;
   TimeMs look_ms_ = kNever;  // next check of the taken bytes; kNever: nothing is under way
   uint64_t taken_ = 0;       // at the last check
   TimeMs progress_ms_ = 0;   // last time it grew
@@ -235,21 +315,20 @@ class Pump {
   bool closing_ = false;  // received bytes are ignored
   TimeMs close_ms_ = kNever;
   bool ending_ = false;
-  bool writer_ended_ = false;
+  bool read_ended_ = false, writer_ended_ = false;
   bool output_sent_ = false;
   bool ended_by_machine_ = true;
   bool close_timed_out_ = false;
+  Result<void> read_;
   Error write_error_;  // empty message: none
 };
 
-}  // namespace
-
 asio::awaitable<Result<void>> pump(Connection& connection, session::SessionMachine& machine,
-                                   Signal& wake, const std::function<void()>& after_event,
+                                   Wake& wake, const std::function<void()>& after_event,
                                    TimeMs stall_ms) {
   Pump pump(connection, machine, wake, after_event, stall_ms);
-  auto outcome = co_await pump.run();
-  co_return outcome;
+  co_await pump.run();
+  co_return pump.outcome();
 }
 
 }  // namespace notp::transport

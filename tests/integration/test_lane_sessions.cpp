@@ -94,7 +94,7 @@ struct Node {
   std::function<void(Node&)> step;
 
   std::optional<session::ClientSession> session;
-  std::optional<transport::Signal> wake;
+  std::optional<transport::Wake> wake;
   Loop loop;
 
   void on_event(session::client_event::LaneStateArrived& event) {
@@ -136,7 +136,7 @@ struct Node {
     session.emplace(wire::Hello{{wire::kProtocolVersion}, "test", 1, 0, {}},
                     std::vector<session::PartialArtifact>{}, read_clock());
     session->lane_subscribe({.lane = "tokens", .position = at});
-    wake.emplace(connection->executor());
+    wake.emplace();
     const std::function<void()> after_event = [this] {
       for (session::ClientEvent& event : session->take_events())
         std::visit([this](auto& e) { on_event(e); }, event);

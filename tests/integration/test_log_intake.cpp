@@ -83,7 +83,7 @@ record::Segment segment_at(record::Position first) {
 // A node with five segments: sends all that it may, and says Bye when nothing more will come.
 struct Node {
   Loop loop;
-  std::optional<transport::Signal> wake;
+  std::optional<transport::Wake> wake;
   std::optional<session::ClientSession> session;
   std::vector<wire::LogGrant> grants;
   bool answered = false;  // a Request that was sent behind the offer
@@ -109,7 +109,7 @@ struct Node {
     hello.log = wire::samples::log_offer();
     session.emplace(hello, std::vector<session::PartialArtifact>{}, read_clock());
     session->request(wire::Request{1, wire::TrustRequest{}});
-    wake.emplace(connection->executor());
+    wake.emplace();
     const std::function<void()> after_event = [this] {
       for (session::ClientEvent& event : session->take_events())
         std::visit([this](auto& e) { on_event(e); }, event);

@@ -52,14 +52,14 @@ class TestMachine final : public session::SessionMachine {
 
 struct Pumped {
   TestMachine machine;
-  std::optional<transport::Signal> wake;
+  std::optional<transport::Wake> wake;
   int events = 0;
   std::optional<Result<void>> ended;
   TimeMs stall_ms = limits::kTransferStallMs;
 };
 
 asio::awaitable<void> run_pump(transport::Connection& connection, Pumped& pumped) {
-  pumped.wake.emplace(connection.executor());
+  pumped.wake.emplace();
   const std::function<void()> after_event = [&pumped] { ++pumped.events; };
   pumped.ended = co_await transport::pump(connection, pumped.machine, *pumped.wake, after_event,
                                           pumped.stall_ms);

@@ -78,7 +78,7 @@ struct Node {
   Conduct conduct = Conduct::kAnswers;
   uint64_t held_version = 47;
   Loop loop;
-  std::optional<transport::Signal> wake;
+  std::optional<transport::Wake> wake;
   std::optional<session::ClientSession> session;
   ErrorCode ended{};
 
@@ -103,7 +103,7 @@ struct Node {
     want.base = wire::Base{held_version, sha256("content")};
     hello.wants.push_back(want);
     session.emplace(hello, std::vector<session::PartialArtifact>{}, read_clock());
-    wake.emplace(connection->executor());
+    wake.emplace();
     const std::function<void()> after_event = [this] {
       for (session::ClientEvent& event : session->take_events())
         std::visit([this](auto& e) { on_event(e); }, event);

@@ -29,7 +29,7 @@ struct Node {
   bool expects_receipt = false;  // with the grant: it ships after that
 
   Loop loop;
-  std::optional<transport::Signal> wake;
+  std::optional<transport::Wake> wake;
   std::optional<session::ClientSession> session;
 
   void ship() {
@@ -97,7 +97,7 @@ struct Node {
     }
     has_begun = false;
     session.emplace(hello, std::vector<session::PartialArtifact>{}, read_clock());
-    wake.emplace(connection->executor());
+    wake.emplace();
     const std::function<void()> after_event = [this] {
       for (session::ClientEvent& event : session->take_events())
         std::visit([this](auto& e) { on_event(e); }, event);

@@ -37,7 +37,7 @@ constexpr size_t kStatementsKept = 256;  // sessions are at most so many stateme
 struct Session {
   std::unique_ptr<transport::Connection> connection;
   std::unique_ptr<session::ClientSession> session;
-  std::unique_ptr<transport::Signal> wake;
+  std::unique_ptr<transport::Wake> wake;
   uint64_t head = 0;
   bool has_all = false;
 };
@@ -126,7 +126,7 @@ class LaneSwarm::State {
     wire::Hello hello;
     hello.versions = {wire::kProtocolVersion};
     hello.user_agent = "notp-bench/" NOTP_VERSION;
-    one.wake = std::make_unique<transport::Signal>(io_.get_executor());
+    one.wake = std::make_unique<transport::Wake>();
     one.session = std::make_unique<session::ClientSession>(
         std::move(hello), std::vector<session::PartialArtifact>{}, read_clock());
     const std::function<void()> after_event = [this, &one] { on_events(one); };

@@ -91,7 +91,7 @@ struct RegistryClient::State {
   std::string registry;
   std::unique_ptr<transport::Connection> connection;
   std::unique_ptr<session::ClientSession> session;
-  std::unique_ptr<transport::Signal> wake;
+  std::unique_ptr<transport::Wake> wake;
 
   std::optional<wire::Welcome> welcome;
   std::vector<Bytes> roots;
@@ -137,7 +137,7 @@ void RegistryClient::State::take_events() {
 }
 
 void RegistryClient::State::start(wire::Hello hello) {
-  wake = std::make_unique<transport::Signal>(io.get_executor());
+  wake = std::make_unique<transport::Wake>();
   session = std::make_unique<session::ClientSession>(
       std::move(hello), std::vector<session::PartialArtifact>{}, read_clock());
   asio::co_spawn(

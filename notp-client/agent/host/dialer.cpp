@@ -7,7 +7,6 @@
 #include "common/log.hpp"
 #include "common/spawn.hpp"
 #include "protocol/transport/endpoint.hpp"
-#include "protocol/transport/pump.hpp"
 
 namespace notp::agent {
 
@@ -26,7 +25,6 @@ Dialer::Dialer(asio::any_io_executor executor, DialerOptions options, transport:
       options_(std::move(options)),
       tls_(tls),
       handler_(handler),
-      wake_(executor),
       ended_(executor) {}
 
 void Dialer::dial() {

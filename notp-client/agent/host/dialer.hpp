@@ -12,6 +12,7 @@
 #include "notp-client/agent/core/dial_plan.hpp"
 #include "protocol/session/client/client_session.hpp"
 #include "protocol/transport/connection.hpp"
+#include "protocol/transport/pump.hpp"
 #include "protocol/transport/signal.hpp"
 
 namespace notp::agent {
@@ -77,7 +78,7 @@ class Dialer {
   const DialerOptions options_;
   transport::TlsSource& tls_;
   ConnectionHandler& handler_;
-  transport::Signal wake_;
+  transport::Wake wake_;
   transport::Signal ended_;                      // a conversation ended
   session::ClientSession* session_ = nullptr;    // while a connection is pumped
   transport::Connection* connection_ = nullptr;  // as session_

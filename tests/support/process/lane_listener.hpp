@@ -56,7 +56,7 @@ inline HeardLane hear_lane(int registry_port, const transport::TlsFiles& files,
     hello.versions = {wire::kProtocolVersion};
     hello.user_agent = "listener";
     session::ClientSession session(std::move(hello), {}, read_clock());
-    transport::Signal wake(connection->executor());
+    transport::Wake wake;
     const std::function<void()> after_event = [&] { take(session); };
     co_await transport::pump(*connection, session, wake, after_event);
   };
