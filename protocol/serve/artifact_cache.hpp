@@ -16,6 +16,7 @@
 #include "common/mutex.hpp"
 #include "protocol/delta/held_release.hpp"
 #include "protocol/serve/priority_gate.hpp"
+#include "protocol/session/server/offer_frames.hpp"
 
 namespace notp::serve {
 
@@ -24,6 +25,7 @@ struct Artifact {
   Hash id;  // artifact_id of the pair and the tier
   Bytes bytes;
   uint32_t encoding_tier = 0;
+  std::shared_ptr<session::OfferFrames> frames = std::make_shared<session::OfferFrames>();
 };
 using ArtifactPtr = std::shared_ptr<const Artifact>;
 

@@ -12,6 +12,7 @@ session::PreparedArtifact prepared(const ArtifactPtr& artifact) {
   return {.id = artifact->id,
           .encoding_tier = artifact->encoding_tier,
           .bytes = model::Content(artifact, &artifact->bytes),
+          .frames = artifact->frames,
           .partial = {}};
 }
 

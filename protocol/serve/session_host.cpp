@@ -263,9 +263,12 @@ void SessionHost::handle(session::server_event::ArtifactNeeded& event) {
 
 // A peer that retries soon will fit, because the slowest reader's session ends.
 void SessionHost::hand_over(uint64_t ticket, session::PreparedArtifact artifact) {
-  auto held = context_.sends.hold(artifact.bytes, read_clock().boot_ms);
-  if (!held) return session_->refuse(held.error(), kComeBackMs);
-  artifact.bytes = *std::move(held);
+  // A smaller one goes into the session's queue, which is counted, too.
+  if (artifact.bytes->size() > session::OfferFrames::kArtifactBytesMax) {
+    auto held = context_.sends.hold(artifact.bytes, read_clock().boot_ms);
+    if (!held) return session_->refuse(held.error(), kComeBackMs);
+    artifact.bytes = *std::move(held);
+  }
   context_.counters.artifact_bytes += artifact.bytes->size();
   session_->artifact_ready(ticket, std::move(artifact));
 }

@@ -9,6 +9,16 @@
 
 namespace notp::session {
 
+namespace {
+
+// Of a chunk whose frame fits: a full turn is one TLS record, not one and the rest of another.
+size_t room_for_chunk(size_t bytes_max) {
+  constexpr size_t kHeader = limits::kFrameHeaderBytesMax + 5;  // and the stream's number
+  return bytes_max > kHeader ? bytes_max - kHeader : 1;
+}
+
+}  // namespace
+
 Result<void> SendQueue::push(const wire::Message& message) {
   NOTP_ASSIGN(const Bytes frame, wire::try_encode_frame(message));
   control_.append(frame);
@@ -73,7 +83,7 @@ void SendQueue::append_chunk(Bytes& out, size_t bytes_max) {
                                              [](const auto& entry) { return entry.second.left(); });
   auto& [stream, transfer] = *next;
   const uint64_t bytes =
-      std::min<uint64_t>({transfer.left(), limits::kChunkBytesMax, std::max<size_t>(bytes_max, 1)});
+      std::min<uint64_t>({transfer.left(), limits::kChunkBytesMax, room_for_chunk(bytes_max)});
   out.append(wire::encode_chunk_header(stream, bytes));
   out.append(*transfer.content, transfer.offset, bytes);
   transfer.offset += bytes;
@@ -85,7 +95,7 @@ void SendQueue::append_background(Bytes& out, size_t bytes_max) {
   out = std::exchange(next.head, {});
   if (const uint64_t left = next.left(); left > 0) {
     const uint64_t bytes =
-        std::min<uint64_t>({left, limits::kSegmentChunkBytes, std::max<size_t>(bytes_max, 1)});
+        std::min<uint64_t>({left, limits::kSegmentChunkBytes, room_for_chunk(bytes_max)});
     out.append(wire::encode_chunk_header(next.stream, bytes));
     out.append(*next.body, next.offset, bytes);
     next.offset += bytes;

@@ -239,8 +239,9 @@ Result<std::optional<session::PreparedArtifact>> SimRegistry::artifact(
                                 .encoding_tier = 0,
                                 .bytes = {},
                                 .partial = from->partial};
-  model::Content& place = artifacts_[out.id];
+  auto& [place, frames] = artifacts_[out.id];
   if (!place) {
+    frames = std::make_shared<session::OfferFrames>();
     const auto load = [&](const Hash& hash) -> Result<model::Content> { return blobs_.at(hash); };
     const delta::ReleaseContent to{target.envelope, target.content.tree.get(), load};
     delta::ReleaseContent of{{}, from->tree.get(), load};
@@ -249,6 +250,7 @@ Result<std::optional<session::PreparedArtifact>> SimRegistry::artifact(
     place = std::make_shared<const Bytes>(std::move(bytes));
   }
   out.bytes = place;
+  out.frames = frames;
   return out;
 }
 

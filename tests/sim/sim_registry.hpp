@@ -123,7 +123,11 @@ class SimRegistry {
   std::deque<PublishedRelease> overwritten_;            // releases whose number was used again
   Shadow twins_, forgeries_;
   std::unordered_map<Hash, const PublishedRelease*, HashOfHash> signed_;
-  std::unordered_map<Hash, model::Content, HashOfHash> artifacts_;
+  struct MadeArtifact {
+    model::Content bytes;
+    std::shared_ptr<session::OfferFrames> frames;
+  };
+  std::unordered_map<Hash, MadeArtifact, HashOfHash> artifacts_;
   model::BlobMap blobs_;  // of all releases
 };
 

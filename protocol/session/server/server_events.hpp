@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "protocol/delta/inventory.hpp"
+#include "protocol/session/server/offer_frames.hpp"
 #include "protocol/session/server/upload.hpp"
 #include "protocol/trust/statements.hpp"
 #include "protocol/wire/messages.hpp"
@@ -20,6 +21,7 @@ struct PreparedArtifact {
   Hash id;
   uint32_t encoding_tier = 0;
   model::Content bytes;
+  std::shared_ptr<OfferFrames> frames = {};  // of the sessions that get it; null: not shared
   // Set when the base is a part of what the peer holds.
   std::optional<wire::PartialBase> partial;
   std::optional<TraceContext> trace = {};  // of the push

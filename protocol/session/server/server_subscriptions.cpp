@@ -277,7 +277,7 @@ void ServerSubscriptions::artifact_ready(uint64_t ticket, Result<PreparedArtifac
   if (resume && resume->artifact == offer->artifact && resume->offset <= offer->size)
     offer->offset = resume->offset;
   table_.compact(*offer);
-  transfers_.send_offer(*offer, std::move(artifact->bytes));
+  transfers_.send_offer(*offer, *artifact);
 }
 
 // --- reports

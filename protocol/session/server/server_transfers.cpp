@@ -42,7 +42,7 @@ bool ServerTransfers::single_ready(uint64_t ticket, Result<PreparedArtifact>& ar
   const auto offer = artifact ? make_offer(single.mapped(), *artifact)
                               : Result<wire::Offer>(std::unexpected(artifact.error()));
   if (offer)
-    send_offer(*offer, std::move(artifact->bytes));
+    send_offer(*offer, *artifact);
   else
     context_.output.refuse(offer.error(), 0);
   return true;
@@ -82,10 +82,14 @@ Result<wire::Offer> ServerTransfers::make_offer(const OutgoingRelease& release,
   return offer;
 }
 
-void ServerTransfers::send_offer(const wire::Offer& offer, model::Content artifact) {
+void ServerTransfers::send_offer(const wire::Offer& offer, const PreparedArtifact& artifact) {
   freshness_.send_roots();
+  if (artifact.frames) {
+    if (auto frames = artifact.frames->get(offer, artifact.bytes))
+      return context_.output.send_frames(std::move(frames));
+  }
   context_.output.send(offer);
-  context_.output.send_transfer(offer.stream, std::move(artifact), offer.offset);
+  context_.output.send_transfer(offer.stream, artifact.bytes, offer.offset);
 }
 
 // --- up

@@ -45,7 +45,7 @@ class ServerTransfers {
   // release has gone.
   Result<wire::Offer> make_offer(const OutgoingRelease& release,
                                  const PreparedArtifact& artifact) const;
-  void send_offer(const wire::Offer& offer, model::Content artifact);
+  void send_offer(const wire::Offer& offer, const PreparedArtifact& artifact);
 
   // --- up
 

@@ -1,0 +1,35 @@
+// The frames that offer and carry one small artifact, encoded once for the sessions that send the
+// same bytes.
+#pragma once
+
+#include <array>
+
+#include "common/mutex.hpp"
+#include "protocol/model/tree.hpp"
+#include "protocol/wire/messages/transfer.hpp"
+
+namespace notp::session {
+
+// Belongs to one artifact. Thread-safe.
+class OfferFrames {
+ public:
+  // A larger artifact is sent in turns: one TLS record holds its Offer and all of it.
+  static constexpr size_t kArtifactBytesMax = 15 << 10;
+
+  // Returns Offer ‖ Chunk. Of a fleet, nearly all sessions offer on the same stream, for the same
+  // subscription; nullptr: this one differs, or its offer is long, resumed, traced or of a larger
+  // artifact.
+  model::Content get(const wire::Offer& offer, const model::Content& artifact);
+
+ private:
+  // What differs between the short offers of one artifact to sessions.
+  struct Form {
+    uint32_t stream = 0, subscription = 0;
+    model::Content frames;  // null: not used yet
+  };
+  Mutex mutex_;
+  // Nodes that subscribe to two or three ledgers may number them differently.
+  std::array<Form, 4> forms_ NOTP_GUARDED_BY(mutex_);
+};
+
+}  // namespace notp::session
