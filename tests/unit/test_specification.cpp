@@ -91,6 +91,10 @@ std::map<std::string, wire::Message> messages() {
            session::make_freshness_update(w.freshness1, signature_of(w.freshness1), nullptr)},
           {"freshness-renewal-frame",
            session::make_freshness_update(w.freshness2, signature_of(w.freshness2), &w.freshness1)},
+          {"freshness-class-renewal-frame",
+           session::make_freshness_update(w.class_freshness2, signature_of(w.class_freshness2),
+                                          &w.class_freshness1)},
+          {"assignment-frame", wire::Assignment{w.assignment_envelope}},
           {"response-frame", wire::Response{4, 0, {}, wire::LedgersPage{{head2}, {}, false}}}};
 }
 
@@ -248,6 +252,35 @@ void add_chain(Examples& out) {
       }};
 }
 
+// Accepts the assignment, and then the statement for its class.
+void add_classes(Examples& out) {
+  const World& w = world();
+  out["class-freshness-payload"] = {
+      w.class_freshness1.encode(), [](ByteView bytes) {
+        const auto read = trust::Freshness::decode(
+            trust::Envelope{Bytes(bytes), std::string(trust::kClassFreshnessType), {}});
+        CHECK(read->encode() == bytes);
+      }};
+  out["assignment-payload"] = {w.assignment.encode(), [](ByteView bytes) {
+                                 CHECK(trust::Assignment::decode(bytes)->encode() == bytes);
+                               }};
+  out["assignment-envelope"] = {w.assignment_envelope};
+  out["class-freshness-envelope"] = {
+      w.class_freshness1_envelope, [&w](ByteView bytes) {
+        trust::Trusted trusted{std::make_shared<const trust::Root>(w.root2),
+                               0,
+                               {{kLedger, {{1, 2, w.hash2}, {}}}},
+                               std::string(kNode)};
+        trust::Update update;
+        update.assignment = w.assignment_envelope;
+        update.freshness = bytes;
+        update.expected = {kLedger};
+        const trust::Verdict verdict = trust::verify_update(update, trusted, kIssuedMs + 3'660'000);
+        CHECK_FALSE(verdict.error);
+        CHECK((verdict.assignment && verdict.freshness));
+      }};
+}
+
 // Acts as a receiver: envelope, verification, content, content root.
 void check_artifact(ByteView artifact, const delta::ReleaseContent* base, const trust::Floor& floor,
                     const trust::Release& expected) {
@@ -382,6 +415,7 @@ Examples examples() {
   add_model(out);
   add_trust(out);
   add_chain(out);
+  add_classes(out);
   add_artifacts(out);
   add_inventory(out);
   add_enrolment(out);

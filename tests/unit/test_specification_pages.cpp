@@ -53,6 +53,8 @@ std::map<std::string, uint64_t> protocol_limits() {
           NOTP_LIMIT(kRootStepsMax),
           NOTP_LIMIT(kWithdrawnMax),
           NOTP_LIMIT(kFreshnessLifetimeMsMax),
+          NOTP_LIMIT(kAssignmentLifetimeMsMax),
+          NOTP_LIMIT(kAssignmentLifetimeMs),
           NOTP_LIMIT(kClockSkewMs),
           NOTP_LIMIT(kFreshnessIntervalMs),
           NOTP_LIMIT(kFreshnessLifetimeMs),

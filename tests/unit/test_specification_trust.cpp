@@ -26,6 +26,26 @@ TEST_CASE("a receiver puts the statements of freshness together again from the f
   CHECK(wire::encode_frame(renewal).size() + 22 <= 150);
 }
 
+TEST_CASE("a receiver puts a statement for its class together again, and no other one") {
+  const World& w = world();
+  const trust::ClassId own = *w.class_freshness1.class_id;
+  const auto renewal = session::make_freshness_update(
+      w.class_freshness2, signature_of(w.class_freshness2), &w.class_freshness1);
+  const auto expand = [&](const trust::Freshness* base, std::optional<trust::ClassId> class_id) {
+    return session::expand_freshness_update(renewal, base, kDomain, kNode, class_id);
+  };
+  REQUIRE(expand(&w.class_freshness1, own));
+  CHECK(expand(&w.class_freshness1, own)->encode() == freshness_envelope_of(w.class_freshness2));
+  CHECK(expand(&w.class_freshness1, {}).error().code == ErrorCode::kWrongTarget);
+  // A base for this reader alone, or for the class in which it was before.
+  CHECK(expand(&w.freshness1, own).error().code == ErrorCode::kState);
+  trust::ClassId other = own;
+  other.bytes[0] ^= 1;
+  CHECK(expand(&w.class_freshness1, other).error().code == ErrorCode::kState);
+  // With the TLS record, as the renewal for one reader.
+  CHECK(wire::encode_frame(renewal).size() + 22 <= 150);
+}
+
 TEST_CASE("the checks of verification are those of the code, in their order") {
   const World& w = world();
   const trust::Trusted trusted{std::make_shared<const trust::Root>(w.root),
@@ -34,16 +54,28 @@ TEST_CASE("the checks of verification are those of the code, in their order") {
                                std::string(kNode)};
   trust::Update update;
   update.root_chain = {w.root2_envelope};
-  update.freshness = w.freshness1_envelope;
+  update.assignment = w.assignment_envelope;
   update.expected = {kLedger};
   update.release = w.envelope2;
   update.release_ledger = kLedger;
-  std::vector<trust::VerifyStep> steps;
-  const trust::Verdict verdict =
-      trust::verify_update(update, trusted, kIssuedMs + 3'660'000, &steps);
-  CHECK_FALSE(verdict.error);
-  std::vector<std::string> expected, written;
-  for (const trust::VerifyStep& step : steps) expected.emplace_back(step.check);
+  const auto steps_of = [&](ByteView freshness) {
+    update.freshness = freshness;
+    std::vector<trust::VerifyStep> steps;
+    CHECK_FALSE(trust::verify_update(update, trusted, kIssuedMs + 3'660'000, &steps).error);
+    std::vector<std::string> checks;
+    for (const trust::VerifyStep& step : steps) checks.emplace_back(step.check);
+    return checks;
+  };
+  std::vector<std::string> expected = steps_of(w.freshness1_envelope), written;
+  // A statement is for one reader or for a class: the one check takes the place of the other.
+  auto of_class = steps_of(w.class_freshness1_envelope);
+  const auto audience = std::ranges::find(expected, "freshness.audience");
+  REQUIRE(audience != expected.end());
+  const auto own_class = of_class.begin() + (audience - expected.begin());
+  CHECK(*own_class == "freshness.class");
+  expected.insert(audience + 1, *own_class);
+  *own_class = "freshness.audience";
+  CHECK(of_class == steps_of(w.freshness1_envelope));
   for (const auto& row : table_under("## Verification")) written.push_back(row.at(0));
   CHECK(written == expected);
 }

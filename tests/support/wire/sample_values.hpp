@@ -112,6 +112,18 @@ inline FreshnessUpdate freshness_update() {
           Bytes(64, 's')};
 }
 
+inline FreshnessUpdate class_update() {
+  FreshnessUpdate out{.sequence = 100,
+                      .issued_ms = 1750000000006,
+                      .lifetime_ms = 900000,
+                      .root_version = 8,
+                      .heads = {},
+                      .gone = {},
+                      .signature = Bytes(64, 's'),
+                      .of_class = true};
+  return out;
+}
+
 inline Certificate certificate() { return {"certificates", "authorities"}; }
 
 inline TrustRow trust_row() { return {8, kLedger, 30000, "registry.internal:7445"}; }

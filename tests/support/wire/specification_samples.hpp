@@ -97,6 +97,23 @@ inline trust::Freshness make_freshness(TimeMs issued_ms, const Hash& head, const
   return out;
 }
 
+// The same heads for the class of kNode.
+inline trust::Freshness make_class_freshness(trust::Freshness out) {
+  out.audience.clear();
+  out.class_id.emplace().bytes.fill(0x09);
+  return out;
+}
+
+inline trust::Assignment make_assignment(const trust::Freshness& of_class) {
+  return {std::string(kDomain),
+          std::string(kNode),
+          *of_class.class_id,
+          of_class.sequence,
+          of_class.root_version,
+          of_class.issued_ms,
+          of_class.issued_ms + limits::kAssignmentLifetimeMs};
+}
+
 template <typename Statement>
 Bytes signed_envelope(const Statement& statement, const PrivateKey& key) {
   trust::Envelope envelope = trust::envelope_of(statement);
@@ -114,7 +131,7 @@ inline Bytes make_root2_envelope(const trust::Root& root) {
 // The wire format has no keyid: the root names one key.
 inline Bytes signature_of(const trust::Freshness& statement) {
   return freshness_key().sign(
-      trust::pre_authentication_encoding(trust::kFreshnessType, statement.encode()));
+      trust::pre_authentication_encoding(statement.payload_type(), statement.encode()));
 }
 inline Bytes freshness_envelope_of(const trust::Freshness& statement) {
   trust::Envelope envelope = trust::envelope_of(statement);
@@ -143,6 +160,11 @@ struct World {
   trust::Freshness freshness2 = make_freshness(kIssuedMs + 3'690'000, hash2, hash1);
   Bytes freshness1_envelope = freshness_envelope_of(freshness1);
   Bytes freshness2_envelope = freshness_envelope_of(freshness2);
+  trust::Freshness class_freshness1 = make_class_freshness(freshness1);
+  trust::Freshness class_freshness2 = make_class_freshness(freshness2);
+  Bytes class_freshness1_envelope = freshness_envelope_of(class_freshness1);
+  trust::Assignment assignment = make_assignment(class_freshness1);
+  Bytes assignment_envelope = signed_envelope(assignment, freshness_key());
 };
 
 inline const World& world() {
