@@ -92,16 +92,32 @@ Result<double> cpu_seconds_of_one(pid_t pid) {
   std::istringstream fields(line.substr(std::min(line.size(), line.rfind(')') + 1)));
   for (int i = 0; i < kFieldsBefore; ++i) fields >> ignored;
   double user_ticks = 0, system_ticks = 0;
-  clockid_t clock{};
-  timespec own{};
-  if (!(fields >> user_ticks >> system_ticks) || ::clock_getcpuclockid(pid, &clock) != 0 ||
-      ::clock_gettime(clock, &own) != 0)
+  NOTP_ASSIGN(const double own, own_cpu_seconds_of(pid));
+  if (!(fields >> user_ticks >> system_ticks))
     return fail(ErrorCode::kIo, fmt::format("the times of process {} cannot be read", pid));
-  return static_cast<double>(own.tv_sec) + static_cast<double>(own.tv_nsec) / 1e9 +
-         (user_ticks + system_ticks) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  return own + (user_ticks + system_ticks) / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
 }  // namespace
+
+Result<ProcessMemory> own_memory_of(pid_t pid) { return memory_of_one(pid); }
+
+Result<double> own_cpu_seconds_of(pid_t pid) {
+  clockid_t clock{};
+  timespec own{};
+  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &own) != 0)
+    return fail(ErrorCode::kIo, fmt::format("the times of process {} cannot be read", pid));
+  return static_cast<double>(own.tv_sec) + static_cast<double>(own.tv_nsec) / 1e9;
+}
+
+Result<double> idle_seconds() {
+  std::ifstream in("/proc/stat");
+  std::string name;
+  double user = 0, nice = 0, system = 0, idle = 0, waiting = 0;
+  if (!(in >> name >> user >> nice >> system >> idle >> waiting) || name != "cpu")
+    return fail(ErrorCode::kIo, "/proc/stat cannot be read");
+  return (idle + waiting) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
 
 Result<ProcessMemory> memory_of(pid_t pid) {
   ProcessMemory sum;

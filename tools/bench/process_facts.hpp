@@ -26,6 +26,8 @@ struct ProcessMemory {
   uint64_t total_bytes() const { return resident_bytes - shared_bytes + memory_files_bytes; }
 };
 Result<ProcessMemory> memory_of(pid_t pid);
+// The same of the process alone.
+Result<ProcessMemory> own_memory_of(pid_t pid);
 // Sets the peak to the current resident size.
 Result<void> reset_peak(pid_t pid);
 
@@ -35,5 +37,11 @@ Result<uint64_t> waits_of(pid_t pid);
 
 // Processor time used so far by the process and its descendants, including those that have ended.
 Result<double> cpu_seconds_of(pid_t pid);
+// The same by the threads of the process alone.
+Result<double> own_cpu_seconds_of(pid_t pid);
+
+// How long the processors of the machine have been idle since its start, summed, in seconds (the
+// resolution is a tick of 10 ms).
+Result<double> idle_seconds();
 
 }  // namespace notp::bench

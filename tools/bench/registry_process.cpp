@@ -13,10 +13,10 @@ constexpr TimeMs kStartMs = 60'000, kStopMs = 30'000;
 constexpr int kPollMs = 5;
 
 // Disables recompression: its savings depend on when the machine was idle.
-std::string config_text(const std::string& name, const std::string& trust_domain) {
+std::string config_text(const std::string& name, const std::string& trust_domain, uint16_t port) {
   return fmt::format(
       "trust_domain: {}\n"
-      "listen: 127.0.0.1:0\n"
+      "listen: 127.0.0.1:{}\n"
       "port_file: {}.port\n"
       "data_dir: {}\n"
       "root: root.envelope\n"
@@ -26,7 +26,7 @@ std::string config_text(const std::string& name, const std::string& trust_domain
       "  - {{identity: node/*, ledgers: ['*/*'], actions: [read]}}\n"
       "  - {{identity: publisher/*, ledgers: ['*/*'], actions: [read, publish]}}\n"
       "  - {{identity: admin/*, ledgers: ['*/*'], actions: [read, fleet]}}\n",
-      trust_domain, name, name);
+      trust_domain, port, name, name);
 }
 
 }  // namespace
@@ -35,16 +35,18 @@ Result<RegistryProcess> RegistryProcess::start(const std::filesystem::path& prog
                                                const std::filesystem::path& folder,
                                                const std::string& name,
                                                const std::string& trust_domain,
-                                               const std::string& more) {
-  NOTP_TRY(write_file(folder / (name + ".yaml"), config_text(name, trust_domain) + more));
+                                               const std::string& more, uint16_t listen_port) {
+  NOTP_TRY(
+      write_file(folder / (name + ".yaml"), config_text(name, trust_domain, listen_port) + more));
   Command command;
   command.words = {(programs / "notp-server").string(), "--config", name + ".yaml"};
   command.folder = folder;
   command.log = folder / (name + ".log");
-  NOTP_ASSIGN(Child process, Child::start(command));
   const auto port_file = folder / (name + ".port");
-  const TimeMs deadline_ms = read_clock().boot_ms + kStartMs;
   std::error_code ignored;
+  std::filesystem::remove(port_file, ignored);  // of an earlier start
+  NOTP_ASSIGN(Child process, Child::start(command));
+  const TimeMs deadline_ms = read_clock().boot_ms + kStartMs;
   while (!std::filesystem::exists(port_file, ignored)) {
     if (process.poll() || read_clock().boot_ms > deadline_ms)
       return fail(ErrorCode::kUnavailable, "notp-server does not serve:\n" + log_tail(command.log));
