@@ -125,14 +125,11 @@ void SessionLane::send(const lane_send::Tell& tell) {
 
 void SessionLane::send(const lane_send::ToReader& sent) {
   if (sent.is_answer && asks_open_ > 0) --asks_open_;
-  if (sent.to != 0) {
-    send_batch(sent.frame, sent.to);
-  } else if (has_room(*sent.frame)) {
-    push(sent.frame, sent.is_bulk);
-  } else {
-    fall_behind();
-  }
-  if (sent.is_page && reader() == sent.reader) draining_ = Draining::kQueued;
+  if (!has_room(*sent.frame)) return fall_behind();
+  // First, because all of it may be written at once.
+  if (sent.is_page) draining_ = Draining::kQueued;
+  if (sent.to != 0) queue_batch(sent.frame->size(), sent.to);
+  push(sent.frame, sent.is_bulk);
 }
 
 void SessionLane::send(const lane_send::Join& join) {
@@ -142,10 +139,14 @@ void SessionLane::send(const lane_send::Join& join) {
 
 void SessionLane::send_batch(const model::Content& frame, uint64_t to) {
   if (!has_room(*frame)) return fall_behind();
-  look_at_queue();
-  batches_.push_back({frame->size(), to});
-  batch_bytes_ += frame->size();
+  queue_batch(frame->size(), to);
   push(frame, false);
+}
+
+void SessionLane::queue_batch(size_t bytes, uint64_t to) {
+  look_at_queue();
+  batches_.push_back({bytes, to});
+  batch_bytes_ += bytes;
 }
 
 // One frame always has room.

@@ -78,6 +78,7 @@ class SessionLane {
   enum class Draining : uint8_t { kNo, kQueued, kBeingWritten };
 
   bool has_room(const Bytes& frame) const;
+  void queue_batch(size_t bytes, uint64_t to);
   void push(const model::Content& frame, bool is_bulk);
   void fall_behind();
   void new_stream();

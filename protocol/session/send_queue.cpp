@@ -11,10 +11,11 @@ namespace notp::session {
 
 namespace {
 
+constexpr size_t kChunkHeaderBytesMax = limits::kFrameHeaderBytesMax + 5;  // and the stream
+
 // Of a chunk whose frame fits: a full turn is one TLS record, not one and the rest of another.
 size_t room_for_chunk(size_t bytes_max) {
-  constexpr size_t kHeader = limits::kFrameHeaderBytesMax + 5;  // and the stream's number
-  return bytes_max > kHeader ? bytes_max - kHeader : 1;
+  return bytes_max > kChunkHeaderBytesMax ? bytes_max - kChunkHeaderBytesMax : 1;
 }
 
 }  // namespace
@@ -66,7 +67,8 @@ Bytes SendQueue::take(size_t bytes_max) {
   Bytes out = std::exchange(control_, {});
   if (const model::Content first = take_shared()) out.insert(0, *first);
   while (out.size() < bytes_max && !lane_batches_.empty()) append_lane(out, lane_batches_);
-  while (out.size() < bytes_max && !transfers_.empty()) append_chunk(out, bytes_max - out.size());
+  while (!transfers_.empty() && (out.empty() || out.size() + kChunkHeaderBytesMax < bytes_max))
+    append_chunk(out, bytes_max - std::min(out.size(), bytes_max));
   if (out.empty() && !lane_snapshots_.empty()) append_lane(out, lane_snapshots_);
   if (out.empty() && !background_.empty()) append_background(out, bytes_max);
   return out;
