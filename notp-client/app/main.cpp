@@ -1,12 +1,11 @@
 // The sync agent of a proximity node.
-#include <malloc.h>
-
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 
 #include "common/command_tree.hpp"
 #include "common/core_dumps.hpp"
+#include "common/large_blocks.hpp"
 #include "notp-client/app/app.hpp"
 #include "notp-client/app/decision_commands.hpp"
 #include "notp-client/app/enroll_command.hpp"
@@ -15,11 +14,6 @@
 #include "notp-client/app/token_command.hpp"
 
 namespace {
-
-// Blocks of at least this size have their own pages and return them when freed. By default glibc
-// starts to keep large blocks after the first one is freed: an agent would hold twice its largest
-// document after each change of it, until the next one.
-constexpr int kOwnPagesBytesMin = 1 << 20;
 
 int failed(const notp::Error& error) {
   std::fputs(notp::log::for_stderr(notp::log::Level::kError, "notp-client: " + error.message + "\n")
@@ -159,8 +153,7 @@ int run_token(TokenCommand& command, const notp::client::ClientConfig* config) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
-  ::mallopt(M_MMAP_THRESHOLD, kOwnPagesBytesMin);
-  ::mallopt(M_TRIM_THRESHOLD, 2 * kOwnPagesBytesMin);
+  notp::return_large_blocks();
   std::string config_file, format = "text";
   bool check = false, check_config = false, reset_clock = false;
   CLI::App app("The NOTP agent: keeps the local policy decision point at the registry's releases.");

@@ -23,6 +23,7 @@
 #include "notp-server/admin_http/health_routes.hpp"
 #include "notp-server/app/descriptors.hpp"
 #include "notp-server/app/health_readouts.hpp"
+#include "notp-server/app/memory_return.hpp"
 #include "notp-server/app/open_lanes.hpp"
 #include "notp-server/app/open_sources.hpp"
 #include "notp-server/app/open_tree.hpp"
@@ -87,7 +88,6 @@ class Server {
   void open_erasure();
   Result<void> start_enrollment(const std::string& registry_address);
   void add_metrics();
-  fleet::Heads newest_releases() const;
   Result<void> start_admin_http();
   void start_heartbeat();
   std::string status_text() const;
@@ -150,6 +150,8 @@ class Server {
   std::optional<systemd::Heartbeat> heartbeat_;
   trust::RootExpiryLog root_expiry_;
   asio::steady_timer root_look_{context_};
+  MemoryReturn memory_return_{context_.get_executor(),
+                              [this] { registry_->drop_unused_snapshots(); }};
   std::optional<admin_http::RegistryHealthRoutes> health_routes_;
   std::optional<admin_http::AdminHttp> admin_http_;
   std::unique_ptr<enroll::EnrollListener> enroll_listener_;
@@ -371,6 +373,7 @@ Result<void> Server::run() {
   });
   look_at_root();
   start_heartbeat();
+  memory_return_.start();
   notifier_.ready();
   context_.run();
   artifacts_.stop_recompressing();
@@ -385,7 +388,7 @@ Result<void> Server::run() {
 void Server::add_metrics() {
   add_program_metrics(metrics_);
   service::add_service_metrics(metrics_, *service_);
-  fleet::add_fleet_metrics(metrics_, *fleet_, [this] { return newest_releases(); });
+  fleet::add_fleet_metrics(metrics_, *fleet_, [this] { return newest_releases(*registry_); });
   if (denied_) authz::add_deny_list_metrics(metrics_, *denied_);
   if (enrollment_) enroll::add_enrollment_metrics(metrics_, *enrollment_);
   if (log_writer_) audit::add_intake_metrics(metrics_, log_writer_->counters());
@@ -397,13 +400,6 @@ void Server::add_metrics() {
   serve::add_artifact_metrics(metrics_, artifacts_,
                               [this] { return service_->artifacts_joined(); });
   registry::add_snapshot_metrics(metrics_, [this] { return registry_->snapshot_counters(); });
-}
-
-fleet::Heads Server::newest_releases() const {
-  fleet::Heads out;
-  for (const model::LedgerId& ledger : registry_->ledgers())
-    if (const auto head = registry_->head(ledger)) out.emplace_back(ledger, head->ref.version);
-  return out;
 }
 
 Result<void> Server::start_admin_http() {
@@ -461,6 +457,7 @@ void Server::await_signal() {
     files_.stop();
     clock_->stop();
     root_look_.cancel();
+    memory_return_.stop();
     if (admin_http_) admin_http_->stop();
     if (enroll_listener_) enroll_listener_->stop();
   });

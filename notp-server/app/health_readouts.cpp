@@ -52,6 +52,13 @@ admin_http::SourcesHealth lanes_health(const lane::Lanes* lanes) {
   };
 }
 
+fleet::Heads newest_releases(const registry::Registry& registry) {
+  fleet::Heads out;
+  for (const model::LedgerId& ledger : registry.ledgers())
+    if (const auto head = registry.head(ledger)) out.emplace_back(ledger, head->ref.version);
+  return out;
+}
+
 void add_program_metrics(MetricsRegistry& metrics) {
   metrics.add([](MetricFamilies& out) {
     out.gauges("notp_build_info", "1; the label is the version of the registry.",

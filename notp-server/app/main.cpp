@@ -7,6 +7,7 @@
 
 #include "common/command_tree.hpp"
 #include "common/core_dumps.hpp"
+#include "common/large_blocks.hpp"
 #include "notp-server/app/app.hpp"
 #include "notp-server/app/main_backup.hpp"
 #include "notp-server/app/setup_check.hpp"
@@ -25,6 +26,7 @@ int failed(const notp::Error& error) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  notp::return_large_blocks();
   ::umask(0077);  // files that it writes are private
   std::string config_file, format = "text";
   bool check = false, check_config = false;

@@ -51,6 +51,8 @@ class GitRegistry final : public Registry {
                                   TimeMs now_ms) override;
   std::vector<Hash> withdrawn(const model::LedgerId& ledger) const override;
 
+  // Gives back the memory of releases that are not in use; see SnapshotMemory.
+  void drop_unused_snapshots() { snapshots_.drop_unused(); }
   SnapshotMemory::Counters snapshot_counters() const { return snapshots_.counters(); }
 
   std::vector<LedgerDamage> damaged() const override;

@@ -1,6 +1,7 @@
 #include "notp-server/registry/snapshot_memory.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/limits.hpp"
 
@@ -76,6 +77,13 @@ std::vector<std::pair<uint64_t, model::TreePtr>> SnapshotMemory::recent_trees(
   return out;
 }
 
+void SnapshotMemory::drop_unused() {
+  std::vector<std::pair<SnapshotPtr, model::TreePtr>> left;
+  const MutexLock lock(mutex_);
+  for (Snapshots* list : {&others_, &preferred_}) drop_unused(*list);
+  left.swap(left_);
+}
+
 void SnapshotMemory::count_load() {
   const MutexLock lock(mutex_);
   ++counters_.loads;
@@ -103,6 +111,7 @@ void SnapshotMemory::grow(Shelf& shelf, uint64_t head) {
   for (auto& [version, held] : shelf.held) {
     if (!held.preferred || version + 1 >= head) continue;
     held.preferred = false;
+    others_bytes_ += held.own_bytes;
     others_.splice(others_.begin(), preferred_, held.place);
   }
   while (!shelf.trees.empty() && shelf.trees.begin()->first + limits::kSnapshotsPerLedger <= head)
@@ -118,8 +127,9 @@ void SnapshotMemory::hold(Shelf& shelf, const SnapshotPtr& snapshot) {
   const bool preferred = version + 1 >= shelf.head;
   Snapshots& list = list_of(preferred);
   const auto place = list.insert(list.begin(), {snapshot->ref.ledger, version});
-  shelf.held.emplace(version, Held{snapshot, preferred, place});
-  count(*snapshot);
+  const uint64_t own = count(*snapshot);
+  if (!preferred) others_bytes_ += own;
+  shelf.held.emplace(version, Held{snapshot, preferred, place, own});
 }
 
 void SnapshotMemory::hold_tree(Shelf& shelf, uint64_t version, const model::TreePtr& tree) {
@@ -135,10 +145,23 @@ void SnapshotMemory::hold_tree(Shelf& shelf, uint64_t version, const model::Tree
 void SnapshotMemory::use(Held& held) {
   Snapshots& list = list_of(held.preferred);
   list.splice(list.begin(), list, held.place);
+  held.is_used = true;
+}
+
+void SnapshotMemory::drop_unused(Snapshots& snapshots) {
+  for (auto next = snapshots.begin(); next != snapshots.end();) {
+    const Place place = *next++;
+    Shelf& shelf = shelves_.at(place.ledger);
+    const auto held = shelf.held.find(place.version);
+    if (place.version == shelf.head || std::exchange(held->second.is_used, false)) continue;
+    drop(shelf, held);
+    ++counters_.unused;
+  }
 }
 
 void SnapshotMemory::drop(Shelf& shelf, std::map<uint64_t, Held>::iterator held) {
   discount(*held->second.snapshot);
+  if (!held->second.preferred) others_bytes_ -= held->second.own_bytes;
   list_of(held->second.preferred).erase(held->second.place);
   left_.emplace_back(std::move(held->second.snapshot), nullptr);
   shelf.held.erase(held);
@@ -152,6 +175,7 @@ void SnapshotMemory::drop_tree(Shelf& shelf, std::map<uint64_t, model::TreePtr>:
 }
 
 void SnapshotMemory::make_room() {
+  while (others_bytes_ > kOlderBytes) evict(others_.back());
   while (counters_.bytes > budget_bytes_) {
     if (!others_.empty()) {
       evict(others_.back());
@@ -174,11 +198,13 @@ void SnapshotMemory::evict(const Place& place) {
 
 // The tree of a snapshot is counted with it as well, in case the shelf drops it: a recent one is
 // counted twice then, which errs on the safe side.
-void SnapshotMemory::count(const Snapshot& snapshot) {
+uint64_t SnapshotMemory::count(const Snapshot& snapshot) {
+  const uint64_t before = counters_.bytes;
   counters_.bytes += own_bytes(snapshot) + tree_bytes(*snapshot.content.tree);
   for (const auto& [hash, content] : snapshot.content.blobs)
     if (++holders_[content.get()] == 1) counters_.bytes += kContentBytes + content->size();
   ++counters_.snapshots;
+  return counters_.bytes - before;
 }
 
 void SnapshotMemory::discount(const Snapshot& snapshot) {

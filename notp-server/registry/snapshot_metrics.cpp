@@ -13,6 +13,9 @@ void add_snapshot_metrics(MetricsRegistry& metrics,
     out.gauge("notp_snapshot_trees", "Releases in memory by their tree.", snapshots.trees);
     out.counter("notp_snapshots_evicted_total", "Releases that left the memory for lack of room.",
                 snapshots.evicted);
+    out.counter("notp_snapshots_unused_total",
+                "Releases before heads that left the memory because they were not in use.",
+                snapshots.unused);
     out.counter("notp_snapshot_loads_total", "Releases read from Git.", snapshots.loads);
   });
 }

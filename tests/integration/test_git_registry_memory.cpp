@@ -101,6 +101,57 @@ TEST_CASE("content that releases share is counted once") {
   CHECK(counters.bytes < (1 << 20) + (64 << 10));
 }
 
+TEST_CASE("releases that nobody uses leave the memory, heads stay, and what left is read back") {
+  const TemporaryFolder data;
+  const auto registry = open(data.path());
+  for (int step = 1; step <= 4; ++step) publish_files(*registry, texts(step));
+  publish_files(*registry, texts(1), ledger_of(1));
+  const auto snapshots = [&] { return registry->snapshot_counters().snapshots; };
+  registry->drop_unused_snapshots();  // all have just been published
+  CHECK(snapshots() == 5);
+  check_reads(*registry, kLedger, 2);
+  const uint64_t bytes = registry->snapshot_counters().bytes;
+  registry->drop_unused_snapshots();
+  CHECK(snapshots() == 3);
+  CHECK(registry->snapshot_counters().unused == 2);
+  CHECK(registry->snapshot_counters().bytes + 2 * 300'000 <= bytes);
+  CHECK(registry->snapshot_counters().trees == 5);
+  registry->drop_unused_snapshots();
+  CHECK(snapshots() == 2);
+  for (int round = 0; round < 3; ++round) registry->drop_unused_snapshots();
+  CHECK(snapshots() == 2);
+  CHECK(loads(*registry) == 0);
+  check_reads(*registry, kLedger, 4);
+  check_reads(*registry, ledger_of(1), 1);
+  CHECK(loads(*registry) == 0);
+  check_reads(*registry, kLedger, 3);
+  CHECK(loads(*registry) == 1);
+  // A head is one until the next release.
+  publish_files(*registry, texts(5));
+  for (int round = 0; round < 2; ++round) registry->drop_unused_snapshots();
+  check_reads(*registry, kLedger, 5);
+  CHECK(loads(*registry) == 1);
+  check_reads(*registry, kLedger, 4);
+  CHECK(loads(*registry) == 2);
+}
+
+TEST_CASE("releases before the last two take little room, whatever the budget") {
+  constexpr size_t kDocumentBytes = 3 << 20;
+  const TemporaryFolder data;
+  const auto registry = open(data.path());
+  for (int step = 1; step <= 6; ++step)
+    publish_files(*registry, {{"manifest.json", "{}"},
+                              {"data.json", std::string(kDocumentBytes, char('a' + step))}});
+  auto counters = registry->snapshot_counters();
+  CHECK(counters.snapshots == 2 + registry::SnapshotMemory::kOlderBytes / kDocumentBytes);
+  CHECK(counters.bytes < 3 * kDocumentBytes + registry::SnapshotMemory::kOlderBytes);
+  for (uint64_t version = 1; version <= 6; ++version)
+    REQUIRE(registry->snapshot(kLedger, version).has_value());
+  counters = registry->snapshot_counters();
+  CHECK(counters.snapshots == 2 + registry::SnapshotMemory::kOlderBytes / kDocumentBytes);
+  CHECK(counters.bytes < 3 * kDocumentBytes + registry::SnapshotMemory::kOlderBytes);
+}
+
 TEST_CASE("a registry without room for any release serves all of them") {
   const TemporaryFolder data;
   const auto registry = open_within(data.path(), 0);

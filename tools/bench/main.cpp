@@ -1,11 +1,11 @@
 // notp-bench: measures the product and its controls in the same run on the same machine.
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 
+#include "common/large_blocks.hpp"
 #include "common/log.hpp"
 #include "common/storage/files.hpp"
 #include "tools/bench/audit_suite.hpp"
@@ -296,9 +296,7 @@ void add_spool(CLI::App& app, SpoolArguments& arguments) {
 
 int run_spool_suite(const SpoolArguments& arguments) {
   // As the agent, which gives large blocks back (notp-client/app/main.cpp).
-  constexpr int kOwnPagesBytesMin = 1 << 20;
-  ::mallopt(M_MMAP_THRESHOLD, kOwnPagesBytesMin);
-  ::mallopt(M_TRIM_THRESHOLD, 2 * kOwnPagesBytesMin);
+  return_large_blocks();
   log::configure(log::Level::kWarn, log::Format::kText);
   const auto result = run_spool({.seed = arguments.seed,
                                  .records = arguments.records,
