@@ -160,7 +160,8 @@ TEST_CASE("a minimal configuration gets the defaults of its schema") {
   const json::value server = loaded(schemas::kServerConfig, kServer);
   CHECK(config_text(server, "listen") == "127.0.0.1:7443");
   CHECK(config_text(server, "tls.key") == "k.pem");
-  CHECK(config_integer(server, "threads") == 1);
+  // Depends on the machine.
+  CHECK_FALSE(config::Section(server).has("threads"));
   CHECK(config_integer(server, "workers") == 2);
   CHECK(config_text(server, "log.level") == "info");
   CHECK(config_integer(server, "limits.sessions") == limits::kSessionsMax);
