@@ -96,6 +96,8 @@ class Service final : private serve::RequestServices {
 
   const ServiceCounters& counters() const { return counters_; }
   const serve::ServeCounters& session_counters() const { return server_.counters(); }
+  // null: no statements are sent.
+  const serve::ClassTable* classes() const { return server_.classes(); }
   // Sessions that joined an artifact build for another session, since the start.
   uint64_t artifacts_joined() const { return artifacts_.joined_total(); }
   // As in SessionServer.

@@ -24,6 +24,13 @@ void add_service_metrics(MetricsRegistry& metrics, const Service& service) {
                 "Open sessions ended because an identity or a right was withdrawn.",
                 counters.sessions_revoked);
     out.counter("notp_offers_total", "Releases offered to nodes.", counters.offers);
+    if (const serve::ClassTable* classes = service.classes()) {
+      out.gauge("notp_freshness_classes", "Classes of readers that share statements now.",
+                classes->classes());
+      out.counter("notp_freshness_classes_refused_total",
+                  "Statements for one reader because there were too many classes.",
+                  classes->refused_total());
+    }
     out.counter("notp_publishes_total", "Releases published.", work.publishes);
     out.counter("notp_publishes_refused_total", "Publishes refused.", work.publishes_refused);
     out.gauge("notp_worker_queue", "Blocking tasks that wait for their turn.",

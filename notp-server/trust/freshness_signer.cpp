@@ -61,37 +61,62 @@ void FreshnessSigner::log_key_state() const {
                "freshness key of the newest root (freshness.private_key)"}});
 }
 
-Result<std::pair<Freshness, Bytes>> FreshnessSigner::sign(std::vector<FreshHead> heads,
-                                                          std::string audience,
-                                                          uint64_t sequence_min, Now now) const {
+template <typename Statement>
+Result<std::shared_ptr<const FreshnessSigner::Using>> FreshnessSigner::issue(Statement& statement,
+                                                                             uint64_t sequence_min,
+                                                                             Now now) const {
   const auto root = roots_.current();
-  const auto in_use = using_.get();
+  auto in_use = using_.get();
   if (state_of(*root, *in_use) != FreshnessKeyState::kSigning) {
     log_key_state();
     return fail(ErrorCode::kConfig, "this registry does not have the root's freshness key");
   }
-  Freshness out;
-  out.trust_domain = root->trust_domain;
-  out.audience = std::move(audience);
-  out.sequence = std::max(sequence_min, static_cast<uint64_t>(now.wall_ms));
-  out.root_version = root->version;
-  out.issued_ms = now.wall_ms;
-  out.expires_ms =
-      now.wall_ms + std::min<TimeMs>(in_use->options.lifetime_ms, limits::kFreshnessLifetimeMsMax);
-  if (out.sequence > limits::kVersionMax) {
+  statement.trust_domain = root->trust_domain;
+  statement.sequence = std::max(sequence_min, static_cast<uint64_t>(now.wall_ms));
+  statement.root_version = root->version;
+  statement.issued_ms = now.wall_ms;
+  if (statement.sequence > limits::kVersionMax) {
     log::error("freshness_not_signed",
-               {{"identity", out.audience},
+               {{"identity", statement.audience},
                 {"message",
                  "this node has accepted a sequence that no time reaches; was the "
                  "freshness key stolen? publish a root with a new one"}});
     return fail(ErrorCode::kLimit, "no sequence is left");
   }
-  for (FreshHead& head : heads)
+  return in_use;
+}
+
+Result<std::pair<Freshness, Bytes>> FreshnessSigner::sign(Freshness listed, uint64_t sequence_min,
+                                                          Now now) const {
+  NOTP_ASSIGN(const auto in_use, issue(listed, sequence_min, now));
+  listed.expires_ms =
+      now.wall_ms + std::min<TimeMs>(in_use->options.lifetime_ms, limits::kFreshnessLifetimeMsMax);
+  for (FreshHead& head : listed.heads)
     if (head.version != 0) head.withdrawn = registry_.withdrawn(head.ledger);
-  out.heads = std::move(heads);
-  Bytes signature = in_use->key->sign(pre_authentication_encoding(kFreshnessType, out.encode()));
+  Bytes signature =
+      in_use->key->sign(pre_authentication_encoding(listed.payload_type(), listed.encode()));
   ++signed_;
-  return std::pair{std::move(out), std::move(signature)};
+  if (listed.class_id) ++class_signed_;
+  return std::pair{std::move(listed), std::move(signature)};
+}
+
+bool FreshnessSigner::holds(const Freshness& statement) const {
+  return statement.root_version == roots_.current()->version &&
+         std::ranges::all_of(statement.heads, [this](const FreshHead& head) {
+           return head.version == 0 || head.withdrawn == registry_.withdrawn(head.ledger);
+         });
+}
+
+Result<std::pair<Assignment, Bytes>> FreshnessSigner::sign(Assignment assigned,
+                                                           uint64_t sequence_min, Now now) const {
+  NOTP_ASSIGN(const auto in_use, issue(assigned, sequence_min, now));
+  assigned.expires_ms = now.wall_ms + limits::kAssignmentLifetimeMs;
+  Envelope envelope = envelope_of(assigned);
+  envelope.signatures.push_back(
+      {in_use->key->sign(pre_authentication_encoding(envelope.payload_type, envelope.payload)),
+       {}});
+  ++assigned_;
+  return std::pair{std::move(assigned), envelope.encode()};
 }
 
 }  // namespace notp::trust

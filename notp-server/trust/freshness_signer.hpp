@@ -53,13 +53,20 @@ class FreshnessSigner final : public session::FreshnessSource {
   TimeMs interval_ms() const override { return using_.get()->options.interval_ms; }
   // kConfig when this registry's key is not the root's; kLimit when no sequence is left: another
   // signer has signed for this reader, and only a new freshness key resolves that.
-  Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> heads, std::string audience,
-                                           uint64_t sequence_min, Now now) const override;
+  Result<std::pair<Freshness, Bytes>> sign(Freshness listed, uint64_t sequence_min,
+                                           Now now) const override;
+  bool holds(const Freshness& statement) const override;
+  // As above.
+  Result<std::pair<Assignment, Bytes>> sign(Assignment assigned, uint64_t sequence_min,
+                                            Now now) const override;
 
   FreshnessKeyState key_state() const { return state_of(*roots_.current(), *using_.get()); }
   // Logs the key's state if it has changed since the last call.
   void log_key_state() const;
+  // Statements that were signed, those among them for a class, and assignments.
   uint64_t signed_total() const { return signed_; }
+  uint64_t class_signed_total() const { return class_signed_; }
+  uint64_t assigned_total() const { return assigned_; }
 
  private:
   struct Using {
@@ -69,13 +76,17 @@ class FreshnessSigner final : public session::FreshnessSource {
   };
 
   static FreshnessKeyState state_of(const Root& root, const Using& in_use);
+  // Fills in what both kinds of statements have, except for their end; returns what signs it.
+  template <typename Statement>
+  Result<std::shared_ptr<const Using>> issue(Statement& statement, uint64_t sequence_min,
+                                             Now now) const;
 
   const registry::Registry& registry_;
   const RootStore& roots_;
   const Attests attests_;
   AtomicShared<Using> using_{std::make_shared<const Using>()};
   mutable std::atomic<FreshnessKeyState> logged_{FreshnessKeyState::kOff};
-  mutable std::atomic<uint64_t> signed_{0};
+  mutable std::atomic<uint64_t> signed_{0}, class_signed_{0}, assigned_{0};
 };
 
 }  // namespace notp::trust

@@ -60,7 +60,8 @@ asio::awaitable<void> SessionHost::serve() {
   session::ServerInfo info = services.info;
   info.peer = peer_->name;
   session_.emplace(session::ServerPorts{services.catalog, services.targets, *this,
-                                        services.freshness, services.uploads, services.sources},
+                                        services.freshness, services.uploads, services.sources,
+                                        context_.classes},
                    std::move(info), read_clock());
   sends_.emplace(context_.sends, [weak = weak_from_this(), executor = thread_.executor()] {
     asio::post(executor, [weak] {
@@ -241,7 +242,7 @@ void SessionHost::handle(session::server_event::Committed& event) {
 }
 
 void SessionHost::handle(session::server_event::Attested& event) {
-  context_.services.observer.attested(*peer_, event.freshness);
+  context_.services.observer.attested(*peer_, *event.freshness);
 }
 
 void SessionHost::handle(session::server_event::UnknownKeyMet& event) {

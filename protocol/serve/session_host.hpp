@@ -33,6 +33,7 @@ struct HostContext {
   CommitCounts& commits;
   std::atomic<uint64_t>& next_session;  // number
   const std::atomic<bool>& stopping;
+  session::ReaderClasses* classes;  // null: no statements are sent
 };
 
 // Belongs to its I/O thread. Kept alive by its coroutines.

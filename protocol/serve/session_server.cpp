@@ -30,7 +30,13 @@ constexpr std::chrono::seconds kCommitsLogEvery{10};
 }  // namespace
 
 SessionServer::SessionServer(SessionServices services, ServeOptions options)
-    : services_(std::move(services)), options_(std::move(options)) {
+    : services_(std::move(services)),
+      options_(std::move(options)),
+      classes_(services_.freshness != nullptr
+                   ? std::make_unique<ClassTable>(services_.targets, *services_.freshness)
+                   : nullptr),
+      context_{services_, admission_,    sends_,    counters_,
+               commits_,  next_session_, stopping_, classes_.get()} {
   HandshakeTurnLimits turns;
   turns.under_way_max =
       std::clamp<size_t>(options_.limits.handshakes_max / options_.threads, 1, turns.under_way_max);

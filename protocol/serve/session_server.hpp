@@ -15,6 +15,7 @@
 
 #include "protocol/serve/address_rate.hpp"
 #include "protocol/serve/admission.hpp"
+#include "protocol/serve/class_table.hpp"
 #include "protocol/serve/commit_counts.hpp"
 #include "protocol/serve/io_thread.hpp"
 #include "protocol/serve/lane_feed.hpp"
@@ -77,6 +78,8 @@ class SessionServer final : public PeerQuestions, public LaneOutlet {
   void deliver(LaneSends sends) override;
 
   const ServeCounters& counters() const { return counters_; }
+  // null: no statements are sent.
+  const ClassTable* classes() const { return classes_.get(); }
   // The threads' executors: for a watch that sees whether each of them runs.
   std::vector<boost::asio::any_io_executor> loops();
 
@@ -96,10 +99,10 @@ class SessionServer final : public PeerQuestions, public LaneOutlet {
   Admission admission_{options_.limits, counters_};
   SendBudget sends_;
   CommitCounts commits_;
+  const std::unique_ptr<ClassTable> classes_;
   std::atomic<bool> stopping_{false};
   std::atomic<uint64_t> next_session_{1};
-  const HostContext context_{services_, admission_,    sends_,   counters_,
-                             commits_,  next_session_, stopping_};
+  const HostContext context_;
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::optional<boost::asio::ip::tcp::acceptor> acceptor_;  // on the first thread
   std::optional<boost::asio::steady_timer> next_log_;       // on the first thread

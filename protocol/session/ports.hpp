@@ -58,9 +58,12 @@ class TargetSource {
   // ROLLBACK and raises an alarm. nullopt: the ledger has no release, or it is damaged.
   virtual std::optional<trust::ReleaseRef> target(const model::LedgerId& ledger,
                                                   std::string_view reader) const = 0;
+  // Readers in the same ring of a ledger have equal targets in it, and may share the statements
+  // about them. A reader may move to another ring at any time. Short.
+  virtual std::string ring(const model::LedgerId&, std::string_view /*reader*/) const { return {}; }
 };
 
-// Signs freshness statements for the registry. Answers from memory; thread-safe.
+// Signs what the registry says about freshness. Answers from memory; thread-safe.
 class FreshnessSource {
  public:
   virtual ~FreshnessSource() = default;
@@ -71,13 +74,62 @@ class FreshnessSource {
   virtual bool attests(const model::LedgerId&) const { return true; }
   // Returns the time between two statements of an open session.
   virtual TimeMs interval_ms() const = 0;
-  // Signs a statement for `audience` that lists `heads`, with a sequence of at least
-  // `sequence_min`, and returns both. `heads` are targets of that reader, ascending by ledger, each
-  // once; the source adds the withdrawn releases. The source logs an error: the session continues
-  // without a statement.
-  virtual Result<std::pair<trust::Freshness, Bytes>> sign(std::vector<trust::FreshHead> heads,
-                                                          std::string audience,
+  // Signs a statement with the audience, or the class, and the heads of `listed`, and a sequence of
+  // at least `sequence_min`; returns it with its signature. The heads are targets of those readers,
+  // ascending by ledger, each once; the source adds the withdrawn releases. The source logs an
+  // error: the session continues without a statement.
+  virtual Result<std::pair<trust::Freshness, Bytes>> sign(trust::Freshness listed,
                                                           uint64_t sequence_min, Now now) const = 0;
+  // Whether a statement that is signed now, with the same heads, would have the same root and the
+  // same withdrawn releases.
+  virtual bool holds(const trust::Freshness& statement) const = 0;
+  // Signs an assignment with the audience and the class of `assigned`, and a sequence of at least
+  // `sequence_min`; returns its envelope as well. The source logs an error.
+  virtual Result<std::pair<trust::Assignment, Bytes>> sign(trust::Assignment assigned,
+                                                           uint64_t sequence_min,
+                                                           Now now) const = 0;
+};
+
+// A ledger that a reader follows, with the reader's ring.
+struct Followed {
+  model::LedgerId ledger;
+  std::string ring;
+  bool operator==(const Followed&) const = default;
+};
+using FollowedPtr = std::shared_ptr<const std::vector<Followed>>;  // ascending, each once
+
+// The statement of a class, as all of its sessions send it.
+struct ClassStatement {
+  trust::Freshness freshness;
+  model::Content full;  // a whole FreshnessUpdate frame
+  // The same, relative to statements of the class before, by their sequences.
+  std::vector<std::pair<uint64_t, model::Content>> deltas;
+};
+using ClassStatementPtr = std::shared_ptr<const ClassStatement>;
+
+// Readers who follow the same ledgers in the same rings, and share the statements about them.
+// Thread-safe.
+class ReaderClass {
+ public:
+  virtual ~ReaderClass() = default;
+  virtual const trust::ClassId& id() const = 0;
+  virtual const FollowedPtr& followed() const = 0;
+  // Returns the class's newest statement, which is true for this reader of the class at this time,
+  // and has a sequence above `above`. It is signed if there is none yet, when a renewal is due, and
+  // when what it says has changed. null: there is no such statement; the reader needs one of its
+  // own.
+  virtual ClassStatementPtr statement(std::string_view reader, uint64_t above, Now now) = 0;
+  // Returns the boot time of the first renewal after `boot_ms`.
+  virtual TimeMs renewal_after(TimeMs boot_ms) const = 0;
+};
+
+// Knows the classes that have sessions. Thread-safe.
+class ReaderClasses {
+ public:
+  virtual ~ReaderClasses() = default;
+  // A reader of the class keeps the pointer. null: there are too many classes; this reader is in
+  // none.
+  virtual std::shared_ptr<ReaderClass> join(std::vector<Followed> followed) = 0;
 };
 
 // Knows how the key sources of the registry are. Answers from memory; thread-safe.

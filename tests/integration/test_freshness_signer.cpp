@@ -42,12 +42,17 @@ struct World {
     REQUIRE(registry->publish(release).has_value());
     return registry->head(kLedger);
   }
-  Result<std::pair<trust::Freshness, Bytes>> sign(uint64_t sequence_min = 1) const {
+  // For kNode, or for a class.
+  Result<std::pair<trust::Freshness, Bytes>> sign(
+      uint64_t sequence_min = 1, std::optional<trust::ClassId> class_id = {}) const {
     trust::FreshHead payments{kLedger, 0, 0, {}, {}};
     if (const auto head = registry->head(kLedger))
       payments = {kLedger, head->ref.epoch, head->ref.version, head->ref.release_hash, {}};
-    return signer->sign({{{kLedger.zone, "gateway"}, 0, 0, {}, {}}, payments}, kNode, sequence_min,
-                        kNow);
+    trust::Freshness listed;
+    if (!class_id) listed.audience = kNode;
+    listed.class_id = class_id;
+    listed.heads = {{{kLedger.zone, "gateway"}, 0, 0, {}, {}}, payments};
+    return signer->sign(std::move(listed), sequence_min, kNow);
   }
 };
 
@@ -87,6 +92,49 @@ TEST_CASE("a statement holds the heads and what is withdrawn, and its reader can
   CHECK_MESSAGE(!verdict.error, (verdict.error ? verdict.error->message : ""));
   REQUIRE(verdict.freshness.has_value());
   CHECK(world.signer->signed_total() == 1);
+}
+
+TEST_CASE(
+    "a statement for a class is its reader's after the assignment to it, until what it says "
+    "changes") {
+  World world;
+  world.give_key(7);
+  world.publish("one");
+  const trust::ClassId id = *trust::ClassId::from_bytes(Bytes(16, 'c'));
+  const auto statement = world.sign(1, id);
+  REQUIRE(statement.has_value());
+  CHECK(verdict_of(*statement, samples::tracked_root()).error->code == ErrorCode::kWrongTarget);
+
+  trust::Assignment wanted;
+  wanted.audience = kNode;
+  wanted.class_id = id;
+  const auto assignment = world.signer->sign(wanted, 1, kNow);
+  REQUIRE(assignment.has_value());
+  CHECK(assignment->first.expires_ms == kNow.wall_ms + limits::kAssignmentLifetimeMs);
+  trust::Envelope envelope = trust::envelope_of(statement->first);
+  envelope.signatures.push_back({statement->second, {}});
+  const Bytes bytes = envelope.encode();
+  trust::Update update;
+  update.assignment = assignment->second;
+  update.freshness = bytes;
+  update.expected = {kLedger};
+  const auto verdict =
+      trust::verify_update(update, samples::trusting(samples::tracked_root()), kNow.wall_ms);
+  CHECK_MESSAGE(!verdict.error, (verdict.error ? verdict.error->message : ""));
+  CHECK(verdict.freshness.has_value());
+  CHECK(world.signer->signed_total() == 1);
+  CHECK(world.signer->class_signed_total() == 1);
+  CHECK(world.signer->assigned_total() == 1);
+
+  CHECK(world.signer->holds(statement->first));
+  REQUIRE(world.registry->withdraw(kLedger, 1, "wrong", samples::kAlice, kNow.wall_ms));
+  CHECK_FALSE(world.signer->holds(statement->first));
+  const auto next = world.sign(1, id);
+  CHECK(world.signer->holds(next->first));
+  trust::Root root = samples::tracked_root();
+  root.version = 2;
+  REQUIRE(world.roots->publish(samples::signed_by(root, {1}).encode(), kNow.wall_ms));
+  CHECK_FALSE(world.signer->holds(next->first));
 }
 
 TEST_CASE("sequences never fall behind what the reader has, nor past the end") {

@@ -12,6 +12,7 @@
 #include "protocol/trust/age.hpp"
 #include "protocol/trust/verify.hpp"
 #include "tests/support/registry/prepared_artifact.hpp"
+#include "tests/support/wire/signed_freshness.hpp"
 #include "tests/support/wire/signed_samples.hpp"
 #include "tests/support/wire/wire_messages.hpp"
 
@@ -56,16 +57,14 @@ struct Registry final : session::Catalog,
 
   bool enabled() const override { return true; }
   TimeMs interval_ms() const override { return limits::kFreshnessIntervalMs; }
-  Result<std::pair<trust::Freshness, Bytes>> sign(std::vector<trust::FreshHead> heads,
-                                                  std::string audience, uint64_t sequence_min,
+  Result<std::pair<trust::Freshness, Bytes>> sign(trust::Freshness listed, uint64_t sequence_min,
                                                   Now now) const override {
-    trust::Freshness out = samples::freshness(
-        std::max(sequence_min, static_cast<uint64_t>(now.wall_ms)), std::move(heads));
-    out.audience = std::move(audience);
-    out.issued_ms = now.wall_ms;
-    out.expires_ms = now.wall_ms + limits::kFreshnessLifetimeMs;
-    const trust::Envelope envelope = samples::signed_by(out, {7});
-    return std::pair{std::move(out), envelope.signatures.front().signature};
+    return samples::signed_freshness(std::move(listed), sequence_min, now);
+  }
+  bool holds(const trust::Freshness&) const override { return true; }
+  Result<std::pair<trust::Assignment, Bytes>> sign(trust::Assignment assigned,
+                                                   uint64_t sequence_min, Now now) const override {
+    return samples::signed_assignment(std::move(assigned), sequence_min, now);
   }
 };
 

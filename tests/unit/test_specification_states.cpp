@@ -176,17 +176,20 @@ struct Registry final : session::Catalog,
   }
   bool enabled() const override { return attests; }
   TimeMs interval_ms() const override { return limits::kFreshnessIntervalMs; }
-  Result<std::pair<trust::Freshness, Bytes>> sign(std::vector<trust::FreshHead> heads,
-                                                  std::string audience, uint64_t sequence_min,
+  Result<std::pair<trust::Freshness, Bytes>> sign(trust::Freshness out, uint64_t sequence_min,
                                                   Now now) const override {
-    trust::Freshness out;
-    out.audience = std::move(audience);
     out.sequence = std::max(sequence_min, static_cast<uint64_t>(now.wall_ms));
     out.root_version = roots;
     out.issued_ms = now.wall_ms;
     out.expires_ms = now.wall_ms + limits::kFreshnessLifetimeMs;
-    out.heads = std::move(heads);
     return std::pair{std::move(out), Bytes(64, 's')};
+  }
+  bool holds(const trust::Freshness& statement) const override {
+    return statement.root_version == roots;
+  }
+  Result<std::pair<trust::Assignment, Bytes>> sign(trust::Assignment, uint64_t,
+                                                   Now) const override {
+    return fail(ErrorCode::kConfig, "no session here is in a class");
   }
   static wire::Base base(uint64_t version) {
     return {version, hash_of(static_cast<uint8_t>(0x80 + version))};

@@ -20,6 +20,7 @@ struct ServerPorts {
   const FreshnessSource* freshness = nullptr;  // null: no statements are sent
   UploadSpace* uploads = nullptr;              // null: MemoryUploads
   const IssuerStatuses* sources = nullptr;     // null: the registry has no key sources
+  ReaderClasses* classes = nullptr;            // null: each peer has statements of its own
 };
 
 struct ServerInfo {

@@ -48,7 +48,7 @@ struct Committed {
 };
 // A freshness statement went out.
 struct Attested {
-  trust::Freshness freshness;
+  std::shared_ptr<const trust::Freshness> freshness;  // of a class: shared by its sessions
 };
 struct PublishArrived {
   wire::Publish publish;

@@ -4,12 +4,14 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <map>
 #include <set>
 
 #include "common/limits.hpp"
 #include "protocol/session/server/server_session.hpp"
+#include "tests/support/wire/signed_freshness.hpp"
 #include "tests/support/wire/signed_samples.hpp"
 #include "tests/support/wire/wire_messages.hpp"
 
@@ -27,11 +29,13 @@ struct ServedRegistry final : Catalog, TargetSource, SessionRights, FreshnessSou
   std::vector<Hash> withdrawn;
   uint64_t roots = 1;
   uint64_t new_freshness_key_at = 0;
+  std::map<std::string, uint64_t, std::less<>> held;  // at which version, by reader
   std::set<model::LedgerId> forbidden;
   std::set<wire::Action> granted = {wire::Action::kRead};
   bool can_sign = true;
   std::set<model::LedgerId> unattested;
   Hash known_root;  // of the head, in place of the samples'; zero: theirs
+  mutable std::atomic<size_t> signatures{0}, class_signatures{0}, assignments{0};
   // Runs between a session's last look at the roots and the signature.
   mutable std::function<void()> before_signing = [] {};
 
@@ -41,9 +45,15 @@ struct ServedRegistry final : Catalog, TargetSource, SessionRights, FreshnessSou
   }
 
   std::optional<trust::ReleaseRef> target(const model::LedgerId& ledger,
-                                          std::string_view) const override {
+                                          std::string_view reader) const override {
     const auto found = heads.find(ledger);
-    return found == heads.end() ? std::nullopt : release(ledger, found->second.version);
+    if (found == heads.end()) return std::nullopt;
+    const auto hold = held.find(reader);
+    return release(ledger, hold == held.end() ? found->second.version : hold->second);
+  }
+  std::string ring(const model::LedgerId&, std::string_view reader) const override {
+    const auto hold = held.find(reader);
+    return hold == held.end() ? "" : std::to_string(hold->second);
   }
   std::optional<trust::ReleaseRef> release(const model::LedgerId& ledger,
                                            uint64_t version) const override {
@@ -80,22 +90,28 @@ struct ServedRegistry final : Catalog, TargetSource, SessionRights, FreshnessSou
     return !unattested.contains(ledger);
   }
   TimeMs interval_ms() const override { return kInterval; }
-  Result<std::pair<trust::Freshness, Bytes>> sign(std::vector<trust::FreshHead> targets,
-                                                  std::string audience, uint64_t sequence_min,
+  Result<std::pair<trust::Freshness, Bytes>> sign(trust::Freshness listed, uint64_t sequence_min,
                                                   Now now) const override {
     std::exchange(before_signing, [] {})();
     if (!can_sign) return fail(ErrorCode::kConfig, "no key");
-    trust::Freshness out =
-        samples::freshness(std::max(sequence_min, static_cast<uint64_t>(now.wall_ms)), {});
-    out.audience = std::move(audience);
-    out.root_version = roots;
-    out.issued_ms = now.wall_ms;
-    out.expires_ms = now.wall_ms + limits::kFreshnessLifetimeMs;
-    out.heads = std::move(targets);
-    for (trust::FreshHead& target : out.heads)
+    ++(listed.class_id ? class_signatures : signatures);
+    listed.root_version = roots;
+    for (trust::FreshHead& target : listed.heads)
       if (target.version != 0) target.withdrawn = withdrawn;
-    const trust::Envelope signed_one = samples::signed_by(out, {7});
-    return std::pair{std::move(out), signed_one.signatures.front().signature};
+    return samples::signed_freshness(std::move(listed), sequence_min, now);
+  }
+  bool holds(const trust::Freshness& statement) const override {
+    return statement.root_version == roots &&
+           std::ranges::all_of(statement.heads, [this](const trust::FreshHead& head) {
+             return head.version == 0 || head.withdrawn == withdrawn;
+           });
+  }
+  Result<std::pair<trust::Assignment, Bytes>> sign(trust::Assignment assigned,
+                                                   uint64_t sequence_min, Now now) const override {
+    if (!can_sign) return fail(ErrorCode::kConfig, "no key");
+    ++assignments;
+    assigned.root_version = roots;
+    return samples::signed_assignment(std::move(assigned), sequence_min, now);
   }
 };
 
