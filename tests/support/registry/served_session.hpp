@@ -109,6 +109,7 @@ struct ServedRegistry final : Catalog, TargetSource, SessionRights, FreshnessSou
   Result<std::pair<trust::Assignment, Bytes>> sign(trust::Assignment assigned,
                                                    uint64_t sequence_min, Now now) const override {
     if (!can_sign) return fail(ErrorCode::kConfig, "no key");
+    if (sequence_min > limits::kVersionMax) return fail(ErrorCode::kLimit, "no sequence is left");
     ++assignments;
     assigned.root_version = roots;
     return samples::signed_assignment(std::move(assigned), sequence_min, now);
