@@ -142,7 +142,7 @@ std::optional<ShownCertificate> ShownCertificate::of(SSL* ssl, const ServerTlsPt
   ShownCertificate shown(leaf, tls);
   shown.chain_ = tls::shown_chain(ssl);
   shown.chain_not_before_ms_ = chain_not_before(leaf, SSL_get_peer_cert_chain(ssl));
-  tls::shrink(leaf);
+  tls::shrink_shown(ssl);
   shown.verify(read_clock().wall_ms);
   return shown;
 }

@@ -157,10 +157,21 @@ Error peer_not_trusted(long verify_result) {
   }
 }
 
+namespace {
+
 void shrink(X509* certificate) {
-  if (certificate == nullptr || placeholder_key() == nullptr) return;
   X509_set_pubkey(certificate, placeholder_key());
   while (X509_get_ext_count(certificate) > 0) X509_EXTENSION_free(X509_delete_ext(certificate, 0));
+}
+
+}  // namespace
+
+void shrink_shown(const SSL* ssl) {
+  X509* const leaf = SSL_get0_peer_certificate(ssl);
+  if (leaf == nullptr || placeholder_key() == nullptr) return;
+  shrink(leaf);
+  const STACK_OF(X509)* shown = SSL_get_peer_cert_chain(ssl);
+  for (int i = 0; i < sk_X509_num(shown); ++i) shrink(sk_X509_value(shown, i));
   ERR_clear_error();
 }
 

@@ -55,8 +55,9 @@ bool chains_to(X509* leaf, const STACK_OF(X509) * shown, X509_STORE* authorities
 // kCertificateExpired, kCertificateUntrusted.
 Error peer_not_trusted(long verify_result);
 
-// Empties a verified peer certificate that TLS keeps as long as the connection: its decoded key and
-// its extensions, over 2 KB of an idle session. It must not be read afterwards.
-void shrink(X509* certificate);
+// Empties the verified certificates that TLS keeps as long as the connection, of the peer's
+// showing: their decoded keys and extensions, over 2 KB each of an idle session. They must not be
+// read afterwards.
+void shrink_shown(const SSL* ssl);
 
 }  // namespace notp::tls

@@ -193,7 +193,7 @@ Result<void> Connection::check_peer() {
   peer_key_ = x509::key_hash(X509_get0_pubkey(SSL_get0_peer_certificate(ssl_)));
   peer_chain_ = tls::shown_chain(ssl_);
   peer_validity_ = tls::validity_of(SSL_get0_verified_chain(ssl_));
-  tls::shrink(SSL_get0_peer_certificate(ssl_));
+  tls::shrink_shown(ssl_);
   return {};
 }
 

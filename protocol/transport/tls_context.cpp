@@ -57,6 +57,16 @@ Result<Hash> show_whole_chain(SSL_CTX* context, const TlsTexts& texts) {
   return certificate_hash(sk_X509_value(chain, sk_X509_num(chain) - 1));
 }
 
+// Completes the shown chain by intermediates among the authorities, without the root at its end:
+// the peer has that (RFC 8446 §4.4.2), and would parse and keep another copy. A chain that does not
+// verify is shown as it is; tls_check says so.
+void show_chain_without_root(SSL_CTX* context) {
+  SSL_CTX_build_cert_chain(context, SSL_BUILD_CHAIN_FLAG_UNTRUSTED | SSL_BUILD_CHAIN_FLAG_NO_ROOT |
+                                        SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR |
+                                        SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
+  ERR_clear_error();
+}
+
 // Trusts the one certificate of the peer's chain whose hash is pinned.
 int verify_pinned(X509_STORE_CTX* verify, void* pinned) {
   const Hash& wanted = *static_cast<const Hash*>(pinned);
@@ -108,7 +118,7 @@ Result<Context> make_context(Side side, const std::string_view& alpn, bool allow
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   SSL_CTX_set_verify_depth(context.get(), tls::kIntermediatesMax);
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+                                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
   // Frame lengths detect a cut stream; a missing close_notify adds no information.
   SSL_CTX_set_options(context.get(), SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_TICKET);
   // One recv for a record's header and body.
@@ -205,6 +215,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::make(const TlsTexts& texts
   NOTP_TRY(tls::use_certificate(context.get(), texts.certificate));
   NOTP_TRY(tls::use_key(context.get(), texts.private_key));
   NOTP_TRY(tls::use_authorities(context.get(), texts.authorities));
+  show_chain_without_root(context.get());
   NOTP_ASSIGN(Peers peers, peers_of(texts));
   return std::shared_ptr<const TlsContext>(new TlsContext(context.release(), side, std::move(peers),
                                                           kSessionAlpn.substr(1), true, Hash{}));
