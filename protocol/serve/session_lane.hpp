@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <functional>
 #include <optional>
 #include <unordered_map>
@@ -90,7 +90,7 @@ class SessionLane {
   uint32_t stream_ = 0;  // 0: the peer has not subscribed
   std::optional<uint64_t> group_;
   Draining draining_ = Draining::kNo;
-  std::deque<Batch> batches_;  // in the queue, perhaps
+  std::list<Batch> batches_;  // in the queue, perhaps
   size_t batch_bytes_ = 0;     // of these
   uint64_t sent_to_ = 0;
   size_t asks_open_ = 0;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <deque>
+#include <list>
 #include <functional>
 #include <memory>
 #include <variant>
@@ -45,7 +45,7 @@ class SessionLogs {
 
   LogIntake* const intake_;
   Place place_;
-  std::deque<Work> work_;  // the session's window bounds it
+  std::list<Work> work_;  // the session's window bounds it
   bool is_taking_in_ = false;
 };
 

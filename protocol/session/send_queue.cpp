@@ -74,7 +74,7 @@ Bytes SendQueue::take(size_t bytes_max) {
   return out;
 }
 
-void SendQueue::append_lane(Bytes& out, std::deque<model::Content>& frames) {
+void SendQueue::append_lane(Bytes& out, std::list<model::Content>& frames) {
   out.append(*frames.front());
   lane_bytes_ -= frames.front()->size();
   frames.pop_front();

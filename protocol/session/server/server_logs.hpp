@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <optional>
 
 #include "protocol/session/server/server_context.hpp"
@@ -68,7 +68,7 @@ class ServerLogs {
   record::LogId log_;
   bool announcement_due_ = false;
   uint64_t window_bytes_ = 0;  // the largest one granted: what is on its way may rest on it
-  std::deque<Unacknowledged> unacknowledged_;
+  std::list<Unacknowledged> unacknowledged_;
   uint64_t unacknowledged_bytes_ = 0;
   std::optional<record::Position> end_;  // of the last segment of the session
   std::optional<ArrivingSegment> incoming_;
