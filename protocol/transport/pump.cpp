@@ -63,12 +63,13 @@ class Pump final : Wake::Woken {
   Pump(const Pump&) = delete;
   Pump& operator=(const Pump&) = delete;
 
-  // Returns when no callback is left.
-  asio::awaitable<void> run() {
+  void start() {
     write();
     read();
-    while (!ending_ || waits_ > 0) co_await settled_.wait();
   }
+  // Whether it has ended and no callback is left; settled() is notified then.
+  bool is_settled() const { return ending_ && waits_ == 0; }
+  Signal& settled() { return settled_; }
 
   Result<void> outcome() const {
     if (ended_by_machine_ && output_sent_) return {};
@@ -106,7 +107,7 @@ class Pump final : Wake::Woken {
     return [this, next](const boost::system::error_code& error = {}) {
       --waits_;
       if (!ending_) next(error);
-      if (ending_ && waits_ == 0) settled_.notify();
+      if (is_settled()) settled_.notify();
     };
   }
 
@@ -153,6 +154,7 @@ class Pump final : Wake::Woken {
   void write() {
     if (ending_ || writer_ended_ || is_writing_ || waits_for_room_) return;
     is_writing_ = true;
+    if (!closing_ && look_ms_ != kNever && read_clock().boot_ms >= look_ms_) look();
     size_t since_yield = 0;
     while (prepare_output()) {
       const auto written = connection_.try_write(output_.rest());
@@ -230,8 +232,11 @@ class Pump final : Wake::Woken {
 
   // --- deadlines
 
+  // What the peer's system has taken so far is looked at when there is more to write; only a writer
+  // that waits needs a timer for it.
   TimeMs deadline() const {
-    return closing_ ? close_ms_ : std::min(machine_.next_deadline(), look_ms_);
+    if (closing_) return close_ms_;
+    return std::min(machine_.next_deadline(), waits_for_room_ ? look_ms_ : kNever);
   }
 
   // A timer that is armed too early only causes one extra wake-up, which is cheaper than moving it
@@ -259,7 +264,7 @@ class Pump final : Wake::Woken {
         connection_.abort();
         return end_if_done();
       }
-      if (read_clock().boot_ms >= look_ms_) look();
+      if (waits_for_room_ && read_clock().boot_ms >= look_ms_) look();
       if (!closing_ && read_clock().boot_ms >= machine_.next_deadline())
         tell([&](Now due) { machine_.on_deadline(due); });
     }
@@ -327,7 +332,8 @@ asio::awaitable<Result<void>> pump(Connection& connection, session::SessionMachi
                                    Wake& wake, const std::function<void()>& after_event,
                                    TimeMs stall_ms) {
   Pump pump(connection, machine, wake, after_event, stall_ms);
-  co_await pump.run();
+  pump.start();
+  while (!pump.is_settled()) co_await pump.settled().wait();
   co_return pump.outcome();
 }
 
