@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "common/clock.hpp"
@@ -46,7 +47,7 @@ class Activations {
   const Release* find(const model::LedgerId& ledger, uint64_t version) const;
 
   std::map<model::LedgerId, std::vector<Release>> published_;
-  std::map<std::string, TimeMs> since_ms_;  // of nodes with a session
+  std::unordered_map<std::string, TimeMs> since_ms_;  // of nodes with a session
 };
 
 }  // namespace notp::fleet

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "common/limits.hpp"
@@ -208,7 +209,8 @@ class Fleet {
   Pending pending_ NOTP_GUARDED_BY(mutex_);
   size_t pending_bytes_ NOTP_GUARDED_BY(mutex_) = 0;  // of the messages in it
   // Of nodes that are connected.
-  std::map<std::string, std::map<model::LedgerId, Attestation>> attested_ NOTP_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, std::map<model::LedgerId, Attestation>> attested_
+      NOTP_GUARDED_BY(mutex_);
   Exceptions exceptions_ NOTP_GUARDED_BY(mutex_);
   LogLags lags_ NOTP_GUARDED_BY(mutex_);  // of all nodes that ever offered a log
   Requests requests_ NOTP_GUARDED_BY(mutex_);

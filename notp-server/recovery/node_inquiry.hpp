@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "common/mutex.hpp"
@@ -95,8 +95,9 @@ class NodeInquiry {
   bool is_stopping_ NOTP_GUARDED_BY(mutex_) = false;
   uint64_t news_ NOTP_GUARDED_BY(mutex_) = 0;  // counts what the thread is woken for
   Holders holders_ NOTP_GUARDED_BY(mutex_);
-  std::map<std::string, TimeMs> heard_ NOTP_GUARDED_BY(mutex_);  // since when, in boot time
-  std::deque<Answer> answers_ NOTP_GUARDED_BY(mutex_);           // Holders bounds it
+  std::unordered_map<std::string, TimeMs> heard_
+      NOTP_GUARDED_BY(mutex_);                          // since when, in boot time
+  std::deque<Answer> answers_ NOTP_GUARDED_BY(mutex_);  // Holders bounds it
   uint64_t next_request_ NOTP_GUARDED_BY(mutex_) = 1;
   uint64_t open_request_ NOTP_GUARDED_BY(mutex_) = 0;  // the Return that is waited for; 0: none
   std::optional<Returned> returned_ NOTP_GUARDED_BY(mutex_);

@@ -4,8 +4,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <string>
+#include <unordered_map>
 
 #include "common/clock.hpp"
 #include "common/mutex.hpp"
@@ -68,7 +68,7 @@ class Admission {
   ConditionVariable ended_;
   size_t connections_ NOTP_GUARDED_BY(mutex_) = 0;  // not yet ended
   // Admitted sessions by identity.
-  std::map<std::string, size_t> identities_ NOTP_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, size_t> identities_ NOTP_GUARDED_BY(mutex_);
   size_t admitted_ NOTP_GUARDED_BY(mutex_) = 0;
 };
 
