@@ -18,6 +18,7 @@
 #include "tools/bench/latency_suite.hpp"
 #include "tools/bench/opa_arm.hpp"
 #include "tools/bench/spool_suite.hpp"
+#include "tools/bench/swarm_commands.hpp"
 #include "tools/bench/txn_suite.hpp"
 #include "tools/bench/wire_report.hpp"
 
@@ -380,6 +381,12 @@ int run_lane_suite(const LaneArguments& arguments) {
   return write_json(arguments.json_file, lane_json(*result, arguments.labels));
 }
 
+std::filesystem::path programs_folder(const SwarmArguments& arguments) {
+  SuiteArguments of_suite;
+  of_suite.programs = arguments.programs;
+  return of_suite.programs_folder();
+}
+
 struct TxnArguments : SuiteArguments {
   std::string keycloak;
   std::vector<size_t> connections = {8, 32};
@@ -461,6 +468,7 @@ int main(int argc, char** argv) {
   DecideArguments decide;
   FootprintArguments footprint;
   LaneArguments lane;
+  SwarmArguments swarm;
   add_audit(app, audit);
   add_codec(app, codec);
   add_cold(app, cold);
@@ -470,12 +478,18 @@ int main(int argc, char** argv) {
   add_lane(app, lane);
   add_latency(app, latency);
   add_spool(app, spool);
+  add_swarm_commands(app, swarm);
   add_txn(app, txn);
   add_wire(app, wire);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? exit_code::kOk : exit_code::kUsage;
+  }
+  if (const auto report = run_swarm_command(app, swarm, programs_folder(swarm), say)) {
+    if (!*report) return failed(report->error());
+    fmt::print("{}", (*report)->table);
+    return write_json(swarm.json_file, (*report)->document);
   }
   if (app.got_subcommand("audit")) return run_audit_suite(audit);
   if (app.got_subcommand("codec")) return run_codec_suite(codec);

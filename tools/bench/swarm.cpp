@@ -83,6 +83,11 @@ class SwarmThread {
     });
     thread_.join();
   }
+  void commit_now() {
+    asio::post(io_, [this] {
+      for (const auto& session : sessions_) session->commit_now();
+    });
+  }
   SwarmThread(const SwarmThread&) = delete;
   SwarmThread& operator=(const SwarmThread&) = delete;
 
@@ -120,6 +125,9 @@ class AgentSwarm::State {
       threads_.push_back(
           std::make_unique<SwarmThread>(plan_, registry, *releases_, statements_, tally_, index));
   }
+  void commit_now() {
+    for (const auto& thread : threads_) thread->commit_now();
+  }
   SwarmTally& tally() { return tally_; }
   const SwarmReleases& releases() const { return *releases_; }
 
@@ -144,6 +152,7 @@ Result<std::unique_ptr<AgentSwarm>> AgentSwarm::start(AgentSwarmPlan plan) {
       new AgentSwarm(std::make_unique<State>(std::move(plan), registry, std::move(releases))));
 }
 
+void AgentSwarm::commit_now() { state_->commit_now(); }
 SwarmTally& AgentSwarm::tally() { return state_->tally(); }
 const SwarmTally& AgentSwarm::tally() const { return state_->tally(); }
 uint64_t AgentSwarm::distinct_artifacts() const { return state_->releases().distinct_artifacts(); }

@@ -17,6 +17,7 @@ namespace notp::bench {
 enum class SwarmCommits : uint8_t {
   kActive,           // ACTIVE: its PDP confirms within half a second
   kStoredAndActive,  // STORED, then ACTIVE: its PDP takes longer
+  kOnCall,           // ACTIVE when commit_now() is called, and not before
 };
 
 struct AgentSwarmPlan {
@@ -48,6 +49,8 @@ class AgentSwarm {
   AgentSwarm(const AgentSwarm&) = delete;
   AgentSwarm& operator=(const AgentSwarm&) = delete;
 
+  // With kOnCall: the agents send what they owe.
+  void commit_now();
   SwarmTally& tally();
   const SwarmTally& tally() const;
   // Artifacts that were verified and applied here.

@@ -146,7 +146,7 @@ Result<Publisher::Prepared> SwarmArm::prepare_noise(size_t bytes) {
 }
 
 Result<void> SwarmArm::publish(const Publisher::Prepared& prepared) {
-  NOTP_TRY(publisher_->publish(prepared));
+  NOTP_ASSIGN(version_, publisher_->publish(prepared));
   return {};
 }
 

@@ -42,6 +42,8 @@ class SwarmArm {
     return prepared.release->release().version;
   }
   Result<void> publish(const Publisher::Prepared& prepared);
+  // The newest one.
+  uint64_t version() const { return version_; }
   // Waits until the registry has an ACTIVE of this version, or a later one, from so many nodes with
   // a session. kTimeout.
   Result<void> await_active(uint64_t version, uint64_t nodes, TimeMs patience_ms) const;
@@ -66,6 +68,7 @@ class SwarmArm {
   int64_t number_ = 0;  // in the document
   std::optional<RegistryProcess> registry_;
   uint16_t port_ = 0;
+  uint64_t version_ = 0;
   cli::RootPtr root_;
   std::unique_ptr<Publisher> publisher_;
 };

@@ -21,6 +21,7 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // As an agent's (notp-client/agent/host/dialer.cpp).
 constexpr TimeMs kConnectMs = 20'000;
 constexpr TimeMs kSlowWriteMs = 10'000;  // a Ping that the registry does not read
+constexpr size_t kReadBytes = 16 << 10;
 constexpr uint32_t kAddressFirst = (127U << 24) + (1U << 16);  // 127.1.0.0
 
 SwarmDialEnd end_of(const Error& error, bool is_port_closed) {
@@ -162,6 +163,7 @@ Result<void> SwarmSession::prepare(tcp::socket& socket) const {
 }
 
 wire::Hello SwarmSession::hello() {
+  is_current_ = false;
   wire::Hello hello;
   hello.versions = {wire::kProtocolVersion};
   hello.user_agent = "notp-swarm/" NOTP_VERSION;
@@ -223,11 +225,13 @@ void SwarmSession::on_welcome(const wire::Welcome& welcome) {
          {}});
   dial_.on_welcomed();
   context_.tally.welcomed(role_);
-  if (!held_ || role_ != SwarmRole::kAgent) return;
-  // What is active here, unless the registry has lost it.
-  for (const trust::ReleaseRef& head : welcome.heads)
-    if (head.ledger == context_.plan.ledger && head.version < held_->ref.version) return;
-  commit(held_->ref.version, wire::CommitState::kActive);
+  for (const trust::ReleaseRef& head : welcome.heads) {
+    if (head.ledger != context_.plan.ledger) continue;
+    is_current_ = true;  // an offer would stand in the place of the head
+    if (held_ && head.version < held_->ref.version) return;  // the registry has lost it
+  }
+  // What is active here.
+  if (reported_ > 0) commit(reported_, wire::CommitState::kActive);
 }
 
 void SwarmSession::on_artifact(const wire::Offer& offer, Bytes artifact) {
@@ -237,12 +241,29 @@ void SwarmSession::on_artifact(const wire::Offer& offer, Bytes artifact) {
   auto taken = context_.releases.take(offer, std::move(artifact), held_);
   if (!taken) return refuse(taken.error());
   held_ = *std::move(taken);
-  context_.tally.delivered(before, offer.version, bytes, now);
-  if (role_ != SwarmRole::kAgent) return;
+  is_current_ = true;
+  context_.tally.delivered(role_, before, offer.version, bytes, now);
+  const bool is_agent = role_ == SwarmRole::kAgent;
+  if (role_ == SwarmRole::kSlow || (is_agent && context_.plan.commits != SwarmCommits::kOnCall))
+    report();
+}
+
+void SwarmSession::report() {
+  const uint64_t version = held_->ref.version;
   const bool both = context_.plan.commits == SwarmCommits::kStoredAndActive;
-  if (both) commit(offer.version, wire::CommitState::kStored);
-  commit(offer.version, wire::CommitState::kActive);
-  context_.tally.active(before, offer.version, both ? 2 : 1, std::chrono::steady_clock::now());
+  if (both) commit(version, wire::CommitState::kStored);
+  commit(version, wire::CommitState::kActive);
+  const uint64_t before = std::exchange(reported_, version);
+  if (role_ != SwarmRole::kAgent) return;
+  context_.tally.active(before, version, both ? 2 : 1, std::chrono::steady_clock::now());
+}
+
+void SwarmSession::commit_now() {
+  if (role_ != SwarmRole::kAgent || !session_ || !session_->is_welcomed() || !held_ ||
+      reported_ == held_->ref.version)
+    return;
+  report();
+  wake_.notify();
 }
 
 void SwarmSession::commit(uint64_t version, wire::CommitState state) {
@@ -270,29 +291,42 @@ void SwarmSession::refuse(const Error& error) {
 // --- slow ones
 
 asio::awaitable<bool> SwarmSession::be_slow() {
+  session_ = std::make_unique<session::ClientSession>(
+      hello(), std::vector<session::PartialArtifact>{}, read_clock());
   Result<void> open = co_await greet();
-  const bool was_welcome = open.has_value();
-  if (was_welcome) context_.tally.welcomed(role_);
+  const bool was_welcome = session_->is_welcomed();
   for (uint64_t nonce = 1; open && !context_.is_ending; ++nonce) {
     timer_.expires_after(std::chrono::milliseconds(context_.plan.slow_ping_ms));
     static_cast<void>(co_await timer_.async_wait(kAwait));
-    if (context_.is_ending) co_return was_welcome;
+    if (context_.is_ending) break;
     open = co_await connection_->write_within(wire::encode_frame(wire::Ping{nonce}), kSlowWriteMs);
   }
+  session_.reset();
   if (open || context_.is_ending) co_return was_welcome;
   context_.tally.ended(role_, was_welcome, open.error());
   dial_.on_disconnected(&open.error(), read_clock().boot_ms);
   co_return was_welcome;
 }
 
+// Without the pump, which would go on reading.
 asio::awaitable<Result<void>> SwarmSession::greet() {
-  if (auto sent = co_await connection_->write(wire::encode_frame(hello())); !sent) co_return sent;
-  const auto answer =
-      co_await connection_->read_message(limits::kFrameBytesMax, limits::kTransferStallMs);
-  if (!answer) co_return std::unexpected(answer.error());
-  if (std::holds_alternative<wire::Welcome>(*answer)) co_return Result<void>{};
-  co_return fail(ErrorCode::kUnavailable,
-                 fmt::format("the registry answers {}", wire::name_of(*answer)));
+  Bytes buffer(kReadBytes, '\0');
+  while (!context_.is_ending) {
+    const Bytes output = session_->take_output(kReadBytes);
+    if (!output.empty()) {
+      if (auto sent = co_await connection_->write(output); !sent) co_return sent;
+      continue;
+    }
+    if (session_->is_closed())
+      co_return fail(ErrorCode::kUnavailable, "the registry ended the session");
+    if (is_current_) co_return Result<void>{};
+    const auto got = co_await connection_->read_some(buffer.data(), buffer.size());
+    if (!got) co_return std::unexpected(got.error());
+    if (*got == 0) co_return fail(ErrorCode::kUnavailable, "the registry closed the connection");
+    session_->receive(ByteView(buffer).substr(0, *got), read_clock());
+    on_events();
+  }
+  co_return Result<void>{};
 }
 
 }  // namespace notp::bench

@@ -55,6 +55,8 @@ class SwarmSession {
   boost::asio::awaitable<void> live();
   // The swarm ends: so does live(), soon.
   void end();
+  // Sends what an agent on call owes.
+  void commit_now();
 
  private:
   boost::asio::awaitable<void> wait_for_dial();
@@ -69,12 +71,14 @@ class SwarmSession {
   void on_events();
   void on_welcome(const wire::Welcome& welcome);
   void on_artifact(const wire::Offer& offer, Bytes artifact);
+  void report();
   void on_attested(const Result<bool>& verified);
   void commit(uint64_t version, wire::CommitState state);
   void refuse(const Error& error);
 
   // Returns whether it was welcome.
   boost::asio::awaitable<bool> be_slow();
+  // Until it is welcome and has what the registry has.
   boost::asio::awaitable<Result<void>> greet();
 
   const SwarmContext& context_;
@@ -88,7 +92,9 @@ class SwarmSession {
   bool port_was_closed_ = false;  // at the last dial
   std::unique_ptr<transport::Connection> connection_;
   std::unique_ptr<session::ClientSession> session_;
-  SwarmReleasePtr held_;  // null: nothing
+  SwarmReleasePtr held_;     // null: nothing
+  uint64_t reported_ = 0;    // the newest version that was reported as active
+  bool is_current_ = false;  // a slow one has what the registry had
   SwarmFreshness freshness_;
 };
 

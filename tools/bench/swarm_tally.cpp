@@ -73,6 +73,24 @@ Result<void> SwarmTally::await_welcome(TimeMs patience_ms) {
   return {};
 }
 
+Result<void> SwarmTally::await_artifacts(uint64_t count, TimeMs patience_ms) {
+  const SwarmTime until = after(patience_ms);
+  MutexLock lock(mutex_);
+  while (counts_.artifacts < count)
+    NOTP_TRY(wait(lock, until, fmt::format("not {} artifacts yet", count)));
+  return {};
+}
+
+Result<void> SwarmTally::await_back(uint64_t welcomes, TimeMs patience_ms) {
+  {
+    const SwarmTime until = after(patience_ms);
+    MutexLock lock(mutex_);
+    while (marked_.welcome.count() < welcomes)
+      NOTP_TRY(wait(lock, until, fmt::format("not {} sessions are back", welcomes)));
+  }
+  return await_welcome(patience_ms);
+}
+
 void SwarmTally::mark(SwarmTime from) {
   const MutexLock lock(mutex_);
   mark_ = from;
@@ -97,21 +115,24 @@ void SwarmTally::expect(uint64_t version, SwarmTime from) {
   pushes_[version] = {from, {}};
 }
 
-Result<SwarmPush> SwarmTally::take(uint64_t version, TimeMs patience_ms) {
+Result<void> SwarmTally::await_delivered(uint64_t version, TimeMs patience_ms) {
   const SwarmTime until = after(patience_ms);
   MutexLock lock(mutex_);
-  const auto found = pushes_.find(version);
-  if (found == pushes_.end())
-    return fail(ErrorCode::kInternal, fmt::format("v{} was not expected", version));
-  const SwarmPush& figures = found->second.figures;
   const uint64_t agents = counts_.sessions[SwarmRole::kAgent];
-  const uint64_t readers = agents + counts_.sessions[SwarmRole::kMute];
-  while (figures.delivered.count() < readers || figures.active.count() < agents)
-    NOTP_TRY(wait(lock, until,
-                  fmt::format("v{}: {} of {} have it, {} of {} are active", version,
-                              figures.delivered.count(), readers, figures.active.count(), agents)));
-  SwarmPush out = figures;
-  pushes_.erase(found);
+  while (pushes_[version].figures.delivered.count() < agents)
+    NOTP_TRY(wait(lock, until, fmt::format("not all agents have v{}", version)));
+  return {};
+}
+
+Result<SwarmPush> SwarmTally::take(uint64_t version, TimeMs patience_ms) {
+  NOTP_TRY(await_delivered(version, patience_ms));
+  const SwarmTime until = after(patience_ms);
+  MutexLock lock(mutex_);
+  const uint64_t agents = counts_.sessions[SwarmRole::kAgent];
+  while (pushes_[version].figures.active.count() < agents)
+    NOTP_TRY(wait(lock, until, fmt::format("v{} is not active at all agents", version)));
+  SwarmPush out = std::move(pushes_[version].figures);
+  pushes_.erase(version);
   return out;
 }
 
@@ -155,16 +176,18 @@ void SwarmTally::ended(SwarmRole role, bool was_welcome, const Error& error) {
   if (mark_ && role == SwarmRole::kSlow) marked_.slow_cut.add(ms_between(*mark_, now));
 }
 
-void SwarmTally::delivered(uint64_t before, uint64_t version, size_t bytes, SwarmTime now) {
+void SwarmTally::delivered(SwarmRole role, uint64_t before, uint64_t version, size_t bytes,
+                           SwarmTime now) {
   const MutexLock lock(mutex_);
   ++counts_.artifacts;
+  changed_.notify_all();
+  if (role != SwarmRole::kAgent) return;
   // A session that was told of several at once gets only the newest.
   for (auto push = pushes_.upper_bound(before); push != pushes_.end() && push->first <= version;
        ++push) {
     push->second.figures.delivered.add(ms_between(push->second.from, now));
     push->second.figures.artifact_bytes = bytes;
   }
-  changed_.notify_all();
 }
 
 void SwarmTally::active(uint64_t before, uint64_t version, size_t commits, SwarmTime now) {

@@ -16,11 +16,14 @@ namespace notp::bench {
 
 using SwarmTime = std::chrono::steady_clock::time_point;
 
-// What a session does after Welcome.
+// What a session does.
 enum class SwarmRole : uint8_t {
   kAgent,  // takes releases, and answers each with its Commits
-  kMute,   // takes releases, and never sends a Commit
-  kSlow,   // sends Pings, and never reads a byte again; does not come back when it was cut
+  // Takes a release, and never sends a Commit: a registry then sends it no other one.
+  kMute,
+  // Takes a release and commits it, so that the next one comes; then sends Pings and never reads a
+  // byte again. Does not come back when it was cut.
+  kSlow,
 };
 inline constexpr std::array kSwarmRoles{SwarmRole::kAgent, SwarmRole::kMute, SwarmRole::kSlow};
 // One number for each role.
@@ -53,7 +56,7 @@ json::object swarm_json(const SwarmCounts& counts);
 
 // A release on its way to the sessions; times in ms.
 struct SwarmPush {
-  Samples delivered;  // until a session has the whole artifact: agents and mutes
+  Samples delivered;  // until an agent has the whole artifact
   Samples active;     // until an agent's ACTIVE is handed to its session
   uint64_t artifact_bytes = 0;
 };
@@ -71,6 +74,8 @@ class SwarmTally {
 
   // Waits until all sessions are welcome at once, except slow ones that have ended.
   Result<void> await_welcome(TimeMs patience_ms);
+  // Waits until so many artifacts have come, whatever their versions.
+  Result<void> await_artifacts(uint64_t count, TimeMs patience_ms);
   // From now on each Welcome and each end of a slow session counts, from `from`.
   void mark(SwarmTime from);
   struct Marked {
@@ -78,11 +83,15 @@ class SwarmTally {
     Samples slow_cut;  // ms, one for each slow session that ended
   };
   Marked marked() const;
+  // Waits until there were so many Welcomes since the mark, and all sessions are welcome.
+  Result<void> await_back(uint64_t welcomes, TimeMs patience_ms);
   // Waits until so many slow sessions have ended since the mark.
   Result<void> await_slow_cut(size_t count, TimeMs patience_ms);
   // Before it is published: the release with this version counts from `from`.
   void expect(uint64_t version, SwarmTime from);
-  // Waits until all agents and mutes have it, and the agents have said so.
+  // Waits until all agents have it.
+  Result<void> await_delivered(uint64_t version, TimeMs patience_ms);
+  // Waits until all agents have it, and have said so.
   Result<SwarmPush> take(uint64_t version, TimeMs patience_ms);
 
   // --- for sessions
@@ -92,8 +101,8 @@ class SwarmTally {
   void welcomed(SwarmRole role);
   void ended(SwarmRole role, bool was_welcome, const Error& error);
   // A session that held `before` has the artifact of `version`, at `now`.
-  void delivered(uint64_t before, uint64_t version, size_t bytes, SwarmTime now);
-  // The same agent has sent its Commits.
+  void delivered(SwarmRole role, uint64_t before, uint64_t version, size_t bytes, SwarmTime now);
+  // An agent that had said so of `before` has sent its Commits.
   void active(uint64_t before, uint64_t version, size_t commits, SwarmTime now);
   void attested(bool was_verified);
   // An agent would refuse what the registry sent: all waits end with this.
