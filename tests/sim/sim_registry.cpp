@@ -183,6 +183,23 @@ void SimRegistry::forget_lost(const WasNamed& was_named) {
   lost_root_ = 0;
 }
 
+void SimRegistry::hold(const model::LedgerId& ledger, const std::string& reader) {
+  if (const PublishedRelease* newest = head(ledger))
+    held_[ledger].try_emplace(reader, newest->release.version);
+}
+
+void SimRegistry::let_go(const model::LedgerId& ledger, const std::string& reader) {
+  held_[ledger].erase(reader);
+}
+
+std::optional<uint64_t> SimRegistry::held_at(const model::LedgerId& ledger,
+                                             std::string_view reader) const {
+  const auto of_ledger = held_.find(ledger);
+  if (of_ledger == held_.end()) return std::nullopt;
+  const auto held = of_ledger->second.find(reader);
+  return held == of_ledger->second.end() ? std::nullopt : std::optional(held->second);
+}
+
 bool SimRegistry::is_withdrawn(const PublishedRelease& release) const {
   const auto found = withdrawn_.find(release.release.ledger);
   return found != withdrawn_.end() && found->second.contains(release.hash);

@@ -49,6 +49,12 @@ class SimRegistry {
     withdrawn_[release.release.ledger].insert(release.hash);
   }
   bool is_withdrawn(const PublishedRelease& release) const;
+  // From now on the reader stays at the head that the ledger has, until it is let go. One that is
+  // held already stays where it is.
+  void hold(const model::LedgerId& ledger, const std::string& reader);
+  void let_go(const model::LedgerId& ledger, const std::string& reader);
+  // nullopt: it is not held.
+  std::optional<uint64_t> held_at(const model::LedgerId& ledger, std::string_view reader) const;
 
   // --- a copy of before
 
@@ -117,6 +123,7 @@ class SimRegistry {
   SimTrust trust_;
   std::map<model::LedgerId, std::deque<PublishedRelease>> releases_;  // version n at index n - 1
   std::map<model::LedgerId, std::set<Hash>> withdrawn_;
+  std::map<model::LedgerId, std::map<std::string, uint64_t, std::less<>>> held_;  // by reader
   bool is_restored_ = false;
   std::map<model::LedgerId, std::set<uint64_t>> lost_;  // versions
   uint64_t lost_root_ = 0;                              // the first one that it lacks; 0: none

@@ -39,8 +39,14 @@ const PublishedRelease* SimCatalog::find(const model::LedgerId& ledger, uint64_t
 }
 
 std::optional<trust::ReleaseRef> SimCatalog::target(const model::LedgerId& ledger,
-                                                    std::string_view) const {
-  return release(ledger, newest_version(ledger));
+                                                    std::string_view reader) const {
+  const uint64_t newest = newest_version(ledger);
+  return release(ledger, std::min(newest, registry_.held_at(ledger, reader).value_or(newest)));
+}
+
+std::string SimCatalog::ring(const model::LedgerId& ledger, std::string_view reader) const {
+  const auto held = registry_.held_at(ledger, reader);
+  return held ? std::to_string(*held) : "";
 }
 
 std::optional<trust::ReleaseRef> SimCatalog::release(const model::LedgerId& ledger,
@@ -83,20 +89,17 @@ std::vector<session::CatalogRoot> SimCatalog::roots_after(uint64_t version) cons
 
 // --- freshness
 
-Result<std::pair<trust::Freshness, Bytes>> SimFreshness::sign(std::vector<trust::FreshHead> heads,
-                                                              std::string audience,
+Result<std::pair<trust::Freshness, Bytes>> SimFreshness::sign(trust::Freshness listed,
                                                               uint64_t sequence_min,
                                                               Now now) const {
-  trust::Freshness out{.trust_domain = std::string(kTrustDomain),
-                       .audience = audience,
-                       .sequence = std::max(sequence_min, static_cast<uint64_t>(now.wall_ms)),
-                       .root_version = catalog_.genuine_root(),
-                       .issued_ms = now.wall_ms,
-                       .expires_ms = now.wall_ms + kSimLifetimeMs,
-                       .heads = {}};
+  trust::Freshness out = listed;
+  out.trust_domain = kTrustDomain;
+  out.sequence = std::max(sequence_min, static_cast<uint64_t>(now.wall_ms));
+  out.root_version = catalog_.genuine_root();
+  out.issued_ms = now.wall_ms;
+  out.expires_ms = now.wall_ms + kSimLifetimeMs;
+  for (trust::FreshHead& head : out.heads) head = registry_.fresh_head(head.ledger, head.version);
   size_t key = registry_.trust().freshness_key(out.root_version);
-  for (const trust::FreshHead& head : heads)
-    out.heads.push_back(registry_.fresh_head(head.ledger, catalog_.newest_version(head.ledger)));
   if (conduct_ == Conduct::kStolenFreshness && theft_.freshness_key) {
     key = *theft_.freshness_key;
     lie(out);
@@ -104,27 +107,101 @@ Result<std::pair<trust::Freshness, Bytes>> SimFreshness::sign(std::vector<trust:
   if (out.sequence > limits::kVersionMax) return fail(ErrorCode::kLimit, "no sequence is left");
   std::pair statement{out, registry_.trust().sign_freshness(out, key)};
   const bool replays = conduct_ == Conduct::kReplays || conduct_ == Conduct::kReplaysOther;
-  if (replays && random_.below(4) != 0) return replay(audience);
-  recordings_[audience].push_back(statement);
+  if (replays && random_.below(4) != 0) return replay(listed);
+  if (out.class_id)
+    recordings_.of_classes[*out.class_id].push_back(statement);
+  else
+    recordings_.statements[out.audience].push_back(statement);
   if (conduct_ == Conduct::kSilent) return fail(ErrorCode::kUnavailable, "kept back");
   sent_ = out.sequence;
   return statement;
 }
 
+bool SimFreshness::holds(const trust::Freshness& statement) const {
+  return statement.root_version == catalog_.genuine_root() &&
+         std::ranges::all_of(statement.heads, [this](const trust::FreshHead& head) {
+           return head.withdrawn == registry_.fresh_head(head.ledger, head.version).withdrawn;
+         });
+}
+
+namespace {
+
+// Another key's entry at times, else the one that is asked for; null: there is none.
+template <typename Map>
+const typename Map::mapped_type* heard_of(const Map& map, const typename Map::key_type& key,
+                                          bool another, SeededRandom& random) {
+  auto whose = map.find(key);
+  if (another && !map.empty())
+    whose = std::next(map.begin(), static_cast<ptrdiff_t>(random.below(map.size())));
+  return whose == map.end() ? nullptr : &whose->second;
+}
+
+// Half the time a recent one that has not expired.
+template <typename Heard>
+const Heard& some_of(const std::vector<Heard>& heard, SeededRandom& random) {
+  const size_t all = heard.size(), recent = std::min<size_t>(all, 3);
+  return heard[all - 1 - random.below(random.below(2) == 0 ? recent : all)];
+}
+
+}  // namespace
+
 // Within a session each update builds on the one before, so only the first one can have any age.
-Result<std::pair<trust::Freshness, Bytes>> SimFreshness::replay(const std::string& audience) const {
-  auto whose = recordings_.find(audience);
-  if (conduct_ == Conduct::kReplaysOther && !recordings_.empty())
-    whose =
-        std::next(recordings_.begin(), static_cast<ptrdiff_t>(random_.below(recordings_.size())));
-  if (whose == recordings_.end()) return fail(ErrorCode::kNotFound, "nothing was heard yet");
-  // Half the time a recent one that has not expired.
-  const size_t all = whose->second.size(), recent = std::min<size_t>(all, 3);
-  const size_t back = random_.below(random_.below(2) == 0 ? recent : all);
-  const auto& heard = whose->second[all - 1 - back];
+Result<std::pair<trust::Freshness, Bytes>> SimFreshness::replay(
+    const trust::Freshness& wanted) const {
+  const bool another = conduct_ == Conduct::kReplaysOther;
+  const auto* const whose =
+      wanted.class_id ? heard_of(recordings_.of_classes, *wanted.class_id, another, random_)
+                      : heard_of(recordings_.statements, wanted.audience, another, random_);
+  if (whose == nullptr) return fail(ErrorCode::kNotFound, "nothing was heard yet");
+  auto heard = some_of(*whose, random_);
   if (heard.first.sequence <= sent_) return fail(ErrorCode::kNotFound, "nothing to go on with");
   sent_ = heard.first.sequence;
+  heard.first.class_id = wanted.class_id;  // which is not in the frame
   return heard;
+}
+
+Result<std::pair<trust::Assignment, Bytes>> SimFreshness::sign(trust::Assignment assigned,
+                                                               uint64_t sequence_min,
+                                                               Now now) const {
+  assigned.trust_domain = kTrustDomain;
+  assigned.sequence = std::max(sequence_min, static_cast<uint64_t>(now.wall_ms));
+  assigned.root_version = catalog_.genuine_root();
+  assigned.issued_ms = now.wall_ms;
+  assigned.expires_ms = now.wall_ms + kSimAssignmentMs;
+  size_t key = registry_.trust().freshness_key(assigned.root_version);
+  if (conduct_ == Conduct::kStolenFreshness && theft_.freshness_key) {
+    key = *theft_.freshness_key;
+    lie(assigned);
+  }
+  if (assigned.sequence > limits::kVersionMax) return fail(ErrorCode::kLimit, "none is left");
+  const bool replays = conduct_ == Conduct::kReplays || conduct_ == Conduct::kReplaysOther;
+  if (replays && random_.below(2) != 0)
+    if (const auto* const whose = heard_of(recordings_.assignments, assigned.audience,
+                                           conduct_ == Conduct::kReplaysOther, random_))
+      return some_of(*whose, random_);
+  std::pair made{assigned, registry_.trust().sign_assignment(assigned, key)};
+  recordings_.assignments[assigned.audience].push_back(made);
+  return made;
+}
+
+void SimFreshness::lie(trust::Assignment& assignment) const {
+  switch (random_.below(6)) {
+    case 0:  // the class of others
+      if (!recordings_.of_classes.empty())
+        assignment.class_id =
+            std::next(recordings_.of_classes.begin(),
+                      static_cast<ptrdiff_t>(random_.below(recordings_.of_classes.size())))
+                ->first;
+      break;
+    case 1:  // too high for any honest sequence to follow
+      assignment.sequence = std::max(assignment.sequence, limits::kVersionMax - random_.below(3));
+      break;
+    case 2:
+      assignment.expires_ms = assignment.issued_ms + limits::kAssignmentLifetimeMsMax;
+      break;
+    default:
+      break;
+  }
 }
 
 void SimFreshness::lie(trust::Freshness& statement) const {

@@ -12,8 +12,9 @@
 
 namespace notp::sim {
 
-inline constexpr TimeMs kSimIntervalMs = 10'000;  // renewal of statements
-inline constexpr TimeMs kSimLifetimeMs = 30'000;  // of a statement
+inline constexpr TimeMs kSimIntervalMs = 10'000;       // renewal of statements
+inline constexpr TimeMs kSimLifetimeMs = 30'000;       // of a statement
+inline constexpr TimeMs kSimAssignmentMs = 3'600'000;  // life of an assignment
 
 enum class Conduct : uint8_t {
   kHonest,
@@ -38,8 +39,12 @@ struct Theft {
   std::optional<size_t> freshness_key;  // numbered as in SimTrust
 };
 
-// Every statement ever signed, by audience: an eavesdropper can replay them.
-using Recordings = std::map<std::string, std::vector<std::pair<trust::Freshness, Bytes>>>;
+// Everything that was ever signed about freshness: an eavesdropper can replay it.
+struct Recordings {
+  std::map<std::string, std::vector<std::pair<trust::Freshness, Bytes>>> statements;  // by reader
+  std::map<trust::ClassId, std::vector<std::pair<trust::Freshness, Bytes>>> of_classes;
+  std::map<std::string, std::vector<std::pair<trust::Assignment, Bytes>>> assignments;
+};
 
 class SimCatalog final : public session::Catalog, public session::TargetSource {
  public:
@@ -50,7 +55,9 @@ class SimCatalog final : public session::Catalog, public session::TargetSource {
   SimCatalog(const SimRegistry& registry, Conduct conduct, Lag lag);
 
   std::optional<trust::ReleaseRef> target(const model::LedgerId& ledger,
-                                          std::string_view) const override;
+                                          std::string_view reader) const override;
+  // What the reader is held at.
+  std::string ring(const model::LedgerId& ledger, std::string_view reader) const override;
   std::optional<trust::ReleaseRef> release(const model::LedgerId& ledger,
                                            uint64_t version) const override;
   std::optional<trust::ReleaseRef> newest(const model::LedgerId& ledger) const override {
@@ -91,13 +98,16 @@ class SimFreshness final : public session::FreshnessSource {
   bool enabled() const override { return true; }
   bool attests(const model::LedgerId&) const override { return !registry_.is_restored(); }
   TimeMs interval_ms() const override { return kSimIntervalMs; }
-  Result<std::pair<trust::Freshness, Bytes>> sign(std::vector<trust::FreshHead> heads,
-                                                  std::string audience, uint64_t sequence_min,
+  Result<std::pair<trust::Freshness, Bytes>> sign(trust::Freshness listed, uint64_t sequence_min,
                                                   Now now) const override;
+  bool holds(const trust::Freshness& statement) const override;
+  Result<std::pair<trust::Assignment, Bytes>> sign(trust::Assignment assigned,
+                                                   uint64_t sequence_min, Now now) const override;
 
  private:
   void lie(trust::Freshness& statement) const;
-  Result<std::pair<trust::Freshness, Bytes>> replay(const std::string& audience) const;
+  void lie(trust::Assignment& assignment) const;
+  Result<std::pair<trust::Freshness, Bytes>> replay(const trust::Freshness& wanted) const;
 
   const SimRegistry& registry_;
   const SimCatalog& catalog_;
@@ -105,7 +115,7 @@ class SimFreshness final : public session::FreshnessSource {
   const Theft theft_;
   Recordings& recordings_;
   SeededRandom& random_;
-  mutable uint64_t sent_ = 0;  // sequence of this session's last statement
+  mutable uint64_t sent_ = 0;  // sequence of this source's last statement
 };
 
 class AllRights final : public session::SessionRights {

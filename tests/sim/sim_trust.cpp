@@ -123,7 +123,16 @@ void SimTrust::sign_release(trust::Envelope& envelope, size_t publisher) const {
 Bytes SimTrust::sign_freshness(const trust::Freshness& freshness, size_t key) const {
   return sign_statement(
       freshness_keys_[key], freshness_public_keys_[key],
-      trust::pre_authentication_encoding(trust::kFreshnessType, freshness.encode()));
+      trust::pre_authentication_encoding(freshness.payload_type(), freshness.encode()));
+}
+
+Bytes SimTrust::sign_assignment(const trust::Assignment& assignment, size_t key) const {
+  trust::Envelope envelope = trust::envelope_of(assignment);
+  envelope.signatures.push_back(
+      {sign_statement(freshness_keys_[key], freshness_public_keys_[key],
+                      trust::pre_authentication_encoding(envelope.payload_type, envelope.payload)),
+       {}});
+  return envelope.encode();
 }
 
 Bytes SimTrust::forged_root(uint64_t version, size_t stolen) const {

@@ -41,6 +41,8 @@ class SimTrust {
   // kNobody signs with a key that no root names.
   void sign_release(trust::Envelope& envelope, size_t publisher) const;
   Bytes sign_freshness(const trust::Freshness& freshness, size_t key) const;
+  // Returns the envelope.
+  Bytes sign_assignment(const trust::Assignment& assignment, size_t key) const;
   // The root after `version` as made by a thief: signed by `stolen` of the genuine root keys, fewer
   // than the threshold.
   Bytes forged_root(uint64_t version, size_t stolen) const;

@@ -70,14 +70,32 @@ void World::violation(size_t agent, const std::string& text) {
 
 void World::publish(const model::LedgerId& ledger, bool pdp_may_refuse) {
   if (is_behind()) return note("publish refused", 0, ledger.text());
+  if (faulty() && !options_.restores && chance(4)) hold_some(ledger);
   const PublishedRelease& release =
       registry_.publish(ledger, registry_now().wall_ms, pdp_may_refuse);
   note("publish", 0,
        fmt::format("{} v{} {}", ledger.text(), release.release.version, release.hash.brief()));
+  target_changed(ledger);
+}
+
+void World::target_changed(const model::LedgerId& ledger) {
   for (auto& agent : agents_) {
     if (!agent->core || !agent->link) continue;
     agent->link->server->target_changed(ledger);
     settle(*agent);
+  }
+}
+
+void World::hold_some(const model::LedgerId& ledger) {
+  for (const auto& agent : agents_) {
+    if (!chance(3)) continue;
+    note("hold", agent->index, ledger.text());
+    registry_.hold(ledger, node_id(agent->index));
+    at(between(1'000, 40'000), [this, ledger, index = agent->index] {
+      note("let go", index, ledger.text());
+      registry_.let_go(ledger, node_id(index));
+      target_changed(ledger);
+    });
   }
 }
 
@@ -344,6 +362,8 @@ Verdict& Verdict::operator+=(const Verdict& other) {
                                     &Verdict::roots_walked,
                                     &Verdict::statements_signed,
                                     &Verdict::statements_accepted,
+                                    &Verdict::statements_shared,
+                                    &Verdict::statements_own,
                                     &Verdict::withdrawals,
                                     &Verdict::stale,
                                     &Verdict::expired,

@@ -50,6 +50,7 @@ struct Verdict {
   uint64_t activations = 0;
   uint64_t roots_made = 0, roots_walked = 0;
   uint64_t statements_signed = 0, statements_accepted = 0;
+  uint64_t statements_shared = 0, statements_own = 0;  // of honest sessions: by class, or for one
   uint64_t withdrawals = 0;
   uint64_t stale = 0, expired = 0;             // times that a node reported it of a release
   uint64_t inventories = 0;                    // requested by registries

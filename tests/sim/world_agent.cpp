@@ -91,8 +91,7 @@ void World::crash(Agent& agent) {
   stop(agent);
   if (const auto& statements = agent.store.state().statements; !statements.empty())
     remember_statement(
-        agent,
-        *trust::Freshness::decode(trust::Envelope::decode(statements.back().envelope)->payload),
+        agent, *trust::Freshness::decode(*trust::Envelope::decode(statements.back().envelope)),
         /*attests=*/false);
   else
     agent.withdrawn.clear();

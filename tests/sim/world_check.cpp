@@ -216,10 +216,17 @@ void World::remember_statement(Agent& agent, const trust::Freshness& statement, 
 void World::check_accepted(Agent& agent, const store::FreshnessKeep& keep) {
   ++verdict_.statements_accepted;
   const auto envelope = trust::Envelope::decode(keep.envelope);
-  const auto statement = trust::Freshness::decode(envelope->payload);
+  const auto statement = trust::Freshness::decode(*envelope);
   note("accepted", agent.index, fmt::format("{}", keep.sequence));
-  if (statement->audience != node_id(agent.index))
+  if (!statement->class_id && statement->audience != node_id(agent.index))
     violation(agent.index, "accepted a statement for " + statement->audience);
+  const auto assignments = recordings_.assignments.find(node_id(agent.index));
+  if (statement->class_id && (assignments == recordings_.assignments.end() ||
+                              std::ranges::none_of(assignments->second, [&](const auto& made) {
+                                return made.first.class_id == *statement->class_id &&
+                                       made.first.expires_ms > agent.clock.with_jumps(now(agent));
+                              })))
+    violation(agent.index, "accepted a statement for a class that it is not assigned to");
   if (statement->expires_ms <= agent.clock.with_jumps(now(agent)))
     violation(agent.index, "accepted a statement that had expired");
   if (statement->root_version > agent.core->status().root_version)
@@ -228,6 +235,37 @@ void World::check_accepted(Agent& agent, const store::FreshnessKeep& keep) {
     if (!keep.listed.contains(ledger))
       violation(agent.index, "accepted a statement without " + ledger.text());
   remember_statement(agent, *statement, /*attests=*/true);
+}
+
+// What the registry says to a node is true of that node at that moment.
+void World::check_attested(Agent& agent, const trust::Freshness& statement) {
+  const std::string reader = node_id(agent.index);
+  std::vector<session::Followed> followed;
+  for (const trust::FreshHead& head : statement.heads) {
+    followed.push_back({head.ledger, catalog_.ring(head.ledger, reader)});
+    const auto target = catalog_.target(head.ledger, reader);
+    if (head != registry_.fresh_head(head.ledger, target ? target->version : 0))
+      violation(agent.index, fmt::format("was told of {} v{}, or of what is withdrawn, and another "
+                                         "release is its target",
+                                         head.ledger.text(), head.version));
+  }
+  if (statement.root_version != registry_.known_root())
+    violation(agent.index, "was told of releases under an old root");
+  ++(statement.class_id ? verdict_.statements_shared : verdict_.statements_own);
+  if (!statement.class_id) return;
+  if (*statement.class_id != serve::class_id_of(followed))
+    violation(agent.index, "was sent the statement of another class");
+  // Whatever a node claims to have.
+  if (statement.sequence > static_cast<uint64_t>(registry_now().wall_ms) + 1'000)
+    violation(agent.index, fmt::format("a class is at sequence {}", statement.sequence));
+}
+
+// An honest registry says nothing that its node cannot read, or that is not for it.
+void World::check_closed(Agent& agent, const Error& error) {
+  constexpr ErrorCode kImpossible[] = {ErrorCode::kState, ErrorCode::kMessage,
+                                       ErrorCode::kSignature, ErrorCode::kWrongTarget};
+  if (std::ranges::find(kImpossible, error.code) != std::end(kImpossible))
+    violation(agent.index, "an honest session ended: " + error.message);
 }
 
 // In an outage without other faults each state changes at its exact second.

@@ -43,8 +43,14 @@ void World::connect(Agent& agent) {
   link->catalog = std::make_unique<SimCatalog>(registry_, link->conduct, lag);
   link->freshness = std::make_unique<SimFreshness>(registry_, *link->catalog, link->conduct, theft_,
                                                    recordings_, random());
+  if (link->conduct != Conduct::kHonest)
+    link->classes = std::make_unique<serve::ClassTable>(*link->catalog, *link->freshness);
   link->server = std::make_unique<session::ServerSession>(
-      session::ServerPorts{*link->catalog, *link->catalog, rights_, link->freshness.get()},
+      session::ServerPorts{.catalog = *link->catalog,
+                           .targets = *link->catalog,
+                           .rights = rights_,
+                           .freshness = link->freshness.get(),
+                           .classes = link->classes ? link->classes.get() : &classes_},
       session::ServerInfo{
           .server = "sim", .trust_domain = std::string(kTrustDomain), .peer = node_id(agent.index)},
       registry_now());
@@ -121,7 +127,8 @@ void World::serve(Agent& agent) {
             {committed->commit.ledger, committed->commit.version});
     } else if (const auto* attested = std::get_if<session::server_event::Attested>(&event)) {
       ++verdict_.statements_signed;
-      note("vouched", agent.index, fmt::format("{}", attested->freshness.sequence));
+      note("vouched", agent.index, fmt::format("{}", attested->freshness->sequence));
+      if (agent.link->conduct == Conduct::kHonest) check_attested(agent, *attested->freshness);
     } else if (auto* offered = std::get_if<session::server_event::LogOffered>(&event)) {
       logs_.on_event(agent.index, *offered);
     } else if (auto* announced = std::get_if<session::server_event::LogAnnounced>(&event)) {
@@ -132,6 +139,7 @@ void World::serve(Agent& agent) {
       logs_.on_event(agent.index, *witness);
     } else if (const auto* closed = std::get_if<session::server_event::Closed>(&event)) {
       note("closed", agent.index, closed->error.message);
+      if (agent.link->conduct == Conduct::kHonest) check_closed(agent, closed->error);
     }
   }
 }
@@ -147,6 +155,7 @@ void World::give_artifact(Link& link, const session::server_event::ArtifactNeede
     Bytes damaged = *(*artifact)->bytes;
     damaged[random().below(damaged.size())] ^= static_cast<char>(1 + random().below(255));
     (*artifact)->bytes = std::make_shared<const Bytes>(std::move(damaged));
+    (*artifact)->frames = nullptr;  // which other sessions share
   }
   link.server->artifact_ready(need.ticket, std::move(**artifact));
 }

@@ -13,6 +13,7 @@
 #include "common/crypto/digest.hpp"
 #include "common/limits.hpp"
 #include "notp-client/agent/core/agent_core.hpp"
+#include "protocol/serve/class_table.hpp"
 #include "tests/sim/clock_oracle.hpp"
 #include "tests/sim/memory_store.hpp"
 #include "tests/sim/sim_gate.hpp"
@@ -37,6 +38,7 @@ struct Link {
   session::ClientSession* client = nullptr;
   std::unique_ptr<SimCatalog> catalog;
   std::unique_ptr<SimFreshness> freshness;
+  std::unique_ptr<serve::ClassTable> classes;  // null: the honest sessions' own
   std::unique_ptr<session::ServerSession> server;
   TimeMs to_server_ms = 0, to_client_ms = 0;  // arrival of the last bytes in flight: keeps order
 };
@@ -114,6 +116,9 @@ class World final : private WorldPort {
   void run_until(TimeMs end_ms);
   void publish(const model::LedgerId& ledger, bool pdp_may_refuse);
   void publish_somewhere();
+  // Some nodes stay at the head of a ledger for a while.
+  void hold_some(const model::LedgerId& ledger);
+  void target_changed(const model::LedgerId& ledger);
   void withdraw();
   void change_roots();
   void roots_changed();
@@ -211,6 +216,9 @@ class World final : private WorldPort {
   void check_installed(Agent& agent, const agent::InstallRequest& request,
                        const store::StoredRelease& stored);
   void check_accepted(Agent& agent, const store::FreshnessKeep& keep);
+  // Of an honest session: a statement that it sent, and its end.
+  void check_attested(Agent& agent, const trust::Freshness& statement);
+  void check_closed(Agent& agent, const Error& error);
   void check_aged(Agent& agent, const agent::effect::Aged& aged);
   void check_crash(Agent& agent);
   void check_boot(Agent& agent, const agent::AgentTrust& trust, const store::StoreState& state);
@@ -236,6 +244,9 @@ class World final : private WorldPort {
   AllRights rights_;
   Recordings recordings_;
   Theft theft_;
+  SimCatalog catalog_{registry_, Conduct::kHonest, {}};
+  SimFreshness freshness_{registry_, catalog_, Conduct::kHonest, {}, recordings_, random()};
+  serve::ClassTable classes_{catalog_, freshness_};
   std::vector<std::unique_ptr<Agent>> agents_;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   TimeMs now_ms_ = 1'000;

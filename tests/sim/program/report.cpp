@@ -47,9 +47,11 @@ std::string report_text(const Campaign& campaign, uint64_t first, uint64_t seeds
   text +=
       fmt::format("  roots {} made, {} walked; releases {} withdrawn, {} installations refused\n",
                   total.roots_made, total.roots_walked, total.withdrawals, total.refused);
-  text +=
-      fmt::format("  statements {} signed, {} accepted; ledgers {} times stale, {} expired\n",
-                  total.statements_signed, total.statements_accepted, total.stale, total.expired);
+  text += fmt::format(
+      "  statements {} sent, {} accepted, of honest sessions {} for a class and {} for one; "
+      "ledgers {} times stale, {} expired\n",
+      total.statements_signed, total.statements_accepted, total.statements_shared,
+      total.statements_own, total.stale, total.expired);
   text += fmt::format(
       "  decisions {} answered, {} not at the registry; logs {} begun, {} records, {} gaps, {} "
       "commits\n",
@@ -85,6 +87,8 @@ json::object report_json(const Campaign& campaign, uint64_t first, uint64_t seed
                         {"withdrawals", total.withdrawals},
                         {"statements_signed", total.statements_signed},
                         {"statements_accepted", total.statements_accepted},
+                        {"statements_shared", total.statements_shared},
+                        {"statements_own", total.statements_own},
                         {"stale", total.stale},
                         {"expired", total.expired},
                         {"inventories", total.inventories},
