@@ -25,6 +25,7 @@ class OfferFrames {
   // What differs between the short offers of one artifact to sessions.
   struct Form {
     uint32_t stream = 0, subscription = 0;
+    uint64_t base_distance = 0;
     model::Content frames;  // null: not used yet
   };
   Mutex mutex_;
