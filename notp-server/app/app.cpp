@@ -150,8 +150,10 @@ class Server {
   std::optional<systemd::Heartbeat> heartbeat_;
   trust::RootExpiryLog root_expiry_;
   asio::steady_timer root_look_{context_};
-  MemoryReturn memory_return_{context_.get_executor(),
-                              [this] { registry_->drop_unused_snapshots(); }};
+  MemoryReturn memory_return_{context_.get_executor(), [this] {
+                                registry_->drop_unused_snapshots();
+                                artifacts_.drop_superseded();
+                              }};
   std::optional<admin_http::RegistryHealthRoutes> health_routes_;
   std::optional<admin_http::AdminHttp> admin_http_;
   std::unique_ptr<enroll::EnrollListener> enroll_listener_;

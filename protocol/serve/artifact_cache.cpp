@@ -1,7 +1,9 @@
 #include "protocol/serve/artifact_cache.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
+#include <vector>
 
 #include "common/assert.hpp"
 #include "protocol/serve/background_thread.hpp"
@@ -108,6 +110,18 @@ ArtifactPtr ArtifactCache::peek(const delta::HeldReleasePtr& base,
   return best;
 }
 
+void ArtifactCache::drop_superseded() {
+  const MutexLock lock(mutex_);
+  std::vector<Order::iterator> unused;
+  for (auto& [pair, entry] : entries_) {
+    if (entry.version >= newest_.at(entry.ledger) || ++entry.rounds < kSupersededRounds) continue;
+    for (const auto& encoding : entry.encodings)
+      if (encoding) unused.push_back(*encoding);
+  }
+  counters_.superseded += unused.size();
+  for (const Order::iterator kept : unused) drop(kept);
+}
+
 // --- with the mutex held
 
 ArtifactPtr ArtifactCache::hand_out(const Hash& pair, Entry& entry, const Hash& resume) {
@@ -125,6 +139,7 @@ ArtifactPtr ArtifactCache::hand_out(const Hash& pair, Entry& entry, const Hash& 
 
 void ArtifactCache::ask(const Hash& pair, Entry& entry) {
   ++entry.asked;
+  entry.rounds = 0;
   if (!worth_recompressing(entry)) return;
   if (job_ && job_->pair == pair) return;
   candidates_.erase({entry.asked - 1, pair});
@@ -150,10 +165,8 @@ ArtifactCache::Entry& ArtifactCache::keep(const Hash& pair, Entry fresh,
                                           const ArtifactPtr& artifact) {
   Entry& entry = entries_[pair] = std::move(fresh);
   entry.first_bytes = artifact->bytes.size();
-  if (recompress_level_ > 0) {
-    uint64_t& newest = newest_[entry.ledger];
-    newest = std::max(newest, entry.version);
-  }
+  uint64_t& newest = newest_[entry.ledger];
+  newest = std::max(newest, entry.version);
   insert(pair, entry, artifact);
   return entry;
 }
@@ -164,18 +177,19 @@ void ArtifactCache::insert(const Hash& pair, Entry& entry, const ArtifactPtr& ar
   entry.encodings[artifact->encoding_tier == 0 ? kFirst : kSmaller] = order_.begin();
   counters_.bytes += artifact->bytes.size();
   ++counters_.artifacts;
-  while (counters_.bytes > budget_bytes_) evict_last();
+  while (counters_.bytes > budget_bytes_) {
+    ++counters_.evicted;
+    drop(std::prev(order_.end()));
+  }
 }
 
-void ArtifactCache::evict_last() {
-  const Kept& last = order_.back();
-  counters_.bytes -= last.artifact->bytes.size();
+void ArtifactCache::drop(Order::iterator kept) {
+  counters_.bytes -= kept->artifact->bytes.size();
   --counters_.artifacts;
-  ++counters_.evicted;
-  const auto found = entries_.find(last.pair);
+  const auto found = entries_.find(kept->pair);
   Entry& entry = found->second;
-  entry.encodings[last.artifact->encoding_tier == 0 ? kFirst : kSmaller].reset();
-  order_.pop_back();
+  entry.encodings[kept->artifact->encoding_tier == 0 ? kFirst : kSmaller].reset();
+  order_.erase(kept);
   if (entry.encodings[kFirst] || entry.encodings[kSmaller]) return;
   if (candidates_.contains({entry.asked, found->first})) ++counters_.recompress_abandoned;
   settle(found->first, entry);

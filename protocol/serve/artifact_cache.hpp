@@ -73,6 +73,11 @@ class ArtifactCache {
   ArtifactPtr peek(const delta::HeldReleasePtr& base, const delta::HeldReleasePtr& target,
                    const Hash& resume = {}) const;
 
+  // A round: artifacts of releases that have a newer one, and that nobody asked for in
+  // kSupersededRounds rounds, are dropped. Call it now and then.
+  void drop_superseded();
+  static constexpr uint32_t kSupersededRounds = 60;
+
   // Ends recompression permanently and at once. A thread inside a step of zstd ends after it (some
   // 100 ms of processor time) and touches only what it holds. The destructor does this, too.
   void stop_recompressing();
@@ -83,7 +88,8 @@ class ArtifactCache {
     uint64_t misses = 0;
     uint64_t joined = 0;
     uint64_t evicted = 0;
-    size_t bytes = 0;  // currently kept
+    uint64_t superseded = 0;  // dropped by drop_superseded()
+    size_t bytes = 0;         // currently kept
     size_t artifacts = 0;
     uint64_t recompressed = 0;          // with a smaller result
     uint64_t recompressed_in_vain = 0;  // without
@@ -116,6 +122,7 @@ class ArtifactCache {
     uint64_t asked = 0;
     size_t first_bytes = 0;
     bool settled = false;  // no second encoding will follow, or no other
+    uint32_t rounds = 0;   // drop_superseded() since it was asked for
   };
   // A second encoding under way, which holds its snapshots. Its thread may outlive the cache, so it
   // shares all that it needs.
@@ -142,7 +149,7 @@ class ArtifactCache {
   void settle(const Hash& pair, Entry& entry) NOTP_REQUIRES(mutex_);
   Entry& keep(const Hash& pair, Entry fresh, const ArtifactPtr& artifact) NOTP_REQUIRES(mutex_);
   void insert(const Hash& pair, Entry& entry, const ArtifactPtr& artifact) NOTP_REQUIRES(mutex_);
-  void evict_last() NOTP_REQUIRES(mutex_);
+  void drop(Order::iterator kept) NOTP_REQUIRES(mutex_);
   void recompress_loop();
   JobPtr next_job() NOTP_REQUIRES(mutex_);
   static Result<ArtifactPtr> recompress(const JobPtr& job);

@@ -15,6 +15,10 @@ void add_artifact_metrics(MetricsRegistry& metrics, const ArtifactCache& cache,
                 artifacts.joined + joined());
     out.counter("notp_artifact_evicted_total", "Artifacts that left the cache for lack of room.",
                 artifacts.evicted);
+    out.counter(
+        "notp_artifact_superseded_total",
+        "Artifacts of earlier releases that left the cache because no session asked for them.",
+        artifacts.superseded);
     out.gauge("notp_artifact_bytes", "Bytes of artifacts in the cache.", artifacts.bytes);
     out.counter("notp_artifact_recompressed_total",
                 "Artifacts computed again in the background, and found smaller.",

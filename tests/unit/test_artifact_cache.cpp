@@ -101,6 +101,36 @@ TEST_CASE("the least recently used artifacts leave when the budget is full") {
   CHECK(counters.bytes <= one_bytes * 5 / 2);
 }
 
+TEST_CASE("artifacts of earlier releases leave when nobody asks for them any more") {
+  constexpr uint32_t kRounds = serve::ArtifactCache::kSupersededRounds;
+  serve::ArtifactCache cache;
+  const auto pass = [&](uint32_t rounds) {
+    for (uint32_t round = 0; round < rounds; ++round) cache.drop_superseded();
+  };
+  const registry::SnapshotPtr one = sample(1), two = sample(2), three = sample(3);
+  REQUIRE(cache.get(nullptr, one).has_value());
+  REQUIRE(cache.get(nullptr, two).has_value());
+  REQUIRE(cache.get(one, two).has_value());
+  pass(2 * kRounds);  // of the newest release
+  CHECK(cache.peek(nullptr, two) != nullptr);
+  CHECK(cache.peek(one, two) != nullptr);
+  CHECK(cache.peek(nullptr, one) == nullptr);
+  CHECK(cache.counters().superseded == 1);
+  REQUIRE(cache.get(two, three).has_value());
+  pass(kRounds - 1);
+  CHECK(cache.counters().artifacts == 3);
+  REQUIRE(cache.find({one->ref.release_hash, two->ref.release_hash}) != nullptr);
+  pass(1);
+  CHECK(cache.peek(nullptr, two) == nullptr);
+  CHECK(cache.peek(one, two) != nullptr);
+  pass(kRounds);
+  CHECK(cache.counters().artifacts == 1);
+  CHECK(cache.counters().superseded == 3);
+  CHECK(cache.counters().evicted == 0);
+  CHECK(cache.counters().bytes == cache.peek(two, three)->bytes.size());
+  CHECK(cache.get(one, two).has_value());
+}
+
 TEST_CASE("an artifact above the budget is handed out and not kept") {
   serve::ArtifactCache cache(10);
   const registry::SnapshotPtr one = sample(1);
