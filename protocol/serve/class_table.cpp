@@ -65,9 +65,10 @@ class ClassTable::Class final : public session::ReaderClass {
   TimeMs interval() const { return std::max<TimeMs>(source_.interval_ms(), 1); }
   // Returns when the period between two renewals began that `boot_ms` is in.
   TimeMs period_of(TimeMs boot_ms) const {
-    const auto phase = static_cast<TimeMs>(spread_ % static_cast<uint64_t>(interval()));
-    const TimeMs passed = (boot_ms - phase) % interval();
-    return boot_ms - (passed < 0 ? passed + interval() : passed);
+    const TimeMs every = interval();
+    const TimeMs passed =
+        (boot_ms - static_cast<TimeMs>(spread_ % static_cast<uint64_t>(every))) % every;
+    return boot_ms - (passed < 0 ? passed + every : passed);
   }
   std::vector<trust::FreshHead> heads(std::string_view reader) const;
   bool lists_targets(const trust::Freshness& statement, std::string_view reader) const;
