@@ -193,6 +193,7 @@ Result<StoreState> SqliteStore::load() {
     state.freshness_sequence = open.trust.sequence();
     for (auto& [id, statement] : open.trust.statements())
       state.statements.push_back(std::move(statement));
+    state.assignment = open.trust.assignment().envelope;
     state.clock = open.trust.clock();
     size_t releases = 0;
     for (const auto& [id, name] : open.trust.ledgers()) {
@@ -352,6 +353,11 @@ Result<void> SqliteStore::pin_root(const StoredRoot& root, bool freshness_key_ch
 Result<void> SqliteStore::keep_freshness(const FreshnessKeep& keep) {
   return write("cannot store a freshness statement",
                [&](StoreTables& open) { open.trust.keep_freshness(keep); });
+}
+
+Result<void> SqliteStore::keep_assignment(uint64_t sequence, ByteView envelope) {
+  return write("cannot store an assignment",
+               [&](StoreTables& open) { open.trust.keep_assignment(sequence, envelope); });
 }
 
 Result<void> SqliteStore::keep_time(const trust::ClockMarks& marks) {

@@ -61,6 +61,7 @@ class SqliteStore final : public Store {
   Result<void> confirm(const model::LedgerId& ledger, uint64_t version) override;
   Result<void> pin_root(const StoredRoot& root, bool freshness_key_changed) override;
   Result<void> keep_freshness(const FreshnessKeep& keep) override;
+  Result<void> keep_assignment(uint64_t sequence, ByteView envelope) override;
   Result<void> keep_time(const trust::ClockMarks& marks) override;
   Result<void> reset_clock(TimeMs wall_ms) override;
   Result<void> drop(const model::LedgerId& ledger) override;

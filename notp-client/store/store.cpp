@@ -9,6 +9,9 @@ Result<void> apply_to(Store& store, const change::PinRoot& change) {
 Result<void> apply_to(Store& store, const change::KeepFreshness& change) {
   return store.keep_freshness(change.keep);
 }
+Result<void> apply_to(Store& store, const change::KeepAssignment& change) {
+  return store.keep_assignment(change.sequence, change.envelope);
+}
 Result<void> apply_to(Store& store, const change::KeepTime& change) {
   return store.keep_time(change.marks);
 }

@@ -55,6 +55,7 @@ struct StoreState {
   // Oldest first: the last one, and those before it that were the last to attest a release that is
   // still stored.
   std::vector<StoredStatement> statements;
+  Bytes assignment;  // the envelope of the last one accepted; empty: none under this freshness key
   trust::ClockMarks clock;
   std::map<model::LedgerId, StoredLedger> ledgers;
   // Damage, for the operator: damaged entries are left out, the others are as they were stored.
@@ -112,13 +113,17 @@ class Store {
   virtual Result<void> release(const model::LedgerId& ledger, uint64_t version) = 0;
   virtual Result<void> confirm(const model::LedgerId& ledger, uint64_t version) = 0;
   // Adds the next root of the chain; the first one may have any version. With
-  // `freshness_key_changed` the sequence and the listed heads are reset in the same transaction.
+  // `freshness_key_changed` the sequence, the listed heads and the assignment are reset in the same
+  // transaction.
   // kRollback when it does not follow the newest one; a root that is already stored is kept
   // unchanged.
   virtual Result<void> pin_root(const StoredRoot& root, bool freshness_key_changed) = 0;
   // One transaction: statement, sequence, listed heads, marks of time. kReplay when the sequence
   // is not above the last (a caller's mistake that must not become durable).
   virtual Result<void> keep_freshness(const FreshnessKeep& keep) = 0;
+  // Replaces the assignment. kReplay when its sequence is below that of the stored one (a caller's
+  // mistake that must not become durable).
+  virtual Result<void> keep_assignment(uint64_t sequence, ByteView envelope) = 0;
   // Raises the marks; never lowers one.
   virtual Result<void> keep_time(const trust::ClockMarks& marks) = 0;
   // For an operator whose clock was once far ahead: sets the mark of trusted time, and every later
@@ -143,6 +148,11 @@ struct PinRoot {
 // Store::keep_freshness().
 struct KeepFreshness {
   FreshnessKeep keep;
+};
+// Store::keep_assignment(). Durable before the statement that it is needed for.
+struct KeepAssignment {
+  uint64_t sequence = 0;
+  Bytes envelope;
 };
 // Store::keep_time().
 struct KeepTime {
@@ -171,8 +181,8 @@ struct DropLedger {
 }  // namespace change
 
 using StoreChange =
-    std::variant<change::PinRoot, change::KeepFreshness, change::KeepTime, change::Quarantine,
-                 change::Release, change::Confirm, change::DropLedger>;
+    std::variant<change::PinRoot, change::KeepFreshness, change::KeepAssignment, change::KeepTime,
+                 change::Quarantine, change::Release, change::Confirm, change::DropLedger>;
 
 // Makes the change durable. The errors of the method of Store that the change names. Blocking.
 Result<void> apply_change(Store& store, const StoreChange& change);

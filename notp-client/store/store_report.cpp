@@ -58,6 +58,7 @@ void check_database(StoreTables& tables, StoreCheck& check) {
 void check_trust(StoreTables& tables, StoreCheck& check) {
   look_at(check, "root", "chain", kStartAnew, [&] { tables.trust.roots(); });
   look_at(check, "freshness", "sequence", kStartAnew, [&] { tables.trust.sequence(); });
+  look_at(check, "freshness", "assignment", kStartAnew, [&] { tables.trust.assignment(); });
   look_at(check, "clock", "marks of time", kStartAnew, [&] { tables.trust.clock(); });
   look_at(check, "freshness", "statements", kStartAnew, [&] {
     if (tables.trust.count_statements() != tables.trust.statements().size())

@@ -8,7 +8,7 @@
 namespace notp::store {
 namespace {
 
-constexpr int kSchemaVersion = 4;
+constexpr int kSchemaVersion = 5;
 
 int version_of(StoreTables& tables) {
   return tables.connection->execAndGet("PRAGMA user_version").getInt();
@@ -19,11 +19,19 @@ bool has_row(StoreTables& tables, const char* sql) {
   return query.executeStep();
 }
 
+// The lowest format that may have the tables that are there.
+int oldest_version_of(StoreTables& tables) {
+  if (has_row(tables, "SELECT 1 FROM sqlite_master WHERE name = 'assignment'")) return 5;
+  if (has_row(tables, "SELECT 1 FROM pragma_table_info('clock') WHERE name = 'signed_ms'"))
+    return 4;
+  return has_row(tables, "SELECT 1 FROM sqlite_master WHERE name = 'ledgers'") ? 1 : 0;
+}
+
 void create_schema(SQLite::Database& database) {
   SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
-  for (const char* sql :
-       {TrustTables::ledger_schema(), ReleaseTables::schema(), FileTables::schema(),
-        BlobRows::schema(), BlobRows::release_schema(), TrustTables::schema()})
+  for (const char* sql : {TrustTables::ledger_schema(), ReleaseTables::schema(),
+                          FileTables::schema(), BlobRows::schema(), BlobRows::release_schema(),
+                          TrustTables::schema(), TrustTables::assignment_schema()})
     database.exec(sql);
   database.exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
   transaction.commit();
@@ -33,14 +41,11 @@ void create_schema(SQLite::Database& database) {
 
 void prepare_format(StoreTables& tables) {
   const int version = version_of(tables);
-  // A damaged format number would cause a migration of the newest format.
-  const bool is_newest =
-      has_row(tables, "SELECT 1 FROM pragma_table_info('clock') WHERE name = 'signed_ms'");
-  const bool is_empty = !has_row(tables, "SELECT 1 FROM sqlite_master WHERE name = 'ledgers'");
-  if ((version < kSchemaVersion && is_newest) || (version == 0 && !is_empty))
+  // A damaged format number would cause a migration of what has been migrated.
+  if (version < oldest_version_of(tables))
     refuse(ErrorCode::kCorrupt, fmt::format("its format's number {}", kDamagedTrust));
   if (version == 0) return create_schema(*tables.connection);
-  if (version == 3) return tables.trust.migrate_3_to_4();
+  if (version == 3 || version == 4) return tables.trust.migrate(version);
   if (version != kSchemaVersion)
     refuse(ErrorCode::kConfig,
            fmt::format(

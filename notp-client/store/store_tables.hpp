@@ -28,8 +28,8 @@ struct StoreTables {
 };
 
 // Brings an open file to the format that this program writes: creates the tables of an empty file,
-// migrates the previous format. Throws Refused: kConfig for the format of another program, kCorrupt
-// when the format's number is damaged; the file is unchanged then.
+// migrates the two previous formats. Throws Refused: kConfig for the format of another program,
+// kCorrupt when the format's number is damaged; the file is unchanged then.
 void prepare_format(StoreTables& tables);
 // For a reader, which changes nothing. Throws Refused: kConfig for any other format.
 void require_format(StoreTables& tables);

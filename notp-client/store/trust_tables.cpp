@@ -11,9 +11,10 @@
 namespace notp::store {
 namespace {
 
-Bytes root_check(std::string_view table, uint64_t version, ByteView envelope) {
+// Of a root or an assignment, with its version or sequence.
+Bytes envelope_check(std::string_view table, uint64_t number, ByteView envelope) {
   Bytes row;
-  put_varint(row, version);
+  put_varint(row, number);
   put_text(row, envelope);
   return checksum(table, row);
 }
@@ -39,6 +40,12 @@ Bytes clock_check(const trust::ClockMarks& marks) {
   put_varint(row, static_cast<uint64_t>(marks.signed_ms));
   return checksum("clock", row);
 }
+
+constexpr const char* kAssignmentSchema = R"sql(
+    CREATE TABLE assignment(
+      id INTEGER PRIMARY KEY CHECK(id = 1), sequence INTEGER NOT NULL, envelope BLOB NOT NULL,
+      checksum BLOB NOT NULL);
+  )sql";
 
 }  // namespace
 
@@ -72,10 +79,12 @@ const char* TrustTables::schema() {
   )sql";
 }
 
-void TrustTables::migrate_3_to_4() {
-  SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
+const char* TrustTables::assignment_schema() { return kAssignmentSchema; }
+
+// Format 3 stored only the latest time seen.
+void TrustTables::add_signed_time() {
+  TimeMs mark_ms = 0;
   {
-    TimeMs mark_ms = 0;
     SQLite::Statement old(database_, "SELECT high_water_ms, checksum, id FROM clock ORDER BY id");
     if (old.executeStep()) {
       mark_ms = old.getColumn(0).getInt64();
@@ -83,11 +92,16 @@ void TrustTables::migrate_3_to_4() {
           view(old.getColumn(1)) != number_check("clock", static_cast<uint64_t>(mark_ms)))
         refuse(ErrorCode::kCorrupt, fmt::format("the latest time seen {}", kDamagedTrust));
     }
-    old.reset();
-    database_.exec("ALTER TABLE clock ADD COLUMN signed_ms INTEGER NOT NULL DEFAULT 0");
-    if (mark_ms != 0) set_clock({mark_ms, 0});
   }
-  database_.exec("PRAGMA user_version = 4");
+  database_.exec("ALTER TABLE clock ADD COLUMN signed_ms INTEGER NOT NULL DEFAULT 0");
+  if (mark_ms != 0) set_clock({mark_ms, 0});
+}
+
+void TrustTables::migrate(int from) {
+  SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
+  if (from == 3) add_signed_time();
+  database_.exec(assignment_schema());
+  database_.exec("PRAGMA user_version = 5");
   transaction.commit();
 }
 
@@ -184,7 +198,8 @@ std::vector<StoredRoot> TrustTables::roots() {
   while (query.executeStep()) {
     StoredRoot root{number(query.getColumn(0)), Bytes(view(query.getColumn(1)))};
     const bool follows = chain.empty() || root.version == chain.back().version + 1;
-    if (!follows || view(query.getColumn(2)) != root_check("roots", root.version, root.envelope))
+    if (!follows ||
+        view(query.getColumn(2)) != envelope_check("roots", root.version, root.envelope))
       refuse(ErrorCode::kCorrupt, fmt::format("root {} {}", root.version, kDamagedTrust));
     chain.push_back(std::move(root));
   }
@@ -200,7 +215,7 @@ bool TrustTables::add_root(const StoredRoot& root) {
       refuse(ErrorCode::kRollback, fmt::format("the newest one stored is {}", newest.version));
   }
   SQLite::Statement write(database_, "INSERT INTO roots VALUES(?, ?, ?)");
-  const Bytes check = root_check("roots", root.version, root.envelope);
+  const Bytes check = envelope_check("roots", root.version, root.envelope);
   write.bind(1, static_cast<int64_t>(root.version));
   bind_bytes(write, 2, root.envelope);
   bind_bytes(write, 3, check);
@@ -211,6 +226,7 @@ bool TrustTables::add_root(const StoredRoot& root) {
 void TrustTables::restart_freshness() {
   set_sequence(0);
   database_.exec("DELETE FROM listed");
+  database_.exec("DELETE FROM assignment");
 }
 
 // --- freshness
@@ -230,6 +246,28 @@ void TrustTables::set_sequence(uint64_t sequence) {
   const Bytes check = number_check("freshness", sequence);
   write.bind(1, static_cast<int64_t>(sequence));
   bind_bytes(write, 2, check);
+  write.exec();
+}
+
+TrustTables::Assignment TrustTables::assignment() {
+  SQLite::Statement query(database_,
+                          "SELECT sequence, envelope, checksum, id FROM assignment ORDER BY id");
+  if (!query.executeStep()) return {};
+  Assignment last{number(query.getColumn(0)), Bytes(view(query.getColumn(1)))};
+  if (query.getColumn(3).getInt64() != 1 ||
+      view(query.getColumn(2)) != envelope_check("assignment", last.sequence, last.envelope))
+    refuse(ErrorCode::kCorrupt, fmt::format("the assignment to a class {}", kDamagedTrust));
+  return last;
+}
+
+void TrustTables::keep_assignment(uint64_t sequence, ByteView envelope) {
+  if (sequence < assignment().sequence)
+    refuse(ErrorCode::kReplay, fmt::format("assignment {} is below the last", sequence));
+  SQLite::Statement write(database_, "INSERT OR REPLACE INTO assignment VALUES(1, ?, ?, ?)");
+  const Bytes check = envelope_check("assignment", sequence, envelope);
+  write.bind(1, static_cast<int64_t>(sequence));
+  bind_bytes(write, 2, envelope);
+  bind_bytes(write, 3, check);
   write.exec();
 }
 

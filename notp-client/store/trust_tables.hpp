@@ -1,7 +1,7 @@
-// The rows of the store that define what is trusted: floors, roots, freshness, listed heads, time.
-// Each carries a checksum, because damage to one could change a decision. Part of SqliteStore: a
-// function throws SQLite::Exception, or Refused (kCorrupt) for a damaged row, and runs inside the
-// caller's transaction.
+// The rows of the store that define what is trusted: floors, roots, freshness, assignment, listed
+// heads, time. Each carries a checksum, because damage to one could change a decision. Part of
+// SqliteStore: a function throws SQLite::Exception, or Refused (kCorrupt) for a damaged row, and
+// runs inside the caller's transaction.
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -24,8 +24,9 @@ class TrustTables {
   // them.
   static const char* ledger_schema();
   static const char* schema();
-  // Format 3 stored only the latest time seen.
-  void migrate_3_to_4();
+  static const char* assignment_schema();
+  // To format 5, from 4, which knew no assignments, or from 3.
+  void migrate(int from);
 
   // --- ledgers. A row holds the floor and is never deleted.
 
@@ -44,7 +45,7 @@ class TrustTables {
   std::vector<StoredRoot> roots();  // oldest first, without gaps
   // False: it is already the newest one. kRollback when it does not follow the newest one.
   bool add_root(const StoredRoot& root);
-  // The freshness key has changed: resets the sequence and the listed heads.
+  // The freshness key has changed: resets the sequence, the listed heads and the assignment.
   void restart_freshness();
 
   // --- freshness
@@ -55,6 +56,13 @@ class TrustTables {
   size_t count_statements();  // including damaged ones
   // kReplay when the sequence is not above the last.
   void keep_freshness(const FreshnessKeep& keep);
+  struct Assignment {
+    uint64_t sequence = 0;
+    Bytes envelope;  // empty: none
+  };
+  Assignment assignment();
+  // kReplay when the sequence is below the last.
+  void keep_assignment(uint64_t sequence, ByteView envelope);
   // Caps the acceptance times of statements at `wall_ms`.
   void cap_statements(TimeMs wall_ms);
 
@@ -72,6 +80,7 @@ class TrustTables {
   void drop_lost();
 
  private:
+  void add_signed_time();
   void set_listed(int64_t ledger_row, const model::LedgerId& ledger, const trust::Floor& listed);
   void set_sequence(uint64_t sequence);
   void write_statement(int64_t id, const StoredStatement& statement);

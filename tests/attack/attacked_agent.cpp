@@ -237,6 +237,7 @@ NodeState AttackedAgent::state() {
   NodeState out;
   out.root_version = stored.root_chain.back().version;
   out.freshness_sequence = stored.freshness_sequence;
+  out.assignment = stored.assignment;
   for (const auto& [ledger, entry] : stored.ledgers) {
     out.floors[ledger] = entry.floor;
     out.listed[ledger] = entry.listed;

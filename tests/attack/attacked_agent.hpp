@@ -20,6 +20,7 @@ namespace notp::attack {
 struct NodeState {
   uint64_t root_version = 0;
   uint64_t freshness_sequence = 0;
+  Bytes assignment;  // envelope; empty: none
   std::map<model::LedgerId, trust::Floor> floors;
   std::map<model::LedgerId, trust::Floor> listed;
   std::map<model::LedgerId, std::vector<Hash>> stored;  // release hashes, newest first

@@ -72,6 +72,8 @@ struct Scene {
       }
       REQUIRE(node.store().pin_root({2, samples::signed_by(second_root(), {1}).encode()}, true));
       REQUIRE(node.store().keep_freshness(attestation(5, fixture.newest())));
+      REQUIRE(node.store().keep_assignment(
+          5, samples::signed_by(samples::assignment(5), {7}).encode()));
       REQUIRE(
           node.store().quarantine(samples::kLedger, 2, Error{ErrorCode::kPdpRejected, "no", {}}));
     }
@@ -119,7 +121,8 @@ bool same(const store::StoreState& a, const store::StoreState& b) {
            std::ranges::equal(x.second.releases, y.second.releases, releases);
   };
   return std::ranges::equal(a.root_chain, b.root_chain, roots) &&
-         a.freshness_sequence == b.freshness_sequence && a.clock.wall_ms == b.clock.wall_ms &&
+         a.freshness_sequence == b.freshness_sequence && a.assignment == b.assignment &&
+         a.clock.wall_ms == b.clock.wall_ms &&
          std::ranges::equal(a.statements, b.statements, statements) &&
          std::ranges::equal(a.ledgers, b.ledgers, ledgers);
 }
@@ -131,6 +134,7 @@ bool reads_right(store::SqliteStore& store, bool may_be_older) {
   bool right = state && same(*state, scene().state);
   if (state && !may_be_older) {
     CHECK(state->freshness_sequence == scene().state.freshness_sequence);
+    CHECK(state->assignment == scene().state.assignment);
     CHECK(state->clock.wall_ms == scene().state.clock.wall_ms);
     CHECK(state->root_chain.size() == 2);
     for (const auto& [ledger, stored] : state->ledgers) {

@@ -44,6 +44,7 @@ Result<void> open_tokens(const File& file) {
 
 std::vector<Store> stores() {
   std::vector<Store> out = {{"agent_db_3", "agent.db", 3, open_agent},
+                            {"agent_db_4", "agent.db", 4, open_agent},
                             {"txn_grants_db_1", txn::kGrantsFile, 1, open_grants},
                             {"join_tokens_db_1", "join-tokens.db", 1, open_tokens}};
   for (int format = 1; format <= 4; ++format)

@@ -31,6 +31,8 @@ bool write_envelopes(const std::filesystem::path& folder) {
   trust::Root next = samples::tracked_root();
   next.version = 2;
   const trust::Freshness freshness = samples::freshness(5, {samples::head_of(release)});
+  const trust::Freshness of_class = samples::class_freshness(5, {samples::head_of(release)});
+  const trust::Assignment assignment = samples::assignment(5);
   return write(folder, "release", samples::signed_by(release, {2}).encode()) &&
          write(folder, "release_two_signers", samples::signed_by(release, {2, 3}).encode()) &&
          write(folder, "release_unsigned", samples::signed_by(release, {}).encode()) &&
@@ -39,15 +41,27 @@ bool write_envelopes(const std::filesystem::path& folder) {
          write(folder, "root_statement", root.encode()) &&
          write(folder, "root_next", samples::signed_by(next, {1}).encode()) &&
          write(folder, "freshness", samples::signed_by(freshness, {7}).encode()) &&
-         write(folder, "freshness_statement", freshness.encode());
+         write(folder, "freshness_statement", freshness.encode()) &&
+         write(folder, "class_freshness", samples::signed_by(of_class, {7}).encode()) &&
+         write(folder, "class_freshness_statement", of_class.encode()) &&
+         write(folder, "assignment", samples::signed_by(assignment, {7}).encode()) &&
+         write(folder, "assignment_old",
+               samples::signed_by(samples::assignment(3), {7}).encode()) &&
+         write(folder, "assignment_statement", assignment.encode());
 }
 
-// A root, a freshness statement and a release, each as its signers make it.
+// A root, a freshness statement, an assignment with a statement for its class, and a release, each
+// as its signers make it.
 bool write_trust(const std::filesystem::path& folder) {
   const Bytes root{"\x00\x80\x01\x02\x02\x00\x02\x00\x00\x00\x03\x00", 12};
   const Bytes freshness{"\x01\x80\x0c\x00\x03\x02\x80\x01\x01\x03\x00\x01\x03\x00\x40\x00\x00", 17};
   const Bytes release{"\x00\x80\x10\x00\x03\x00\x08\x00", 8};
+  const Bytes of_class{
+      "\x01\x80\x8c\x00\x03\x02\x80\x02\x40\x00\x08\x03\x02\x80\x01\x01\x03\x00\x01\x03\x00\x40\x00"
+      "\x00",
+      24};
   return write(folder, "root", root) && write(folder, "freshness", freshness) &&
+         write(folder, "classes", of_class + of_class + freshness + of_class) &&
          write(folder, "release", release) &&
          write(folder, "all", root + freshness + release + freshness);
 }

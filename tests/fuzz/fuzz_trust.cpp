@@ -110,7 +110,8 @@ class World {
     uint64_t version = trusted_.root->version;
     for (Signed& root : roots) root = make_root(version++);
     for (const Signed& root : roots) update.root_chain.push_back(root.envelope);
-    std::optional<Signed> freshness, release;
+    std::optional<Signed> freshness, release, assignment;
+    if (parts & 128) update.assignment = assignment.emplace(make_assignment()).envelope;
     if (parts & 4) update.freshness = freshness.emplace(make_freshness()).envelope;
     if (parts & 8) update.expected = {ledger_of(parts >> 6)};
     if (parts & 16) {
@@ -122,6 +123,7 @@ class World {
     for (size_t i = 0; i < steps.size(); ++i)
       NOTP_ASSERT(steps[i].passed || (verdict.error && i + 1 == steps.size()), "a check ignored");
     check_roots(verdict, roots);
+    if (verdict.assignment) check_assignment(verdict, assignment->signers);
     if (verdict.freshness) check_freshness(verdict, update, freshness->signers);
     if (verdict.release) check_release(verdict, *update.release_ledger, release->signers);
     move_on(verdict, update);
@@ -168,10 +170,26 @@ class World {
     return sign(root);
   }
 
+  Signed make_assignment() {
+    const uint8_t choice = in_.byte();
+    const uint64_t last = trusted_.assignment ? trusted_.assignment->sequence : 0;
+    trust::Assignment assignment =
+        samples::assignment(in_.near(last), samples::class_id(choice >> 1 & 1));
+    if (choice & 1) assignment.audience += "0";
+    assignment.root_version = in_.near(trusted_.root->version);
+    assignment.issued_ms = in_.near_ms(now_ms_);
+    assignment.expires_ms = assignment.issued_ms + in_.byte() * 60'000;
+    return sign(assignment);
+  }
+
   Signed make_freshness() {
     const uint8_t choice = in_.byte();
     trust::Freshness statement = samples::freshness(in_.near(trusted_.freshness_sequence), {});
     if (choice & 1) statement.audience += "0";
+    if (choice & 8) {
+      statement.class_id = samples::class_id(choice >> 4 & 1);
+      statement.audience.clear();
+    }
     statement.root_version = in_.near(trusted_.root->version);
     statement.issued_ms = in_.near_ms(now_ms_);
     statement.expires_ms = statement.issued_ms + in_.byte() * 60'000;
@@ -235,12 +253,37 @@ class World {
     return verdict.root_chain.empty() ? *trusted_.root : *verdict.root_chain.back().root;
   }
 
+  void check_assignment(const trust::Verdict& verdict, uint8_t signers) const {
+    const trust::Assignment& assignment = verdict.assignment->assignment;
+    NOTP_ASSERT(signers_among(signers, root_after(verdict).freshness_keys) >= 1,
+                "an assignment of a stranger");
+    NOTP_ASSERT(assignment.audience == trusted_.audience, "an assignment of another");
+    const bool is_first = verdict.freshness_key_changed || !trusted_.assignment;
+    NOTP_ASSERT(is_first || assignment == *trusted_.assignment ||
+                    assignment.sequence > trusted_.assignment->sequence,
+                "an assignment fell");
+    NOTP_ASSERT(assignment.expires_ms > now_ms_, "an expired assignment");
+    NOTP_ASSERT(assignment.issued_ms <= now_ms_ + limits::kClockSkewMs, "one of tomorrow");
+  }
+
+  void check_reader(const trust::Verdict& verdict, const trust::Freshness& statement) const {
+    if (!statement.class_id) {
+      NOTP_ASSERT(statement.audience == trusted_.audience, "freshness for another");
+      return;
+    }
+    const trust::Assignment* own = nullptr;
+    if (trusted_.assignment && !verdict.freshness_key_changed) own = &*trusted_.assignment;
+    if (verdict.assignment) own = &verdict.assignment->assignment;
+    NOTP_ASSERT(own && own->class_id == *statement.class_id, "freshness for another class");
+    NOTP_ASSERT(own->expires_ms > now_ms_, "a class of yesterday");
+  }
+
   void check_freshness(const trust::Verdict& verdict, const trust::Update& update,
                        uint8_t signers) {
     const trust::Freshness& statement = verdict.freshness->freshness;
     const trust::Root& root = root_after(verdict);
     NOTP_ASSERT(signers_among(signers, root.freshness_keys) >= 1, "freshness of a stranger");
-    NOTP_ASSERT(statement.audience == trusted_.audience, "freshness for another");
+    check_reader(verdict, statement);
     NOTP_ASSERT(verdict.freshness_key_changed || statement.sequence > trusted_.freshness_sequence,
                 "freshness again");
     NOTP_ASSERT(statement.expires_ms > now_ms_, "expired freshness");
@@ -279,16 +322,18 @@ class World {
   // The statement is restored from its difference to the last one, and never from a damaged
   // difference.
   void check_wire(const trust::Freshness& statement) {
-    const trust::Freshness* base = last_ ? &*last_ : nullptr;
+    const bool same_readers = last_ && last_->class_id == statement.class_id;
+    const trust::Freshness* base = same_readers ? &*last_ : nullptr;
     wire::FreshnessUpdate update = session::make_freshness_update(statement, Bytes(64, 's'), base);
     const auto expand = [&] {
-      return session::expand_freshness_update(update, base, samples::kDomain, samples::kNode);
+      return session::expand_freshness_update(update, base, samples::kDomain, samples::kNode,
+                                              statement.class_id);
     };
     const auto same = expand();
     NOTP_ASSERT(same && same->payload == statement.encode(), "another statement came out");
     harm(update);
     if (const auto harmed = expand())
-      NOTP_ASSERT(trust::Freshness::decode(harmed->payload), "an impossible statement came out");
+      NOTP_ASSERT(trust::Freshness::decode(*harmed), "an impossible statement came out");
     last_ = statement;
   }
 

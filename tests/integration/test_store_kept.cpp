@@ -73,9 +73,9 @@ void check_format_3(store::SqliteStore& store) {
 
 }  // namespace
 
-TEST_CASE("a kept store of format 4 opens, holds what it held, and takes the next release") {
+TEST_CASE("a kept store of format 5 opens, holds what it held, and takes the next release") {
   TemporaryFolder folder;
-  kept::restore(folder.path() / kFile, "agent_db_4");
+  kept::restore(folder.path() / kFile, "agent_db_5");
   {
     const store::StoreCheck check =
         store::SqliteStore::open_to_read(folder.path()).value()->check();
@@ -94,6 +94,7 @@ TEST_CASE("a kept store of format 4 opens, holds what it held, and takes the nex
   CHECK(ledger.floor == trust::floor_of(ledger.releases[0].ref));
   CHECK(state->freshness_sequence == 1'795'959'749'779);
   CHECK(state->clock == trust::ClockMarks{1'795'959'751'466, 1'795'959'749'779});
+  CHECK(state->assignment == "assignment 1795959749780");
   REQUIRE(state->root_chain.size() == 1);
   CHECK(trust::verify_pinned_root(state->root_chain[0].envelope, "core-platform.internal"));
   CHECK(read_whole(*store, 3) == 4);
@@ -111,27 +112,53 @@ TEST_CASE("a kept store of format 4 opens, holds what it held, and takes the nex
 
 TEST_CASE("a new store has the tables of a kept one") {
   TemporaryFolder kept, made;
-  kept::restore(kept.path() / kFile, "agent_db_4");
+  kept::restore(kept.path() / kFile, "agent_db_5");
   open(made.path()).reset();
   CHECK(kept::schema_of(made.path() / kFile) == kept::schema_of(kept.path() / kFile));
 }
 
-TEST_CASE("a kept store of format 3 becomes one of today, holds what it held, and goes on") {
-  TemporaryFolder folder, made;
-  const auto file = folder.path() / kFile;
-  kept::restore(file, "agent_db_3");
+// A command that only reads does not migrate.
+void check_only_migrated_at_start(const std::filesystem::path& folder, int format) {
+  const auto file = folder / kFile;
   const Bytes before = kept::content_of(file);
-  // A command that only reads does not migrate.
-  const auto only_read = store::SqliteStore::open_to_read(folder.path());
+  const auto only_read = store::SqliteStore::open_to_read(folder);
   REQUIRE_FALSE(only_read);
   CHECK(only_read.error().code == ErrorCode::kConfig);
-  CHECK(only_read.error().message.contains("its format is 3, this program reads 4"));
+  CHECK(only_read.error().message.contains(
+      fmt::format("its format is {}, this program reads 5", format)));
   CHECK(kept::content_of(file) == before);
 
-  check_format_3(*open(folder.path()));
-  CHECK(kept::format_of(file) == 4);
+  TemporaryFolder made;
+  open(folder).reset();
+  CHECK(kept::format_of(file) == 5);
   open(made.path()).reset();
   CHECK(columns_of(file) == columns_of(made.path() / kFile));
+}
+
+TEST_CASE("a kept store of format 4 becomes one of today, holds what it held, and goes on") {
+  TemporaryFolder folder;
+  kept::restore(folder.path() / kFile, "agent_db_4");
+  check_only_migrated_at_start(folder.path(), 4);
+  auto store = open(folder.path());
+  const auto state = store->load();
+  REQUIRE_MESSAGE(state, state.error().message);
+  CHECK(state->ledgers.at(kAccess).floor.version == 4);
+  CHECK(state->ledgers.at(kAccess).releases.size() == 2);
+  CHECK(state->freshness_sequence == 1'795'959'749'779);
+  CHECK(state->statements.size() == 1);
+  CHECK(state->clock == trust::ClockMarks{1'795'959'751'466, 1'795'959'749'779});
+  CHECK(state->assignment.empty());
+  CHECK(read_whole(*store, 4) == 4);
+  REQUIRE(store->keep_assignment(7, "assignment 7"));
+  check_whole(store->check(), 2);
+  store.reset();
+  CHECK(open(folder.path())->load()->assignment == "assignment 7");
+}
+
+TEST_CASE("a kept store of format 3 becomes one of today, holds what it held, and goes on") {
+  TemporaryFolder folder;
+  kept::restore(folder.path() / kFile, "agent_db_3");
+  check_only_migrated_at_start(folder.path(), 3);
 
   auto store = open(folder.path());
   check_format_3(*store);

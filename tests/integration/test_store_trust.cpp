@@ -75,6 +75,26 @@ TEST_CASE("freshness: the last statement, its sequence, its heads and its time i
   CHECK(statements(*store) == std::vector<Bytes>{"statement 1"});
 }
 
+TEST_CASE("the last assignment is kept, and goes with the freshness key that has signed it") {
+  TemporaryFolder folder;
+  {
+    auto store = open(folder.path());
+    CHECK(store->load()->assignment.empty());
+    REQUIRE(store->keep_assignment(8, "assignment 8"));
+    REQUIRE(store->keep_assignment(9, "assignment 9"));
+    REQUIRE(store->keep_assignment(9, "assignment 9, signed again"));
+    CHECK(store->keep_assignment(8, "assignment 8").error().code == ErrorCode::kReplay);
+  }
+  auto store = open(folder.path());
+  CHECK(store->load()->assignment == "assignment 9, signed again");
+  REQUIRE(store->pin_root({1, "root 1"}, false));
+  CHECK(store->load()->assignment == "assignment 9, signed again");
+  REQUIRE(store->pin_root({2, "root 2"}, true));
+  CHECK(store->load()->assignment.empty());
+  REQUIRE(store->keep_assignment(1, "assignment 1"));
+  CHECK(store->load()->assignment == "assignment 1");
+}
+
 TEST_CASE("the last statement that vouched for a stored release is kept as long as that release") {
   TemporaryFolder folder;
   auto store = open(folder.path());
@@ -122,7 +142,7 @@ TEST_CASE("the latest time seen only rises, but for a person who says otherwise"
   CHECK(state->statements.at(0).accepted_ms == 30'000);
 }
 
-// In the previous format.
+// In the format before the previous one.
 void make_version_3(const std::filesystem::path& folder, TimeMs mark_ms, bool is_damaged) {
   Bytes row;
   put_varint(row, static_cast<uint64_t>(mark_ms));
@@ -132,6 +152,7 @@ void make_version_3(const std::filesystem::path& folder, TimeMs mark_ms, bool is
   if (is_damaged) check = Bytes(16, 'x');
   SQLite::Database database((folder / "agent.db").string(), SQLite::OPEN_READWRITE);
   database.exec(R"sql(
+    DROP TABLE assignment;
     DROP TABLE clock;
     CREATE TABLE clock(
       id INTEGER PRIMARY KEY CHECK(id = 1), high_water_ms INTEGER NOT NULL, checksum BLOB NOT NULL);
@@ -194,6 +215,11 @@ TEST_CASE("a flipped row of trust is damage, not a new truth") {
     REQUIRE(store->install(install_of(kModel, 5)));
     REQUIRE(store->pin_root({2, "root 2"}, false));
     REQUIRE(store->keep_freshness(keep_of(9, 5)));
+    REQUIRE(store->keep_assignment(9, "assignment"));
+  }
+  SUBCASE("assignment sequence") { damage(folder.path(), "UPDATE assignment SET sequence = 8"); }
+  SUBCASE("assignment envelope") {
+    damage(folder.path(), "UPDATE assignment SET envelope = x'00'");
   }
   SUBCASE("floor version") { damage(folder.path(), "UPDATE ledgers SET version = 4"); }
   SUBCASE("floor epoch") { damage(folder.path(), "UPDATE ledgers SET epoch = 0"); }

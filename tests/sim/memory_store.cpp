@@ -120,6 +120,7 @@ Result<void> MemoryStore::pin_root(const store::StoredRoot& root, bool freshness
   state.root_chain.push_back(root);
   if (!freshness_key_changed) return {};
   state.freshness_sequence = 0;
+  state.assignment.clear();
   for (auto& [ledger, stored] : state.ledgers) stored.listed = {};
   return {};
 }
@@ -151,6 +152,12 @@ Result<void> MemoryStore::keep_freshness(const store::FreshnessKeep& keep) {
   for (const auto& [ledger, listed] : keep.listed) state.ledgers[ledger].listed = listed;
   if (keep.sets_clock_back) state.clock.wall_ms = 0;
   return keep_time(keep.clock);
+}
+
+Result<void> MemoryStore::keep_assignment(uint64_t, ByteView envelope) {
+  ++writes_;
+  current_.state.assignment = envelope;
+  return {};
 }
 
 Result<void> MemoryStore::keep_time(const trust::ClockMarks& marks) {

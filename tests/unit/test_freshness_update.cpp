@@ -98,6 +98,39 @@ TEST_CASE("freshness update: a renewal without changes is small") {
   CHECK(wire::encode_frame(update).size() <= 96);
 }
 
+TEST_CASE("freshness update: for a class it has the class in the place of the reader") {
+  const trust::Freshness base = samples::class_freshness(5, {head("payments", 2)});
+  const trust::Freshness next = samples::class_freshness(6, {head("payments", 3)});
+  const trust::Freshness own = freshness(5, {head("payments", 2)});
+  const auto expand_in = [](const wire::FreshnessUpdate& update, const trust::Freshness* known,
+                            std::optional<trust::ClassId> id) {
+    return session::expand_freshness_update(update, known, samples::kDomain, samples::kNode, id);
+  };
+  const wire::FreshnessUpdate update = update_of(next, &base);
+  CHECK(update.of_class);
+  CHECK_FALSE(update_of(own, nullptr).of_class);
+  const auto envelope = expand_in(update, &base, samples::class_id());
+  REQUIRE(envelope);
+  CHECK(envelope->payload_type == trust::kClassFreshnessType);
+  CHECK(envelope->payload == next.encode());
+  CHECK(trust::count_signers(*envelope, samples::public_keys({7})) == 1);
+  // The base is of this class: none for the reader alone, none of another class.
+  CHECK(expand_in(update, &own, samples::class_id()).error().code == ErrorCode::kState);
+  CHECK(expand_in(update, &base, samples::class_id(2)).error().code == ErrorCode::kState);
+  CHECK(expand_in(update, &base, {}).error().code == ErrorCode::kWrongTarget);
+  wire::FreshnessUpdate own_next = update_of(freshness(6, {}), &own);
+  CHECK(expand_in(own_next, &base, samples::class_id()).error().code == ErrorCode::kState);
+  CHECK(expand_in(own_next, &own, samples::class_id()));
+  // Of another class, or of the other type, it is another statement.
+  const wire::FreshnessUpdate whole = update_of(next, nullptr);
+  CHECK(trust::count_signers(*expand_in(whole, nullptr, samples::class_id(2)),
+                             samples::public_keys({7})) == 0);
+  wire::FreshnessUpdate as_own = whole;
+  as_own.of_class = false;
+  CHECK(trust::count_signers(*expand_in(as_own, nullptr, samples::class_id()),
+                             samples::public_keys({7})) == 0);
+}
+
 TEST_CASE("freshness update: what cannot be put together is refused") {
   const trust::Freshness base = freshness(5, {head("orders", 9), head("payments", 2)});
   trust::Freshness next = base;

@@ -109,13 +109,14 @@ TEST_CASE("the worker speaks the protocol of the program that starts it") {
 }
 
 TEST_CASE("statement types of the page on upgrades are those of the code") {
-  const std::string header = source_text("protocol/trust/statements.hpp");
+  const std::string headers =
+      source_text("protocol/trust/statements.hpp") + source_text("protocol/trust/freshness.hpp");
   const std::string page = source_text(kPage);
   const std::regex type("\"application/vnd\\.notp\\.([a-z]+\\.v\\d+)\"");
   size_t types = 0;
-  for (std::sregex_iterator at(header.begin(), header.end(), type), end; at != end; ++at, ++types)
+  for (std::sregex_iterator at(headers.begin(), headers.end(), type), end; at != end; ++at, ++types)
     CHECK_MESSAGE(page.contains("`" + (*at)[1].str() + "`"), (*at)[1].str());
-  CHECK(types == 3);
+  CHECK(types == 5);
 }
 
 TEST_CASE("refusals that the page on upgrades quotes have a number above that of the code") {

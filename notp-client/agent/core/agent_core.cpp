@@ -144,7 +144,10 @@ wire::Hello AgentCore::make_hello(std::optional<wire::LogOffer> log) const {
                     .root_version = trust_.root().version,
                     .freshness_sequence = trust_.trusted().freshness_sequence,
                     .wants = {},
-                    .log = std::move(log)};
+                    .log = std::move(log),
+                    .class_freshness = true};
+  if (const auto& assignment = trust_.trusted().assignment)
+    hello.assignment_sequence = assignment->sequence;
   for (const model::LedgerId& ledger : releases_.sorted_ledgers())
     hello.wants.push_back(repair_.want(ledger, /*with_base=*/true));
   return hello;

@@ -47,6 +47,17 @@ std::unexpected<Error> broken_chain(uint64_t version, const Error& error) {
                           version, error.message));
 }
 
+constexpr std::string_view kAssignmentIgnored =
+    "the stored assignment to a class fails verification and is ignored";
+
+// Only a holder of a freshness key reaches the parser.
+std::optional<trust::Assignment> read_signed_assignment(ByteView bytes, const trust::Root& root) {
+  const auto envelope = trust::decode_envelope(bytes, trust::kAssignmentType);
+  if (!envelope || trust::count_signers(*envelope, root.freshness_keys) == 0) return std::nullopt;
+  auto assignment = trust::Assignment::decode(envelope->payload);
+  return assignment ? std::optional(*std::move(assignment)) : std::nullopt;
+}
+
 bool same_statement(ByteView a, ByteView b) {
   const auto left = trust::Envelope::decode(a), right = trust::Envelope::decode(b);
   return left && right && left->payload == right->payload;
@@ -72,7 +83,9 @@ Result<AgentTrust> AgentTrust::open(AgentTrustOptions options, ByteView pinned_r
     if (const auto stored = state.ledgers.find(ledger); stored != state.ledgers.end())
       known = {stored->second.floor, stored->second.listed};
   }
+  trust.read_assignment(state);
   NOTP_ASSIGN(const Chain chain, trust.walk(pinned_root, state));
+  trust.verify_assignment(state);
   for (const auto& root : chain) trust.note_signed(root->issued_ms);
   trust.verify_releases(chain, state);
   trust.replay_statements(chain, state);
@@ -214,12 +227,39 @@ void AgentTrust::replay_statements(const Chain& chain, const store::StoreState& 
   }
 }
 
-// The audience is the identity that accepted the statement here, whatever this node's identity is
-// today. Its expiry does not matter: it proves what was the newest when it was issued.
+void AgentTrust::read_assignment(const store::StoreState& state) {
+  if (state.assignment.empty()) return;
+  const auto envelope = trust::Envelope::decode(state.assignment);
+  auto assignment = envelope ? trust::Assignment::decode(envelope->payload)
+                             : Result<trust::Assignment>(std::unexpected(envelope.error()));
+  if (assignment)
+    trusted_.assignment = *std::move(assignment);
+  else
+    findings_.push_back(std::move(assignment).error().in(kAssignmentIgnored));
+}
+
+// For whichever identity accepted it here. Whether it has expired is asked when it is used.
+void AgentTrust::verify_assignment(const store::StoreState& state) {
+  if (!trusted_.assignment) return;
+  trust::Trusted as_of;
+  as_of.root = trusted_.root;
+  as_of.audience = trusted_.assignment->audience;
+  trust::Update update;
+  update.assignment = state.assignment;
+  const trust::Verdict verdict =
+      trust::verify_update(update, as_of, trusted_.assignment->issued_ms);
+  if (!verdict.error) return;
+  trusted_.assignment.reset();
+  findings_.push_back(Error(*verdict.error).in(kAssignmentIgnored));
+}
+
+// Audience and class are those of the node that accepted the statement here, whatever its identity
+// and its class are today. Its expiry does not matter: it proves what was the newest when it was
+// issued.
 Result<void> AgentTrust::replay(const Chain& chain, const store::StoredStatement& statement,
                                 bool is_last) {
-  NOTP_ASSIGN(const trust::Envelope envelope, trust::Envelope::decode(statement.envelope));
-  NOTP_ASSIGN(const trust::Freshness freshness, trust::Freshness::decode(envelope.payload));
+  NOTP_ASSIGN(const trust::Envelope envelope, trust::decode_freshness_envelope(statement.envelope));
+  NOTP_ASSIGN(const trust::Freshness freshness, trust::Freshness::decode(envelope));
   const auto root = std::ranges::find(chain, freshness.root_version,
                                       [](const auto& link) { return link->version; });
   if (root == chain.end())
@@ -228,6 +268,11 @@ Result<void> AgentTrust::replay(const Chain& chain, const store::StoredStatement
   trust::Trusted as_of;
   as_of.root = *root;
   as_of.audience = freshness.audience;
+  if (freshness.class_id) {
+    as_of.assignment.emplace();
+    as_of.assignment->class_id = *freshness.class_id;
+    as_of.assignment->expires_ms = freshness.expires_ms;
+  }
   for (const auto& [ledger, trust] : trusted_.ledgers) as_of.ledgers[ledger];
   trust::Update update;
   update.freshness = statement.envelope;
@@ -283,27 +328,56 @@ Result<store::change::PinRoot> AgentTrust::take_root(ByteView envelope) {
   return store::change::PinRoot{root_chain_.back(), verdict.freshness_key_changed};
 }
 
-std::optional<TimeMs> AgentTrust::provable_ms(const trust::Freshness& freshness) const {
+Result<std::optional<store::change::KeepAssignment>> AgentTrust::take_assignment(
+    ByteView envelope) {
+  session_.refused_assignment = envelope;
+  return retry_assignment();
+}
+
+Result<std::optional<store::change::KeepAssignment>> AgentTrust::retry_assignment() {
+  if (session_.refused_assignment.empty()) return std::nullopt;
+  TimeMs at_ms = now_ms();
+  if (const auto signed_one = read_signed_assignment(session_.refused_assignment, root())) {
+    session_.class_id = signed_one->class_id;
+    at_ms = verified_at_ms(signed_one->issued_ms);
+  }
+  trust::Update update;
+  update.assignment = session_.refused_assignment;
+  const trust::Verdict verdict = trust::verify_update(update, trusted_, at_ms);
+  session_.refusal = verdict.error;
+  if (verdict.error) return std::unexpected(*verdict.error);
+  session_.refused_assignment.clear();
+  const trust::Assignment& accepted = verdict.assignment->assignment;
+  if (trusted_.assignment == accepted) return std::nullopt;
+  trust::advance(trusted_, verdict);
+  return store::change::KeepAssignment{accepted.sequence, verdict.assignment->envelope};
+}
+
+std::optional<TimeMs> AgentTrust::provable_ms(TimeMs issued_ms) const {
   const TimeMs wall_ms = ticked_at_.wall_ms;
   const bool is_ahead = now_ms() > std::max(wall_ms + limits::kClockSkewMs, signed_ms_);
-  const bool is_near = std::abs(freshness.issued_ms - wall_ms) <= limits::kClockSkewMs;
-  if (!is_ahead || !is_near || !registry_.covers(wall_ms)) return std::nullopt;
-  return std::max(freshness.issued_ms, signed_ms_);
+  const bool is_near = std::abs(issued_ms - wall_ms) <= limits::kClockSkewMs;
+  if (!is_ahead || !is_near || !session_.registry.covers(wall_ms)) return std::nullopt;
+  return std::max(issued_ms, signed_ms_);
 }
 
 Result<store::FreshnessKeep> AgentTrust::take_freshness(
     const wire::FreshnessUpdate& update, const std::vector<model::LedgerId>& expected) {
+  std::optional<trust::Freshness>& base = update.of_class ? session_.of_class : session_.individual;
+  auto class_id = session_.class_id;
+  if (!class_id && trusted_.assignment) class_id = trusted_.assignment->class_id;
   NOTP_ASSIGN(const trust::Envelope envelope,
-              session::expand_freshness_update(update, session_base_ ? &*session_base_ : nullptr,
-                                               options_.trust_domain, trusted_.audience));
-  NOTP_ASSIGN(session_base_, trust::Freshness::decode(envelope.payload));
+              session::expand_freshness_update(update, base ? &*base : nullptr,
+                                               options_.trust_domain, trusted_.audience, class_id));
+  NOTP_ASSIGN(base, trust::Freshness::decode(envelope));
+  if (update.of_class && session_.refusal) return std::unexpected(*session_.refusal);
   const Bytes bytes = envelope.encode();
   trust::Update what;
   what.freshness = bytes;
   what.expected = expected;
-  const std::optional<TimeMs> earlier_ms = provable_ms(*session_base_);
-  const trust::Verdict verdict = trust::verify_update(
-      what, trusted_, earlier_ms ? std::max(ticked_at_.wall_ms, signed_ms_) : now_ms());
+  const std::optional<TimeMs> earlier_ms = provable_ms(base->issued_ms);
+  const trust::Verdict verdict =
+      trust::verify_update(what, trusted_, verified_at_ms(base->issued_ms));
   if (verdict.error) return std::unexpected(*verdict.error);
   if (earlier_ms) clock_.set_back(*earlier_ms, ticked_at_);
   trust::advance(trusted_, verdict);

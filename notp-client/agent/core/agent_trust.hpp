@@ -74,11 +74,21 @@ class AgentTrust {
   // Begins a session: its first freshness update has no base. `registry` is the validity of the
   // certificate that the peer proved.
   void begin_session(tls::Validity registry) {
-    session_base_.reset();
-    registry_ = registry;
+    session_ = {};
+    session_.registry = registry;
   }
-  // Takes a freshness renewal; the codes of expand_freshness_update() and verify_update(). On
-  // success it takes effect at once. On failure the trust state is unchanged.
+  // Takes the assignment that says which class this node is in; the codes of verify_update(). On
+  // success it counts at once, and the result is what to make durable: nullopt for the one that
+  // counts already. On failure the trust state is unchanged. An assignment that was issued near the
+  // wall clock is verified at that time when a statement of that time would set trusted time back,
+  // as below.
+  Result<std::optional<store::change::KeepAssignment>> take_assignment(ByteView envelope);
+  // The same for the assignment of this session that was refused, if any: with another time it may
+  // be valid.
+  Result<std::optional<store::change::KeepAssignment>> retry_assignment();
+  // Takes a freshness renewal; the codes of expand_freshness_update() and verify_update(), and for
+  // a class whose assignment was refused, the code of that. On success it takes effect at once. On
+  // failure the trust state is unchanged.
   //
   // Trusted time is ahead of the wall clock by more than kClockSkewMs if the wall clock was once
   // set too far ahead. A statement sets trusted time back, to the statement's own time or to
@@ -122,6 +132,18 @@ class AgentTrust {
     std::set<Hash> withdrawn;
     bool in_last_statement = false;
   };
+  // What the registry's statements of one session build on, and the assignment that it has sent.
+  struct SessionStatements {
+    tls::Validity registry;  // of the certificate that the peer proved
+    // The last statements for this node alone and for its class, accepted or not: the next one of
+    // the kind may be a delta against it.
+    std::optional<trust::Freshness> individual, of_class;
+    // The class of the last assignment, accepted or not: it only tells which statement was signed.
+    std::optional<trust::ClassId> class_id;
+    // The last assignment, if it was refused; the next statement for a class tries it again.
+    Bytes refused_assignment;
+    std::optional<Error> refusal;
+  };
   using Chain = std::vector<std::shared_ptr<const trust::Root>>;
 
   AgentTrust(const trust::ClockMarks& marks, Now now)
@@ -142,9 +164,16 @@ class AgentTrust {
   void note_signed(TimeMs issued_ms) {
     signed_ms_ = std::max(signed_ms_, std::min(issued_ms, now_ms()));
   }
-  // Returns the time before now_ms() that this statement proves, provided that it is valid;
-  // nullopt: none.
-  std::optional<TimeMs> provable_ms(const trust::Freshness& freshness) const;
+  // Before walk(), which drops it with its key; and after, when it is known which keys count.
+  void read_assignment(const store::StoreState& state);
+  void verify_assignment(const store::StoreState& state);
+  // Returns the time before now_ms() that a statement of this time proves, provided that it is
+  // valid; nullopt: none.
+  std::optional<TimeMs> provable_ms(TimeMs issued_ms) const;
+  // When to verify such a statement.
+  TimeMs verified_at_ms(TimeMs issued_ms) const {
+    return provable_ms(issued_ms) ? std::max(ticked_at_.wall_ms, signed_ms_) : now_ms();
+  }
   Held* find(const model::LedgerId& ledger, const Hash& release);
 
   AgentTrustOptions options_;
@@ -155,9 +184,7 @@ class AgentTrust {
   Now ticked_at_;
   std::map<model::LedgerId, std::map<Hash, Held>> held_;
   std::map<model::LedgerId, LastStatement> last_statements_;
-  // The last statement of this session, accepted or not: the next one may be a delta against it.
-  std::optional<trust::Freshness> session_base_;
-  tls::Validity registry_;
+  SessionStatements session_;
   TimeMs signed_ms_ = 0;  // as ClockMarks
 
   std::vector<Error> findings_;

@@ -15,6 +15,8 @@ TrustUpdates::TrustUpdates(CoreParts parts, DialPlan& dial, FreshnessWatch& watc
 std::optional<Error> TrustUpdates::take(session::ClientEvent& event) {
   if (const auto* root = std::get_if<session::client_event::RootArrived>(&event))
     return on_root(root->envelope);
+  if (const auto* assignment = std::get_if<session::client_event::AssignmentArrived>(&event))
+    return on_assignment(assignment->envelope);
   if (const auto* freshness = std::get_if<session::client_event::FreshnessArrived>(&event))
     return on_freshness(freshness->update);
   if (dial_.is_rejected()) return std::nullopt;
@@ -52,8 +54,21 @@ std::optional<Error> TrustUpdates::on_root(ByteView envelope) {
   return std::nullopt;
 }
 
+std::optional<Error> TrustUpdates::on_assignment(ByteView envelope) {
+  if (dial_.is_rejected()) return std::nullopt;
+  auto taken = parts_.trust.take_assignment(envelope);
+  if (!taken) return refuse(taken.error());
+  keep(std::move(taken));
+  return std::nullopt;
+}
+
+void TrustUpdates::keep(Result<std::optional<store::change::KeepAssignment>> taken) {
+  if (taken && *taken) parts_.effects.push_back(effect::Persist{**std::move(taken)});
+}
+
 std::optional<Error> TrustUpdates::on_freshness(const wire::FreshnessUpdate& update) {
   if (dial_.is_rejected()) return std::nullopt;
+  if (update.of_class) keep(parts_.trust.retry_assignment());
   std::vector<model::LedgerId> expected;
   for (const model::LedgerId& ledger : parts_.releases.sorted_ledgers())
     if (parts_.reports.refusal(ledger).empty()) expected.push_back(ledger);

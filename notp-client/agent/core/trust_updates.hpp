@@ -1,5 +1,5 @@
-// Roots, freshness statements and what is said of key sources, as it arrives in a session: verifies
-// what is signed, makes it durable, reports it. Pure. One thread.
+// Roots, assignments, freshness statements and what is said of key sources, as it arrives in a
+// session: verifies what is signed, makes it durable, reports it. Pure. One thread.
 #pragma once
 
 #include <optional>
@@ -24,12 +24,14 @@ class TrustUpdates {
   // rejected registry are ignored. take() passes an event on, and ignores those of others.
   std::optional<Error> take(session::ClientEvent& event);
   std::optional<Error> on_root(ByteView envelope);
+  std::optional<Error> on_assignment(ByteView envelope);
   std::optional<Error> on_freshness(const wire::FreshnessUpdate& update);
   SourceWatch& sources() { return sources_; }
   const SourceWatch& sources() const { return sources_; }
 
  private:
   void tell_lane(decltype(effect::LaneInput::what) what);
+  void keep(Result<std::optional<store::change::KeepAssignment>> taken);
   void accept(store::FreshnessKeep keep);
   std::optional<Error> refuse(const Error& error);
 

@@ -82,6 +82,26 @@ inline trust::Freshness freshness(uint64_t sequence, std::vector<trust::FreshHea
   return out;
 }
 
+inline trust::ClassId class_id(uint8_t number = 1) {
+  trust::ClassId out;
+  out.bytes.fill(number);
+  return out;
+}
+
+// The same for a class.
+inline trust::Freshness class_freshness(uint64_t sequence, std::vector<trust::FreshHead> heads,
+                                        const trust::ClassId& id = class_id()) {
+  trust::Freshness out = freshness(sequence, std::move(heads));
+  out.audience.clear();
+  out.class_id = id;
+  return out;
+}
+
+// Of kNode, for an hour from kIssuedMs on.
+inline trust::Assignment assignment(uint64_t sequence, const trust::ClassId& id = class_id()) {
+  return {std::string(kDomain), kNode, id, sequence, 1, kIssuedMs, kIssuedMs + 3'600'000};
+}
+
 // The trusted state of kNode when it holds `floor` of kLedger.
 inline trust::Trusted trusting(trust::Root root, const trust::Floor& floor = {}) {
   trust::Trusted out;
