@@ -3,6 +3,7 @@
 // message every so often, evenly spread, and gets it back.
 #pragma once
 
+#include "common/json/json.hpp"
 #include "tools/bench/control_program.hpp"
 #include "tools/bench/process_facts.hpp"
 

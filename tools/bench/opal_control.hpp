@@ -11,9 +11,10 @@
 namespace notp::bench {
 
 struct OpalOptions {
-  std::filesystem::path environment;  // that tools/build-opal prints: its bin/python has OPAL
+  std::filesystem::path environment;  // as tools/bench/opal-environment prints it
   std::filesystem::path folder;       // new
   size_t clients = 200, rounds = 5;
+  size_t bytes = 150;  // of an entry
 };
 
 struct OpalResult {

@@ -15,6 +15,7 @@ namespace notp::bench {
 namespace {
 
 constexpr TimeMs kVersionMs = 10'000;
+constexpr size_t kDayBytes = 10;  // "2026-12-01"
 
 // The text after ':' in the first line of a file that starts with `key`.
 std::string fact_in(const char* file, std::string_view key) {
@@ -42,7 +43,8 @@ json::object versions_json() {
   return {{"notp", NOTP_VERSION},
           {"git", std::move(git_version)},
           {"zstd", ZSTD_versionString()},
-          {"openssl", OpenSSL_version(OPENSSL_VERSION)}};
+          {"openssl", OpenSSL_version(OPENSSL_VERSION)},
+          {"build", NOTP_BUILD_TYPE}};
 }
 
 }  // namespace
@@ -62,6 +64,7 @@ std::string ratio_text(double part, double whole) {
 void add_circumstances(json::object& report, const CorpusLabels& labels, std::string_view opa) {
   json::object versions = versions_json();
   if (!opa.empty()) versions["opa"] = opa;
+  report["date"] = utc_time(read_clock().wall_ms).substr(0, kDayBytes);
   report["versions"] = std::move(versions);
   report["machine"] = machine_json();
   if (labels.seed) report["seed"] = *labels.seed;
