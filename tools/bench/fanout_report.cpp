@@ -19,10 +19,14 @@ std::vector<Target> targets(const FanoutResult& result) {
   return {{.what = "deliveries alone, per second and core of the registry",
            .figure = per_core(result.alone),
            .bound = kDeliveriesPerCore,
+           .control_name = "SSL_write alone",
+           .control = 1e6 / std::max(result.raw.write_us, 1e-9),
            .at_least = true},
           {.what = "publish to ACTIVE of all agents: p99, ms",
            .figure = result.answered.active.p99(),
-           .bound = kActiveMs},
+           .bound = kActiveMs,
+           .control_name = "SSL_write alone, until the last has its bytes",
+           .control = result.raw.all.p99()},
           {.what = "the same beside mute and slow readers, to that",
            .figure = ratio(result.disturbed.active.p99(), result.answered.active.p99()),
            .bound = kDisturbedRatio}};
@@ -69,6 +73,8 @@ std::string fanout_table(const FanoutResult& result) {
       "bytes", "us each", "s, core", "swarm us", "spread", "delivered", "ACTIVE", "all", "cut");
   for (const FanoutRow* row : {&result.alone, &result.answered, &result.disturbed})
     out += row_text(*row);
+  out += fmt::format("controls\n  {}\n  {}\n", tls_fan_text(result.raw), git_fan_text(result.git));
+  if (result.opal) out += fmt::format("  {}\n", opal_text(*result.opal));
   return out + targets_table(targets(result), kNoTargets);
 }
 
@@ -82,6 +88,9 @@ json::object fanout_json(const FanoutResult& result, const CorpusLabels& labels)
   for (const FanoutRow* row : {&result.alone, &result.answered, &result.disturbed})
     rows.push_back(row_json(*row));
   out["rows"] = std::move(rows);
+  out["raw"] = tls_fan_json(result.raw);
+  out["git"] = git_fan_json(result.git);
+  if (result.opal) out["opal"] = opal_json(*result.opal);
   out["targets"] = targets_json(targets(result));
   return out;
 }

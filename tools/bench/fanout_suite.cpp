@@ -12,6 +12,7 @@ namespace {
 constexpr TimeMs kPatienceMs = 300'000;
 constexpr int kSettleMs = 1'000;
 constexpr double kDisturbing = 0.05;      // mute, and as many slow
+constexpr size_t kFrameBytes = 12;        // of an Offer and a Chunk beside the artifact, about
 constexpr size_t kFillBytes = 128 << 10;  // fills the sockets of slow readers
 
 void settle() { ::poll(nullptr, 0, kSettleMs); }
@@ -106,10 +107,7 @@ Result<FanoutRow> measure_row(SwarmArm& arm, const SwarmIdentitiesPtr& identitie
   return row;
 }
 
-}  // namespace
-
-Result<FanoutResult> run_fanout(const FanoutOptions& options) {
-  FanoutResult result{.sessions = options.sessions, .publishes = options.publishes};
+Result<void> measure_rows(const FanoutOptions& options, FanoutResult& result) {
   NOTP_ASSIGN(const auto folder, ScratchFolder::make());
   NOTP_ASSIGN(const auto arm, SwarmArm::start({.programs = options.programs,
                                                .folder = folder->path(),
@@ -125,6 +123,29 @@ Result<FanoutResult> run_fanout(const FanoutOptions& options) {
   NOTP_TRY(measure(result.answered, {.what = "with Commits"}));
   NOTP_TRY(measure(result.disturbed,
                    {.what = "5 % mute, 5 % slow", .mute = kDisturbing, .slow = kDisturbing}));
+  return {};
+}
+
+Result<void> measure_controls(const FanoutOptions& options, FanoutResult& result) {
+  NOTP_ASSIGN(const auto folder, ScratchFolder::make());
+  const ControlOptions raw{options.programs, folder->path() / "raw", options.sessions};
+  NOTP_ASSIGN(result.raw,
+              measure_tls_fan(raw, result.alone.artifact_bytes + kFrameBytes, options.publishes));
+  options.progress("control: " + tls_fan_text(result.raw));
+  NOTP_ASSIGN(result.git, measure_git_fan({.folder = folder->path() / "git"}));
+  options.progress("control: " + git_fan_text(result.git));
+  if (options.opal.empty()) return {};
+  NOTP_ASSIGN(result.opal, measure_opal({.environment = options.opal}));
+  options.progress("control: " + opal_text(*result.opal));
+  return {};
+}
+
+}  // namespace
+
+Result<FanoutResult> run_fanout(const FanoutOptions& options) {
+  FanoutResult result{.sessions = options.sessions, .publishes = options.publishes};
+  NOTP_TRY(measure_rows(options, result));
+  NOTP_TRY(measure_controls(options, result));
   return result;
 }
 

@@ -4,13 +4,17 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "tools/bench/git_fan_control.hpp"
+#include "tools/bench/opal_control.hpp"
 #include "tools/bench/report.hpp"
 #include "tools/bench/samples.hpp"
 #include "tools/bench/swarm_tally.hpp"
 #include "tools/bench/swarm_usage.hpp"
+#include "tools/bench/tls_fan_control.hpp"
 
 namespace notp::bench {
 
@@ -18,6 +22,7 @@ struct FanoutOptions {
   std::filesystem::path programs;
   size_t sessions = 10'000, publishes = 10;
   size_t registry_threads = 1, swarm_threads = 1;
+  std::filesystem::path opal;  // that opal-environment prints; empty: this control is left out
   std::function<void(const std::string&)> progress;
 };
 inline constexpr size_t kFanoutPublishesMax = 10'000;
@@ -48,6 +53,10 @@ struct FanoutResult {
   size_t sessions = 0, publishes = 0;
   double publish_ms = 0;  // of the registry's processor, for a release that goes to no session
   FanoutRow alone, answered, disturbed;
+  // Controls: as many bytes to as many sessions; 200 clients that are told and fetch.
+  TlsFanResult raw;
+  GitFanResult git;
+  std::optional<OpalResult> opal;
 };
 
 Result<FanoutResult> run_fanout(const FanoutOptions& options);

@@ -20,10 +20,14 @@ std::vector<Target> targets(const IdleResult& result) {
   if (result.sessions < kTargetSessions) return {};
   return {{.what = "the registry's memory for a session, KB",
            .figure = result.bytes_each() / 1e3,
-           .bound = kSessionKb},
+           .bound = kSessionKb,
+           .control_name = "echo on asio::ssl::stream",
+           .control = result.echo.bytes_each() / 1e3},
           {.what = "share of a core for 10,000 sessions, %",
            .figure = result.core_percent() / static_cast<double>(result.sessions) * 10'000,
-           .bound = kCorePercentPer10000}};
+           .bound = kCorePercentPer10000,
+           .control_name = "echo on asio::ssl::stream",
+           .control = result.echo.core_percent() / static_cast<double>(result.sessions) * 10'000}};
 }
 constexpr const char* kNoTargets = "they are for 18,000 sessions and more";
 
@@ -31,10 +35,7 @@ double us_of_renewal(const IdleResult& result) {
   return result.usage.registry_s * 1e6 / std::max<double>(1, static_cast<double>(result.renewals));
 }
 
-}  // namespace
-
-Result<IdleResult> run_idle(const IdleOptions& options) {
-  IdleResult result{.sessions = options.sessions, .freshness_s = options.freshness_s};
+Result<void> measure(const IdleOptions& options, IdleResult& result) {
   NOTP_ASSIGN(const auto folder, ScratchFolder::make());
   NOTP_ASSIGN(const auto arm, SwarmArm::start({.programs = options.programs,
                                                .folder = folder->path(),
@@ -65,6 +66,21 @@ Result<IdleResult> run_idle(const IdleOptions& options) {
   if (const uint64_t ended = result.counts.ended.sum(); ended > 0)
     return fail(ErrorCode::kUnavailable,
                 fmt::format("{} sessions ended: {}", ended, swarm_text(result.counts)));
+  return {};
+}
+
+}  // namespace
+
+Result<IdleResult> run_idle(const IdleOptions& options) {
+  IdleResult result{.sessions = options.sessions, .freshness_s = options.freshness_s};
+  NOTP_TRY(measure(options, result));
+  NOTP_ASSIGN(const auto folder, ScratchFolder::make());
+  NOTP_ASSIGN(result.echo,
+              measure_echo({options.programs, folder->path() / "echo", options.sessions},
+                           {.seconds = options.seconds,
+                            .settle_s = options.settle_s,
+                            .interval_s = static_cast<double>(options.freshness_s)}));
+  options.progress("control: " + echo_text(result.echo));
   return result;
 }
 
@@ -81,6 +97,7 @@ std::string idle_table(const IdleResult& result) {
              grouped(static_cast<uint64_t>(result.bytes_each())), result.usage.wall_s,
              grouped(result.renewals), result.core_percent(), us_of_renewal(result),
              result.usage.swarm_s / result.usage.wall_s * 100) +
+         fmt::format("control: {}\n", echo_text(result.echo)) +
          targets_table(targets(result), kNoTargets);
 }
 
@@ -98,6 +115,7 @@ json::object idle_json(const IdleResult& result, const CorpusLabels& labels) {
   out["connecting"] = usage_json(result.connecting);
   out["usage"] = usage_json(result.usage);
   out["swarm"] = swarm_json(result.counts);
+  out["echo"] = echo_json(result.echo);
   out["targets"] = targets_json(targets(result));
   return out;
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "tools/bench/echo_control.hpp"
 #include "tools/bench/report.hpp"
 #include "tools/bench/swarm_tally.hpp"
 #include "tools/bench/swarm_usage.hpp"
@@ -32,6 +33,7 @@ struct IdleResult {
   SwarmUsage connecting, usage;
   uint64_t renewals = 0;  // statements that came meanwhile
   SwarmCounts counts;
+  EchoResult echo;  // the control
 
   double bytes_each() const {
     const uint64_t now = with.resident_bytes;

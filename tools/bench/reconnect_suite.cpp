@@ -33,7 +33,11 @@ double idle_percent(const SwarmUsage& usage) {
 std::vector<Target> targets(const ReconnectResult& result) {
   if (result.sessions < kTargetSessions) return {};
   return {
-      {.what = "until all are back, s", .figure = result.back_s(100), .bound = kBackS},
+      {.what = "until all are back, s",
+       .figure = result.back_s(100),
+       .bound = kBackS,
+       .control_name = "handshakes alone",
+       .control = result.handshakes.wall_s},
       {.what = "dials that timed out", .figure = static_cast<double>(timeouts(result)), .bound = 0},
       {.what = "idle processors while somebody waits, %",
        .figure = idle_percent(result.usage),
@@ -56,10 +60,7 @@ Result<void> kill_and_await(SwarmArm& arm, SwarmTally& tally, ReconnectResult& r
   return {};
 }
 
-}  // namespace
-
-Result<ReconnectResult> run_reconnect(const ReconnectOptions& options) {
-  ReconnectResult result{.sessions = options.sessions};
+Result<void> measure(const ReconnectOptions& options, ReconnectResult& result) {
   NOTP_ASSIGN(const auto folder, ScratchFolder::make());
   NOTP_ASSIGN(const auto arm, SwarmArm::start({.programs = options.programs,
                                                .folder = folder->path(),
@@ -80,7 +81,18 @@ Result<ReconnectResult> run_reconnect(const ReconnectOptions& options) {
   options.progress(fmt::format("{} sessions at once: all welcome after {:.1f} s", options.sessions,
                                result.herd_usage.wall_s));
   ::poll(nullptr, 0, kSettleMs);
-  NOTP_TRY(kill_and_await(*arm, tally, result));
+  return kill_and_await(*arm, tally, result);
+}
+
+}  // namespace
+
+Result<ReconnectResult> run_reconnect(const ReconnectOptions& options) {
+  ReconnectResult result{.sessions = options.sessions};
+  NOTP_TRY(measure(options, result));
+  NOTP_ASSIGN(const auto folder, ScratchFolder::make());
+  NOTP_ASSIGN(result.handshakes,
+              measure_handshakes({options.programs, folder->path() / "raw", options.sessions}));
+  options.progress("control: " + handshake_text(result.handshakes));
   return result;
 }
 
@@ -125,6 +137,7 @@ json::object reconnect_json(const ReconnectResult& result, const CorpusLabels& l
   out["timeouts"] = timeouts(result);
   out["refused"] = refused(result);
   out["swarm"] = swarm_json(result.after);
+  out["handshakes"] = handshake_json(result.handshakes);
   out["targets"] = targets_json(targets(result));
   return out;
 }

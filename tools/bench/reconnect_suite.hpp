@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "tools/bench/handshake_control.hpp"
 #include "tools/bench/report.hpp"
 #include "tools/bench/samples.hpp"
 #include "tools/bench/swarm_tally.hpp"
@@ -26,6 +27,7 @@ struct ReconnectResult {
   Samples back;                  // ms from the kill until Welcome
   SwarmUsage herd_usage, usage;  // from when it listens until the last Welcome
   SwarmCounts before, after;
+  HandshakeResult handshakes;  // the control
 
   // From when it listens, in s.
   double back_s(double percent) const { return back.percentile(percent) / 1e3 - away_s; }

@@ -91,6 +91,10 @@ void add_swarm_commands(CLI::App& app, SwarmArguments& arguments) {
   fanout->add_option("--publishes", arguments.publishes, "Releases of each row")
       ->check(CLI::Range(size_t{1}, kFanoutPublishesMax))
       ->capture_default_str();
+  fanout
+      ->add_option("--opal", arguments.opal,
+                   "What tools/bench/opal-environment prints; without it this control is left out")
+      ->type_name("DIR");
   CLI::App* idle = add(app, arguments, "idle", "Memory and processor time for open sessions");
   add_sessions(*idle, arguments.idle_sessions);
   idle->add_option("--seconds", arguments.seconds, "That are measured")

@@ -13,7 +13,7 @@
 namespace notp::bench {
 
 struct SwarmArguments {
-  std::string json_file, programs;
+  std::string json_file, programs, opal;
   size_t fanout_sessions = 10'000, publishes = 10;
   size_t idle_sessions = 20'000;
   double seconds = 60, settle_s = 15;

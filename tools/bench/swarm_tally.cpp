@@ -81,6 +81,14 @@ Result<void> SwarmTally::await_artifacts(uint64_t count, TimeMs patience_ms) {
   return {};
 }
 
+Result<void> SwarmTally::await_statements(uint64_t count, TimeMs patience_ms) {
+  const SwarmTime until = after(patience_ms);
+  MutexLock lock(mutex_);
+  while (counts_.statements < count)
+    NOTP_TRY(wait(lock, until, fmt::format("not {} statements yet", count)));
+  return {};
+}
+
 Result<void> SwarmTally::await_back(uint64_t welcomes, TimeMs patience_ms) {
   {
     const SwarmTime until = after(patience_ms);
@@ -202,6 +210,7 @@ void SwarmTally::active(uint64_t before, uint64_t version, size_t commits, Swarm
 void SwarmTally::attested(bool was_verified) {
   const MutexLock lock(mutex_);
   ++counts_.statements;
+  changed_.notify_all();
   if (was_verified) ++counts_.statements_verified;
 }
 

@@ -76,6 +76,8 @@ class SwarmTally {
   Result<void> await_welcome(TimeMs patience_ms);
   // Waits until so many artifacts have come, whatever their versions.
   Result<void> await_artifacts(uint64_t count, TimeMs patience_ms);
+  // The same for statements of freshness.
+  Result<void> await_statements(uint64_t count, TimeMs patience_ms);
   // From now on each Welcome and each end of a slow session counts, from `from`.
   void mark(SwarmTime from);
   struct Marked {
