@@ -108,10 +108,14 @@ constexpr const char* kForgottenNodes =
 // The number of versions of one node that can wait to be written, for a disk that does not write.
 constexpr size_t kPendingAttestationsMax = 4 * limits::kLedgersPerSessionMax;
 
-void forget_ledgers(SQLite::Database& database, const std::string& identity) {
-  SQLite::Statement forget(database, kForgetLedgers);
+void execute(SQLite::Statement& statement) {
+  statement.exec();
+  statement.reset();
+}
+
+void forget_ledgers(SQLite::Statement& forget, const std::string& identity) {
   SQLite::bind(forget, identity, static_cast<int64_t>(Fleet::kLedgersPerNodeMax));
-  forget.exec();
+  execute(forget);
 }
 
 std::vector<std::string> identities(SQLite::Database& database, const char* query, size_t bound) {
@@ -137,16 +141,13 @@ std::vector<std::string> forget_nodes(SQLite::Database& database, size_t nodes_m
   return forgotten;
 }
 
-void keep_subscriptions(SQLite::Database& database, const std::string& identity,
-                        const std::vector<model::LedgerId>& ledgers) {
-  SQLite::Statement forget(database, "DELETE FROM subscriptions WHERE identity = ?");
+void keep_subscriptions(SQLite::Statement& forget, SQLite::Statement& add,
+                        const std::string& identity, const std::vector<model::LedgerId>& ledgers) {
   forget.bind(1, identity);
-  forget.exec();
-  SQLite::Statement add(database, "INSERT OR IGNORE INTO subscriptions VALUES (?, ?, ?)");
+  execute(forget);
   for (const model::LedgerId& ledger : ledgers) {
     SQLite::bind(add, identity, static_cast<int64_t>(ledger.zone), ledger.name);
-    add.exec();
-    add.reset();
+    execute(add);
   }
 }
 
@@ -163,8 +164,9 @@ void prepare(SQLite::Database& database) {
     database.exec(kMigrations[static_cast<size_t>(from - 1)]);
   database.exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
   database.exec("UPDATE nodes SET connected = 0 WHERE connected");
+  SQLite::Statement forget(database, kForgetLedgers);
   for (const std::string& identity : identities(database, kCrowdedNodes, Fleet::kLedgersPerNodeMax))
-    forget_ledgers(database, identity);
+    forget_ledgers(forget, identity);
   transaction.commit();
 }
 
@@ -371,14 +373,14 @@ Result<void> Fleet::report(const std::string& identity, const wire::Commit& comm
 }
 
 // A node repeats its reports when it connects again.
-void Fleet::add_news(SQLite::Statement& before, const std::string& identity,
+bool Fleet::add_news(SQLite::Statement& before, const std::string& identity,
                      const model::LedgerId& id, const PendingLedger& ledger, News& news) {
   const bool is_rejection = ledger.last.state == wire::CommitState::kRejected;
-  if (!ledger.active_version && !is_rejection) return;
   SQLite::bind(before, identity, static_cast<int64_t>(id.zone), id.name);
   uint64_t version = 0, active_version = 0;
   auto state = wire::CommitState::kStored;
-  if (before.executeStep()) {
+  const bool has_reported = before.executeStep();
+  if (has_reported) {
     version = static_cast<uint64_t>(before.getColumn(0).getInt64());
     state = static_cast<wire::CommitState>(before.getColumn(1).getInt());
     active_version = static_cast<uint64_t>(before.getColumn(2).getInt64());
@@ -390,6 +392,7 @@ void Fleet::add_news(SQLite::Statement& before, const std::string& identity,
   }
   if (is_rejection && (state != ledger.last.state || version != ledger.last.version))
     ++news.rejections;
+  return has_reported;
 }
 
 Result<void> Fleet::write(const Pending& pending) {
@@ -402,19 +405,22 @@ Result<void> Fleet::write(const Pending& pending) {
     SQLite::Statement ledgers(*database_, kUpsertLedger);
     SQLite::Statement attestations(*database_, kAttestation);
     SQLite::Statement lags(*database_, kLag);
+    SQLite::Statement forget(*database_, kForgetLedgers);
+    SQLite::Statement unsubscribe(*database_, "DELETE FROM subscriptions WHERE identity = ?");
+    SQLite::Statement subscribe(*database_, "INSERT OR IGNORE INTO subscriptions VALUES (?, ?, ?)");
     for (const auto& [identity, node] : pending) {
       SQLite::bind(nodes, identity, node.user_agent, static_cast<int>(node.connected), node.seen_ms,
                    static_cast<int>(node.seen));
-      nodes.exec();
-      nodes.reset();
+      execute(nodes);
       if (node.lag_since_ms) {
         SQLite::bind(lags, identity, *node.lag_since_ms);
-        lags.exec();
-        lags.reset();
+        execute(lags);
       }
-      if (node.subscriptions) keep_subscriptions(*database_, identity, *node.subscriptions);
+      if (node.subscriptions)
+        keep_subscriptions(unsubscribe, subscribe, identity, *node.subscriptions);
+      bool has_new_ledger = false;
       for (const auto& [id, ledger] : node.ledgers) {
-        add_news(before, identity, id, ledger, news);
+        has_new_ledger |= !add_news(before, identity, id, ledger, news);
         SQLite::bind(
             ledgers, identity, static_cast<int64_t>(id.zone), id.name,
             static_cast<int64_t>(ledger.last.version), static_cast<int>(ledger.last.state),
@@ -423,17 +429,15 @@ Result<void> Fleet::write(const Pending& pending) {
             static_cast<int>(ledger.active_version.has_value()),
             static_cast<int>(ledger.last.freshness.value_or(trust::FreshnessState::kUntracked)),
             ledger.reported_ms);
-        ledgers.exec();
-        ledgers.reset();
+        execute(ledgers);
       }
-      if (!node.ledgers.empty()) forget_ledgers(*database_, identity);
+      if (has_new_ledger) forget_ledgers(forget, identity);
       // After the reports: a release that has just become active may be the attested one.
       for (const auto& [what, issued_ms] : node.attested) {
         const auto& [id, version] = what;
         SQLite::bind(attestations, identity, static_cast<int64_t>(id.zone), id.name,
                      static_cast<int64_t>(version), issued_ms);
-        attestations.exec();
-        attestations.reset();
+        execute(attestations);
       }
     }
     forgotten = forget_nodes(*database_, bounds_.nodes);

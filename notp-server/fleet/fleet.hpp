@@ -180,8 +180,9 @@ class Fleet {
   void conclude(const Result<void>& written, Pending batch, const Requests& requests)
       NOTP_REQUIRES(mutex_);
   Result<void> write(const Pending& pending);
-  // Adds what this report says for the first time; `before` asks for the one before.
-  static void add_news(SQLite::Statement& before, const std::string& identity,
+  // Adds what this report says for the first time; `before` asks for the one before. Whether there
+  // is one.
+  static bool add_news(SQLite::Statement& before, const std::string& identity,
                        const model::LedgerId& id, const PendingLedger& ledger, News& news);
   void take_back(Pending unwritten) NOTP_REQUIRES(mutex_);
   Result<PendingNode*> pending_node(const std::string& identity) NOTP_REQUIRES(mutex_);
