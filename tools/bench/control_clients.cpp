@@ -72,10 +72,10 @@ Result<void> ControlClients::dial(uint16_t port) {
 }
 
 Result<void> ControlClients::connect(uint16_t port, size_t at_once, TimeMs patience_ms,
-                                     const Arrived& arrived) {
+                                     const OnBytes& arrived) {
   const size_t count = sessions_.capacity(), most = at_once == 0 ? count : at_once;
   size_t ready = 0;
-  const Arrived counted = [&](size_t session, size_t bytes) {
+  const OnBytes counted = [&](size_t session, size_t bytes) {
     ++ready;
     arrived(session, bytes);
   };
@@ -90,7 +90,7 @@ Result<void> ControlClients::connect(uint16_t port, size_t at_once, TimeMs patie
   return {};
 }
 
-Result<void> ControlClients::read(size_t number, const Arrived& arrived) {
+Result<void> ControlClients::read(size_t number, const OnBytes& arrived) {
   SSL* const tls = sessions_[number].tls.get();
   std::array<char, kReadBytes> buffer;
   for (;;) {
@@ -112,7 +112,7 @@ Result<void> ControlClients::read(size_t number, const Arrived& arrived) {
   }
 }
 
-Result<void> ControlClients::wait(double ms, const Arrived& arrived) {
+Result<void> ControlClients::wait(double ms, const OnBytes& arrived) {
   std::array<epoll_event, kEventsMax> events;
   const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsMax,
                                  static_cast<int>(std::ceil(std::max(ms, 0.0))));

@@ -12,6 +12,7 @@
 #include "tools/bench/echo_control.hpp"
 #include "tools/bench/echo_server.hpp"
 #include "tools/bench/git_fan_control.hpp"
+#include "tools/bench/git_server.hpp"
 #include "tools/bench/handshake_control.hpp"
 #include "tools/bench/opal_control.hpp"
 #include "tools/bench/raw_tls_server.hpp"
@@ -57,7 +58,7 @@ void add_clients(CLI::App& command, Arguments& arguments) {
 }
 
 void add_commands(CLI::App& app, Arguments& arguments) {
-  for (const char* name : {"raw", "echo"})
+  for (const char* name : {"raw", "echo", "git-daemon"})
     app.add_subcommand(name, "A server, as notp-bench starts it")
         ->add_option("FOLDER", arguments.folder, "With its certificates")
         ->required();
@@ -123,6 +124,7 @@ Result<Measured> measure(const CLI::App& app, const Arguments& arguments) {
 Result<void> run(const CLI::App& app, const Arguments& arguments) {
   if (app.got_subcommand("raw")) return serve_raw_tls(arguments.folder);
   if (app.got_subcommand("echo")) return serve_echo(arguments.folder);
+  if (app.got_subcommand("git-daemon")) return serve_git(arguments.folder);
   NOTP_ASSIGN(const Measured measured, measure(app, arguments));
   fmt::print("{}", measured.text);
   if (arguments.json_file.empty()) return {};

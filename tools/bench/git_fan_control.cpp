@@ -12,8 +12,8 @@
 #include "common/storage/files.hpp"
 #include "tools/bench/agent_arm.hpp"
 #include "tools/bench/child.hpp"
+#include "tools/bench/control_program.hpp"
 #include "tools/bench/history.hpp"
-#include "tools/bench/opa_arm.hpp"
 #include "tools/bench/process_facts.hpp"
 #include "tools/bench/stopwatch.hpp"
 
@@ -75,19 +75,10 @@ class GitFan {
       NOTP_TRY(write_file(work() / fmt::format("policy-{}.rego", i), std::string(kFileBytes, 'x')));
     NOTP_TRY(commit(0));
     NOTP_TRY(push_main());
-    NOTP_ASSIGN(port_, free_port());
-    Command command = git_command(options_.folder,
-                                  {"daemon", "--listen=127.0.0.1", fmt::format("--port={}", port_),
-                                   "--reuseaddr", "--export-all", "--max-connections=0",
-                                   "--base-path=" + (options_.folder / "server").string()});
-    command.log = options_.folder / "daemon.log";
-    NOTP_ASSIGN(daemon_, Child::start(command));
-    const TimeMs deadline_ms = read_clock().boot_ms + kGitMs;
-    while (!run(git_command(options_.folder, {"ls-remote", "-q", url()}), kGitMs)) {
-      if (daemon_->poll() || read_clock().boot_ms > deadline_ms)
-        return fail(ErrorCode::kUnavailable, "git daemon does not serve");
-      ::poll(nullptr, 0, kPollMs);
-    }
+    std::error_code failed;
+    const auto programs = fs::read_symlink("/proc/self/exe", failed).parent_path();
+    NOTP_ASSIGN(server_, ControlProgram::start("git-daemon",
+                                               {.programs = programs, .folder = options_.folder}));
     return {};
   }
 
@@ -110,7 +101,7 @@ class GitFan {
   // The commit goes to the server; then all fetch at once.
   Result<void> push(size_t number, GitFanResult& result) const {
     NOTP_TRY(commit(number));
-    NOTP_ASSIGN(const double daemon_before_s, cpu_seconds_of(daemon_->pid()));
+    NOTP_ASSIGN(const double daemon_before_s, cpu_seconds_of(server_->pid()));
     const auto begin = steady_clock::now();
     NOTP_TRY(push_main());
     const double clients_before_s = ended_processor_s();
@@ -129,7 +120,7 @@ class GitFan {
     result.all.add(ms_between(begin, steady_clock::now()));
     result.client_us += (ended_processor_s() - clients_before_s) * 1e6;
     NOTP_TRY(check_clones());
-    NOTP_ASSIGN(const double daemon_s, cpu_seconds_of(daemon_->pid()));
+    NOTP_ASSIGN(const double daemon_s, cpu_seconds_of(server_->pid()));
     result.daemon_us += (daemon_s - daemon_before_s) * 1e6;
     return {};
   }
@@ -169,11 +160,10 @@ class GitFan {
 
   fs::path work() const { return options_.folder / "work"; }
   fs::path clone(size_t number) const { return options_.folder / fmt::format("clone-{}", number); }
-  std::string url() const { return fmt::format("git://127.0.0.1:{}/model.git", port_); }
+  std::string url() const { return fmt::format("git://127.0.0.1:{}/model.git", server_->port()); }
 
   const GitFanOptions options_;
-  std::optional<Child> daemon_;
-  uint16_t port_ = 0;
+  std::optional<ControlProgram> server_;
 };
 
 }  // namespace
