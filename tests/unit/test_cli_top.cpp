@@ -352,7 +352,7 @@ TEST_CASE("the kept coefficients are complete and say what measured them; the la
     CHECK(name.ends_with("_us") == (one.unit == "us"));
     CHECK(name.ends_with("_bytes") == (one.unit == "B"));
   }
-  // 10,000 agents, 10 publishes a minute of 1 KB to all of them, no decisions: a known result.
+  // 10,000 agents, 10 publishes a minute of 1 KB to all of them, no decisions: reckoned by hand.
   const Work known{.nodes = 10'000,
                    .ledgers = 1,
                    .model_bytes = 0,
@@ -361,10 +361,13 @@ TEST_CASE("the kept coefficients are complete and say what measured them; the la
                    .decisions_per_second = 0,
                    .record_bytes = c["measured_record_bytes"]};
   const auto needs = registry_needs(known, c);
-  CHECK(amount(needs, "processor") == doctest::Approx(0.08).epsilon(0.05));
-  CHECK(amount(needs, "memory") == doctest::Approx(290e6).epsilon(0.05));
-  CHECK(amount(needs, "sent") == doctest::Approx(1.8e6).epsilon(0.05));
-  CHECK(amount(needs, "return_of_all") == doctest::Approx(7.5).epsilon(0.05));
+  CHECK(amount(needs, "processor") ==
+        doctest::Approx(100'000 / 60e6 * c["push_us"] + 10'000 / 30e6 * c["renew_us"]));
+  CHECK(amount(needs, "memory") ==
+        doctest::Approx(c["registry_bytes"] + 10'000 * c["session_bytes"]));
+  CHECK(amount(needs, "sent") == doctest::Approx(100'000 / 60.0 * (1'000 + c["push_bytes"]) +
+                                                 10'000 / 30.0 * c["renew_bytes"]));
+  CHECK(amount(needs, "return_of_all") == doctest::Approx(c["connect_us"] / 100));
 }
 
 TEST_CASE("a file of coefficients that is not right is refused by what is wrong") {

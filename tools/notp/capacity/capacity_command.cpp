@@ -7,7 +7,9 @@
 
 #include "common/bytes.hpp"
 #include "common/size_text.hpp"
+#include "common/storage/files.hpp"
 #include "tools/notp/capacity/estimate.hpp"
+#include "tools/notp/capacity/measured_run.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/duration.hpp"
 #include "tools/notp/top/status_feed.hpp"
@@ -18,11 +20,14 @@ namespace {
 struct CapacityOptions {
   std::optional<double> nodes, ledgers, ledgers_per_node, model_bytes, delta_bytes,
       publishes_per_hour, decisions_per_second, record_bytes, freshness_interval_s;
+  std::vector<std::string> runs;
   bool from_registry = false;
   bool explain = false;
+  bool print_coefficients = false;
 };
 
 constexpr double kSizeMax = 1e15;
+constexpr size_t kRunBytesMax = 1 << 20;
 
 // Products of large options may be above any integer.
 uint64_t whole(double value) { return static_cast<uint64_t>(std::clamp(value, 0.0, 9e18)); }
@@ -173,8 +178,25 @@ json::object coefficients_json(const Coefficients& costs) {
   return out;
 }
 
+Result<Coefficients> chosen_costs(const CapacityOptions& options) {
+  NOTP_ASSIGN(Coefficients costs, Coefficients::built_in());
+  for (const std::string& path : options.runs) {
+    NOTP_ASSIGN(const Bytes text, read_file(path, kRunBytesMax));
+    auto run = parse_json(text);
+    if (!run) return std::unexpected(std::move(run).error().in(path));
+    if (auto taken = take_run(costs, *run); !taken)
+      return std::unexpected(std::move(taken).error().in(path));
+  }
+  return costs;
+}
+
 Result<int> run_capacity(const Context& context, const CapacityOptions& options) {
-  NOTP_ASSIGN(const Coefficients costs, Coefficients::built_in());
+  NOTP_ASSIGN(const Coefficients costs, chosen_costs(options));
+  if (options.print_coefficients) {
+    NOTP_ASSIGN(const json::value document, parse_json(costs.text()));
+    context.output.result(costs.text(), document);
+    return exit_code::kOk;
+  }
   Work work{.record_bytes = costs["measured_record_bytes"]};
   if (options.from_registry) {
     NOTP_ASSIGN(StatusFeed feed, StatusFeed::open(context));
@@ -243,6 +265,13 @@ void add_capacity(Commands& commands) {
         command.add_flag("--from-registry", options.from_registry,
                          "Take from the registry what no option says: nodes, ledgers, deltas, and "
                          "rates since its start");
+        command
+            .add_option("--from", options.runs,
+                        "Reckon with what notp-bench fanout, idle or reconnect measured on your "
+                        "machine: what it wrote with --json")
+            ->type_name("FILE");
+        command.add_flag("--print-coefficients", options.print_coefficients,
+                         "Print the coefficients with their measurements, and nothing else");
         command.add_flag("--explain", options.explain,
                          "Also print the formulas, and each coefficient with its measurement");
         command.footer(

@@ -51,6 +51,24 @@ Result<Coefficients> Coefficients::parse(std::string_view text) {
   return out;
 }
 
+void Coefficients::set(std::string_view name, double value, std::string measured) {
+  Coefficient& one = all_.find(name)->second;
+  one.value = value;
+  one.measured = std::move(measured);
+}
+
+std::string Coefficients::text() const {
+  std::string out;
+  for (const std::string_view name : kNames) {
+    const Coefficient& one = all_.find(name)->second;
+    out += fmt::format(
+        "{}    {{\"name\": {}, \"value\": {}, \"unit\": {}, \"of\": {},\n     \"measured\": {}}}",
+        out.empty() ? "" : ",\n", json_string(name), one.value, json_string(one.unit),
+        json_string(one.of), json_string(one.measured));
+  }
+  return "{\n  \"coefficients\": [\n" + out + "\n  ]\n}\n";
+}
+
 Result<Coefficients> Coefficients::built_in() { return parse(kCapacityCoefficients); }
 
 }  // namespace notp::cli

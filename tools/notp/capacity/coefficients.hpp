@@ -1,6 +1,6 @@
 // What one of each thing costs, as it was measured: the data that `notp capacity` reckons with.
-// They are in coefficients.json, each with the command that measured it; a better figure is a
-// change of that file alone.
+// They are in coefficients.json, each with the command that measured it. Those of sessions come
+// from the runs of notp-bench that are kept beside it (measured_run.hpp); others are changed there.
 #pragma once
 
 #include <map>
@@ -28,6 +28,10 @@ class Coefficients {
   // One of kNames.
   double operator[](std::string_view name) const { return all_.find(name)->second.value; }
   const std::map<std::string, Coefficient, std::less<>>& all() const { return all_; }
+  // `name` is one of kNames.
+  void set(std::string_view name, double value, std::string measured);
+  // As coefficients.json is written.
+  std::string text() const;
 
   // All that estimates use.
   static constexpr std::string_view kNames[] = {"push_us",
