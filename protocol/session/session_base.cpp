@@ -11,6 +11,10 @@ namespace notp::session {
 
 namespace {
 
+// In the bytes of one read. A frame costs its reader far more than its sender: whoever fills reads
+// with the shortest one makes all sessions of a thread wait.
+constexpr size_t kPingsAtOnceMax = 64;
+
 // Returns the answer that replaces an unsendable one; nullopt: the message was not an answer.
 std::optional<wire::Message> failed_answer(const wire::Message& message, const Error& error) {
   const auto to = [&]<typename T>(const T& answer) {
@@ -43,10 +47,16 @@ void SessionBase::receive(ByteView bytes, Now now) {
   if (closed_) return;
   now_boot_ms_ = last_received_ms_ = now.boot_ms;
   parser_.feed(bytes);
+  size_t pings = 0;
   while (!closed_) {
     auto message = parser_.next();
     if (!message) return refuse(message.error());
     if (!*message) break;
+    if (std::holds_alternative<wire::Ping>(**message) && ++pings > kPingsAtOnceMax)
+      return refuse(Error{
+          ErrorCode::kLimit,
+          fmt::format("more than {} Pings at once: a session needs one at a time", kPingsAtOnceMax),
+          {}});
     frame_since_ms_ = kNever;  // the next bytes belong to another frame
     if (auto handled = dispatch(std::move(**message), now); !handled && !closed_)
       return refuse(handled.error());

@@ -207,6 +207,28 @@ TEST_CASE("what is lacking is wanted even where nothing is new, and once") {
   CHECK(served.needs.size() == 1);
 }
 
+TEST_CASE("Pings are answered, and a flood of them ends the session before it is read") {
+  constexpr size_t kAtOnce = 64;
+  const auto pings = [](size_t count) {
+    Bytes out;
+    for (uint64_t nonce = 1; nonce <= count; ++nonce) out += wire::encode_frame(wire::Ping{nonce});
+    return out;
+  };
+  Served served;
+  served.greet({});
+  for (int read = 0; read < 3; ++read) {
+    served.session.receive(pings(kAtOnce), kNow);
+    CHECK(served.output().size() == kAtOnce);
+  }
+  CHECK_FALSE(served.session.is_closed());
+  served.session.receive(pings(100'000), kNow);
+  CHECK(served.session.is_closed());
+  const auto answers = served.output();
+  CHECK(answers.size() == kAtOnce + 1);
+  REQUIRE(served.end.has_value());
+  CHECK(served.end->code == ErrorCode::kLimit);
+}
+
 TEST_CASE("a client takes so many inventories of a ledger in a session, and no more") {
   wire::Want want;
   want.ledger = kLedger;
