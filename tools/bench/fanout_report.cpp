@@ -73,8 +73,8 @@ std::string fanout_table(const FanoutResult& result) {
       "bytes", "us each", "s, core", "swarm us", "spread", "delivered", "ACTIVE", "all", "cut");
   for (const FanoutRow* row : {&result.alone, &result.answered, &result.disturbed})
     out += row_text(*row);
-  out += fmt::format("controls\n  {}\n  {}\n", tls_fan_text(result.raw), git_fan_text(result.git));
-  if (result.opal) out += fmt::format("  {}\n", opal_text(*result.opal));
+  out += fmt::format("controls\n  {}  {}", tls_fan_text(result.raw), git_fan_text(result.git));
+  if (result.opal) out += fmt::format("  {}", opal_text(*result.opal));
   return out + targets_table(targets(result), kNoTargets);
 }
 

@@ -97,8 +97,7 @@ std::string idle_table(const IdleResult& result) {
              grouped(static_cast<uint64_t>(result.bytes_each())), result.usage.wall_s,
              grouped(result.renewals), result.core_percent(), us_of_renewal(result),
              result.usage.swarm_s / result.usage.wall_s * 100) +
-         fmt::format("control: {}\n", echo_text(result.echo)) +
-         targets_table(targets(result), kNoTargets);
+         "control: " + echo_text(result.echo) + targets_table(targets(result), kNoTargets);
 }
 
 json::object idle_json(const IdleResult& result, const CorpusLabels& labels) {
