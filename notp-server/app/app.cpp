@@ -240,16 +240,7 @@ Result<void> Server::open() {
 Result<service::ServiceOptions> Server::options_within_descriptors() const {
   NOTP_ASSIGN(const size_t descriptors, raise_descriptor_limit());
   service::ServiceOptions options = config_.service;
-  const size_t configured = options.serve.limits.sessions_max;
-  options.serve.limits = fit_descriptors(options.serve.limits, descriptors);
-  if (options.serve.limits.sessions_max < configured)
-    log::warn("few_descriptors",
-              {{"descriptors", descriptors},
-               {"sessions", options.serve.limits.sessions_max},
-               {"configured", configured},
-               {"message",
-                "the system's limit of open files is below what limits.sessions needs: raise the "
-                "hard limit (ulimit -Hn, or LimitNOFILE of the unit)"}});
+  NOTP_ASSIGN(options.serve.limits, within_descriptors(options.serve.limits, descriptors));
   return options;
 }
 

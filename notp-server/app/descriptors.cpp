@@ -8,6 +8,9 @@
 #include <cstring>
 #include <limits>
 
+#include "common/limits.hpp"
+#include "common/log.hpp"
+
 namespace notp::server {
 namespace {
 
@@ -34,6 +37,28 @@ serve::AdmissionLimits fit_descriptors(serve::AdmissionLimits wanted, size_t des
   const size_t rest = usable > wanted.handshakes_max ? usable - wanted.handshakes_max : 1;
   wanted.sessions_max = std::min(wanted.sessions_max, rest);
   return wanted;
+}
+
+Result<serve::AdmissionLimits> within_descriptors(const serve::AdmissionLimits& wanted,
+                                                  size_t descriptors) {
+  const serve::AdmissionLimits fit = fit_descriptors(wanted, descriptors);
+  if (fit.sessions_max >= wanted.sessions_max) return fit;
+  if (wanted.sessions_max != limits::kSessionsMax)
+    return fail(
+        ErrorCode::kConfig,
+        fmt::format("limits.sessions: {} sessions need {} open files, and this process may "
+                    "open {}: raise the hard limit (ulimit -Hn, or LimitNOFILE of the "
+                    "unit), or set limits.sessions to {} or less",
+                    wanted.sessions_max, descriptors_for(wanted), descriptors, fit.sessions_max));
+  log::warn(
+      "few_descriptors",
+      {{"descriptors", descriptors},
+       {"sessions", fit.sessions_max},
+       {"configured", wanted.sessions_max},
+       {"message",
+        "the system's limit of open files is below what limits.sessions needs: raise the hard "
+        "limit (ulimit -Hn, or LimitNOFILE of the unit)"}});
+  return fit;
 }
 
 size_t descriptors_for(const serve::AdmissionLimits& wanted) {

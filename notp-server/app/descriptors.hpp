@@ -16,6 +16,11 @@ Result<size_t> raise_descriptor_limit();
 // shares, and repositories, databases and workers get the rest.
 serve::AdmissionLimits fit_descriptors(serve::AdmissionLimits wanted, size_t descriptors);
 
+// The same, and logs how few sessions that leaves of the default. Another number of sessions is
+// what somebody relies on: kConfig says what it needs when it does not fit.
+Result<serve::AdmissionLimits> within_descriptors(const serve::AdmissionLimits& wanted,
+                                                  size_t descriptors);
+
 // The smallest limit of descriptors under which fit_descriptors() reduces nothing.
 size_t descriptors_for(const serve::AdmissionLimits& wanted);
 

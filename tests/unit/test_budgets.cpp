@@ -1,11 +1,13 @@
 // Budgets of a registry for its peers, in both directions: memory is bounded, and released.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <vector>
 
+#include "common/limits.hpp"
 #include "notp-server/app/descriptors.hpp"
 #include "notp-server/publish/upload_budget.hpp"
 #include "protocol/serve/address_rate.hpp"
@@ -191,6 +193,26 @@ TEST_CASE("descriptors: strangers' handshakes do not take what sessions need") {
   const serve::AdmissionLimits none = server::fit_descriptors(wanted, 10);
   CHECK(none.sessions_max >= 1);
   CHECK(none.handshakes_max >= 1);
+}
+
+TEST_CASE("descriptors: configured sessions that do not fit are refused by what they need") {
+  const serve::AdmissionLimits configured{.sessions_max = 19'000, .handshakes_max = 512};
+  const auto fits = server::within_descriptors(configured, 20'000);
+  REQUIRE(fits);
+  CHECK(fits->sessions_max == 19'000);
+  const auto refused = server::within_descriptors(configured, 10'000);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ErrorCode::kConfig);
+  const size_t possible = server::fit_descriptors(configured, 10'000).sessions_max;
+  for (const std::string& part :
+       {std::string("limits.sessions: 19000 "),
+        fmt::format("need {} open files", server::descriptors_for(configured)),
+        std::string("may open 10000"), fmt::format("to {} or less", possible)})
+    CHECK_MESSAGE(refused.error().message.contains(part), refused.error().message);
+  // The default is lowered instead. What the refusal says holds.
+  CHECK(server::within_descriptors({.sessions_max = limits::kSessionsMax}, 10'000));
+  CHECK(server::within_descriptors({.sessions_max = possible, .handshakes_max = 512}, 10'000));
+  CHECK(server::within_descriptors(configured, server::descriptors_for(configured)));
 }
 
 TEST_CASE("handshakes: an address has a burst and a rate, and takes nothing from another") {
