@@ -20,12 +20,24 @@
 
 namespace notp::serve {
 
+// Thread-safe.
+class SharedOfferFrames final : public session::OfferFrames {
+ public:
+  model::Content get(const wire::Offer& offer, const model::Content& artifact) override {
+    const MutexLock lock(mutex_);
+    return OfferFrames::get(offer, artifact);
+  }
+
+ private:
+  Mutex mutex_;
+};
+
 // Immutable; a broadcast shares one.
 struct Artifact {
   Hash id;  // artifact_id of the pair and the tier
   Bytes bytes;
   uint32_t encoding_tier = 0;
-  std::shared_ptr<session::OfferFrames> frames = std::make_shared<session::OfferFrames>();
+  std::shared_ptr<session::OfferFrames> frames = std::make_shared<SharedOfferFrames>();
 };
 using ArtifactPtr = std::shared_ptr<const Artifact>;
 

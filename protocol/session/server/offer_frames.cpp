@@ -8,7 +8,6 @@ model::Content OfferFrames::get(const wire::Offer& offer, const model::Content& 
   if (!offer.is_short() || offer.offset != 0 || offer.trace || artifact->empty() ||
       artifact->size() > kArtifactBytesMax)
     return nullptr;
-  const MutexLock lock(mutex_);
   for (Form& form : forms_) {
     if (form.frames && (form.stream != offer.stream || form.subscription != offer.subscription ||
                         form.base_distance != offer.base_distance))

@@ -4,22 +4,23 @@
 
 #include <array>
 
-#include "common/mutex.hpp"
 #include "protocol/model/tree.hpp"
 #include "protocol/wire/messages/transfer.hpp"
 
 namespace notp::session {
 
-// Belongs to one artifact. Thread-safe.
+// Belongs to one artifact, and to the sessions of one thread, unless what derives from it says
+// more.
 class OfferFrames {
  public:
   // A larger artifact is sent in turns: one TLS record holds its Offer and all of it.
   static constexpr size_t kArtifactBytesMax = 15 << 10;
 
+  virtual ~OfferFrames() = default;
   // Returns Offer ‖ Chunk. Of a fleet, nearly all sessions offer on the same stream, for the same
   // subscription; nullptr: this one differs, or its offer is long, resumed, traced or of a larger
   // artifact.
-  model::Content get(const wire::Offer& offer, const model::Content& artifact);
+  virtual model::Content get(const wire::Offer& offer, const model::Content& artifact);
 
  private:
   // What differs between the short offers of one artifact to sessions.
@@ -28,9 +29,8 @@ class OfferFrames {
     uint64_t base_distance = 0;
     model::Content frames;  // null: not used yet
   };
-  Mutex mutex_;
   // Nodes that subscribe to two or three ledgers may number them differently.
-  std::array<Form, 4> forms_ NOTP_GUARDED_BY(mutex_);
+  std::array<Form, 4> forms_;
 };
 
 }  // namespace notp::session
