@@ -59,10 +59,10 @@ asio::awaitable<void> SessionHost::serve() {
   peer_ = std::make_shared<const Peer>(identity, identity.text(), connection_.peer_key());
   session::ServerInfo info = services.info;
   info.peer = peer_->name;
-  session_.emplace(session::ServerPorts{services.catalog, services.targets, *this,
-                                        services.freshness, services.uploads, services.sources,
-                                        context_.classes},
-                   std::move(info), read_clock());
+  session_.emplace(
+      session::ServerPorts{services.catalog, services.targets, *this, services.freshness,
+                           services.uploads, services.sources, context_.classes},
+      std::move(info), read_clock());
   sends_.emplace(context_.sends, [weak = weak_from_this(), executor = thread_.executor()] {
     asio::post(executor, [weak] {
       if (const auto host = weak.lock()) host->make_room();

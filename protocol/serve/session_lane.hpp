@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <list>
 #include <functional>
+#include <list>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -91,7 +91,7 @@ class SessionLane {
   std::optional<uint64_t> group_;
   Draining draining_ = Draining::kNo;
   std::list<Batch> batches_;  // in the queue, perhaps
-  size_t batch_bytes_ = 0;     // of these
+  size_t batch_bytes_ = 0;    // of these
   uint64_t sent_to_ = 0;
   size_t asks_open_ = 0;
   // Boot times up to which the peer's subscriptions and reports are paid for.

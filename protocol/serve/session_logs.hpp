@@ -3,8 +3,8 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <list>
 #include <functional>
+#include <list>
 #include <memory>
 #include <variant>
 
