@@ -71,7 +71,7 @@ void check_example(const std::string& name, std::string_view type,
 
 }  // namespace
 
-TEST_CASE("stock openssl verifies a root, the next root, a release and a freshness statement") {
+TEST_CASE("stock openssl verifies a root, the next root, a release, freshness and an assignment") {
   const auto root = trust::Root::decode(example("root-payload"));
   const auto next = trust::Root::decode(example("next-root-payload"));
   REQUIRE(root);
@@ -85,6 +85,8 @@ TEST_CASE("stock openssl verifies a root, the next root, a release and a freshne
   check_example("next-root", "application/vnd.notp.root.v2", both);
   check_example("release", "application/vnd.notp.release.v2", root->delegations.at(0).keys);
   check_example("freshness", "application/vnd.notp.freshness.v1", next->freshness_keys);
+  check_example("class-freshness", "application/vnd.notp.freshness.v2", next->freshness_keys);
+  check_example("assignment", "application/vnd.notp.assignment.v1", next->freshness_keys);
 }
 
 TEST_CASE("stock openssl verifies what a key of this project signs") {
