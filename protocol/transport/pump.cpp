@@ -18,6 +18,8 @@ namespace {
 constexpr size_t kRecordBytes = 16 << 10;  // RFC 8446 §5.1
 // A peer that sends or takes continuously must not block the thread for other sessions.
 constexpr size_t kYieldBytes = 256 << 10;
+// Read at once: a record can have thousands of short frames.
+constexpr size_t kReadYieldBytes = kRecordBytes;
 
 // Bytes on their way to the peer: the session's own, or a buffer that sessions share.
 class Output {
@@ -134,7 +136,7 @@ class Pump final : Wake::Woken {
         if (!closing_)
           tell([&](Now now) { machine_.receive(ByteView(scratch.data(), **got), now); });
         since_yield += **got;
-        if (since_yield < kYieldBytes) continue;
+        if (since_yield < kReadYieldBytes) continue;
         asio::post(connection_.executor(), counted([this](const auto&) { read(); }));
         break;
       }
