@@ -120,6 +120,7 @@ std::string reconnect_table(const ReconnectResult& result) {
              result.after.dials_ended(SwarmDialEnd::kPortClosed) -
                  result.before.dials_ended(SwarmDialEnd::kPortClosed),
              timeouts(result), refused(result)) +
+         "control: " + handshake_text(result.handshakes) +
          targets_table(targets(result), kNoTargets);
 }
 
