@@ -16,6 +16,13 @@ class SessionMachine {
   // Received bytes, however fragmented. Never fails: an error becomes output (an Error frame) and
   // is_closed(). Ignored once closed.
   virtual void receive(ByteView bytes, Now now) = 0;
+  // The same for a host that has other sessions on this thread: handles a bounded number of
+  // messages. true: there are more of them in what was received; the next call, without bytes, goes
+  // on with those.
+  virtual bool receive_part(ByteView bytes, Now now) {
+    receive(bytes, now);
+    return false;
+  }
 
   // Takes bytes to send, at most about `bytes_max` (a frame is never split by this limit; one frame
   // may exceed it). Empty: nothing to send now.

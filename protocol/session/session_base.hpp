@@ -24,6 +24,7 @@ class SendMeter {
 class SessionBase : public SessionMachine, protected SessionOutput {
  public:
   void receive(ByteView bytes, Now now) final;
+  bool receive_part(ByteView bytes, Now now) final;
   Bytes take_output(size_t bytes_max) final;
   model::Content take_shared() final;
   TimeMs next_deadline() const final;
@@ -76,6 +77,8 @@ class SessionBase : public SessionMachine, protected SessionOutput {
   TimeMs last_received_ms() const { return last_received_ms_; }
 
  private:
+  // nullopt: all is handled.
+  std::optional<Result<void>> handle_next(size_t& pings, Now now);
   Result<void> dispatch(wire::Message&& message, Now now);
   void close(const Error& error, uint32_t retry_after_ms, Now now);
   void bound_queue();

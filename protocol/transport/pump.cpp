@@ -121,25 +121,32 @@ class Pump final : Wake::Woken {
     size_t since_yield = 0;
     is_telling_ = true;  // one answer to all that is there
     while (!read_ended_) {
-      auto got = connection_.try_read(scratch.data(), scratch.size());
-      if (!got) {
-        end_reading(std::unexpected(std::move(got).error()));
-      } else if (!*got) {
-        connection_.when_readable(counted([this](const auto& error) {
-          if (error) return end_reading(connection_.waited(error));
-          read();
-        }));
-        break;
-      } else if (**got == 0) {
-        end_reading({});
-      } else {
-        if (!closing_)
-          tell([&](Now now) { machine_.receive(ByteView(scratch.data(), **got), now); });
-        since_yield += **got;
-        if (since_yield < kReadYieldBytes) continue;
-        asio::post(connection_.executor(), counted([this](const auto&) { read(); }));
-        break;
+      ByteView received;
+      if (!has_more_) {
+        auto got = connection_.try_read(scratch.data(), scratch.size());
+        if (!got) {
+          end_reading(std::unexpected(std::move(got).error()));
+          continue;
+        }
+        if (!*got) {
+          connection_.when_readable(counted([this](const auto& error) {
+            if (error) return end_reading(connection_.waited(error));
+            read();
+          }));
+          break;
+        }
+        if (**got == 0) {
+          end_reading({});
+          continue;
+        }
+        received = ByteView(scratch.data(), **got);
       }
+      has_more_ = false;
+      if (!closing_) tell([&](Now now) { has_more_ = machine_.receive_part(received, now); });
+      since_yield += received.size();
+      if (!has_more_ && since_yield < kReadYieldBytes) continue;
+      asio::post(connection_.executor(), counted([this](const auto&) { read(); }));
+      break;
     }
     is_telling_ = false;
     write();
@@ -319,7 +326,8 @@ class Pump final : Wake::Woken {
   uint64_t taken_ = 0;       // at the last check
   TimeMs progress_ms_ = 0;   // last time it grew
 
-  bool closing_ = false;  // received bytes are ignored
+  bool has_more_ = false;  // of what was received, the machine has not handled all
+  bool closing_ = false;   // received bytes are ignored
   TimeMs close_ms_ = kNever;
   bool ending_ = false;
   bool read_ended_ = false, writer_ended_ = false;

@@ -22,6 +22,16 @@ class TestMachine final : public session::SessionMachine {
     received.append(bytes);
     if (received.ends_with("bye")) close_with("done");
   }
+  bool receive_part(ByteView bytes, Now now) override {
+    if (part_bytes == 0) {
+      receive(bytes, now);
+      return false;
+    }
+    unread.append(bytes);
+    receive(ByteView(unread).substr(0, part_bytes), now);
+    unread.erase(0, part_bytes);
+    return !unread.empty() && !closed;
+  }
   Bytes take_output(size_t bytes_max) override {
     if (endless) return Bytes(bytes_max, 'e');
     return std::exchange(output, {});
@@ -46,6 +56,8 @@ class TestMachine final : public session::SessionMachine {
   }
 
   Bytes output, received;
+  size_t part_bytes = 0;  // handled in one call; 0: all
+  Bytes unread;
   TimeMs deadline_ms = kNever;
   bool endless = false, cut = false, closed = false, stalled = false;
 };
@@ -104,6 +116,27 @@ TEST_CASE("pump: two pumps talk and both end without error") {
   CHECK(client.machine.cut);
   REQUIRE_FALSE(*client.ended);
   CHECK(client.ended->error().code == ErrorCode::kUnavailable);
+}
+
+TEST_CASE("pump: what the machine handles in parts lets other work of the thread go between") {
+  ConnectedPair pair;
+  Pumped server;
+  server.machine.part_bytes = 1;
+  Bytes answer;
+  size_t others = 0;
+  std::function<void()> other = [&] {
+    if (server.ended) return;
+    ++others;
+    asio::post(pair.loop.io, other);
+  };
+  pair.loop.spawn(run_pump(*pair.server, server));
+  pair.loop.spawn(say(*pair.client, "word by word, bye", answer));
+  while (server.machine.received.empty()) pair.loop.io.run_one();
+  other();
+  pair.loop.run();
+  CHECK(server.machine.received == "word by word, bye");
+  CHECK(answer == "done");
+  CHECK(others >= server.machine.received.size() - 1);
 }
 
 TEST_CASE("pump: a deadline fires while the peer is silent") {

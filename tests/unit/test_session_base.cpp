@@ -207,6 +207,36 @@ TEST_CASE("what is lacking is wanted even where nothing is new, and once") {
   CHECK(served.needs.size() == 1);
 }
 
+TEST_CASE("messages that come at once are handled in parts, in their order, and none is lost") {
+  Served served;
+  served.greet({});
+  Bytes said;
+  constexpr uint64_t kMessages = 1'000;
+  for (uint64_t kind = 1; kind <= kMessages; ++kind)
+    said += wire::encode_frame(wire::LaneApplied{.revision = kind, .tokens = 0});
+  said.pop_back();  // the last one is not whole
+  size_t parts = 1;
+  std::vector<uint64_t> handled;
+  const auto take = [&] {
+    size_t count = 0;
+    for (const session::ServerEvent& event : served.session.take_events())
+      if (const auto* applied = std::get_if<session::server_event::LaneAppliedArrived>(&event)) {
+        handled.push_back(applied->applied.revision);
+        ++count;
+      }
+    CHECK(count <= 128);
+  };
+  bool has_more = served.session.receive_part(said, kNow);
+  take();
+  for (; has_more; ++parts) {
+    has_more = served.session.receive_part({}, kNow);
+    take();
+  }
+  CHECK(parts == (kMessages - 1) / 128 + 1);
+  REQUIRE(handled.size() == kMessages - 1);
+  CHECK(std::ranges::is_sorted(handled));
+}
+
 TEST_CASE("Pings are answered, and a flood of them ends the session before it is read") {
   constexpr size_t kAtOnce = 64;
   const auto pings = [](size_t count) {
