@@ -434,17 +434,20 @@ TEST_CASE("withdrawn releases are withdrawn again, by the registry's own word al
     return site.source->info(kLedger, version).value()->ref.release_hash;
   };
   trust::FreshHead head = samples::head_of(site.source->head(kLedger)->release);
-  head.withdrawn = {hash(1), hash(3)};
-  std::ranges::sort(head.withdrawn);
+  head.withdrawn = {hash(1)};
   site.start();
   ScriptedNode node = site.node("edge-1", {3, 4});
   node.freshness = samples::signed_by(samples::freshness(5, {head}), {7}).encode();
+  ScriptedNode of_class = site.node("edge-3", {4});
+  head.withdrawn = {hash(3)};
+  of_class.freshness = samples::signed_by(samples::class_freshness(5, {head}), {7}).encode();
   ScriptedNode forger = site.node("edge-2", {4});
   head.withdrawn = {hash(2)};
   forger.freshness = samples::signed_by(samples::freshness(6, {head}), {2}).encode();
   site.connect(node);
+  site.connect(of_class);
   site.connect(forger);
-  REQUIRE(wait_until([&] { return site.row().holders == 2; }));
+  REQUIRE(wait_until([&] { return site.row().holders == 3; }));
   REQUIRE(site.recover());
   site.check_back();
   for (const uint64_t version : {1, 3}) {
