@@ -57,10 +57,14 @@ Result<Hash> show_whole_chain(SSL_CTX* context, const TlsTexts& texts) {
   return certificate_hash(sk_X509_value(chain, sk_X509_num(chain) - 1));
 }
 
-// Completes the shown chain by intermediates among the authorities, without the root at its end:
-// the peer has that (RFC 8446 §4.4.2), and would parse and keep another copy. A chain that does not
-// verify is shown as it is; tls_check says so.
+// Completes the chain of a leaf that stands alone in its file by intermediates among the
+// authorities, without the root at its end: the peer has that (RFC 8446 §4.4.2), and would parse
+// and keep another copy. Intermediates in the file are shown as they are: among them may be one
+// that only other peers need.
 void show_chain_without_root(SSL_CTX* context) {
+  STACK_OF(X509)* given = nullptr;
+  SSL_CTX_get0_chain_certs(context, &given);
+  if (sk_X509_num(given) > 0) return;
   SSL_CTX_build_cert_chain(context, SSL_BUILD_CHAIN_FLAG_UNTRUSTED | SSL_BUILD_CHAIN_FLAG_NO_ROOT |
                                         SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR |
                                         SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
