@@ -264,8 +264,8 @@ void SessionHost::handle(session::server_event::ArtifactNeeded& event) {
 
 // A peer that retries soon will fit, because the slowest reader's session ends.
 void SessionHost::hand_over(uint64_t ticket, session::PreparedArtifact artifact) {
-  // A smaller one goes into the session's queue, which is counted, too.
-  if (artifact.bytes->size() > session::OfferFrames::kArtifactBytesMax) {
+  // Small ones of the cache are shared by all sessions.
+  if (artifact.bytes->size() > session::OfferFrames::kArtifactBytesMax || !artifact.frames) {
     auto held = context_.sends.hold(artifact.bytes, read_clock().boot_ms);
     if (!held) return session_->refuse(held.error(), kComeBackMs);
     artifact.bytes = *std::move(held);

@@ -84,7 +84,8 @@ Result<wire::Offer> ServerTransfers::make_offer(const OutgoingRelease& release,
 
 void ServerTransfers::send_offer(const wire::Offer& offer, const PreparedArtifact& artifact) {
   freshness_.send_roots();
-  if (artifact.frames) {
+  // Behind a slow reader's other output it would be a copy, and before what is more urgent.
+  if (artifact.frames && context_.output.queue().control_bytes() == 0) {
     if (auto frames = artifact.frames->get(offer, artifact.bytes))
       return context_.output.send_frames(std::move(frames));
   }
