@@ -20,6 +20,7 @@ constexpr size_t kRecordBytes = 16 << 10;  // RFC 8446 §5.1
 constexpr size_t kYieldBytes = 256 << 10;
 // Read at once: a record can have thousands of short frames.
 constexpr size_t kReadYieldBytes = kRecordBytes;
+constexpr size_t kReadCostBytes = 256;  // a record of one byte costs as much as a short one
 
 // Bytes on their way to the peer: the session's own, or a buffer that sessions share.
 class Output {
@@ -54,14 +55,14 @@ class Pump final : Wake::Woken {
        const std::function<void()>& after_event, TimeMs stall_ms)
       : connection_(connection),
         machine_(machine),
-        wake_(wake),
+        wake_(wake.pump_),
         after_event_(after_event),
         stall_ms_(stall_ms),
         timer_(connection.executor()),
         settled_(connection.executor()) {
-    wake_.pump_ = this;
+    *wake_ = this;
   }
-  ~Pump() { wake_.pump_ = nullptr; }
+  ~Pump() { *wake_ = nullptr; }
   Pump(const Pump&) = delete;
   Pump& operator=(const Pump&) = delete;
 
@@ -141,9 +142,11 @@ class Pump final : Wake::Woken {
         }
         received = ByteView(scratch.data(), **got);
       }
-      has_more_ = false;
-      if (!closing_) tell([&](Now now) { has_more_ = machine_.receive_part(received, now); });
-      since_yield += received.size();
+      // After an error of the writer, too, what has come is handled as a whole.
+      const bool is_rest = std::exchange(has_more_, false);
+      if (!closing_ || (is_rest && !machine_.is_closed()))
+        tell([&](Now now) { has_more_ = machine_.receive_part(received, now); });
+      since_yield += std::max(received.size(), kReadCostBytes);
       if (!has_more_ && since_yield < kReadYieldBytes) continue;
       asio::post(connection_.executor(), counted([this](const auto&) { read(); }));
       break;
@@ -308,7 +311,7 @@ class Pump final : Wake::Woken {
 
   Connection& connection_;
   session::SessionMachine& machine_;
-  Wake& wake_;
+  const std::shared_ptr<Wake::Woken*> wake_;
   const std::function<void()>& after_event_;
   const TimeMs stall_ms_;
 

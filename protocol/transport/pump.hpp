@@ -3,6 +3,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <functional>
+#include <memory>
 
 #include "common/limits.hpp"
 #include "protocol/session/machine.hpp"
@@ -21,7 +22,7 @@ class Wake {
   // Sends the output at once, as much as the peer's system takes, unless the pump itself is calling
   // the machine: then it does so afterwards.
   void notify() {
-    if (pump_ != nullptr) pump_->woken();
+    if (*pump_ != nullptr) (*pump_)->woken();
   }
 
  private:
@@ -33,7 +34,8 @@ class Wake {
    protected:
     ~Woken() = default;
   };
-  Woken* pump_ = nullptr;
+  // Null: none. Shared, because a pump may outlive it where an io_context is destroyed with one.
+  const std::shared_ptr<Woken*> pump_ = std::make_shared<Woken*>(nullptr);
 };
 
 // Runs until the session is over, then closes the connection. The machine receives bytes, deadlines
