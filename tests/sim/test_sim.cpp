@@ -27,7 +27,7 @@ TEST_CASE("a world is the same whether what it computes is looked up or computed
 
 TEST_CASE("a world has faults, attacks, age and refusals: it would notice") {
   Verdict total;
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
     const Verdict verdict = run_world({.seed = seed});
     CHECK(verdict.violations.empty());
     total += verdict;
