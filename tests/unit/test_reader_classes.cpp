@@ -292,6 +292,27 @@ TEST_CASE("a new freshness key ends what a thief signed far ahead, and all is sa
 }
 
 TEST_CASE(
+    "no statement of a class follows a root that voided the assignment to it, not even once") {
+  Registry registry;
+  registry.served.new_freshness_key_at = 2;
+  Node& one = registry.open("one");
+  registry.served.roots = 2;  // known here, and the session has not been told yet
+  const auto next = [&one] {
+    one.pass(one.session.next_deadline() - one.now.boot_ms);
+    one.session.on_deadline(one.now);
+    return messages_in(one.session.take_output(1 << 20));
+  };
+  const auto first = next();
+  REQUIRE(first.size() == 1);
+  CHECK(std::holds_alternative<wire::RootUpdate>(first[0]));
+  one.session.roots_changed(one.now);
+  const auto second = next();
+  REQUIRE(second.size() == 2);
+  CHECK(std::holds_alternative<wire::Assignment>(second[0]));
+  CHECK(std::holds_alternative<wire::FreshnessUpdate>(second[1]));
+}
+
+TEST_CASE(
     "a reader whose sequence is ahead of its class gets statements of its own until it is not") {
   Registry registry;
   registry.open("other");

@@ -196,6 +196,9 @@ bool ServerFreshness::send_shared(const ClassStatementPtr& statement, Now now) {
     assignment = *std::move(made);
   }
   if (!send_roots_for(freshness.root_version)) return true;
+  // Such a root has voided the assignment that the peer had: roots_changed() brings another one
+  // soon.
+  if (!assignment && !is_assigned(now)) return true;
   if (assignment) {
     context_.output.send(wire::Assignment{std::move(assignment->second)});
     class_.assigned_ms = now.wall_ms;
