@@ -6,6 +6,7 @@
 #include <array>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <optional>
 #include <utility>
 
 #include "protocol/transport/signal.hpp"
@@ -45,6 +46,38 @@ class Output {
   size_t written_ = 0;
 };
 
+// Sees whether the peer's system takes what was sent to it.
+class StallWatch {
+ public:
+  explicit StallWatch(TimeMs stall_ms) : stall_ms_(stall_ms) {}
+
+  // Output goes out, after `sent` bytes that were all taken, unless a look is due.
+  void expect_taking(uint64_t sent) {
+    if (look_ms_ != kNever) return;
+    taken_ = sent;
+    progress_ms_ = read_clock().boot_ms;
+    look_ms_ = progress_ms_ + look_every_ms();
+  }
+  // Boot time of the next look; kNever: nothing is under way.
+  TimeMs look_ms() const { return look_ms_; }
+  // The look: `taken` bytes by now; whether more are to follow. true: for too long, no more than
+  // before.
+  bool is_stalled(uint64_t taken, bool more) {
+    const TimeMs now_ms = read_clock().boot_ms;
+    look_ms_ = more ? now_ms + look_every_ms() : kNever;
+    if (taken != std::exchange(taken_, taken)) progress_ms_ = now_ms;
+    return more && now_ms - progress_ms_ >= stall_ms_;
+  }
+
+ private:
+  TimeMs look_every_ms() const { return std::max<TimeMs>(1, stall_ms_ / 4); }
+
+  const TimeMs stall_ms_;
+  TimeMs look_ms_ = kNever;
+  uint64_t taken_ = 0;      // at the last look
+  TimeMs progress_ms_ = 0;  // last time it grew
+};
+
 }  // namespace
 
 // Ten thousand of these are idle in a registry: callbacks and one timer, because each coroutine
@@ -57,9 +90,9 @@ class Pump final : Wake::Woken {
         machine_(machine),
         wake_(wake.pump_),
         after_event_(after_event),
-        stall_ms_(stall_ms),
         timer_(connection.executor()),
-        settled_(connection.executor()) {
+        settled_(connection.executor()),
+        stall_(stall_ms) {
     *wake_ = this;
   }
   ~Pump() { *wake_ = nullptr; }
@@ -80,10 +113,10 @@ class Pump final : Wake::Woken {
       return fail(ErrorCode::kTimeout, fmt::format("{} did not take the last bytes within {} ms",
                                                    connection_.peer_address(), limits::kCloseMs));
     // A received refusal explains more than the failed write after it.
-    const bool read_explains = !read_ && read_.error().code != ErrorCode::kUnavailable &&
-                               read_.error().code != ErrorCode::kCancelled;
-    if (!read_explains && !write_error_.message.empty()) return std::unexpected(write_error_);
-    if (!read_) return read_;
+    const bool read_explains = !*read_ && read_->error().code != ErrorCode::kUnavailable &&
+                               read_->error().code != ErrorCode::kCancelled;
+    if (!read_explains && write_error_) return std::unexpected(*write_error_);
+    if (!*read_) return *read_;
     return fail(ErrorCode::kUnavailable,
                 fmt::format("{} closed the connection", connection_.peer_address()));
   }
@@ -121,7 +154,7 @@ class Pump final : Wake::Woken {
     thread_local std::array<char, kRecordBytes> scratch;
     size_t since_yield = 0;
     is_telling_ = true;  // one answer to all that is there
-    while (!read_ended_) {
+    while (!read_) {
       ByteView received;
       if (!has_more_) {
         auto got = connection_.try_read(scratch.data(), scratch.size());
@@ -144,7 +177,7 @@ class Pump final : Wake::Woken {
       }
       // After an error of the writer, too, what has come is handled as a whole.
       const bool is_rest = std::exchange(has_more_, false);
-      if (!closing_ || (is_rest && !machine_.is_closed()))
+      if (!is_closing() || (is_rest && !machine_.is_closed()))
         tell([&](Now now) { has_more_ = machine_.receive_part(received, now); });
       since_yield += std::max(received.size(), kReadCostBytes);
       if (!has_more_ && since_yield < kReadYieldBytes) continue;
@@ -156,7 +189,6 @@ class Pump final : Wake::Woken {
   }
 
   void end_reading(Result<void> outcome) {
-    read_ended_ = true;
     read_ = std::move(outcome);
     end_if_done();
   }
@@ -164,9 +196,10 @@ class Pump final : Wake::Woken {
   // --- to the peer
 
   void write() {
-    if (ending_ || writer_ended_ || is_writing_ || waits_for_room_) return;
+    if (ending_ || has_written_all() || is_writing_) return;
+    look_if_due();
+    if (waits_for_room_) return;
     is_writing_ = true;
-    if (!closing_ && look_ms_ != kNever && read_clock().boot_ms >= look_ms_) look();
     size_t since_yield = 0;
     while (prepare_output()) {
       const auto written = connection_.try_write(output_.rest());
@@ -174,7 +207,6 @@ class Pump final : Wake::Woken {
         write_error_ = written.error();
         // The reader finds the reason, or the end of the stream, within the time of a close.
         start_closing();
-        writer_ended_ = true;
         break;
       }
       if (!*written) {
@@ -205,15 +237,17 @@ class Pump final : Wake::Woken {
     output_.take_from(machine_);
     observe();
     if (!output_.empty()) {
-      expect_taking();
+      stall_.expect_taking(connection_.bytes_sent());
       return true;
     }
-    if (!closing_) return false;
+    if (!is_closing()) return false;
     output_sent_ = true;
     connection_.finish_output();
-    writer_ended_ = true;
     return false;
   }
+
+  // Or cannot write any more.
+  bool has_written_all() const { return output_sent_ || write_error_; }
 
   // --- the end
 
@@ -222,16 +256,18 @@ class Pump final : Wake::Woken {
     if (!is_writing_) arm();
   }
 
+  // Received bytes are ignored, and what is left to write has to go within kCloseMs.
+  bool is_closing() const { return close_ms_ != kNever; }
+
   void start_closing() {
-    if (closing_) return;
-    closing_ = true;
+    if (is_closing()) return;
     close_ms_ = read_clock().boot_ms + limits::kCloseMs;
   }
 
   // A peer that sends Bye and closes may still read our last bytes.
   void end_if_done() {
-    if (ending_ || !read_ended_) return;
-    if (read_ && machine_.is_closed() && !writer_ended_ && !close_timed_out_) return;
+    if (ending_ || !read_) return;
+    if (*read_ && machine_.is_closed() && !has_written_all() && !close_timed_out_) return;
     ending_ = true;
     if (!machine_.is_closed()) {
       ended_by_machine_ = false;
@@ -247,8 +283,8 @@ class Pump final : Wake::Woken {
   // What the peer's system has taken so far is looked at when there is more to write; only a writer
   // that waits needs a timer for it.
   TimeMs deadline() const {
-    if (closing_) return close_ms_;
-    return std::min(machine_.next_deadline(), waits_for_room_ ? look_ms_ : kNever);
+    if (is_closing()) return close_ms_;
+    return std::min(machine_.next_deadline(), waits_for_room_ ? stall_.look_ms() : kNever);
   }
 
   // A timer that is armed too early only causes one extra wake-up, which is cheaper than moving it
@@ -271,49 +307,30 @@ class Pump final : Wake::Woken {
   void on_timer() {
     armed_ms_ = kNever;
     if (read_clock().boot_ms >= deadline()) {
-      if (closing_) {
+      if (is_closing()) {
         close_timed_out_ = true;
         connection_.abort();
         return end_if_done();
       }
-      if (waits_for_room_ && read_clock().boot_ms >= look_ms_) look();
-      if (!closing_ && read_clock().boot_ms >= machine_.next_deadline())
+      if (read_clock().boot_ms >= machine_.next_deadline())
         tell([&](Now due) { machine_.on_deadline(due); });
     }
     write();
     arm();
   }
 
-  // Output is under way: the peer has to take it.
-  void expect_taking() {
-    if (look_ms_ != kNever) return;
-    taken_ = connection_.bytes_sent();  // all of it: else a look would be due
-    progress_ms_ = read_clock().boot_ms;
-    look_ms_ = progress_ms_ + look_every_ms();
-  }
-
-  TimeMs look_every_ms() const { return std::max<TimeMs>(1, stall_ms_ / 4); }
-
-  // Checks whether the peer has taken anything since the last check.
-  void look() {
+  void look_if_due() {
+    if (is_closing() || read_clock().boot_ms < stall_.look_ms()) return;
     const uint64_t taken = connection_.bytes_taken();
-    const TimeMs now_ms = read_clock().boot_ms;
-    look_ms_ = kNever;
-    if (output_.empty() && taken == connection_.bytes_sent()) return;
-    if (taken != std::exchange(taken_, taken)) progress_ms_ = now_ms;
-    if (now_ms - progress_ms_ >= stall_ms_) {
-      tell([&](Now now) { machine_.on_stalled(now); });
-      if (!machine_.is_closed()) connection_.abort();
-      return;
-    }
-    look_ms_ = now_ms + look_every_ms();
+    if (!stall_.is_stalled(taken, !output_.empty() || taken != connection_.bytes_sent())) return;
+    tell([&](Now now) { machine_.on_stalled(now); });
+    if (!machine_.is_closed()) connection_.abort();
   }
 
   Connection& connection_;
   session::SessionMachine& machine_;
   const std::shared_ptr<Wake::Woken*> wake_;
   const std::function<void()>& after_event_;
-  const TimeMs stall_ms_;
 
   asio::steady_timer timer_;
   TimeMs armed_ms_ = kNever;
@@ -325,20 +342,16 @@ class Pump final : Wake::Woken {
   Output output_;
   bool is_telling_ = false, is_writing_ = false;  // on the stack
   bool waits_for_room_ = false;
-  TimeMs look_ms_ = kNever;  // next check of the taken bytes; kNever: nothing is under way
-  uint64_t taken_ = 0;       // at the last check
-  TimeMs progress_ms_ = 0;   // last time it grew
+  StallWatch stall_;
 
-  bool has_more_ = false;  // of what was received, the machine has not handled all
-  bool closing_ = false;   // received bytes are ignored
-  TimeMs close_ms_ = kNever;
+  bool has_more_ = false;     // of what was received, the machine has not handled all
+  TimeMs close_ms_ = kNever;  // until then; kNever: it is not closing
   bool ending_ = false;
-  bool read_ended_ = false, writer_ended_ = false;
   bool output_sent_ = false;
   bool ended_by_machine_ = true;
   bool close_timed_out_ = false;
-  Result<void> read_;
-  Error write_error_;  // empty message: none
+  std::optional<Result<void>> read_;  // nullopt: the peer may still send
+  std::optional<Error> write_error_;
 };
 
 asio::awaitable<Result<void>> pump(Connection& connection, session::SessionMachine& machine,

@@ -51,7 +51,8 @@ class Wake {
 // a pump from outside: Asio's cancellation slots are not supported.
 //
 // All objects belong to the thread of the connection's executor and must outlive the call. A peer
-// that takes no byte of the output for `stall_ms`, up to a quarter longer, causes on_stalled().
+// that takes no byte of the output for `stall_ms` causes on_stalled(): up to a quarter later while
+// output waits, else when there is output again.
 boost::asio::awaitable<Result<void>> pump(Connection& connection, session::SessionMachine& machine,
                                           Wake& wake, const std::function<void()>& after_event,
                                           TimeMs stall_ms = limits::kTransferStallMs);
