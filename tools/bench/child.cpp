@@ -85,6 +85,17 @@ bool drain(int out_fd, int error_fd, std::string& out, std::string& error, TimeM
 
 }  // namespace
 
+Command notp_command(const std::filesystem::path& programs, std::filesystem::path folder,
+                     const std::filesystem::path& home, std::vector<std::string> words) {
+  Command command;
+  command.words = {(programs / "notp").string()};
+  std::ranges::move(words, std::back_inserter(command.words));
+  command.folder = std::move(folder);
+  for (const char* name : {"HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"})
+    command.environment.emplace_back(name, home.string());
+  return command;
+}
+
 Result<Child> Child::start(const Command& command, int connection) {
   const char* log = command.log.empty() ? "/dev/null" : command.log.c_str();
   const int out = ::open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);

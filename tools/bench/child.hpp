@@ -22,6 +22,10 @@ struct Command {
   std::filesystem::path log;  // receives the output (appended); empty: discarded
 };
 
+// The CLI of `programs` with these words, in `folder`, with files of its own in `home`.
+Command notp_command(const std::filesystem::path& programs, std::filesystem::path folder,
+                     const std::filesystem::path& home, std::vector<std::string> words);
+
 // A program in the background. Ends with its owner, and with the thread that started it.
 class Child {
  public:

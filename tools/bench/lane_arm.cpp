@@ -81,13 +81,9 @@ Result<std::unique_ptr<LaneArm>> LaneArm::start(Options options) {
 }
 
 Result<void> LaneArm::cli(std::vector<std::string> words) const {
-  Command command;
-  command.words = {(options_.programs / "notp").string()};
-  std::ranges::move(words, std::back_inserter(command.words));
-  command.folder = options_.folder;
-  const std::string home = (options_.folder / "home").string();
-  command.environment = {{"HOME", home}, {"XDG_CACHE_HOME", home}, {"XDG_CONFIG_HOME", home}};
-  NOTP_TRY(run(command, kCliMs));
+  NOTP_TRY(run(
+      notp_command(options_.programs, options_.folder, options_.folder / "home", std::move(words)),
+      kCliMs));
   return {};
 }
 

@@ -84,14 +84,8 @@ Result<void> NotpArm::issue(const std::string& role, const std::string& name) co
 }
 
 Result<std::string> NotpArm::cli(std::vector<std::string> words, const std::string& home) const {
-  Command command;
-  command.words = {(options_.programs / "notp").string()};
-  std::ranges::move(words, std::back_inserter(command.words));
-  command.folder = folder_;
   // A separate home: the CLI's state between calls is part of the measurement.
-  const std::string folder = (folder_ / home).string();
-  command.environment = {{"HOME", folder}, {"XDG_CACHE_HOME", folder}, {"XDG_CONFIG_HOME", folder}};
-  return run(command, kCliMs);
+  return run(notp_command(options_.programs, folder_, folder_ / home, std::move(words)), kCliMs);
 }
 
 Result<void> NotpArm::make_trust_domain() const {

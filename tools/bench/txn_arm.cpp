@@ -93,13 +93,7 @@ Result<std::unique_ptr<TxnArm>> TxnArm::start(std::filesystem::path programs,
 }
 
 Result<void> TxnArm::cli(std::vector<std::string> words) const {
-  Command command;
-  command.words = {(programs_ / "notp").string()};
-  std::ranges::move(words, std::back_inserter(command.words));
-  command.folder = folder_;
-  const std::string home = file("home").string();
-  command.environment = {{"HOME", home}, {"XDG_CACHE_HOME", home}, {"XDG_CONFIG_HOME", home}};
-  NOTP_TRY(run(command, kCliMs));
+  NOTP_TRY(run(notp_command(programs_, folder_, file("home"), std::move(words)), kCliMs));
   return {};
 }
 
