@@ -10,8 +10,8 @@
 #include "common/http/client.hpp"
 #include "protocol/session/client/client_session.hpp"
 #include "protocol/session/freshness_update.hpp"
-#include "protocol/transport/pump.hpp"
 #include "tests/support/process/stack.hpp"
+#include "tests/support/wire/pumped_session.hpp"
 #include "tests/support/wire/tls_ends.hpp"
 
 namespace notp {
@@ -113,11 +113,7 @@ struct OldNode {
     hello.wants.push_back(want);
     session.emplace(hello, std::vector<session::PartialArtifact>{}, read_clock());
     wake.emplace();
-    const std::function<void()> after_event = [this] {
-      for (session::ClientEvent& event : session->take_events())
-        std::visit([this](auto& e) { on_event(e); }, event);
-    };
-    must(co_await transport::pump(*connection, *session, *wake, after_event));
+    co_await pump_events(*connection, *session, *wake, [this](auto& e) { on_event(e); });
   }
 };
 

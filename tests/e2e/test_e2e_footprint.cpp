@@ -5,14 +5,9 @@
 #include <chrono>
 
 #include "common/storage/files.hpp"
+#include "tests/support/process/allocator.hpp"
 #include "tests/support/process/memory_peaks.hpp"
 #include "tests/support/process/stack.hpp"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define NOTP_OTHER_ALLOCATOR
-#endif
-#endif
 
 namespace notp {
 namespace {

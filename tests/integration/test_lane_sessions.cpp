@@ -14,9 +14,9 @@
 #include "notp-server/lane/lanes.hpp"
 #include "notp-server/lane/sqlite_event_store.hpp"
 #include "protocol/session/client/client_session.hpp"
-#include "protocol/transport/pump.hpp"
 #include "tests/support/registry/bare_server.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "tests/support/wire/pumped_session.hpp"
 
 namespace notp {
 namespace {
@@ -137,11 +137,7 @@ struct Node {
                     std::vector<session::PartialArtifact>{}, read_clock());
     session->lane_subscribe({.lane = "tokens", .position = at});
     wake.emplace();
-    const std::function<void()> after_event = [this] {
-      for (session::ClientEvent& event : session->take_events())
-        std::visit([this](auto& e) { on_event(e); }, event);
-    };
-    must(co_await transport::pump(*connection, *session, *wake, after_event));
+    co_await pump_events(*connection, *session, *wake, [this](auto& e) { on_event(e); });
   }
   // Until `step` says Bye.
   void follow(Site& site, std::function<void(Node&)> what) {

@@ -6,8 +6,8 @@
 #include <mutex>
 
 #include "protocol/session/client/client_session.hpp"
-#include "protocol/transport/pump.hpp"
 #include "tests/support/registry/bare_server.hpp"
+#include "tests/support/wire/pumped_session.hpp"
 #include "tests/support/wire/wire_samples.hpp"
 
 namespace notp {
@@ -110,11 +110,7 @@ struct Node {
     session.emplace(hello, std::vector<session::PartialArtifact>{}, read_clock());
     session->request(wire::Request{1, wire::TrustRequest{}});
     wake.emplace();
-    const std::function<void()> after_event = [this] {
-      for (session::ClientEvent& event : session->take_events())
-        std::visit([this](auto& e) { on_event(e); }, event);
-    };
-    must(co_await transport::pump(*connection, *session, *wake, after_event));
+    co_await pump_events(*connection, *session, *wake, [this](auto& e) { on_event(e); });
   }
   void talk_to(Server& server) {
     loop.spawn(talk(server, context(server.pki.node("edge-1"), transport::Side::kClient)));

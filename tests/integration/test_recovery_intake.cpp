@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "protocol/session/client/client_session.hpp"
-#include "protocol/transport/pump.hpp"
 #include "tests/support/registry/bare_server.hpp"
+#include "tests/support/wire/pumped_session.hpp"
 
 namespace notp {
 namespace {
@@ -104,11 +104,7 @@ struct Node {
     hello.wants.push_back(want);
     session.emplace(hello, std::vector<session::PartialArtifact>{}, read_clock());
     wake.emplace();
-    const std::function<void()> after_event = [this] {
-      for (session::ClientEvent& event : session->take_events())
-        std::visit([this](auto& e) { on_event(e); }, event);
-    };
-    must(co_await transport::pump(*connection, *session, *wake, after_event));
+    co_await pump_events(*connection, *session, *wake, [this](auto& e) { on_event(e); });
   }
   std::thread start(Server& server) {
     loop.spawn(talk(server, context(server.pki.node("edge-1"), transport::Side::kClient)));

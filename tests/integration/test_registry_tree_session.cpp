@@ -8,10 +8,10 @@
 #include "notp-server/service/log_intake.hpp"
 #include "protocol/session/client/client_session.hpp"
 #include "protocol/transport/announcement_signer.hpp"
-#include "protocol/transport/pump.hpp"
 #include "tests/support/registry/bare_server.hpp"
 #include "tests/support/registry/tree_site.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "tests/support/wire/pumped_session.hpp"
 
 namespace notp {
 namespace {
@@ -98,11 +98,7 @@ struct Node {
     has_begun = false;
     session.emplace(hello, std::vector<session::PartialArtifact>{}, read_clock());
     wake.emplace();
-    const std::function<void()> after_event = [this] {
-      for (session::ClientEvent& event : session->take_events())
-        std::visit([this](auto& e) { on_event(e); }, event);
-    };
-    must(co_await transport::pump(*connection, *session, *wake, after_event));
+    co_await pump_events(*connection, *session, *wake, [this](auto& e) { on_event(e); });
   }
   void talk_to(bare::Server& server, size_t count) {
     segments = count;

@@ -5,12 +5,7 @@
 #include <vector>
 
 #include "notp-server/app/memory_return.hpp"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define NOTP_OTHER_ALLOCATOR
-#endif
-#endif
+#include "tests/support/process/allocator.hpp"
 
 namespace notp {
 namespace {
